@@ -1,0 +1,178 @@
+"""Every error that victor_dsl raises, and the exit code each one means.
+
+    VictorError                  exit 3, unless said otherwise
+    ├── SpecError                exit 1: the spec is at fault; carries its diagnostics
+    ├── UsageError               exit 2: the call is at fault
+    ├── RequestError             exit 1: one request (or one line of a batch) is at fault
+    ├── Refused                  the turn may not run: auth, limits, an unknown tenant
+    ├── ComponentError           a live component failed
+    │   ├── ProviderError        a settings layer could not be read
+    │   ├── ContributorError     a piece of the system prompt could not be made
+    │   ├── ToolError            a tool failed; the model is told, the turn goes on
+    │   ├── StoreError           a session store, database or exporter failed
+    │   └── ModelError           a model did not answer; `kind` says why
+    ├── BudgetError              the turn cannot fit the model's context window
+    └── SecretError              a secret or variable that the spec names is not there
+
+Faults of a spec are diagnostics, collected and placed; `SpecError` only carries them to a Python caller.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+EXIT_OK = 0
+EXIT_SPEC = 1
+EXIT_USAGE = 2
+EXIT_OUTSIDE = 3
+
+ModelErrorKind = Literal[
+    "authentication",  # 401, 403: the key is wrong
+    "rate_limited",  # 429: later, or another model
+    "overloaded",  # 5xx, 529: later, or another model
+    "timeout",  # no answer, or no next chunk, in time
+    "unreachable",  # no connection
+    "bad_request",  # 400, 404, 422: this request will never do
+    "context_length",  # the request is longer than the window
+    "bad_response",  # an answer that is none: not JSON, half a stream, nothing at all
+    "content_filter",  # the provider refused the content
+]
+
+
+class VictorError(Exception):
+    """An error that a person can act on: what was tried, on which node, what to do.
+
+    `code` is the word that JSON output carries; `node` is the id of the node, such as `models/main`.
+    """
+
+    code = "error"
+    exit_code = EXIT_OUTSIDE
+
+    def __init__(self, message: str, *, node: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.node = node
+        self.hint = hint
+
+    def __str__(self) -> str:
+        where = f"{self.node}: " if self.node else ""
+        tail = f" ({self.hint})" if self.hint else ""
+        return f"{where}{self.message}{tail}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The error object of an output line: `{"code", "message"}`."""
+        return {"code": self.code, "message": str(self)}
+
+
+class SpecError(VictorError):
+    """The spec has faults; `diagnostics` lists every one of them."""
+
+    code = "spec"
+    exit_code = EXIT_SPEC
+
+    def __init__(self, message: str, diagnostics: tuple[Any, ...] = ()) -> None:
+        super().__init__(message)
+        self.diagnostics = diagnostics
+
+
+class UsageError(VictorError):
+    """A command or a Python call is used wrongly."""
+
+    code = "usage"
+    exit_code = EXIT_USAGE
+
+
+class RequestError(VictorError):
+    """A request is malformed, or asks for what requests may not set."""
+
+    code = "bad-request"
+    exit_code = EXIT_SPEC
+
+
+class Refused(VictorError):
+    """The turn may not run. `retry_after_s` says when it may, where that is known."""
+
+    code = "refused"
+
+    def __init__(
+        self, message: str, *, node: str | None = None, hint: str | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message, node=node, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
+class ComponentError(VictorError):
+    """A live component failed."""
+
+    code = "component"
+
+
+class ProviderError(ComponentError):
+    """A provider could not be read, or what it gave is not settings."""
+
+    code = "provider"
+
+
+class ContributorError(ComponentError):
+    """A contributor could not make its piece of the system prompt."""
+
+    code = "contributor"
+
+
+class ToolError(ComponentError):
+    """A tool could not be called or failed; its message is what the model is told."""
+
+    code = "tool"
+
+
+class StoreError(ComponentError):
+    """A session store, database or exporter could not read or write."""
+
+    code = "store"
+
+
+class ModelError(ComponentError):
+    """A model did not give a usable answer.
+
+    `kind` is one of a few words; `status` is the HTTP status where there was one. Kinds in `TRANSIENT` may
+    pass by themselves, so a retry or a fallback is worth it; a fallback also stands in for `authentication`.
+    """
+
+    code = "model"
+    TRANSIENT = frozenset({"rate_limited", "overloaded", "timeout", "unreachable", "bad_response"})
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: ModelErrorKind,
+        node: str | None = None,
+        hint: str | None = None,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, node=node, hint=hint)
+        self.kind: ModelErrorKind = kind
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.kind in self.TRANSIENT
+
+    def as_json(self) -> dict[str, Any]:
+        """The error object of an output line, with the kind in its code: `model-rate_limited`."""
+        return {"code": f"model-{self.kind}", "message": str(self)}
+
+
+class BudgetError(VictorError):
+    """What must be sent does not fit the model's context window, or a stated budget."""
+
+    code = "over-budget"
+
+
+class SecretError(VictorError):
+    """A variable or file that the spec names is not there at run time."""
+
+    code = "missing-secret"

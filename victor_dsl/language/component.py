@@ -1,0 +1,90 @@
+"""Components: one file with a `Config` and a `build`, and what `build` is given.
+
+    class Config(ContributorConfig):
+        \"\"\"Adds a text to the system prompt.\"\"\"
+        text: str
+
+    EXAMPLE = "{type: text, text: Answer in French.}"
+
+    def build(config: Config, context: Context) -> Contributor: ...
+
+`build` gives the live object, or an async context manager that gives it; the one task that enters it leaves it.
+It must not do I/O before it is entered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from random import Random
+from typing import Any, Protocol
+
+from attrs import field, frozen
+
+from victor_dsl.language.config import Config, Secret
+from victor_dsl.language.kinds import Kind
+
+
+@frozen
+class Component:
+    """A component as the registry knows it. `version` is part of every fingerprint.
+
+    `around` is where a middleware stands unless its item says so; `admission` marks `auth`.
+    """
+
+    kind: Kind
+    type: str
+    config: type[Config]
+    build: Callable[[Any, Context], Any]
+    example: str
+    version: int = 1
+    around: str = "turn"
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the Config's docstring."""
+        return (self.config.__doc__ or "").strip().split("\n")[0]
+
+
+class Clock(Protocol):
+    """Time, passed in so that tests can move it."""
+
+    def now(self) -> float:
+        """Unix seconds."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        ...
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """Waits."""
+        ...
+
+
+Report = Callable[[str, Mapping[str, Any]], None]
+
+
+@frozen
+class Context:
+    """What a component is built with.
+
+    `needs` holds the live objects of the node's references and children by node id; `directory` is the spec's
+    folder, `state` the folder for local state (it may not exist yet); `secret` gives a secret's text or raises
+    SecretError; `report` says something once to the log and as an `error` event.
+    """
+
+    node: str
+    directory: Path
+    state: Path
+    needs: Mapping[str, Any]
+    secret: Callable[[Secret], str]
+    clock: Clock
+    random: Random
+    report: Report
+    place: str = ""
+    environment: Mapping[str, str] = field(factory=dict, repr=False)
+
+    def live(self, node: str) -> Any:
+        """The live object of a node that this one refers to."""
+        return self.needs[node]

@@ -1,0 +1,209 @@
+"""What a component's `Config` is made of: the base model, and the marks that tell the compiler what a field means.
+
+A field of a Config is ordinary pydantic. Five marks, put into `Annotated`, give it a meaning beyond its type;
+they stand on a field of the Config itself, where its type is text, a list or map of text, or optional:
+
+    database: Annotated[str, Ref("databases")]          a name in that section; becomes the node's id
+    fallback: Annotated[str, Nested("compaction")]      a bare word or map; becomes the id of a child node
+    path: Annotated[str, FilePath(included=True)]       resolved against the file that wrote it
+    template: Annotated[str, TemplateText()]            Jinja2 source, checked when the spec is
+    function: Annotated[str, FunctionName()]            `module:function`, looked up in its source, not imported
+    api_key: Secret                                     exactly one `${env:…}` or `${file:…}`
+
+When `build` gets a Config, references and children are node ids and paths are absolute.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from attrs import frozen
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+
+@frozen
+class Ref:
+    """The field names an item of another section; the node needs it."""
+
+    kind: str
+
+
+@frozen
+class Nested:
+    """The field holds a component of that kind, written as a bare word or a map; the node needs it."""
+
+    kind: str
+
+
+@frozen
+class FilePath:
+    """The field is a path. Where `included`, its content belongs to the plan's digest and must exist to compile.
+
+    A field `optional: true` of the same Config lifts the must; `folder` says that a folder will do.
+    """
+
+    included: bool = False
+    template: bool = False
+    folder: bool = False
+
+
+@frozen
+class TemplateText:
+    """The field is Jinja2 source."""
+
+
+@frozen
+class FunctionName:
+    """The field is `module:function`; the module is found from the spec's folder, then from Python's path."""
+
+
+Mark = Ref | Nested | FilePath | TemplateText | FunctionName
+
+
+@frozen
+class Secret:
+    """A secret: where it will be found, never what it is. `source` is `env` or `file`."""
+
+    source: Literal["env", "file"]
+    name: str
+
+    def __str__(self) -> str:
+        return f"${{{self.source}:{self.name}}}"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.is_instance_schema(
+            cls, serialization=core_schema.plain_serializer_function_ser_schema(str, return_schema=core_schema.str_schema())
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {
+            "type": "string",
+            "pattern": r"^\$\{(env|file):[^}]+\}$",
+            "description": "A secret: exactly one `${env:NAME}` or `${file:path}`.",
+            "examples": ["${env:API_KEY}"],
+        }
+
+
+class Model(BaseModel):
+    """Base of everything that people write: unknown keys are faults, types are exact, values are frozen."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=(), defer_build=True
+    )
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")]
+"""A name that people give: letters, digits, `_`, `-` and `.`, at most 64."""
+
+
+class Config(Model):
+    """Base of every component's Config. `type` is the component's name and is written in the spec, not here."""
+
+
+class ListedConfig(Config):
+    """Base of components in sections that are lists."""
+
+    name: Name | None = Field(None, description="A name for overlays and reports. Left out, it is the type.")
+
+
+class ProviderConfig(ListedConfig):
+    """What every provider can be told."""
+
+    priority: int = Field(50, description="Higher wins; of equals, the later in the list.")
+    optional: bool = Field(
+        False, description="Whether turns go on without this layer while it cannot be read. Otherwise they are refused."
+    )
+
+
+class ContributorConfig(ListedConfig):
+    """What every contributor can be told."""
+
+    priority: int = Field(50, description="Higher comes first; of equals, the earlier in the list.")
+    max_tokens: int | None = Field(None, ge=1, description="The most tokens of this piece.")
+    overflow: Literal["drop", "truncate", "fail"] = Field(
+        "fail", description="What happens to a piece over its `max_tokens`: it is dropped, cut at the end, or the turn fails."
+    )
+    optional: bool = Field(False, description="Whether the prompt may go without this piece when it cannot be made.")
+
+
+class ToolConfig(Config):
+    """What every tool source can be told."""
+
+    name: Name | None = Field(None, description="The tool's name, or the prefix of its tools. Left out, it is the type.")
+    cost: Literal["free", "low", "medium", "high"] | None = Field(None, description="The cost tier of one call.")
+    cost_usd: float | None = Field(None, ge=0, description="The price of one call, in US dollars.")
+    domain: str | None = Field(None, description="A word for the field it serves; selection may use it.")
+    max_tokens: int | None = Field(
+        None, ge=1, description="The most tokens that its definitions may take; counted in the context budget."
+    )
+    timeout_seconds: float = Field(60.0, gt=0, description="How long one call may take.")
+    max_result_tokens: int = Field(
+        8000, ge=1, description="The most tokens of a result; a longer one is cut, and says so."
+    )
+
+
+class ToolSelectionConfig(ListedConfig):
+    """What every way of selecting tools can be told."""
+
+    k: int | None = Field(None, ge=1, description="How many tools are offered at most; the same as `settings.k`.")
+    fallback: Annotated[str | dict[str, Any] | None, Nested("tool_selection")] = Field(
+        None, description="What selects instead when this fails or finds nothing. Left out: all tools."
+    )
+
+
+class CompactionConfig(ListedConfig):
+    """What every way of compacting the history can be told."""
+
+    threshold: float | None = Field(
+        None, ge=0, le=1, description="The share of the context window that triggers it; the same as `settings.threshold`."
+    )
+    target_ratio: float | None = Field(
+        None, gt=0, le=1, description="The share of the history's tokens to keep; the same as `settings.target_ratio`."
+    )
+    deadline_seconds: float = Field(5.0, gt=0, description="How long it may take before the fallback does it.")
+    fallback: Annotated[str | dict[str, Any] | None, Nested("compaction")] = Field(
+        None, description="What compacts instead when this fails or is late. Left out: `recent`."
+    )
+
+
+class MiddlewareConfig(ListedConfig):
+    """What every middleware can be told."""
+
+    around: Literal["turn", "model", "tool"] | None = Field(
+        None, description="What it wraps: the whole turn, each model call or each tool call. Left out, its own default."
+    )
+
+
+class ExporterConfig(ListedConfig):
+    """What every exporter can be told."""
+
+    batch_size: int = Field(100, ge=1, le=100_000, description="How many events are written at once at most.")
+    flush_seconds: float = Field(1.0, gt=0, description="How long an event waits for a batch to fill.")
+    queue_size: int = Field(
+        10_000, ge=1, description="How many events wait at most; over that the oldest are dropped, and counted."
+    )
+
+
+class ModelConfig(Config):
+    """What every model can be told."""
+
+    context_window: int | None = Field(
+        None, ge=1, description="The model's context window, in tokens. Left out, it is looked up by the model's name."
+    )
+    input_usd_per_million: float | None = Field(None, ge=0, description="The price of a million input tokens.")
+    output_usd_per_million: float | None = Field(None, ge=0, description="The price of a million output tokens.")
+
+
+class EmbedderConfig(Config):
+    """What every embedder can be told."""
+
+
+class DatabaseConfig(Config):
+    """What every database can be told."""
+
+
+class SessionConfig(ListedConfig):
+    """What every session store can be told."""

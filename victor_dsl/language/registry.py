@@ -1,0 +1,79 @@
+"""The registry: finds a component by its kind and type, and imports only what is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
+
+from victor_dsl.errors import VictorError
+from victor_dsl.language.component import Component
+from victor_dsl.language.kinds import KINDS, Kind
+
+BUILT_IN = "victor_dsl.components"
+
+
+class Registry:
+    """The components that a spec may name: those built in, those of installed packages, and any given by hand.
+
+    Packages register a module (or any object with `Config` and `build`) under the entry-point group
+    `victor_dsl.<kind>`. A built-in name cannot be taken over.
+    """
+
+    def __init__(self, extra: Iterable[Component] = (), *, entry_points: bool = True) -> None:
+        self._found: dict[tuple[str, str], Component | None] = {(c.kind.name, c.type): c for c in extra}
+        self._entry_points = entry_points
+
+    def find(self, kind: str, type: str) -> Component | None:
+        """The component, or None where there is none of that name."""
+        key = (kind, type)
+        if key not in self._found:
+            self._found[key] = self._load(KINDS[kind], type)
+        return self._found[key]
+
+    def types(self, kind: str) -> list[str]:
+        """The names of all components of a kind, sorted. Imports none of them."""
+        built_in = importlib.import_module(f"{BUILT_IN}.{kind}")
+        names = {module.name for module in pkgutil.iter_modules(built_in.__path__)}
+        names |= {type for (of, type), found in self._found.items() if of == kind and found}
+        if self._entry_points:
+            names |= {entry.name for entry in _entries(kind)}
+        return sorted(names)
+
+    def _load(self, kind: Kind, type: str) -> Component | None:
+        if not type.isidentifier():
+            return None
+        module_name = f"{BUILT_IN}.{kind.name}.{type}"
+        try:
+            return describe(kind, type, importlib.import_module(module_name))
+        except ModuleNotFoundError as error:
+            if error.name != module_name:
+                raise
+        if self._entry_points:
+            for entry in _entries(kind.name):
+                if entry.name == type:
+                    return describe(kind, type, entry.load())
+        return None
+
+
+def describe(kind: Kind, type: str, module: ModuleType) -> Component:
+    """The component that a module is: its `Config`, `build`, `EXAMPLE`, and `VERSION` and `AROUND` where given."""
+    for needed in ("Config", "build", "EXAMPLE"):
+        if not hasattr(module, needed):
+            raise VictorError(f"the component {kind.name} '{type}' ({module.__name__}) has no `{needed}`")
+    return Component(
+        kind=kind,
+        type=type,
+        config=module.Config,
+        build=module.build,
+        example=module.EXAMPLE,
+        version=getattr(module, "VERSION", 1),
+        around=getattr(module, "AROUND", "turn"),
+    )
+
+
+def _entries(kind: str) -> Iterable[Any]:
+    metadata = importlib.import_module("importlib.metadata")  # 50 ms that a spec of built-in names need not pay
+    return tuple(metadata.entry_points(group=f"victor_dsl.{kind}"))

@@ -1,0 +1,77 @@
+"""Diagnostics: faults of a spec, each with its code, its place and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from attrs import frozen
+
+from victor_dsl.source.located import Path, Span, pointer
+
+Severity = Literal["error", "warning"]
+
+
+@frozen
+class Related:
+    """Another place that has to do with a fault, and why."""
+
+    message: str
+    span: Span
+
+
+@frozen
+class Diagnostic:
+    """One fault. `code` is a word (`unknown-component`) that `victor explain` knows; `path` is where in the document.
+
+    `external` marks a fault of the surroundings (a missing variable), which exits 3 at run time, not 1.
+    """
+
+    code: str
+    message: str
+    span: Span
+    path: Path = ()
+    hint: str | None = None
+    severity: Severity = "error"
+    related: tuple[Related, ...] = ()
+    external: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The diagnostic as `victor validate --format json` prints it."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            **_place(self.span),
+            "path": pointer(self.path),
+            "hint": self.hint,
+            "related": [{"message": r.message, **_place(r.span)} for r in self.related],
+        }
+
+
+def nearest(word: str, valid: Iterable[str]) -> str | None:
+    """The valid name that a misspelt word most likely means, or None."""
+    names = [name for name in valid if isinstance(name, str)]
+    folded = {name.lower().replace("-", "_"): name for name in reversed(names)}
+    found = difflib.get_close_matches(word.lower().replace("-", "_"), list(folded), n=1, cutoff=0.6)
+    return folded[found[0]] if found else None
+
+
+def suggest(word: str, valid: Iterable[str], *, what: str = "valid names", most: int = 12) -> str:
+    """A hint for an unknown name: the nearest one, then the valid ones (at most `most` of them)."""
+    names = sorted(set(valid))
+    close = nearest(word, names)
+    shown = ", ".join(names[:most]) + (f", … ({len(names)} in all)" if len(names) > most else "")
+    listing = f"{what}: {shown}" if names else f"there are no {what}"
+    return f"did you mean '{close}'? {listing}" if close else listing
+
+
+def _place(span: Span) -> dict[str, Any]:
+    return {
+        "file": span.file,
+        "line": span.line,
+        "column": span.column,
+        "end_line": span.end_line,
+        "end_column": span.end_column,
+    }

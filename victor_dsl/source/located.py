@@ -1,0 +1,71 @@
+"""Values that remember where they were written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+Path = tuple[str | int, ...]
+"""A place inside a document: keys and list indices from the top."""
+
+
+class Span(NamedTuple):
+    """A stretch of a file, 1-based; `end_column` points behind the last character. Lines count as editors do."""
+
+    file: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+class Located:
+    """A value and the place that wrote it.
+
+    `value` is None, bool, int, float, str, `Interpolated`, a list of Located, or a dict from str to Located.
+    `key_span` is the place of the key that the value stands under, where it stands in a map. Treated as
+    immutable: overlays share the parts that they do not change, and caches go by identity.
+    """
+
+    __slots__ = ("key_span", "span", "value")
+
+    def __init__(self, value: Any, span: Span, key_span: Span | None = None) -> None:
+        self.value = value
+        self.span = span
+        self.key_span = key_span
+
+    def __repr__(self) -> str:
+        return f"Located({self.value!r}, {self.span.file}:{self.span.line}:{self.span.column})"
+
+    def at(self, path: Path) -> Located:
+        """The value at a path, or the deepest one on the way there that exists."""
+        here = self
+        for step in path:
+            value = here.value
+            if isinstance(value, dict) and step in value:
+                here = value[step]
+            elif isinstance(value, list) and isinstance(step, int) and -len(value) <= step < len(value):
+                here = value[step]
+            else:
+                break
+        return here
+
+    def get(self, key: str) -> Located | None:
+        """The value under a key, or None where this is no map or lacks the key."""
+        return self.value.get(key) if isinstance(self.value, dict) else None
+
+    def walk(self, path: Path = ()) -> Iterator[tuple[Path, Located]]:
+        """Every value below and including this one, with its path, in order of writing."""
+        stack: list[tuple[Path, Located]] = [(path, self)]
+        while stack:
+            where, here = stack.pop()
+            yield where, here
+            if isinstance(here.value, dict):
+                stack.extend([((*where, key), child) for key, child in here.value.items()][::-1])
+            elif isinstance(here.value, list):
+                stack.extend([((*where, i), child) for i, child in enumerate(here.value)][::-1])
+
+
+def pointer(path: Path) -> str:
+    """A path as a JSON pointer (RFC 6901): `/providers/0/path`; the top is the empty text."""
+    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)

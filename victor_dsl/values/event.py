@@ -1,0 +1,58 @@
+"""Analytics events, and the UUIDv7 that names each one."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from attrs import frozen
+
+EventType = Literal[
+    "turn", "token_usage", "tool_call", "model_call", "compaction", "exposure", "feedback", "error", "reload"
+]
+
+
+@frozen
+class Event:
+    """One thing that happened in a turn. `timestamp` is in Unix seconds; `id` is a UUIDv7 as text."""
+
+    id: str
+    type: EventType
+    timestamp: float
+    session: str
+    tenant: str | None
+    pipeline: str
+    plan: str
+    variants: Mapping[str, str]
+    data: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """The event as `schemas/event.schema.json` describes it; the timestamp is RFC 3339 in UTC, with µs."""
+        return {
+            "id": self.id,
+            "type": self.type,
+            "timestamp": rfc3339(self.timestamp),
+            "session": self.session,
+            "tenant": self.tenant,
+            "pipeline": self.pipeline,
+            "plan": self.plan,
+            "variants": dict(self.variants),
+            "data": dict(self.data),
+        }
+
+
+def rfc3339(seconds: float) -> str:
+    """A Unix time as RFC 3339 text in UTC with microseconds: `2026-01-31T12:00:00.000000Z`."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def uuid7(now: float | None = None, random: bytes | None = None) -> str:
+    """A UUIDv7 (RFC 9562, §5.7) as text: 48 bits of Unix milliseconds, then 74 random bits."""
+    milliseconds = int((time.time() if now is None else now) * 1000) & 0xFFFF_FFFF_FFFF
+    noise = int.from_bytes(os.urandom(10) if random is None else random, "big")
+    value = milliseconds << 80 | 0x7000 << 64 | (noise >> 62 & 0xFFF) << 64 | 0b10 << 62 | noise & (1 << 62) - 1
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

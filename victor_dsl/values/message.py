@@ -1,0 +1,86 @@
+"""Messages in the OpenAI chat format, as frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from attrs import field, frozen
+
+Role = Literal["system", "user", "assistant", "tool"]
+Part = Mapping[str, Any]
+"""One part of a message's content, as the OpenAI chat format writes it: `{"type": "text", "text": …}`."""
+
+
+@frozen
+class ToolCall:
+    """A model's wish to call a tool; `arguments` is the JSON text exactly as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@frozen
+class Message:
+    """One message. `content` is text, a tuple of parts, or None where an assistant only calls tools."""
+
+    role: Role
+    content: str | tuple[Part, ...] | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    name: str | None = None
+    pinned: bool = field(default=False, kw_only=True)
+
+    def text(self) -> str:
+        """The message's text; parts that are not text (images) give nothing."""
+        if self.content is None:
+            return ""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(str(part["text"]) for part in self.content if part.get("type") == "text" and "text" in part)
+
+
+@frozen
+class Usage:
+    """Tokens and cost of one model call or one turn; None where the model did not say.
+
+    `input_tokens` counts all input, cached or not; `cached_tokens` is the share of it read from a prompt cache.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    cached_tokens: int | None = None
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            _sum(self.input_tokens, other.input_tokens),
+            _sum(self.output_tokens, other.output_tokens),
+            _sum(self.cost_usd, other.cost_usd),
+            _sum(self.cached_tokens, other.cached_tokens),
+        )
+
+
+@frozen
+class Delta:
+    """A piece of a streamed reply's text."""
+
+    text: str
+
+
+StopReason = Literal["stop", "length", "tool_calls", "content_filter", "max_tool_rounds", "error"]
+
+
+@frozen
+class Reply:
+    """What a handler gives back. A tool's reply is a message of role `tool`; `model` names who answered."""
+
+    message: Message
+    usage: Usage = Usage()
+    stop_reason: StopReason = "stop"
+    model: str | None = None
+
+
+def _sum(a: Any, b: Any) -> Any:
+    return b if a is None else a if b is None else a + b
