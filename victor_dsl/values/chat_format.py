@@ -1,0 +1,153 @@
+"""Messages as the OpenAI chat format writes them: pure functions between JSON values and `Message`.
+
+One key is our own: `pinned: true` marks a message that compaction must keep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from victor_dsl.errors import RequestError
+from victor_dsl.values.message import Message, Role, ToolCall
+
+ROLES: tuple[str, ...] = get_args(Role)
+KEYS = ("role", "content", "tool_calls", "tool_call_id", "name", "pinned")
+ANSWER_KEYS = frozenset({"refusal", "annotations", "audio", "function_call", "reasoning", "reasoning_content"})
+"""What back ends add to their answers and clients send back unread; it is not sent on."""
+
+
+def message_to_json(message: Message) -> dict[str, Any]:
+    """The message in the chat format. What is not set is left out, but for an assistant's `content`, which is null."""
+    content = message.content
+    json: dict[str, Any] = {"role": message.role}
+    if content is not None or message.role == "assistant":
+        json["content"] = list(content) if isinstance(content, tuple) else content
+    if message.tool_calls:
+        json["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        json["tool_call_id"] = message.tool_call_id
+    if message.name is not None:
+        json["name"] = message.name
+    if message.pinned:
+        json["pinned"] = True
+    return json
+
+
+def message_from_json(value: Any, where: str = "message") -> Message:
+    """The message that a caller wrote. Raises RequestError that names the place: `messages[2].tool_calls[0].id`.
+
+    `developer` is read as `system`, its older name.
+    """
+    _check(value, where)
+    return restore_message(value)
+
+
+def restore_message(value: Mapping[str, Any]) -> Message:
+    """The inverse of `message_to_json`, for what it wrote itself: nothing is checked."""
+    content = value.get("content")
+    role = value["role"]
+    return Message(
+        role="system" if role == "developer" else role,
+        content=tuple(content) if isinstance(content, list) else content,
+        tool_calls=tuple(
+            ToolCall(call["id"], call["function"]["name"], call["function"]["arguments"])
+            for call in value.get("tool_calls") or ()
+        ),
+        tool_call_id=value.get("tool_call_id"),
+        name=value.get("name"),
+        pinned=bool(value.get("pinned")),
+    )
+
+
+def _check(value: Any, where: str) -> None:
+    if not isinstance(value, Mapping):
+        raise RequestError(f"{where}: a message is a map, not {_kind(value)}")
+    for key, given in value.items():
+        if key == "function_call" and given is not None:
+            raise RequestError(f"{where}.function_call: this older form is not read; write `tool_calls`")
+        if key not in KEYS and key not in ANSWER_KEYS:
+            raise RequestError(f"{where}: there is no '{key}' in a message; there are {', '.join(KEYS)}")
+    role = value.get("role")
+    if role not in ROLES and role != "developer":
+        raise RequestError(f"{where}.role: must be one of {', '.join(ROLES)}, not {_shown(role)}")
+    _check_content(value.get("content"), role, f"{where}.content")
+    _check_calls(value.get("tool_calls"), role, f"{where}.tool_calls")
+    _check_answer(value.get("tool_call_id"), role, f"{where}.tool_call_id")
+    name = value.get("name")
+    if name is not None and not isinstance(name, str):
+        raise RequestError(f"{where}.name: must be text, not {_kind(name)}")
+    if value.get("pinned") not in (None, True, False):
+        raise RequestError(f"{where}.pinned: must be true or false, not {_shown(value['pinned'])}")
+
+
+def _check_content(content: Any, role: str, where: str) -> None:
+    if isinstance(content, str):
+        return
+    if content is None:
+        if role != "assistant":
+            raise RequestError(f"{where}: is missing; only an assistant's message may have none")
+        return
+    if not isinstance(content, list):
+        raise RequestError(f"{where}: must be text or a list of parts, not {_kind(content)}")
+    for index, part in enumerate(content):
+        here = f"{where}[{index}]"
+        if not isinstance(part, Mapping):
+            raise RequestError(f"{here}: a part is a map such as {{type: text, text: …}}, not {_kind(part)}")
+        if not isinstance(part.get("type"), str):
+            raise RequestError(f"{here}.type: must be text, such as `text` or `image_url`")
+        if part["type"] == "text" and not isinstance(part.get("text"), str):
+            raise RequestError(f"{here}.text: must be text, not {_kind(part.get('text'))}")
+
+
+def _check_calls(calls: Any, role: str, where: str) -> None:
+    if calls is None or calls == []:
+        return
+    if role != "assistant":
+        raise RequestError(f"{where}: only an assistant's message has tool calls, not one of role {role}")
+    if not isinstance(calls, list):
+        raise RequestError(f"{where}: must be a list, not {_kind(calls)}")
+    for index, call in enumerate(calls):
+        here = f"{where}[{index}]"
+        if not isinstance(call, Mapping):
+            raise RequestError(f"{here}: a tool call is a map, not {_kind(call)}")
+        if not isinstance(call.get("id"), str):
+            raise RequestError(f"{here}.id: must be text, not {_kind(call.get('id'))}")
+        if call.get("type", "function") != "function":
+            raise RequestError(f"{here}.type: must be `function`, not {_shown(call['type'])}")
+        function = call.get("function")
+        if not isinstance(function, Mapping):
+            raise RequestError(f"{here}.function: must be a map of name and arguments, not {_kind(function)}")
+        for key in ("name", "arguments"):
+            if not isinstance(function.get(key), str):
+                hint = "; arguments are JSON written as text" if key == "arguments" else ""
+                raise RequestError(f"{here}.function.{key}: must be text, not {_kind(function.get(key))}{hint}")
+        if not function["name"]:
+            raise RequestError(f"{here}.function.name: is empty")
+
+
+def _check_answer(call_id: Any, role: str, where: str) -> None:
+    if role == "tool" and not isinstance(call_id, str):
+        raise RequestError(f"{where}: a tool's message must say which call it answers, as text")
+    if role != "tool" and call_id is not None:
+        raise RequestError(f"{where}: only a tool's message answers a call, not one of role {role}")
+
+
+def _kind(value: Any) -> str:
+    """What a JSON value is, in plain words."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, str):
+        return "text"
+    return "a list" if isinstance(value, list | tuple) else "a map"
+
+
+def _shown(value: Any) -> str:
+    return f"'{value[:40]}'" if isinstance(value, str) else _kind(value)
