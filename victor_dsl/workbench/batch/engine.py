@@ -1,0 +1,140 @@
+"""The local engine: answers request lines side by side, the lines of one session one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+from attrs import define, field
+
+from victor_dsl.errors import VictorError
+from victor_dsl.workbench.batch.ledger import Ledger
+from victor_dsl.workbench.batch.lines import Line
+
+AHEAD_BYTES = 64 << 20
+"""How much of the input is held at most, whatever the number of lines."""
+
+
+@define
+class Tally:
+    """How far a run is. `done_bytes` is how much of the input needs no more work."""
+
+    answered: int = 0
+    errors: int = 0
+    skipped: int = 0
+    done_bytes: int = 0
+
+
+@define
+class Job:
+    """What to do with each line.
+
+    `answer` gives a line's output object; a VictorError that it raises, like a fault of the line, becomes the object
+    that `fail` gives for the error object. `write` keeps an object; what it raises ends the run. `watch` sees each
+    line after that. `session` is the session of lines that name none; None lets each stand alone.
+    """
+
+    answer: Callable[[Line], Awaitable[Mapping[str, Any]]]
+    fail: Callable[[Line, Mapping[str, Any]], Mapping[str, Any]]
+    write: Callable[[Mapping[str, Any]], None]
+    watch: Callable[[Line, Mapping[str, Any]], None]
+    session: str | None = None
+
+
+async def run_lines(
+    lines: AsyncIterator[Line],
+    ledger: Ledger,
+    job: Job,
+    *,
+    concurrency: int,
+    ahead: int | None = None,
+    stopping: asyncio.Event | None = None,
+    tally: Tally | None = None,
+) -> Tally:
+    """Does the job for every line that the ledger admits, and counts.
+
+    At most `concurrency` lines are worked on at a time, at most `ahead` are held, waiting ones included. Once
+    `stopping` is set no further line is begun, and those begun are finished.
+    """
+    run = _Run(job, ledger, asyncio.Semaphore(concurrency), ahead or 16 * concurrency, tally or Tally(), stopping)
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(run.read(lines, group))
+        if stopping is not None:
+            halting = group.create_task(_cancel_after(stopping, reading))
+            reading.add_done_callback(lambda _: halting.cancel())
+    return run.tally
+
+
+@define
+class _Run:
+    job: Job
+    ledger: Ledger
+    slots: asyncio.Semaphore
+    ahead: int
+    tally: Tally
+    stopping: asyncio.Event | None
+    held: int = 0
+    held_bytes: int = 0
+    left: asyncio.Event = field(factory=asyncio.Event)
+    waiting: dict[str | int, deque[Line]] = field(factory=dict)
+
+    def stopped(self) -> bool:
+        return self.stopping is not None and self.stopping.is_set()
+
+    async def read(self, lines: AsyncIterator[Line], group: asyncio.TaskGroup) -> None:
+        async for read in lines:
+            line = self.ledger.admit(read)
+            if line is None:
+                self.tally.skipped += 1
+                self.tally.done_bytes += read.size
+                continue
+            await self.make_room(line.size)
+            session = line.session or self.job.session or line.number
+            if session in self.waiting:
+                self.waiting[session].append(line)
+            else:
+                self.waiting[session] = deque([line])
+                group.create_task(self.work(session))
+
+    async def make_room(self, size: int) -> None:
+        while self.held and (self.held >= self.ahead or self.held_bytes + size > AHEAD_BYTES):
+            self.left.clear()
+            await self.left.wait()
+        self.held += 1
+        self.held_bytes += size
+
+    async def work(self, session: str | int) -> None:
+        queue = self.waiting[session]
+        while queue and not self.stopped():
+            async with self.slots:
+                if self.stopped():
+                    break
+                line = queue.popleft()
+                output = await self.output(line)
+                self.job.write(output)
+                self.tally.answered += 1
+                self.tally.errors += output.get("error") is not None
+                self.tally.done_bytes += line.size
+                self.job.watch(line, output)
+            self.held -= 1
+            self.held_bytes -= line.size
+            self.left.set()
+        del self.waiting[session]
+
+    async def output(self, line: Line) -> Mapping[str, Any]:
+        if line.error is not None:
+            return self.job.fail(line, line.error.as_json())
+        try:
+            return await self.job.answer(line)
+        except VictorError as error:
+            return self.job.fail(line, error.as_json())
+        except Exception as error:  # noqa: BLE001 - a fault of this program; the other lines run all the same
+            what = f"internal error: {type(error).__name__}: {error}"
+            return self.job.fail(line, {"code": "internal", "message": what})
+
+
+async def _cancel_after(event: asyncio.Event, task: asyncio.Task[None]) -> None:
+    await event.wait()
+    task.cancel()

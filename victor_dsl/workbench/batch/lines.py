@@ -1,0 +1,128 @@
+"""Request lines, read lazily from a file of any length."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from queue import SimpleQueue
+from typing import Any, BinaryIO
+
+import orjson
+from attrs import field, frozen
+
+from victor_dsl.errors import RequestError
+
+MAX_LINE_BYTES = 32 << 20
+"""A request with a few images fits; a longer line is an error object, and never held whole."""
+
+CHUNK_BYTES = 1 << 18
+
+LineId = str | int
+
+
+@frozen
+class Line:
+    """One line of the input. `number` counts from 1; `id` is the line's own, else its number.
+
+    A line that is no request has `error` and no `data`. `size` is its length in the file, in bytes.
+    """
+
+    number: int
+    id: LineId
+    data: Mapping[str, Any] = field(factory=dict, repr=False)
+    error: RequestError | None = None
+    size: int = 0
+
+    @property
+    def session(self) -> str | None:
+        """The session that the line names, if any."""
+        session = self.data.get("session")
+        return session if isinstance(session, str) else None
+
+
+async def read_lines(stream: BinaryIO) -> AsyncIterator[Line]:
+    """Every line but the blank ones, in order. Raises OSError where the stream cannot be read."""
+    number, kept, length = 0, bytearray(), 0
+    async with contextlib.aclosing(_chunks(stream)) as chunks:
+        async for chunk in chunks:
+            pieces = chunk.split(b"\n")
+            for piece in pieces[:-1]:
+                length += len(piece)
+                if length <= MAX_LINE_BYTES:
+                    kept += piece
+                number += 1
+                if line := parse_line(bytes(kept), number, length):
+                    yield line
+                kept, length = bytearray(), 0
+            length += len(pieces[-1])
+            if length <= MAX_LINE_BYTES:
+                kept += pieces[-1]
+    if length and (line := parse_line(bytes(kept), number + 1, length)):
+        yield line
+
+
+def parse_line(text: bytes, number: int, size: int | None = None) -> Line | None:
+    """The line that a text is; None where it is blank. `size` is the length before any cut."""
+    size = len(text) if size is None else size
+    if size > MAX_LINE_BYTES:
+        what = f"longer than {MAX_LINE_BYTES >> 20} MiB ({size:,} bytes)"
+        return Line(number, number, error=RequestError(f"line {number} is {what}"), size=size)
+    if number == 1:
+        text = text.removeprefix(b"\xef\xbb\xbf")
+    if not text.strip():
+        return None
+    try:
+        data = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        return Line(number, number, error=RequestError(f"line {number} is not JSON: {error}"), size=size)
+    if not isinstance(data, dict):
+        what = "a JSON object with 'message' or 'messages'"
+        return Line(number, number, error=RequestError(f"line {number} is not {what}"), size=size)
+    id = data.get("id")
+    if id is None:
+        return Line(number, number, data, size=size)
+    if isinstance(id, bool) or not isinstance(id, str | int) or id == "":
+        return Line(number, number, error=RequestError(f"line {number}: 'id' is neither text nor a number"), size=size)
+    return Line(number, id, data, size=size)
+
+
+async def _chunks(stream: BinaryIO) -> AsyncGenerator[bytes, None]:
+    """The stream's bytes as they come, read on a thread of its own.
+
+    The thread is a daemon: one that waits for a terminal or a pipe must not keep the process from ending.
+    """
+    loop = asyncio.get_running_loop()
+    asked: SimpleQueue[asyncio.Future[bytes] | None] = SimpleQueue()
+
+    def settle(future: asyncio.Future[bytes], chunk: bytes, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error:
+            future.set_exception(error)
+        else:
+            future.set_result(chunk)
+
+    def serve() -> None:
+        read = getattr(stream, "read1", stream.read)
+        while (future := asked.get()) is not None:
+            chunk, error = b"", None
+            try:
+                chunk = read(CHUNK_BYTES)
+            except (OSError, ValueError) as failure:
+                error = failure
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(settle, future, chunk, error)
+
+    threading.Thread(target=serve, name="request-lines", daemon=True).start()
+    try:
+        while True:
+            future: asyncio.Future[bytes] = loop.create_future()
+            asked.put(future)
+            chunk = await future
+            if not chunk:
+                return
+            yield chunk
+    finally:
+        asked.put(None)

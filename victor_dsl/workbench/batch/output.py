@@ -1,0 +1,142 @@
+"""The output of a batch: whole JSON lines, each answered request once, also over a kill and a resume."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import orjson
+
+from victor_dsl.errors import StoreError, UsageError
+
+if sys.platform != "win32":
+    import fcntl
+
+Mode = Literal["new", "overwrite", "resume"]
+
+
+class Output:
+    """An open file of JSON lines. A line is in it whole or not at all; use as a context manager.
+
+    With `-` it is standard output. A regular file is locked while it is open, so that two runs cannot mix.
+    Raises UsageError where the file may not be written to, StoreError where it cannot.
+    """
+
+    def __init__(self, path: str, mode: Mode = "new") -> None:
+        self.path = path
+        self.name = "standard output" if path == "-" else path
+        self._fd = 1 if path == "-" else _open(path, mode)
+        self._regular = stat.S_ISREG(os.fstat(self._fd).st_mode) and path != "-"
+        if self._regular:
+            self._lock()
+            if mode == "overwrite":
+                os.ftruncate(self._fd, 0)
+            self._end = _whole_length(self._fd)
+            os.ftruncate(self._fd, self._end)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.path != "-":
+            os.close(self._fd)
+
+    def answered(self) -> Iterator[dict[str, Any]]:
+        """The objects that are in the file already, in order. Raises UsageError at a line that is none."""
+        if not self._regular:
+            return
+        with Path(self.path).open("rb") as file:
+            for number, text in enumerate(file, start=1):
+                try:
+                    answer = orjson.loads(text)
+                except orjson.JSONDecodeError:
+                    answer = None
+                if not isinstance(answer, dict) or "id" not in answer:
+                    raise UsageError(
+                        f"{self.name}:{number} is not a reply line, so this is not the output of a run to resume"
+                    )
+                yield answer
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Adds one line, handed to the system before this returns. A slow reader of a pipe holds the run.
+
+        Raises StoreError where that fails, after cutting off what was written of the line, and BrokenPipeError where
+        nobody reads any more.
+        """
+        rest = memoryview(encode(line))
+        try:
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if self._regular:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._fd, self._end)
+            raise StoreError(f"cannot write {self.name}: {error.strerror}") from error
+        if self._regular:
+            self._end = os.lseek(self._fd, 0, os.SEEK_CUR)
+
+    def _lock(self) -> None:
+        if sys.platform != "win32":
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                os.close(self._fd)
+                raise UsageError(f"another run is writing {self.name}") from error
+            except OSError:
+                pass  # a file system without locks: two runs into one file are the user's own doing
+
+
+def encode(line: Mapping[str, Any]) -> bytes:
+    """One JSON line. A text that is not Unicode (a lone surrogate) is written with escapes."""
+    try:
+        return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
+    except TypeError:
+        return json.dumps(line, default=str).encode() + b"\n"
+
+
+def _open(path: str, mode: Mode) -> int:
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+    try:
+        if mode == "new" and not _special(path):
+            flags |= os.O_EXCL
+        elif _special(path):
+            flags = os.O_WRONLY
+        fd = os.open(path, flags, 0o666)
+    except FileExistsError as error:
+        raise UsageError(
+            f"{path} exists already; --resume goes on where it stopped, --overwrite starts anew"
+        ) from error
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}") from error
+    if not _special(path):
+        os.lseek(fd, 0, os.SEEK_END)
+    return fd
+
+
+def _special(path: str) -> bool:
+    """Whether the path is a pipe or a device, which has no content to lose."""
+    try:
+        return not stat.S_ISREG(Path(path).stat().st_mode)
+    except OSError:
+        return False
+
+
+def _whole_length(fd: int) -> int:
+    """The length up to and including the last line break; the file's position is left there."""
+    end = os.lseek(fd, 0, os.SEEK_END)
+    while end:
+        start = max(0, end - (1 << 16))
+        os.lseek(fd, start, os.SEEK_SET)
+        block = os.read(fd, end - start)
+        if (at := block.rfind(b"\n")) >= 0:
+            return os.lseek(fd, start + at + 1, os.SEEK_SET)
+        end = start
+    return os.lseek(fd, 0, os.SEEK_SET)
