@@ -36,14 +36,14 @@ class Registry:
     def types(self, kind: str) -> list[str]:
         """The names of all components of a kind, sorted. Imports none of them."""
         built_in = importlib.import_module(f"{BUILT_IN}.{kind}")
-        names = {module.name for module in pkgutil.iter_modules(built_in.__path__)}
+        names = {module.name for module in pkgutil.iter_modules(built_in.__path__) if module.name[0] != "_"}
         names |= {type for (of, type), found in self._found.items() if of == kind and found}
         if self._entry_points:
             names |= {entry.name for entry in _entries(kind)}
         return sorted(names)
 
     def _load(self, kind: Kind, type: str) -> Component | None:
-        if not type.isidentifier():
+        if not type.isidentifier() or type.startswith("_"):
             return None
         module_name = f"{BUILT_IN}.{kind.name}.{type}"
         try:

@@ -24,6 +24,50 @@ def forget(type: EventType, data: Mapping[str, Any]) -> None:
     """The record of a turn whose events nobody keeps."""
 
 
+@frozen
+class CompactionRecord:
+    """What compaction did to a turn, in tokens of its messages.
+
+    `type` is the strategy whose choice was taken; `fallback` says that it stood in for one that failed. `target` is
+    what was aimed at: `after` is above it where the messages that must stay cost more than that by themselves.
+    """
+
+    type: str
+    before: int
+    after: int
+    target: int
+    fallback: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The record as `victor render` and the `compaction` event show it."""
+        return {
+            "type": self.type,
+            "before": self.before,
+            "after": self.after,
+            "target": self.target,
+            "fallback": self.fallback,
+        }
+
+
+@frozen
+class SelectionRecord:
+    """What tool selection did to a turn: who chose, from how many allowed tools, and the names offered, best first."""
+
+    type: str
+    candidates: int
+    offered: tuple[str, ...]
+    fallback: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The record as events show it."""
+        return {
+            "type": self.type,
+            "candidates": self.candidates,
+            "offered": list(self.offered),
+            "fallback": self.fallback,
+        }
+
+
 @frozen(slots=False, eq=False)
 class Turn:
     """One request on its way, immutable: each step gives a new turn by `replace`.
@@ -32,6 +76,8 @@ class Turn:
     it is composed; `tools` what may be offered, then what is; `call` is set only inside a tool's handler.
     `emit` takes the pieces of the streamed reply; `record` takes events sideways and never waits.
     `streaming` says whether anyone listens to `emit`. `deadline` is in seconds of the event loop's clock.
+    `selection` is there once tools were selected; `compaction` and `kept` (the indices of the messages kept, into
+    those that compaction was given) where the history was compacted.
     """
 
     id: str
@@ -51,6 +97,9 @@ class Turn:
     pipeline: str = ""
     plan: str = ""
     deadline: float | None = None
+    selection: SelectionRecord | None = None
+    compaction: CompactionRecord | None = None
+    kept: tuple[int, ...] | None = None
     metadata: Mapping[str, Any] = field(factory=dict)
 
     def replace(self, **changes: Any) -> Turn:
