@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from victor_dsl.values.event import EventType
-from victor_dsl.values.message import Delta, Message, Reply, ToolCall
+from victor_dsl.values.message import Delta, Message, Reply, ToolCall, Usage
+from victor_dsl.values.request import Request
 from victor_dsl.values.settings import Settings
 from victor_dsl.values.tool import Tool
 
@@ -68,6 +69,47 @@ class SelectionRecord:
         }
 
 
+@frozen
+class Contribution:
+    """What became of one contributor's piece of the system prompt; `tokens` are what it has in the prompt."""
+
+    type: str
+    name: str
+    priority: int
+    tokens: int
+    dropped: bool = False
+
+
+@frozen
+class CompactionRecord:
+    """What compaction did: the strategy, the history's tokens before and after, whether a fallback did it."""
+
+    type: str
+    before: int
+    after: int
+    fallback: bool = False
+
+
+@define(eq=False)
+class Trace:
+    """What becomes known of a turn on its way, also when it fails later: for its answer and its events.
+
+    The one mutable thing that a turn carries. `exchange` holds the messages that the turn adds to its session
+    before the reply: the user's, as the middleware left it, then calls and results; `values` is the hash of the
+    values in force.
+    """
+
+    session: str
+    tenant: str | None = None
+    user: str | None = None
+    arms: Mapping[str, str] = field(factory=dict)
+    plan: str = ""
+    values: str = ""
+    model: str | None = None
+    usage: Usage = Usage()
+    exchange: tuple[Message, ...] = ()
+
+
 @frozen(slots=False, eq=False)
 class Turn:
     """One request on its way, immutable: each step gives a new turn by `replace`.
@@ -101,6 +143,12 @@ class Turn:
     compaction: CompactionRecord | None = None
     kept: tuple[int, ...] | None = None
     metadata: Mapping[str, Any] = field(factory=dict)
+    request: Request = field(factory=Request)
+    trace: Trace = field(factory=lambda: Trace(""))
+    system_messages: tuple[Message, ...] = ()
+    contributions: tuple[Contribution, ...] = ()
+    kept: tuple[int, ...] | None = None
+    compaction: CompactionRecord | None = None
 
     def replace(self, **changes: Any) -> Turn:
         """This turn with some fields changed; the names are checked by the type checker's plugin only, not here."""
