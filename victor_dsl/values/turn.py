@@ -80,16 +80,6 @@ class Contribution:
     dropped: bool = False
 
 
-@frozen
-class CompactionRecord:
-    """What compaction did: the strategy, the history's tokens before and after, whether a fallback did it."""
-
-    type: str
-    before: int
-    after: int
-    fallback: bool = False
-
-
 @define(eq=False)
 class Trace:
     """What becomes known of a turn on its way, also when it fails later: for its answer and its events.
@@ -147,8 +137,6 @@ class Turn:
     trace: Trace = field(factory=lambda: Trace(""))
     system_messages: tuple[Message, ...] = ()
     contributions: tuple[Contribution, ...] = ()
-    kept: tuple[int, ...] | None = None
-    compaction: CompactionRecord | None = None
 
     def replace(self, **changes: Any) -> Turn:
         """This turn with some fields changed; the names are checked by the type checker's plugin only, not here."""
