@@ -46,8 +46,14 @@ def test_an_assistant_that_only_calls_tools_has_null_content() -> None:
 
 
 def test_an_answer_sent_back_with_its_unread_keys_is_accepted() -> None:
-    given = {"role": "assistant", "content": "hi", "refusal": None, "annotations": [], "tool_calls": None}
-    assert message_from_json(given) == Message("assistant", "hi")
+    sent: dict[str, Any] = {
+        "role": "assistant",
+        "content": "hi",
+        "refusal": None,
+        "annotations": [],
+        "tool_calls": None,
+    }
+    assert message_from_json(sent) == Message("assistant", "hi")
 
 
 def test_a_developer_message_is_a_system_message() -> None:

@@ -1,0 +1,197 @@
+"""One SQLite file: a thread that writes, a few that read, and every error as a StoreError that names the file."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from victor_dsl.errors import StoreError
+
+T = TypeVar("T")
+
+MEMORY = ":memory:"
+
+
+class SqliteFile:
+    """An open database; `path` may be `:memory:`. Used as an async context manager, any number of times.
+
+    Each connection lives in a thread of its own. All writes go through one of them, one transaction each; up to
+    `readers` more are opened as needed for statements that begin with SELECT (not for `:memory:`, which is private
+    to its connection). Journal mode is WAL, so readers do not wait for the writer.
+    """
+
+    def __init__(self, path: str | Path, *, readers: int = 2, busy_timeout_s: float = 5.0) -> None:
+        self.path = str(path)
+        self._most_readers = 0 if self.path == MEMORY else readers
+        self._busy_timeout_s = busy_timeout_s
+        self._writer: _Connection | None = None
+        self._readers: list[_Connection] = []
+        self._idle: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
+
+    async def __aenter__(self) -> Self:
+        self._idle = asyncio.LifoQueue()
+        self._writer = _Connection(self.path, self._busy_timeout_s, read_only=False)
+        try:
+            await self._writer.run(_nothing)
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._close()
+
+    async def fetch(self, sql: str, *parameters: Any) -> list[Mapping[str, Any]]:
+        """The rows of one statement, with parameters `$1`, `$2`, … Raises StoreError."""
+        values = _numbered(parameters)
+
+        def work(connection: sqlite3.Connection) -> list[Mapping[str, Any]]:
+            cursor = connection.execute(sql, values)
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
+
+        if not self._most_readers or sql.lstrip()[:6].upper() != "SELECT":
+            return await self._open_writer().run(work)
+        reader = await self._reader()
+        try:
+            return await reader.run(work)
+        finally:
+            self._idle.put_nowait(reader)
+
+    async def execute(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
+        """Runs all statements in one transaction, all or none of them. Raises StoreError."""
+        prepared = [(sql, _numbered(parameters)) for sql, parameters in statements]
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                for sql, values in prepared:
+                    connection.execute(sql, values)
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+        await self._open_writer().run(work)
+
+    def _open_writer(self) -> _Connection:
+        if self._writer is None:
+            raise StoreError(f"{self.path}: the database is closed")
+        return self._writer
+
+    async def _reader(self) -> _Connection:
+        self._open_writer()
+        if self._idle.empty() and len(self._readers) < self._most_readers:
+            reader = _Connection(self.path, self._busy_timeout_s, read_only=True)
+            self._readers.append(reader)
+            return reader
+        return await self._idle.get()
+
+    async def _close(self) -> None:
+        connections = [*self._readers, *([self._writer] if self._writer else [])]  # the writer last: it ends the WAL
+        self._writer = None
+        self._readers = []
+        closing = asyncio.ensure_future(_close_all(connections))
+        cancelled = False
+        while not closing.done():
+            try:
+                await asyncio.shield(closing)
+            except asyncio.CancelledError:
+                cancelled = True  # what is cancelled while it closes still closes
+        closing.result()
+        if cancelled:
+            raise asyncio.CancelledError
+
+
+class _Connection:
+    """One connection and the thread that it lives in; it is opened by its first work."""
+
+    def __init__(self, path: str, busy_timeout_s: float, *, read_only: bool) -> None:
+        self._path = path
+        self._busy_timeout_s = busy_timeout_s
+        self._read_only = read_only
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
+        self._connection: sqlite3.Connection | None = None
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` gives in the connection's thread. Work that was begun is ended, also when the caller is gone."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work)
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+        self._thread.shutdown()  # its queue is empty, so this does not wait
+
+    def _work(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            if self._connection is None:
+                self._connection = self._open()
+            return work(self._connection)
+        except OSError as error:
+            raise StoreError(f"{self._path}: {error.strerror or error}") from error
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
+            raise StoreError(f"{self._path}: {error}", hint=_hint(error)) from error
+
+    def _open(self) -> sqlite3.Connection:
+        if self._path != MEMORY:
+            _create_private(Path(self._path))
+        connection = sqlite3.connect(self._path, timeout=self._busy_timeout_s, isolation_level=None)
+        try:
+            connection.execute("PRAGMA foreign_keys = ON")
+            if self._read_only:
+                connection.execute("PRAGMA query_only = ON")
+            else:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute(
+                    "PRAGMA synchronous = NORMAL"
+                )  # WAL stays whole; a power cut may take the last turns
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+async def _close_all(connections: Sequence[_Connection]) -> None:
+    for connection in connections:
+        await connection.close()
+
+
+def _nothing(connection: sqlite3.Connection) -> None:
+    """The work that only opens."""
+
+
+def _numbered(parameters: Sequence[Any]) -> dict[str, Any]:
+    """Parameters by number: SQLite takes `$2` for a name, and names that are given by position go by first use."""
+    return {str(number): value for number, value in enumerate(parameters, 1)}
+
+
+def _create_private(path: Path) -> None:
+    """Makes the file, readable by its owner alone, and its folders, where they are not there yet."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        if path.is_dir():
+            raise IsADirectoryError(None, "is a folder", str(path)) from None
+
+
+def _hint(error: Exception) -> str | None:
+    text = str(error)
+    if "not a database" in text or "malformed" in text:
+        return "the file is no SQLite database, or is damaged; move it away or restore it"
+    if "readonly" in text:
+        return "the file or its folder is read-only"
+    if "disk is full" in text:
+        return "make room on the disk"
+    if "locked" in text:
+        return "another process holds it"
+    return None
