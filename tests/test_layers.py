@@ -23,7 +23,21 @@ COMPONENTS = [
     for module in pkgutil.iter_modules([str(PACKAGE / "components" / kind)], f"victor_dsl.components.{kind}.")
 ]
 HEAVY = frozenset(
-    "aiohttp asyncio asyncpg cattrs importlib.metadata jinja2 logging mcp numpy redis rich scipy sklearn".split()
+    [
+        "aiohttp",
+        "asyncio",
+        "asyncpg",
+        "cattrs",
+        "importlib.metadata",
+        "jinja2",
+        "logging",
+        "mcp",
+        "numpy",
+        "redis",
+        "rich",
+        "scipy",
+        "sklearn",
+    ]
 )
 """What a spec need not pay for to be checked: 10 to 500 ms each."""
 
