@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from attrs import frozen
 
 from victor_dsl.values.message import Message
+from victor_dsl.values.tokens import message_tokens
 
 
 @frozen
@@ -31,6 +34,11 @@ class History:
         """The cost of all groups."""
         return sum(group.tokens for group in self.groups)
 
+    @property
+    def fixed_tokens(self) -> int:
+        """The cost of the fixed groups: no choice costs less."""
+        return sum(group.tokens for group in self.groups if group.fixed)
+
 
 @frozen
 class Choice:
@@ -42,3 +50,57 @@ class Choice:
 
     groups: frozenset[int]
     summary: str | None = None
+
+
+def group(messages: Iterable[Message], count: Callable[[Message], int] = message_tokens) -> History:
+    """The messages in groups; `count` gives a message's tokens.
+
+    An assistant message with tool calls and the results of all of them are one group, whatever stands between. Ids
+    may repeat: a result belongs to the nearest earlier call with its id. A result without an earlier call is a
+    group of its own, and so is a call without results. Fixed are system and pinned messages, the first user message (the
+    task), the latest one, and an open exchange: the last assistant message's calls, with what results there are.
+    """
+    messages = tuple(messages)
+    members: dict[int, list[int]] = {}
+    caller: dict[str | None, int] = {}
+    for index, message in enumerate(messages):
+        home = caller.get(message.tool_call_id, index) if message.role == "tool" else index
+        members.setdefault(home, []).append(index)
+        for call in message.tool_calls:
+            caller[call.id] = index
+    fixed = _fixed(messages)
+    groups = (
+        Group(tuple(indices), sum(count(messages[i]) for i in indices), not fixed.isdisjoint(indices))
+        for indices in members.values()
+    )
+    return History(messages, tuple(groups))
+
+
+def newest(history: History, budget: int) -> frozenset[int]:
+    """Positions of the fixed groups and of the newest others, all together within the budget where that can be.
+
+    A group that is larger than all the tokens left by the fixed ones is passed over. What goes is rounded up to a
+    step (1/8 to 1/4 of those tokens, a power of two) counted from the oldest, so that the first message kept is the
+    same for many turns of a growing history and prompt caches hold.
+    """
+    kept = {position for position, group in enumerate(history.groups) if group.fixed}
+    spare = budget - history.fixed_tokens
+    loose = [(p, g) for p, g in enumerate(history.groups) if not g.fixed and g.tokens <= spare]
+    surplus = sum(group.tokens for _, group in loose) - spare
+    step = 1 << max(0, (spare // 4).bit_length() - 1)
+    to_drop = -(-surplus // step) * step
+    for position, group in loose:
+        if to_drop <= 0:
+            kept.add(position)
+        to_drop -= group.tokens
+    return frozenset(kept)
+
+
+def _fixed(messages: tuple[Message, ...]) -> set[int]:
+    fixed = {i for i, message in enumerate(messages) if message.role == "system" or message.pinned}
+    users = [i for i, message in enumerate(messages) if message.role == "user"]
+    assistants = [i for i, message in enumerate(messages) if message.role == "assistant"]
+    fixed.update(users[:1], users[-1:])
+    if assistants and messages[assistants[-1]].tool_calls:
+        fixed.add(assistants[-1])
+    return fixed

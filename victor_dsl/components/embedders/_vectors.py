@@ -1,0 +1,34 @@
+"""What embedders that compute their vectors here share: unit rows, and leaving the event loop for large batches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float32]
+
+OFF_LOOP_CHARACTERS = 20_000
+"""From this much text on (a few milliseconds of work) a batch is embedded in a thread."""
+
+
+class Computed:
+    """An embedder made of a plain function, which must be safe to run in several threads."""
+
+    def __init__(self, compute: Callable[[Sequence[str]], Matrix]) -> None:
+        self._compute = compute
+
+    async def embed(self, texts: Sequence[str]) -> Matrix:
+        if sum(map(len, texts)) < OFF_LOOP_CHARACTERS:
+            return self._compute(texts)
+        return await asyncio.to_thread(self._compute, texts)
+
+
+def unit_rows(matrix: Matrix) -> Matrix:
+    """The rows, each divided by its length; a row of zeros stays one."""
+    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+    lengths[lengths == 0] = 1
+    rows: Matrix = matrix / lengths
+    return rows

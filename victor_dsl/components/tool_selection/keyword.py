@@ -1,0 +1,83 @@
+"""Tool selection by the words that a request shares with a tool's name, description and parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from victor_dsl.components.tool_selection._lexical import Index, terms
+from victor_dsl.language.component import Context
+from victor_dsl.language.config import ToolSelectionConfig
+from victor_dsl.values.tool import Tool
+from victor_dsl.values.turn import Turn
+
+INDEXES_KEPT = 4
+"""One catalogue is the usual; tenants' limits and requests' own tools make further ones."""
+
+ENOUGH_TERMS = 4
+"""A message with fewer telling words ("yes", "do it again") is read together with those before it."""
+
+LOOK_BACK = 4
+"""How many earlier messages may help out; each counts half of the one after it."""
+
+LONGEST_TEXT = 8_000
+"""Of a longer message (a pasted file) the first and last halves of so many characters are read."""
+
+
+class Config(ToolSelectionConfig):
+    """Offers the `k` tools whose names, descriptions and parameters match the latest user message best (BM25).
+
+    A short message is read together with the few before it. Tools that match nothing fill up the rest, in
+    their order; where no tool matches at all, the fallback selects.
+    """
+
+
+EXAMPLE = "{type: keyword, k: 8}"
+
+
+class Keyword:
+    """Ranks tools by BM25. An index is built once for a catalogue; the latest few are kept."""
+
+    def __init__(self) -> None:
+        self._indexes: list[Index] = []
+
+    async def select(self, tools: Sequence[Tool], turn: Turn) -> Sequence[Tool]:
+        ranking = self._index(tuple(tools)).rank(query(turn))
+        if not ranking:
+            return ()
+        found = set(ranking)
+        ranking += [position for position in range(len(tools)) if position not in found]
+        return [tools[position] for position in ranking[: turn.settings.k]]
+
+    def _index(self, tools: tuple[Tool, ...]) -> Index:
+        # Comparing is quick for a catalogue seen before: equal tools are mostly the same objects.
+        index = next((index for index in self._indexes if index.tools == tools), None)
+        if index is None:
+            index = Index(tools)
+        else:
+            self._indexes.remove(index)
+        self._indexes = [index, *self._indexes[: INDEXES_KEPT - 1]]
+        return index
+
+
+def query(turn: Turn) -> dict[str, float]:
+    """The words that ask for tools, with weights: the latest user message, and where it says little, those before it."""
+    latest = next((i for i in reversed(range(len(turn.messages))) if turn.messages[i].role == "user"), None)
+    if latest is None:
+        return {}
+    weights: dict[str, float] = {}
+    earlier = (message for message in reversed(turn.messages[: latest + 1]) if message.role in {"user", "assistant"})
+    for back, message in zip(range(LOOK_BACK + 1), earlier, strict=False):
+        if len(weights) >= ENOUGH_TERMS:
+            break
+        for term in terms(_ends(message.text())):
+            weights.setdefault(term, 0.5**back)
+    return weights
+
+
+def _ends(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT // 2]} {text[-LONGEST_TEXT // 2 :]}"
+
+
+def build(config: Config, context: Context) -> Keyword:
+    """The strategy, with no index yet."""
+    return Keyword()

@@ -1,0 +1,80 @@
+"""The tool selection coordinator: which of the tools a turn offers, within its limits and whatever the strategy does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+
+from victor_dsl.errors import ComponentError
+from victor_dsl.language.kinds import ToolSelection
+from victor_dsl.values.settings import Limits
+from victor_dsl.values.tool import Tool
+from victor_dsl.values.turn import SelectionRecord, Turn
+
+
+def allowed(name: str, limits: Limits) -> bool:
+    """Whether a tool may be offered and called: a glob of `allow` matches its name, or there is none, and none of `deny`."""
+    tools = limits.tools
+    if tools is None:
+        return True
+    if any(fnmatchcase(name, glob) for glob in tools.deny or ()):
+        return False
+    return tools.allow is None or any(fnmatchcase(name, glob) for glob in tools.allow)
+
+
+class ToolSelectionCoordinator:
+    """Selects a turn's tools by a strategy; by `fallback` where that fails or finds nothing; all where both do.
+
+    A strategy fails when it raises or names a tool that it was not given. Of more than `k` tools the first count.
+    """
+
+    def __init__(
+        self,
+        strategy: ToolSelection,
+        *,
+        type: str,
+        fallback: ToolSelection | None = None,
+        fallback_type: str | None = None,
+    ) -> None:
+        self._strategies = [(type, strategy)]
+        if fallback is not None:
+            self._strategies.append((fallback_type or "fallback", fallback))
+
+    async def select(self, turn: Turn) -> Turn:
+        """The turn with the tools to offer, out of `turn.tools` (of those with one name, the first counts)."""
+        if not turn.tools:
+            return turn
+        by_name: dict[str, Tool] = {}
+        for tool in turn.tools:
+            if tool.name not in by_name and allowed(tool.name, turn.settings.limits):
+                by_name[tool.name] = tool
+        tools = tuple(by_name.values())
+        type, offered, fallback = await self._choose(turn, tools)
+        record = SelectionRecord(type, len(tools), tuple(tool.name for tool in offered), fallback)
+        return turn.replace(tools=offered, selection=record)
+
+    async def _choose(self, turn: Turn, tools: tuple[Tool, ...]) -> tuple[str, tuple[Tool, ...], bool]:
+        """The type whose selection holds, the tools, and whether that is a fallback."""
+        k = turn.settings.k
+        if not tools:
+            return self._strategies[0][0], (), False
+        for nth, (type, strategy) in enumerate(self._strategies):
+            try:
+                selected = _checked(await strategy.select(tools, turn), tools)
+            except Exception as error:  # noqa: BLE001 -- whatever a third party's strategy does, the turn goes on
+                reason = f"the strategy failed: {error.__class__.__name__}: {error}"
+                turn.record("error", ComponentError(reason, node=f"tool_selection/{type}").as_json())
+            else:
+                if selected:
+                    return type, selected[:k], nth > 0
+        return "all", tools[:k], True
+
+
+def _checked(selected: Iterable[Tool], tools: Sequence[Tool]) -> tuple[Tool, ...]:
+    """The tools selected, each once, as they were given. Raises ComponentError where one was not given."""
+    given = {tool.name: tool for tool in tools}
+    names = dict.fromkeys(tool.name for tool in selected)
+    foreign = [name for name in names if name not in given]
+    if foreign:
+        raise ComponentError(f"it selected '{foreign[0]}', which is not among the tools it was given")
+    return tuple(given[name] for name in names)
