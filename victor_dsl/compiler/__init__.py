@@ -1,0 +1,165 @@
+"""The compiler: text in, a Program out, by a list of passes. Each gives its result and its diagnostics.
+
+reader -> extends -> families -> interpolate -> (for each variation: overlays -> check -> link) -> lint -> lower
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import frozen
+
+from victor_dsl.compiler.check import Checked, Checker
+from victor_dsl.compiler.families import documents, merge_family
+from victor_dsl.compiler.files import Included
+from victor_dsl.compiler.link import Linker
+from victor_dsl.compiler.lint import lint
+from victor_dsl.compiler.lint.subject import Subject
+from victor_dsl.compiler.lower import Lowering
+from victor_dsl.compiler.outside import missing
+from victor_dsl.compiler.placing import placed
+from victor_dsl.compiler.variations import Variations
+from victor_dsl.experiments.assignment import Experiment
+from victor_dsl.graph.plan import Plan, Program
+from victor_dsl.language.registry import Registry
+from victor_dsl.language.spec import VERSION, Spec
+from victor_dsl.source.diagnostic import Diagnostic
+from victor_dsl.source.extends import read_family
+from victor_dsl.source.interpolate import interpolate
+from victor_dsl.source.located import Located
+from victor_dsl.source.reader import Files
+
+
+@frozen
+class Compilation:
+    """What came of compiling: a program, or None where a diagnostic is an error; and the files for excerpts."""
+
+    program: Program | None
+    diagnostics: tuple[Diagnostic, ...]
+    files: Files
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """The diagnostics that are errors."""
+        return tuple(d for d in self.diagnostics if d.severity == "error")
+
+
+def compile_spec(
+    name: str,
+    *,
+    environment: Mapping[str, str],
+    registry: Registry | None = None,
+    files: Files | None = None,
+    state: Path | None = None,
+    need_environment: bool = False,
+    need_secrets: bool = False,
+) -> Compilation:
+    """Compiles the spec in a file (`-`: standard input), and every overlay in it.
+
+    Without `need_environment` a missing variable is a value that is not known, and the program is None only if
+    something else is at fault or cannot be known without it; with it, that is an error. `need_secrets` asks for
+    the secrets' variables and files too, whose values are never looked at.
+    """
+    files = files or Files()
+    family = read_family(files, name)
+    found = list(family.diagnostics)
+    document, faults = merge_family(family)
+    found += faults
+    if document is None or not isinstance(document.value, dict):
+        return Compilation(None, tuple(found), files)
+    document, interpolation = interpolate(document, environment, files)
+    found += interpolation
+    if version := _version(document):
+        return Compilation(None, tuple(placed([*found, version], documents(family))), files)
+
+    checker = Checker(registry or Registry())
+    variations = Variations(document, checker)
+    linker = Linker()
+    base = variations.make(None, {})
+    for variation in variations.all():
+        linker.link(variation)
+    for path in variations.value_paths():
+        linker.link_settings(document, document.at(path), path)
+    linker.link_experiments(base.checked.spec, variations)
+    found += variations.diagnostics + list(variations.conflicts()) + checker.diagnostics + linker.diagnostics
+
+    directory = Path(os.path.abspath(os.path.dirname(name) if name != "-" else "."))
+    included = Included()
+    subject = Subject(document, tuple(variations.all()), frozenset(linker.used), directory, files, included)
+    found += lint(subject)
+    if need_environment or need_secrets:
+        found += missing(document, checker.secrets, environment, variables=need_environment, secrets=need_secrets)
+    diagnostics = tuple(placed(found, documents(family)))
+    if any(d.severity == "error" for d in diagnostics) or not _known(subject):
+        return Compilation(None, diagnostics, files)
+    program = _program(name, directory, state, base.checked, variations, Lowering(included), environment)
+    return Compilation(program, diagnostics, files)
+
+
+def _program(
+    file: str,
+    directory: Path,
+    state: Path | None,
+    checked: Checked,
+    variations: Variations,
+    lowering: Lowering,
+    environment: Mapping[str, str],
+) -> Program:
+    spec = checked.spec
+    assert spec is not None
+    plans: dict[int, Plan] = {}
+
+    def plan_for(tenant: str | None, arms: Mapping[str, str]) -> Plan:
+        variation = variations.make(tenant if tenant in variations.tenants else None, arms)
+        if id(variation) not in plans:
+            plans[id(variation)] = lowering.plan(spec.name, variation)
+        return plans[id(variation)]
+
+    return Program(
+        name=spec.name,
+        file=file,
+        directory=directory,
+        state=state if state is not None else directory / ".victor",
+        experiments=_experiments(spec),
+        tenants=frozenset(variations.tenants),
+        opted_out=variations.opted_out,
+        tests=tuple(spec.tests or ()),
+        plan_for=plan_for,
+        environment=environment,
+    )
+
+
+def _experiments(spec: Spec) -> tuple[Experiment, ...]:
+    return tuple(
+        Experiment(
+            name=name,
+            arms={arm: body.weight for arm, body in experiment.arms.items()},
+            control=experiment.control or ("control" if "control" in experiment.arms else next(iter(experiment.arms))),
+            unit=experiment.unit,
+            coverage=experiment.coverage,
+            status=experiment.status,
+        )
+        for name, experiment in (spec.variants or {}).items()
+    )
+
+
+def _version(document: Located) -> Diagnostic | None:
+    """A spec of another version is not held against this one's grammar."""
+    written = document.get("victor")
+    if written is None:
+        return None  # check says that it is missing
+    if type(written.value) is int and written.value == VERSION:
+        return None
+    hint = f"write `victor: {VERSION}`"
+    shown = getattr(written.value, "text", written.value) if not isinstance(written.value, dict | list) else "…"
+    return Diagnostic("unknown-version", f"there is no version {shown} of the language", written.span, ("victor",), hint)
+
+
+def _known(subject: Subject) -> bool:
+    """Whether every item and the grammar have all their values."""
+    return all(
+        variation.checked.spec is not None and all(item.config is not None for item in variation.checked.items())
+        for variation in subject.variations
+    )

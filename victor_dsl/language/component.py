@@ -14,6 +14,7 @@ It must not do I/O before it is entered.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from random import Random
@@ -25,6 +26,9 @@ from victor_dsl.language.config import Config, Secret
 from victor_dsl.language.kinds import Kind
 
 
+ConfigClass = type[Config]
+
+
 @frozen
 class Component:
     """A component as the registry knows it. `version` is part of every fingerprint.
@@ -34,7 +38,7 @@ class Component:
 
     kind: Kind
     type: str
-    config: type[Config]
+    config: ConfigClass
     build: Callable[[Any, Context], Any]
     example: str
     version: int = 1
@@ -88,3 +92,9 @@ class Context:
     def live(self, node: str) -> Any:
         """The live object of a node that this one refers to."""
         return self.needs[node]
+
+    def shown(self, path: str) -> str:
+        """An absolute path as people are shown it: from the file that named it, as that file is named."""
+        writer = Path(self.place.rpartition(":")[0]).parent
+        folder = writer.absolute() if self.place else self.directory
+        return os.path.normpath(writer / os.path.relpath(path, folder)).replace(os.sep, "/")

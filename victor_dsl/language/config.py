@@ -40,12 +40,13 @@ class Nested:
 class FilePath:
     """The field is a path. Where `included`, its content belongs to the plan's digest and must exist to compile.
 
-    A field `optional: true` of the same Config lifts the must; `folder` says that a folder will do.
+    Where it `exists`, the file must be there but its content is read at run time; where it is a `template`, it is
+    Jinja2 source. `optional: true` or a `default` of the same Config lifts the must.
     """
 
     included: bool = False
     template: bool = False
-    folder: bool = False
+    exists: bool = False
 
 
 @frozen
@@ -195,6 +196,21 @@ class ModelConfig(Config):
     )
     input_usd_per_million: float | None = Field(None, ge=0, description="The price of a million input tokens.")
     output_usd_per_million: float | None = Field(None, ge=0, description="The price of a million output tokens.")
+    cached_usd_per_million: float | None = Field(
+        None,
+        ge=0,
+        description="The price of a million input tokens read from a prompt cache. Left out, that of other input.",
+    )
+
+    def window(self) -> int | None:
+        """The context window in tokens, None where it is not known."""
+        return self.context_window
+
+    def price(self) -> tuple[float, float] | None:
+        """US dollars for a million input and a million output tokens, None where either is not known."""
+        if self.input_usd_per_million is None or self.output_usd_per_million is None:
+            return None
+        return self.input_usd_per_million, self.output_usd_per_million
 
 
 class EmbedderConfig(Config):

@@ -149,8 +149,8 @@ Shape = Literal["map", "list", "one"]
 class Kind:
     """One kind. `shape` is its section's: a map of named items, a list, or one item.
 
-    `default` is the component meant where `type` is left out. `own` are the fields that an overlay keeps when it
-    changes an item's type.
+    `default` is the component meant where `type` is left out, `fallback` the one that stands in where `fallback`
+    is. `own` are the fields that an overlay keeps when it changes an item's type.
     """
 
     name: str
@@ -158,6 +158,7 @@ class Kind:
     config: type[configs.Config]
     protocol: type[Any]
     default: str | None = None
+    fallback: str | None = None
 
     @property
     def own(self) -> frozenset[str]:
@@ -174,8 +175,8 @@ KINDS: Mapping[str, Kind] = {
         Kind("providers", "list", configs.ProviderConfig, Provider),
         Kind("contributors", "list", configs.ContributorConfig, Contributor),
         Kind("tools", "list", configs.ToolConfig, ToolSource),
-        Kind("tool_selection", "one", configs.ToolSelectionConfig, ToolSelection, default="all"),
-        Kind("compaction", "one", configs.CompactionConfig, Compaction, default="recent"),
+        Kind("tool_selection", "one", configs.ToolSelectionConfig, ToolSelection, default="keyword", fallback="all"),
+        Kind("compaction", "one", configs.CompactionConfig, Compaction, default="recent", fallback="recent"),
         Kind("middleware", "list", configs.MiddlewareConfig, Middleware),
         Kind("exporters", "list", configs.ExporterConfig, Exporter),
         Kind("sessions", "one", configs.SessionConfig, SessionStore, default="memory"),

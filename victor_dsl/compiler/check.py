@@ -1,0 +1,282 @@
+"""Checks every item of every section against its component's Config, and the rest against the grammar."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from attrs import define, field, frozen
+
+from victor_dsl.compiler.overlays import name_of
+from victor_dsl.compiler.validate import Plain, plain, secret_of, validate
+from victor_dsl.language.component import Component
+from victor_dsl.language.config import Config, FilePath, Nested, Ref, Secret
+from victor_dsl.language.kinds import KINDS, Kind
+from victor_dsl.language.marks import marks
+from victor_dsl.language.registry import Registry
+from victor_dsl.language.spec import Spec
+from victor_dsl.source.diagnostic import Diagnostic, Related, nearest, suggest
+from victor_dsl.source.interpolate import Interpolated
+from victor_dsl.source.located import Located, Path
+from victor_dsl.source.reader import resolve
+
+
+@frozen(eq=False)
+class Item:
+    """One checked item. `config` is None where it has faults, or where a value that it needs is not known.
+
+    `children` are its nested components, by field; `unknown` the paths whose values are not known.
+    """
+
+    id: str
+    component: Component
+    config: Config | None
+    located: Located
+    path: Path
+    children: tuple[Item, ...] = ()
+    unknown: frozenset[Path] = frozenset()
+
+    def family(self) -> Iterator[Item]:
+        """This item's children, theirs, and itself: the order in which they can be built."""
+        for child in self.children:
+            yield from child.family()
+        yield self
+
+
+@frozen(eq=False)
+class Checked:
+    """A checked spec: the items of each kind's section in order of writing, and the rest of the grammar."""
+
+    document: Located
+    sections: Mapping[str, tuple[Item, ...]]
+    spec: Spec | None
+
+    def items(self) -> Iterator[Item]:
+        """Every item and every nested one."""
+        for section in self.sections.values():
+            for item in section:
+                yield from item.family()
+
+
+@define
+class Checker:
+    """Checks documents that share parts: what was checked once, by identity, is not checked again.
+
+    `secrets` are the identities of the leaves of secret fields.
+    """
+
+    registry: Registry
+    diagnostics: list[Diagnostic] = field(factory=list)
+    secrets: set[int] = field(factory=set)
+    _items: dict[tuple[int, str], tuple[Item | None, Located]] = field(factory=dict)
+    _specs: dict[tuple[int, ...], tuple[Spec | None, Any]] = field(factory=dict)
+
+    def check(self, document: Located) -> Checked:
+        """Every section of a merged document."""
+        sections = {kind.name: self._section(kind, document) for kind in KINDS.values()}
+        return Checked(document, sections, self._rest(document))
+
+    def _rest(self, document: Located) -> Spec | None:
+        rest = {key: value for key, value in document.value.items() if key not in KINDS}
+        identity = tuple(map(id, rest.values()))
+        if identity not in self._specs:
+            located = Located(rest, document.span)
+            spec, faults = validate(Spec, located, plain(located), (), "the spec")
+            self.diagnostics += [self._with_sections(fault) for fault in faults]
+            self._specs[identity] = (spec, rest)
+        return self._specs[identity][0]
+
+    def _with_sections(self, fault: Diagnostic) -> Diagnostic:
+        """The hint for an unknown top-level key knows the kinds' sections too."""
+        if fault.code != "unknown-key" or len(fault.path) != 1:
+            return fault
+        names = [*(f.alias or n for n, f in Spec.model_fields.items()), *KINDS]
+        hint = suggest(str(fault.path[0]), names, what="sections", most=len(names))
+        return Diagnostic(fault.code, fault.message, fault.span, fault.path, hint)
+
+    def _section(self, kind: Kind, document: Located) -> tuple[Item, ...]:
+        section = document.get(kind.name)
+        if section is None or section.value is None:
+            if kind.default is None:
+                return ()
+            section = Located({}, document.span)
+        if kind.shape == "one":
+            found = self._item(kind, section, (kind.name,), None)
+            return (found,) if found else ()
+        if kind.shape == "map":
+            if not isinstance(section.value, dict):
+                self._shape(kind, section, "a map of named items")
+                return ()
+            made = [self._item(kind, item, (kind.name, name), name) for name, item in section.value.items()]
+        else:
+            if not isinstance(section.value, list):
+                self._shape(kind, section, "a list")
+                return ()
+            made = self._listed(kind, section)
+        return tuple(item for item in made if item is not None)
+
+    def _listed(self, kind: Kind, section: Located) -> list[Item | None]:
+        taken: dict[str, Located] = {}
+        made = []
+        for i, item in enumerate(section.value):
+            name = name_of(kind, item) or str(i)
+            written = item.get("name")
+            if name in taken and (written is not None or kind.name == "tools"):
+                self.diagnostics.append(
+                    Diagnostic(
+                        "duplicate-name",
+                        f"{kind.name} has two items named '{name}'",
+                        (written or item).span,
+                        (kind.name, i, *(("name",) if written is not None else ())),
+                        "give one of them another `name`",
+                        related=(Related("the first one", taken[name].span),),
+                    )
+                )
+            unique, n = name, 2
+            while unique in taken:
+                unique, n = f"{name}#{n}", n + 1
+            taken[unique] = item
+            made.append(self._item(kind, item, (kind.name, i), unique))
+        return made
+
+    def _shape(self, kind: Kind, section: Located, wanted: str) -> None:
+        message = f"{kind.name} must be {wanted}"
+        hint = "write each item as `- {type: …}`" if wanted == "a list" else "write each item as `NAME: {type: …}`"
+        self.diagnostics.append(Diagnostic("wrong-type", message, section.span, (kind.name,), hint))
+
+    def _item(self, kind: Kind, located: Located, path: Path, name: str | None) -> Item | None:
+        node = f"{kind.name}/{name if name is not None else name_of(kind, located)}"
+        key = (id(located), node)
+        if key not in self._items:
+            self._items[key] = (self._checked(kind, located, path, node, implied=name is None), located)
+        return self._items[key][0]
+
+    def _checked(self, kind: Kind, located: Located, path: Path, node: str, implied: bool) -> Item | None:
+        component, body = self._component(kind, located, path, implied)
+        if component is None:
+            return None
+        given = plain(body)
+        if not isinstance(given.value, dict):
+            return None
+        given.value.pop("type", None)
+        children = self._mark(component, body, given, path, node)
+        if kind.fallback and implied and component.type != kind.fallback and "fallback" not in body.value:
+            children.append(self._child(kind.name, Located(kind.fallback, located.span), path, f"{node}.fallback"))
+            given.value["fallback"] = f"{node}.fallback"
+        without_type = Located({k: v for k, v in body.value.items() if k != "type"}, body.span, body.key_span)
+        what = f"the {kind.name} item '{component.type}'" if kind.shape == "list" else f"{kind.name} '{component.type}'"
+        config, faults = validate(component.config, without_type, given, path, what)
+        self.diagnostics += faults
+        return Item(
+            node, component, config, body, path, tuple(child for child in children if child), frozenset(given.unknown)
+        )
+
+    def _component(
+        self, kind: Kind, located: Located, path: Path, implied: bool
+    ) -> tuple[Component | None, Located]:
+        """The component that an item names, and the item as a map."""
+        if isinstance(located.value, str):
+            written: Located | None = located
+            body = Located({}, located.span, located.key_span)
+        elif isinstance(located.value, dict):
+            written, body = located.get("type"), located
+            if written is None and kind.default is not None and implied:
+                return self.registry.find(kind.name, kind.default), body
+            if written is None:
+                hint = suggest("", self.registry.types(kind.name), what="types")
+                self.diagnostics.append(
+                    Diagnostic("missing-key", f"this {kind.name} item lacks 'type'", located.span, path, hint)
+                )
+                return None, body
+        else:
+            hint = "write a map with a `type`, or the type alone as a word"
+            self.diagnostics.append(
+                Diagnostic("wrong-type", f"a {kind.name} item must be a map or a word", located.span, path, hint)
+            )
+            return None, located
+        here = path if written is located else (*path, "type")
+        if not isinstance(written.value, str):
+            hint = "the type is a plain word, without `${…}`" if isinstance(written.value, Interpolated) else None
+            self.diagnostics.append(Diagnostic("wrong-type", "a type must be a word", written.span, here, hint))
+            return None, body
+        found = self.registry.find(kind.name, written.value)
+        if found is None:
+            types = self.registry.types(kind.name)
+            elsewhere = next((k for k in KINDS if k != kind.name and written.value in self.registry.types(k)), None)
+            hint = suggest(written.value, types, what="types", most=len(types))
+            if elsewhere and not nearest(written.value, types):
+                hint += f" ('{written.value}' belongs under {elsewhere})"
+            self.diagnostics.append(
+                Diagnostic("unknown-component", f"{kind.name} has no type '{written.value}'", written.span, here, hint)
+            )
+        return found, body
+
+    def _mark(self, component: Component, body: Located, given: Plain, path: Path, node: str) -> list[Item | None]:
+        """Puts node ids, secrets and absolute paths where marked fields have text; gives the nested items."""
+        children: list[Item | None] = []
+        for name, mark in marks(component.config).items():
+            value = body.get(name)
+            if value is None or value.value is None:
+                continue
+            if mark is Secret:
+                self.secrets.add(id(value))
+                given.value[name] = self._secret(value, (*path, name))
+                given.unknown.discard((name,))
+                given.interpolated.pop((name,), None)
+            elif isinstance(mark, Nested):
+                for place, child in _each(value, (name,)):
+                    child_id = f"{node}.{'.'.join(map(str, place))}"
+                    children.append(self._child(mark.kind, child, (*path, *place), child_id))
+                    _put(given.value, place, child_id)
+            elif isinstance(mark, Ref):
+                for place, leaf in _each(value, (name,)):
+                    if (text := _text(leaf)) is not None:
+                        _put(given.value, place, f"{mark.kind}/{text}")
+            elif isinstance(mark, FilePath):
+                for place, leaf in _each(value, (name,)):
+                    if (text := _text(leaf)) is not None and text != ":memory:":
+                        _put(given.value, place, os.path.abspath(resolve(leaf.span.file, text)))
+        return children
+
+    def _child(self, kind: str, located: Located, path: Path, node: str) -> Item | None:
+        key = (id(located), node)
+        if key not in self._items:
+            self._items[key] = (self._checked(KINDS[kind], located, path, node, implied=False), located)
+        return self._items[key][0]
+
+    def _secret(self, value: Located, path: Path) -> Secret:
+        secret = secret_of(value.value)
+        if secret is None:
+            written = isinstance(value.value, Interpolated)
+            message = (
+                f"{path[-1]} must be exactly one reference, without a default or any other text"
+                if written
+                else f"{path[-1]} is a secret and may not be written in the spec"
+            )
+            hint = f"put it in the environment and write `{path[-1]}: ${{env:NAME}}`, or in a file: `${{file:path}}`"
+            self.diagnostics.append(Diagnostic("literal-secret", message, value.span, path, hint))
+            return Secret("env", "")
+        return secret
+
+
+def _each(value: Located, path: Path) -> Iterator[tuple[Path, Located]]:
+    """A marked field's values: itself, or each item of a list."""
+    if isinstance(value.value, list):
+        yield from (((*path, i), item) for i, item in enumerate(value.value))
+    else:
+        yield path, value
+
+
+def _text(leaf: Located) -> str | None:
+    if isinstance(leaf.value, Interpolated):
+        return leaf.value.value
+    return leaf.value if isinstance(leaf.value, str) else None
+
+
+def _put(value: dict[str, Any], path: Path, new: Any) -> None:
+    """Sets a field of a plain map, or an item of a list in it."""
+    if len(path) == 1:
+        value[path[0]] = new  # type: ignore[index]
+    elif isinstance(value.get(path[0]), list) and isinstance(path[1], int) and path[1] < len(value[path[0]]):  # type: ignore[arg-type, index]
+        value[path[0]][path[1]] = new  # type: ignore[index]

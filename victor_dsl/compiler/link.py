@@ -1,0 +1,95 @@
+"""Holds every name against what it names: references between sections, models of settings, experiments and arms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import define, field
+
+from victor_dsl.compiler.check import Item
+from victor_dsl.compiler.variations import Variation, Variations
+from victor_dsl.language.config import Ref
+from victor_dsl.language.marks import marks
+from victor_dsl.language.spec import Spec
+from victor_dsl.source.diagnostic import Diagnostic, suggest
+from victor_dsl.source.located import Located, Path
+from victor_dsl.values.settings import REQUEST_SETTINGS, SETTING_NAMES
+
+
+@define
+class Linker:
+    """Collects faults of names, and which names of the spec are used in any variation."""
+
+    diagnostics: list[Diagnostic] = field(factory=list)
+    used: set[tuple[str, str]] = field(factory=set)
+
+    def link(self, variation: Variation) -> None:
+        """The references of one variation."""
+        document = variation.checked.document
+        for item in variation.checked.items():
+            for kind, name, leaf, path in references(item):
+                self._name(document, kind, name, leaf, path)
+
+    def link_settings(self, document: Located, section: Located | None, at: Path) -> None:
+        """`model` and `fallbacks` of a settings section."""
+        if section is None:
+            return
+        model, fallbacks = section.get("model"), section.get("fallbacks")
+        if model is not None:
+            self._leaf(document, model, (*at, "model"))
+        if fallbacks is not None and isinstance(fallbacks.value, list):
+            for i, leaf in enumerate(fallbacks.value):
+                self._leaf(document, leaf, (*at, "fallbacks", i))
+
+    def link_experiments(self, spec: Spec | None, variations: Variations) -> None:
+        """Controls, weights, opted-out experiments, and the names of requestable settings."""
+        document = variations.document
+        for name, experiment in ((spec.variants if spec else None) or {}).items():
+            here = document.at(("variants", name))
+            if experiment.control is not None and experiment.control not in experiment.arms:
+                self._unknown("control", experiment.control, experiment.arms, here.at(("control",)), ("variants", name, "control"))
+            if not any(arm.weight > 0 for arm in experiment.arms.values()):
+                arms = here.at(("arms",))
+                message = f"the arms of {name} have no weight: nobody could be assigned"
+                hint = "give at least one arm a weight above 0, or set `status: stopped`"
+                self.diagnostics.append(Diagnostic("bad-weights", message, arms.span, ("variants", name, "arms"), hint))
+        for tenant, experiments in variations.opted_out.items():
+            at: Path = ("tenants", tenant, "with", "variants")
+            for name in experiments - variations.experiments.keys():
+                leaf = document.at((*at, name))
+                self._unknown("variants", name, variations.experiments, leaf, (*at, name), key=True)
+        for i, name in enumerate((spec.request if spec else None) or ()):
+            leaf = document.at(("request", i))
+            if name not in SETTING_NAMES:
+                self._unknown("settings", name, SETTING_NAMES - REQUEST_SETTINGS, leaf, ("request", i))
+
+    def _leaf(self, document: Located, leaf: Located, path: Path) -> None:
+        text = getattr(leaf.value, "value", leaf.value)
+        if isinstance(text, str):
+            self._name(document, "models", text, leaf, path)
+
+    def _name(self, document: Located, kind: str, name: str, leaf: Located, path: Path) -> None:
+        section = document.get(kind)
+        names = section.value if section is not None and isinstance(section.value, dict) else {}
+        self.used.add((kind, name))
+        if name not in names:
+            self._unknown(kind, name, names, leaf, path)
+
+    def _unknown(self, holder: str, name: str, names: object, leaf: Located, path: Path, *, key: bool = False) -> None:
+        known = [str(n) for n in names] if hasattr(names, "__iter__") else []
+        span = leaf.key_span if key and leaf.key_span else leaf.span
+        hint = suggest(name, known, what=f"names in {holder}")
+        self.diagnostics.append(Diagnostic("unknown-name", f"{holder} has no '{name}'", span, path, hint))
+
+
+def references(item: Item) -> Iterator[tuple[str, str, Located, Path]]:
+    """What an item refers to: section, name, and the place of the reference."""
+    for field_name, mark in marks(item.component.config).items():
+        value = item.located.get(field_name)
+        if not isinstance(mark, Ref) or value is None:
+            continue
+        places = enumerate(value.value) if isinstance(value.value, list) else [(None, value)]
+        for i, leaf in places:
+            text = getattr(leaf.value, "value", leaf.value)
+            if isinstance(text, str):
+                yield mark.kind, text, leaf, (*item.path, field_name, *(() if i is None else (i,)))

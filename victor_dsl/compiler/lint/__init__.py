@@ -1,0 +1,31 @@
+"""Faults beyond the schema: one rule a file, each a function from the Subject to its diagnostics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from victor_dsl.compiler.lint.budget import context_budget
+from victor_dsl.compiler.lint.functions import functions_exist
+from victor_dsl.compiler.lint.included import included_files_exist
+from victor_dsl.compiler.lint.order import middleware_order
+from victor_dsl.compiler.lint.secrets import no_literal_secrets
+from victor_dsl.compiler.lint.subject import Subject
+from victor_dsl.compiler.lint.templates import templates_are_sound
+from victor_dsl.compiler.lint.unused import every_name_is_used
+from victor_dsl.source.diagnostic import Diagnostic
+
+RULES: tuple[Callable[[Subject], Iterable[Diagnostic]], ...] = (
+    no_literal_secrets,
+    included_files_exist,
+    templates_are_sound,
+    functions_exist,
+    middleware_order,
+    context_budget,
+    every_name_is_used,
+)
+
+
+def lint(subject: Subject) -> Iterator[Diagnostic]:
+    """What every rule finds."""
+    for rule in RULES:
+        yield from rule(subject)

@@ -1,0 +1,85 @@
+"""A function that a spec names must be there: its module's source is read, never imported."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+
+from victor_dsl.compiler.lint.subject import Subject
+from victor_dsl.language.config import FunctionName
+from victor_dsl.language.marks import marks
+from victor_dsl.source.diagnostic import Diagnostic, suggest
+
+
+def functions_exist(subject: Subject) -> Iterator[Diagnostic]:
+    """`module:function` is well formed, its module is found, and the module defines or imports the function."""
+    for item in subject.items():
+        for name, mark in marks(item.component.config).items():
+            leaf = item.located.get(name)
+            text = getattr(leaf.value, "value", leaf.value) if leaf is not None else None
+            if isinstance(mark, FunctionName) and isinstance(text, str) and leaf is not None:
+                fault = _fault(text, subject.directory)
+                if fault is not None:
+                    code, message, hint = fault
+                    yield Diagnostic(code, message, leaf.span, (*item.path, name), hint)
+
+
+def _fault(text: str, directory: Path) -> tuple[str, str, str] | None:
+    module, colon, function = text.partition(":")
+    if not colon or not function.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
+        return "unknown-function", f"'{text}' does not name a function", "write `package.module:function`"
+    spec = _find(module, directory)
+    if spec is None:
+        hint = f"it is looked for in {directory.name or 'the spec'}'s folder, then on Python's path"
+        return "unknown-function", f"there is no module '{module}'", hint
+    if spec.origin is None or not spec.origin.endswith(".py"):
+        return None  # compiled: its names cannot be read from its source
+    try:
+        names, open_ended = _names(ast.parse(Path(spec.origin).read_bytes()))
+    except (OSError, SyntaxError, ValueError) as error:
+        return "unknown-function", f"the module '{module}' cannot be read: {error}", "mend the module"
+    if function in names or open_ended:
+        return None
+    return "unknown-function", f"{module} has no '{function}'", suggest(function, names, what="functions")
+
+
+def _find(module: str, directory: Path) -> ModuleSpec | None:
+    """The module's spec, from the spec's folder first, found part by part without importing a package."""
+    for roots in ([str(directory)], sys.path):
+        path: list[str] | None = roots
+        found: ModuleSpec | None = None
+        name = ""
+        for part in module.split("."):
+            name = f"{name}.{part}" if name else part
+            found = PathFinder.find_spec(name, path) if path is not None else None
+            if found is None:
+                break
+            path = list(found.submodule_search_locations or ()) or None
+        if found is not None:
+            return found
+    return None
+
+
+def _names(tree: ast.Module) -> tuple[set[str], bool]:
+    """The functions, classes, imports and assignments at the top of a module; and whether it may have more."""
+    names: set[str] = set()
+    open_ended = False
+    stack: list[ast.stmt] = list(tree.body)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+            open_ended |= node.name == "__getattr__"
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+            open_ended |= any(alias.name == "*" for alias in node.names)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+        elif isinstance(node, ast.If | ast.Try | ast.With):
+            stack += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+            stack += [s for handler in getattr(node, "handlers", ()) for s in handler.body]
+    return names, open_ended

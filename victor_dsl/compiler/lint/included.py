@@ -1,0 +1,48 @@
+"""A prompt, template or settings file that a spec includes must be there, unless it says `optional: true`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from victor_dsl.compiler.lint.subject import Subject
+from victor_dsl.language.config import FilePath
+from victor_dsl.language.marks import marks
+from victor_dsl.source.diagnostic import Diagnostic, nearest
+
+
+def included_files_exist(subject: Subject) -> Iterator[Diagnostic]:
+    """Files whose content the plan takes in, and files that must exist."""
+    for item in subject.items():
+        if item.config is None or getattr(item.config, "optional", False) or getattr(item.config, "default", None):
+            continue
+        for name, mark in marks(item.component.config).items():
+            if not isinstance(mark, FilePath) or not (mark.included or mark.exists):
+                continue
+            value, leaf = getattr(item.config, name), item.located.get(name)
+            if not isinstance(value, str) or leaf is None or (fault := _fault(subject, value, mark.included)) is None:
+                continue
+            written = getattr(leaf.value, "text", leaf.value)
+            yield Diagnostic("missing-file", f"{written}: {fault}", leaf.span, (*item.path, name), _hint(value))
+
+
+def _fault(subject: Subject, path: str, included: bool) -> str | None:
+    try:
+        if included:
+            subject.included.read(path).decode("utf-8")
+        else:
+            os.stat(path)
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    except UnicodeDecodeError as error:
+        return f"it is not UTF-8 (byte {error.start + 1})"
+    return None
+
+
+def _hint(path: str) -> str:
+    folder, name = os.path.split(path)
+    try:
+        close = nearest(name, os.listdir(folder))
+    except OSError:
+        return "its folder is not there either; paths are relative to the file that writes them"
+    return f"did you mean '{close}'?" if close else "paths are relative to the file that writes them; or say `optional: true`"

@@ -1,0 +1,55 @@
+"""Orders of middleware that cannot be what was meant: a warning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from victor_dsl.compiler.check import Item
+from victor_dsl.compiler.lint.subject import Subject
+from victor_dsl.source.diagnostic import Diagnostic, Related
+
+# (outer, inner, why): the inner one written before the outer one is unwise.
+_OUTER_INNER: tuple[tuple[str, str, str], ...] = (
+    ("auth", "cache", "answers from the cache would be given to callers that auth would refuse"),
+    ("auth", "rate_limit", "the limit cannot know whose request it is"),
+    ("auth", "budget", "the budget cannot know whose request it is"),
+    ("auth", "concurrency", "callers that auth would refuse take the places of others"),
+    ("rate_limit", "retry", "each retry would be counted as a request of its own"),
+    ("redact", "cache", "what redact takes out would be in the cache"),
+    ("retry", "timeout", "one timeout holds for all attempts together, and a slow first one leaves none for the next"),
+    ("circuit_breaker", "retry", "an open breaker would be retried"),
+)
+
+
+def middleware_order(subject: Subject) -> Iterator[Diagnostic]:
+    """Each unwise pair once, at the item that stands too far out."""
+    seen: set[tuple[int, int]] = set()
+    for variation in subject.variations:
+        items = variation.checked.sections["middleware"]
+        for i, item in enumerate(items):
+            for later in items[i + 1 :]:
+                why = _unwise(item, later)
+                if why and (id(item), id(later)) not in seen:
+                    seen.add((id(item), id(later)))
+                    yield Diagnostic(
+                        "unwise-order",
+                        f"{item.component.type} stands outside {later.component.type}: {why}",
+                        item.located.span,
+                        item.path,
+                        f"write {later.component.type} before {item.component.type}",
+                        severity="warning",
+                        related=(Related(f"{later.component.type} is here", later.located.span),),
+                    )
+
+
+def _unwise(outer: Item, inner: Item) -> str | None:
+    if _around(outer) != _around(inner) and inner.component.type != "auth":
+        return None
+    for first, second, why in _OUTER_INNER:
+        if (first, second) == (inner.component.type, outer.component.type):
+            return why
+    return None
+
+
+def _around(item: Item) -> str:
+    return getattr(item.config, "around", None) or item.component.around

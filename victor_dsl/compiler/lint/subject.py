@@ -1,0 +1,35 @@
+"""What the rules look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path as FilesystemPath
+
+from attrs import frozen
+
+from victor_dsl.compiler.check import Item
+from victor_dsl.compiler.files import Included
+from victor_dsl.compiler.variations import Variation
+from victor_dsl.source.located import Located
+from victor_dsl.source.reader import Files
+
+
+@frozen(eq=False)
+class Subject:
+    """A spec's document and variations. `used` are the names that something refers to, as (section, name)."""
+
+    document: Located
+    variations: tuple[Variation, ...]
+    used: frozenset[tuple[str, str]]
+    directory: FilesystemPath
+    files: Files
+    included: Included
+
+    def items(self) -> Iterator[Item]:
+        """Every distinct item over all variations, nested ones included."""
+        seen: set[int] = set()
+        for variation in self.variations:
+            for item in variation.checked.items():
+                if id(item) not in seen:
+                    seen.add(id(item))
+                    yield item

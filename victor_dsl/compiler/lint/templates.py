@@ -1,0 +1,147 @@
+"""Templates: syntax, and variables that nothing declares, each at its line inside the template."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from attrs import frozen
+
+from victor_dsl.compiler.check import Item
+from victor_dsl.compiler.lint.subject import Subject
+from victor_dsl.compiler.variations import Variation
+from victor_dsl.language.config import FilePath, TemplateText
+from victor_dsl.language.marks import marks
+from victor_dsl.language.template import GLOBALS, VISIBLE
+from victor_dsl.source.diagnostic import Diagnostic, suggest
+from victor_dsl.source.located import Located, Path, Span
+from victor_dsl.source.reader import resolve
+
+
+@frozen
+class _Source:
+    """A template's text; its line 1 stands at `line` of `file`, after `indent` characters."""
+
+    text: str
+    file: str
+    line: int
+    indent: int
+    place: Span
+    path: Path
+
+    def span(self, line: int, word: str | None = None) -> Span:
+        """A line of the template, or a word on it, in the file that holds it."""
+        lines = self.text.splitlines()
+        text = lines[line - 1] if 0 < line <= len(lines) else ""
+        found = re.search(rf"(?<![\w.]){re.escape(word)}\b", text) if word else None
+        start, end = found.span() if found else (len(text) - len(text.lstrip()), len(text.rstrip()))
+        start, end = start + self.indent, max(end, start + 1) + self.indent
+        return Span(self.file, self.line + line - 1, start + 1, self.line + line - 1, end + 1)
+
+
+def templates_are_sound(subject: Subject) -> Iterator[Diagnostic]:
+    """Every template of every variation, against the vars of that variation."""
+    seen: set[tuple[str, Span]] = set()
+    for variation in subject.variations:
+        for item in variation.checked.items():
+            for source in _sources(subject, item):
+                for fault in _faults(subject, variation, source):
+                    if (fault.message, fault.span) not in seen:
+                        seen.add((fault.message, fault.span))
+                        yield fault
+
+
+def _faults(subject: Subject, variation: Variation, source: _Source) -> Iterator[Diagnostic]:
+    jinja2 = importlib.import_module("jinja2")  # 50 ms that a spec without templates need not pay
+    nodes = jinja2.nodes
+    try:
+        tree = jinja2.Environment().parse(source.text)
+    except jinja2.TemplateSyntaxError as error:
+        yield Diagnostic("template-syntax", str(error.message), source.span(error.lineno), source.path)
+        return
+    _include(subject, source, tree, nodes)
+    known = _known(variation)
+    guarded = {node.node.name for node in tree.find_all(nodes.Test) if _is_guard(node, nodes)}
+    guarded |= {node.node.name for node in tree.find_all(nodes.Filter) if _is_default(node, nodes)}
+    undeclared = importlib.import_module("jinja2.meta").find_undeclared_variables(tree)
+    outside = any(item.component.type != "inline" for item in variation.checked.sections["providers"])
+    for node in tree.find_all(nodes.Name):
+        if node.ctx != "load" or node.name not in undeclared or node.name in known | guarded | GLOBALS:
+            continue
+        hint = suggest(node.name, known, what="names here")
+        message = f"nothing declares '{node.name}'" + (f" for {variation.label}" if variation.label else "")
+        if outside:
+            yield Diagnostic(
+                "undefined-variable", f"{message}, unless a provider does", source.span(node.lineno, node.name),
+                source.path, f"give it a value under `vars`; {hint}", severity="warning",
+            )
+        else:
+            yield Diagnostic(
+                "undefined-variable", message, source.span(node.lineno, node.name), source.path,
+                f"declare it under `vars`; {hint}",
+            )
+
+
+def _include(subject: Subject, source: _Source, tree: Any, nodes: Any) -> None:
+    """Lets the templates that this one names by a plain text belong to its content."""
+    if source.file == source.place.file:
+        return
+    for node in tree.find_all((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)):
+        if isinstance(node.template, nodes.Const) and isinstance(node.template.value, str):
+            subject.included.add(os.path.abspath(source.file), _beside(source.file, node.template.value))
+
+
+def _beside(file: str, include: str) -> str:
+    return os.path.join(os.path.dirname(os.path.abspath(file)), include)
+
+
+def _is_guard(node: Any, nodes: Any) -> bool:
+    return node.name in ("defined", "undefined") and isinstance(node.node, nodes.Name)
+
+
+def _is_default(node: Any, nodes: Any) -> bool:
+    return node.name in ("default", "d") and isinstance(node.node, nodes.Name)
+
+
+def _known(variation: Variation) -> set[str]:
+    known = set(VISIBLE)
+    for layer in (variation.spec, *variation.overlays):
+        known |= set(layer.vars)
+    for item in variation.checked.sections["providers"]:
+        values = getattr(item.config, "values", None)
+        variables = values.get("vars") if isinstance(values, dict) else getattr(values, "vars", None)
+        known |= set(variables or ())
+    return known
+
+
+def _sources(subject: Subject, item: Item) -> Iterator[_Source]:
+    for name, mark in marks(item.component.config).items():
+        leaf = item.located.get(name)
+        if leaf is None or item.config is None:
+            continue
+        path = (*item.path, name)
+        value = getattr(item.config, name)
+        if isinstance(mark, TemplateText) and isinstance(value, str):
+            yield _inline(subject, leaf, value, path)
+        elif isinstance(mark, FilePath) and mark.template and isinstance(value, str):
+            try:
+                text = subject.included.read(value).decode("utf-8")
+            except (OSError, UnicodeDecodeError):
+                continue
+            name = resolve(leaf.span.file, getattr(leaf.value, "value", leaf.value))
+            subject.files.remember(name, text)
+            yield _Source(text, name, 1, 0, leaf.span, path)
+
+
+def _inline(subject: Subject, leaf: Located, text: str, path: Path) -> _Source:
+    """A template written in the spec: a block scalar's text begins on the line below, at its own indentation."""
+    span = leaf.span
+    lines = subject.files.lines(span.file)
+    first = lines[span.line - 1][span.column - 1 : span.column] if span.line <= len(lines) else ""
+    if first in ("|", ">"):
+        below = lines[span.line] if span.line < len(lines) else ""
+        return _Source(text, span.file, span.line + 1, len(below) - len(below.lstrip()), span, path)
+    return _Source(text, span.file, span.line, span.column - 1 + (first in "\"'" and bool(first)), span, path)

@@ -1,0 +1,176 @@
+"""Lowers a checked variation to a Plan: nodes, roles, layers, fingerprints and the digest. The last pass."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import define, field
+
+from victor_dsl.compiler.check import Checked, Item
+from victor_dsl.compiler.files import Included
+from victor_dsl.compiler.link import references
+from victor_dsl.compiler.overlays import AUTH
+from victor_dsl.compiler.variations import Variation
+from victor_dsl.graph.order import dependency_order
+from victor_dsl.graph.plan import Node, Plan, PromptPolicy, Roles
+from victor_dsl.language.config import Config, FilePath
+from victor_dsl.language.marks import marks
+from victor_dsl.language.spec import VERSION
+from victor_dsl.values.settings import LIFTED, Layer
+
+ASIDE = ("databases", "exporters", "sessions")
+"""Sections that are no part of the request path, and so of the digest, unless a node of it needs theirs."""
+
+
+@define
+class Lowering:
+    """Makes plans; nodes of items that plans share are made once."""
+
+    included: Included
+    _nodes: dict[int, tuple[Node, str]] = field(factory=dict)
+
+    def plan(self, name: str, variation: Variation) -> Plan:
+        """The plan of a variation without faults."""
+        checked = variation.checked
+        items = {item.id: item for item in checked.items()}
+        needs = {id: _needs(item) for id, item in items.items()}
+        order = dependency_order(needs)
+        nodes: dict[str, Node] = {}
+        meanings: dict[str, str] = {}
+        for id in order:
+            nodes[id], meanings[id] = self._node(items[id], needs[id], nodes, meanings)
+        roles = _roles(checked)
+        prompt = checked.spec.prompt if checked.spec and checked.spec.prompt else None
+        policy = PromptPolicy(prompt.max_tokens, prompt.overflow) if prompt else PromptPolicy()
+        return Plan(
+            name=name,
+            tenant=variation.tenant,
+            arms=dict(variation.arms),
+            nodes=tuple(nodes.values()),
+            roles=roles,
+            spec=variation.spec,
+            overlays=variation.overlays,
+            prompt=policy,
+            request=frozenset(checked.spec.request or ()) if checked.spec else frozenset(),
+            digest=_digest(roles, meanings, needs, policy, (variation.spec, *variation.overlays)),
+        )
+
+    def _node(
+        self, item: Item, needs: tuple[str, ...], nodes: Mapping[str, Node], meanings: Mapping[str, str]
+    ) -> tuple[Node, str]:
+        made = self._nodes.get(id(item))
+        below = [nodes[need].fingerprint for need in needs]
+        if made is not None and made[0].fingerprint == self._fingerprint(item, made[0].config, below):
+            return made
+        assert item.config is not None, "lower comes after the faults are reported"
+        config = _without_lifted(item)
+        node = Node(
+            id=item.id,
+            type=item.component.type,
+            config=config,
+            needs=needs,
+            span=item.located.span,
+            fingerprint=self._fingerprint(item, config, below),
+        )
+        self._nodes[id(item)] = (node, self._meaning(item, config, [meanings[need] for need in needs]))
+        return self._nodes[id(item)]
+
+    def _fingerprint(self, item: Item, config: Config, below: list[str]) -> str:
+        content = [self.included.hash(path) for path in _paths(config, included=True)]
+        return _sha256([item.component.type, item.component.version, config.model_dump(mode="json"), content, below])
+
+    def _meaning(self, item: Item, config: Config, below: list[str]) -> str:
+        """Like the fingerprint, but the same on every machine: files count by their content, not by their path."""
+        fields = config.model_dump(mode="json", exclude={*_path_fields(config), "name"})
+        content = [self.included.hash(path) for path in _paths(config, included=True)]
+        return _sha256([item.component.type, item.component.version, fields, content, below])
+
+
+def _needs(item: Item) -> tuple[str, ...]:
+    named = [f"{kind}/{name}" for kind, name, _, _ in references(item)]
+    return tuple(dict.fromkeys([*named, *(child.id for child in item.children)]))
+
+
+def _without_lifted(item: Item) -> Config:
+    """The config without the values that are settings: those are in the layers, not in the structure."""
+    section, _, name = item.id.partition("/")
+    assert item.config is not None
+    if section not in LIFTED or "." in name:
+        return item.config
+    lifted = {key: None for key in LIFTED[section] if getattr(item.config, key, None) is not None}
+    return item.config.model_copy(update=lifted) if lifted else item.config
+
+
+def _roles(checked: Checked) -> Roles:
+    sections = checked.sections
+
+    def ids(kind: str) -> tuple[str, ...]:
+        return tuple(item.id for item in sections[kind])
+
+    providers = sorted(sections["providers"], key=lambda item: _priority(item))
+    contributors = sorted(sections["contributors"], key=lambda item: -_priority(item))
+    middleware = sections["middleware"]
+    admission = max((i + 1 for i, item in enumerate(middleware) if item.component.type == AUTH), default=0)
+    return Roles(
+        models={item.id.split("/", 1)[1]: item.id for item in sections["models"]},
+        providers=tuple(item.id for item in providers),
+        contributors=tuple(item.id for item in contributors),
+        tools=ids("tools"),
+        tool_selection=ids("tool_selection")[0],
+        compaction=ids("compaction")[0],
+        admission=tuple(item.id for item in middleware[:admission]),
+        middleware=tuple(
+            (item.id, getattr(item.config, "around", None) or item.component.around) for item in middleware[admission:]
+        ),
+        exporters=ids("exporters"),
+        sessions=ids("sessions")[0],
+    )
+
+
+def _priority(item: Item) -> int:
+    return int(getattr(item.config, "priority", 50))
+
+
+def _digest(
+    roles: Roles,
+    meanings: Mapping[str, str],
+    needs: Mapping[str, tuple[str, ...]],
+    prompt: PromptPolicy,
+    layers: tuple[Layer, ...],
+) -> str:
+    path = [id for id in meanings if id.split("/", 1)[0] not in ASIDE]
+    reached: set[str] = set()
+    while path:
+        if (id := path.pop()) not in reached:
+            reached.add(id)
+            path += needs[id]
+    return _sha256(
+        {
+            "victor": VERSION,
+            "nodes": {id: meanings[id] for id in sorted(reached)},
+            "order": [roles.providers, roles.contributors, roles.tools, roles.admission, roles.middleware],
+            "prompt": [prompt.max_tokens, prompt.overflow],
+            "layers": [[layer.settings, layer.vars] for layer in layers],
+        }
+    )
+
+
+def _paths(config: Config, *, included: bool) -> list[str]:
+    found: list[str] = []
+    for name, mark in marks(type(config)).items():
+        if isinstance(mark, FilePath) and mark.included == included:
+            value = getattr(config, name)
+            found += value if isinstance(value, list) else [value] if value is not None else []
+    return found
+
+
+def _path_fields(config: Config) -> set[str]:
+    return {name for name, mark in marks(type(config)).items() if isinstance(mark, FilePath)}
+
+
+def _sha256(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,217 @@
+"""Lays one spec upon another: for `extends`, for tenants and for arms. Located in, Located out, spans kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import define, field
+
+from victor_dsl.language.kinds import KINDS, Kind
+from victor_dsl.language.spec import UNTOUCHABLE
+from victor_dsl.source.diagnostic import Diagnostic, Related, suggest
+from victor_dsl.source.located import Located, Path
+
+AUTH = "auth"
+"""The middleware that ends admission."""
+
+
+@define
+class Overlay:
+    """Lays `over` on `base`, collecting faults. `guarded` holds the rules of tenants and arms."""
+
+    guarded: bool = False
+    diagnostics: list[Diagnostic] = field(factory=list)
+
+    def lay(self, base: Located, over: Located, at: Path) -> Located:
+        """The merged spec. `at` is the overlay's path in its document."""
+        if not isinstance(base.value, dict) or not isinstance(over.value, dict):
+            return base
+        merged = dict(base.value)
+        for key, value in over.value.items():
+            where = (*at, key)
+            if self.guarded and key in UNTOUCHABLE:
+                if key != "variants" or at[0] != "tenants" or not _stays_out(value):
+                    self._fault("untouchable", f"a tenant or an arm may not change {key}", value, where, _untouchable_hint(key))
+            elif value.value is None:
+                merged.pop(key, None)
+            elif key in KINDS:
+                merged[key] = self._section(KINDS[key], merged.get(key), value, where)
+            else:
+                merged[key] = deep(merged.get(key), value)
+        return Located(merged, base.span, base.key_span)
+
+    def _section(self, kind: Kind, base: Located | None, over: Located, at: Path) -> Located:
+        if kind.shape == "one":
+            return _item(kind, base, over)
+        if kind.shape == "list":
+            return self._list(kind, base, over, at)
+        if not isinstance(over.value, dict):
+            return over  # check reports the wrong shape
+        items = dict(base.value) if base is not None and isinstance(base.value, dict) else {}
+        for name, value in over.value.items():
+            if value.value is not None:
+                items[name] = _item(kind, items.get(name), value)
+            elif items.pop(name, None) is None:
+                self._unknown(kind, name, value, items, (*at, name))
+        return Located(items, base.span if base else over.span, base.key_span if base else over.key_span)
+
+    def _list(self, kind: Kind, base: Located | None, over: Located, at: Path) -> Located:
+        items = list(base.value) if base is not None and isinstance(base.value, list) else []
+        admission = _admission(items) if self.guarded and kind.name == "middleware" else 0
+        if isinstance(over.value, list):
+            for item in over.value if self.guarded and kind.name == "middleware" else ():
+                if type_of(kind, item) == AUTH:
+                    self._fault("untouchable", "a tenant or an arm may not add auth", item, at, _untouchable_hint("middleware"))
+            return Located([*items[:admission], *over.value], over.span, over.key_span)
+        if not isinstance(over.value, dict):
+            return over
+        places: dict[str, list[int]] = {}
+        for i, item in enumerate(items):
+            places.setdefault(name_of(kind, item), []).append(i)
+        removed: set[int] = set()
+        added: list[Located] = []
+        for name, value in over.value.items():
+            where = (*at, name)
+            found = places.get(name, [])
+            if len(found) > 1:
+                self._fault(
+                    "ambiguous-name",
+                    f"{kind.name} has {len(found)} items named '{name}'",
+                    value,
+                    where,
+                    "give each a `name` of its own",
+                    tuple(Related("one of them", items[i].span) for i in found),
+                )
+            elif found and found[0] < admission:
+                self._fault("untouchable", f"a tenant or an arm may not change {name}, which is admission", value, where,
+                            _untouchable_hint("middleware"))
+            elif found and value.value is None:
+                removed.add(found[0])
+            elif found:
+                items[found[0]] = _item(kind, items[found[0]], value)
+            elif isinstance(value.value, dict) and "type" in value.value:
+                if self.guarded and kind.name == "middleware" and type_of(kind, value) == AUTH:
+                    self._fault("untouchable", "a tenant or an arm may not add auth", value, where,
+                                _untouchable_hint("middleware"))
+                else:
+                    added.append(_named(value, name))
+            else:
+                self._unknown(kind, name, value, places, where)
+        kept = [item for i, item in enumerate(items) if i not in removed]
+        return Located([*kept, *added], base.span if base else over.span, base.key_span if base else over.key_span)
+
+    def _unknown(self, kind: Kind, name: str, value: Located, names: object, at: Path) -> None:
+        known = [str(known) for known in names] if isinstance(names, dict) else []
+        hint = suggest(name, known, what=f"names in {kind.name}")
+        if value.value is not None:
+            hint += "; to add an item, give it a `type`"
+        self._fault("unknown-name", f"{kind.name} has no '{name}'", value, at, hint)
+
+    def _fault(
+        self, code: str, message: str, value: Located, at: Path, hint: str, related: tuple[Related, ...] = ()
+    ) -> None:
+        self.diagnostics.append(Diagnostic(code, message, value.key_span or value.span, at, hint, related=related))
+
+
+def name_of(kind: Kind, item: Located) -> str:
+    """The name that an overlay calls an item of a list section by: its `name`, else its type."""
+    name = item.get("name")
+    return name.value if name is not None and isinstance(name.value, str) else type_of(kind, item) or ""
+
+
+def type_of(kind: Kind, item: Located) -> str | None:
+    """An item's type: a bare word, or its `type`, or the kind's default."""
+    if isinstance(item.value, str):
+        return item.value
+    written = item.get("type")
+    return written.value if written is not None and isinstance(written.value, str) else kind.default
+
+
+def deep(base: Located | None, over: Located) -> Located:
+    """Maps merge deep, null removes, anything else replaces."""
+    if base is None or not isinstance(base.value, dict) or not isinstance(over.value, dict):
+        return over
+    before, after = base.value.get("type"), over.value.get("type")
+    if after is not None and (before is None or before.value != after.value):
+        return over
+    merged = dict(base.value)
+    for key, value in over.value.items():
+        if value.value is None and key in merged:
+            del merged[key]
+        else:
+            merged[key] = deep(merged.get(key), value)
+    return Located(merged, base.span, base.key_span)
+
+
+def leaves(overlay: Located, path: Path = ()) -> Iterator[tuple[Path, Located]]:
+    """What an overlay sets: every path that is not a map (or is an empty one), with its value."""
+    for key, value in (overlay.value or {}).items():
+        if isinstance(value.value, dict) and value.value:
+            yield from leaves(value, (*path, key))
+        else:
+            yield (*path, key), value
+
+
+def same(a: Located, b: Located) -> bool:
+    """Whether two located values mean the same, wherever they were written."""
+    if a is b:
+        return True
+    if isinstance(a.value, dict) and isinstance(b.value, dict):
+        return a.value.keys() == b.value.keys() and all(same(v, b.value[k]) for k, v in a.value.items())
+    if isinstance(a.value, list) and isinstance(b.value, list):
+        return len(a.value) == len(b.value) and all(map(same, a.value, b.value))
+    left, right = getattr(a.value, "text", a.value), getattr(b.value, "text", b.value)
+    return type(left) is type(right) and left == right
+
+
+def _item(kind: Kind, base: Located | None, over: Located) -> Located:
+    """An overlay upon one item. A changed type drops the old type's own fields and keeps the kind's."""
+    if base is None or base.value is None or over.value is None:
+        return over
+    before = _as_map(base)
+    if isinstance(over.value, str):
+        changed = _as_map(over)
+    elif isinstance(over.value, dict):
+        changed = over
+    else:
+        return over
+    if not isinstance(before.value, dict):
+        return over
+    after = changed.value.get("type")
+    if after is None or after.value == type_of(kind, base):
+        return deep(before, Located({k: v for k, v in changed.value.items() if k != "type"}, over.span))
+    kept = {key: value for key, value in before.value.items() if key in kind.own}
+    if kind.shape == "list" and "name" not in kept and (name := name_of(kind, base)):
+        kept["name"] = Located(name, base.span)
+    merged = deep(Located(kept, over.span), Located({k: v for k, v in changed.value.items() if k != "type"}, over.span))
+    return Located({"type": after, **merged.value}, over.span, base.key_span or over.key_span)
+
+
+def _as_map(item: Located) -> Located:
+    if isinstance(item.value, str):
+        return Located({"type": Located(item.value, item.span)}, item.span, item.key_span)
+    return item
+
+
+def _named(item: Located, name: str) -> Located:
+    if "name" in item.value:
+        return item
+    return Located({**item.value, "name": Located(name, item.key_span or item.span)}, item.span, item.key_span)
+
+
+def _stays_out(variants: Located) -> bool:
+    return isinstance(variants.value, dict) and all(value.value is None for value in variants.value.values())
+
+
+def _admission(items: list[Located]) -> int:
+    """How many items of the middleware list are admission: those up to and including auth."""
+    last = max((i for i, item in enumerate(items) if type_of(KINDS["middleware"], item) == AUTH), default=-1)
+    return last + 1
+
+
+def _untouchable_hint(key: str) -> str:
+    if key == "middleware":
+        return "middleware up to and including `auth` is one list for everybody; change what comes after it"
+    if key == "variants":
+        return "a tenant may only stay out of an experiment: `variants: {NAME: null}`"
+    return f"`{key}` is one for the whole spec; write it at the top"

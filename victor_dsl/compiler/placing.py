@@ -1,0 +1,31 @@
+"""Puts diagnostics in order: each once, with the path of its place in the document that wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attrs import evolve
+
+from victor_dsl.source.diagnostic import Diagnostic
+from victor_dsl.source.located import Located, Path, Span
+
+
+def placed(found: Iterable[Diagnostic], documents: Iterable[Located]) -> list[Diagnostic]:
+    """Without repeats, by file and line, errors and warnings alike. Files come in the order of `documents`.
+
+    A part of an overlay is checked where it was laid; its path is mended to where it was written.
+    """
+    found = list(found)
+    if not found:
+        return []
+    paths: dict[Span, Path] = {}
+    files: dict[str, int] = {}
+    for document in documents:
+        files.setdefault(document.span.file, len(files))
+        for path, located in document.walk():
+            paths.setdefault(located.span, path)
+            if located.key_span is not None:
+                paths.setdefault(located.key_span, path)
+    once = {(d.code, d.span, d.message): evolve(d, path=paths.get(d.span, d.path)) for d in reversed(found)}
+    order = {d.span.file: files.get(d.span.file, len(files)) for d in found}
+    return sorted(once.values(), key=lambda d: (order[d.span.file], d.span.file, d.span.line, d.span.column, d.code))

@@ -1,0 +1,189 @@
+"""Variations: what the spec is for one tenant and one set of arms, each a merged document with its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations, product
+
+from attrs import define, field, frozen
+
+from victor_dsl.compiler.check import Checked, Checker
+from victor_dsl.compiler.layers import layer_of
+from victor_dsl.compiler.overlays import Overlay, leaves, same
+from victor_dsl.source.diagnostic import Diagnostic, Related
+from victor_dsl.source.located import Located, Path
+from victor_dsl.values.settings import LIFTED, Layer
+
+MOST_COMBINATIONS = 256
+"""Up to so many, every combination of tenant and arms is checked; over it every pair of overlays is."""
+
+Arms = tuple[tuple[str, str], ...]
+"""Arms by experiment, in the order of the spec: a key of caches."""
+
+
+@frozen(eq=False)
+class Variation:
+    """The spec for one tenant (None: no overlay) and some arms. `overlays` are the layers over the providers."""
+
+    tenant: str | None
+    arms: Arms
+    checked: Checked
+    spec: Layer
+    overlays: tuple[Layer, ...]
+
+    @property
+    def label(self) -> str:
+        """How messages call it: `tenant acme with tone.warm`; empty for the base."""
+        parts = [f"tenant {self.tenant}"] if self.tenant else []
+        parts += [f"arm {experiment}.{arm}" for experiment, arm in self.arms]
+        return " with ".join(parts)
+
+
+@define
+class Variations:
+    """Makes and caches the variations of one document, and collects the faults of their overlays."""
+
+    document: Located
+    checker: Checker
+    diagnostics: list[Diagnostic] = field(factory=list)
+    tenants: dict[str, Located] = field(init=False)
+    experiments: dict[str, dict[str, Located]] = field(init=False)
+    opted_out: dict[str, frozenset[str]] = field(init=False)
+    _spec: Layer = field(init=False)
+    _layers: dict[Path, Layer] = field(factory=dict)
+    _documents: dict[tuple[str | None, Arms], Located] = field(factory=dict)
+    _made: dict[tuple[str | None, Arms], Variation] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.tenants = {name: _with(tenant) for name, tenant in _maps(self.document.get("tenants"))}
+        self.experiments = {
+            name: {arm: _with(body) for arm, body in _maps(experiment.get("arms"))}
+            for name, experiment in _maps(self.document.get("variants"))
+        }
+        self.opted_out = {name: frozenset(_keys(overlay.get("variants"))) for name, overlay in self.tenants.items()}
+        self._spec, faults = layer_of("spec", self.document, ())
+        self.diagnostics += faults
+
+    def make(self, tenant: str | None, arms: Mapping[str, str]) -> Variation:
+        """The variation for a tenant and arms that the spec has; the same object for the same question."""
+        key = (tenant, tuple((name, arms[name]) for name in self.experiments if name in arms))
+        if key not in self._made:
+            layers = [self._layer("tenant " + key[0], self.tenants[key[0]], _tenant_path(key[0]))] if key[0] else []
+            layers += [
+                self._layer(f"arm {name}.{arm}", self.experiments[name][arm], _arm_path(name, arm)) for name, arm in key[1]
+            ]
+            checked = self.checker.check(self._merged(*key))
+            self._made[key] = Variation(key[0], key[1], checked, self._spec, tuple(layers))
+        return self._made[key]
+
+    def all(self) -> Iterator[Variation]:
+        """The variations to check: every combination, or where those are too many, every overlay and every pair."""
+        for tenant, arms in self._combinations():
+            yield self.make(tenant, dict(arms))
+
+    def value_paths(self) -> Iterator[Path]:
+        """Where settings are written: in the spec, in tenants, in arms."""
+        yield ("settings",)
+        for tenant in self.tenants:
+            yield (*_tenant_path(tenant), "settings")
+        for name, arms in self.experiments.items():
+            for arm in arms:
+                yield (*_arm_path(name, arm), "settings")
+
+    def conflicts(self) -> Iterator[Diagnostic]:
+        """Arms of different experiments that set one path to different values."""
+        for (first, arms_a), (second, arms_b) in combinations(self.experiments.items(), 2):
+            for (a, overlay_a), (b, overlay_b) in product(arms_a.items(), arms_b.items()):
+                set_by_a = {_setting(path): leaf for path, leaf in leaves(overlay_a)}
+                for path, leaf in leaves(overlay_b):
+                    other = _meeting(_setting(path), leaf, set_by_a)
+                    if other is not None:
+                        yield Diagnostic(
+                            "arms-disagree",
+                            f"{first}.{a} and {second}.{b} set {'.'.join(map(str, path))} to different values",
+                            leaf.span,
+                            (*_arm_path(second, b), *path),
+                            "a unit may be in both: let one experiment alone set it, or make them one experiment",
+                            related=(Related("the other one", other.span),),
+                        )
+
+    def _combinations(self) -> Iterator[tuple[str | None, Arms]]:
+        choices = [[(name, arm) for arm in arms] for name, arms in self.experiments.items()]
+        tenants: list[str | None] = [None, *self.tenants]
+        total = len(tenants)
+        for choice in choices:
+            total *= len(choice) + 1
+        if total <= MOST_COMBINATIONS:
+            sets = [tuple(arm for arm in arms if arm) for arms in product(*([None, *choice] for choice in choices))]
+        else:
+            singles: list[Arms] = [(arm,) for choice in choices for arm in choice]
+            pairs: list[Arms] = [pair for a, b in combinations(choices, 2) for pair in product(a, b)]
+            sets = [(), *singles, *pairs]
+        for tenant, arms in product(tenants, sets):
+            out = self.opted_out.get(tenant, frozenset()) if tenant else frozenset()
+            if (total <= MOST_COMBINATIONS or not tenant or len(arms) < 2) and not any(name in out for name, _ in arms):
+                yield tenant, arms
+
+    def _merged(self, tenant: str | None, arms: Arms) -> Located:
+        """The document with the overlays laid on, one after the other; each step is cached."""
+        key = (tenant, arms)
+        if key not in self._documents:
+            if arms:
+                name, arm = arms[-1]
+                below = self._merged(tenant, arms[:-1])
+                self._documents[key] = self._lay(below, self.experiments[name][arm], _arm_path(name, arm))
+            elif tenant is not None:
+                self._documents[key] = self._lay(self.document, self.tenants[tenant], _tenant_path(tenant))
+            else:
+                self._documents[key] = self.document
+        return self._documents[key]
+
+    def _lay(self, below: Located, over: Located, at: Path) -> Located:
+        """Lays the structure of an overlay; its values are a layer."""
+        overlay = Overlay(guarded=True)
+        structure = {key: value for key, value in over.value.items() if key not in ("settings", "vars")}
+        merged = overlay.lay(below, Located(structure, over.span), at)
+        self.diagnostics += overlay.diagnostics
+        return merged
+
+    def _layer(self, source: str, overlay: Located, at: Path) -> Layer:
+        if at not in self._layers:
+            self._layers[at], faults = layer_of(source, overlay, at)
+            self.diagnostics += faults
+        return self._layers[at]
+
+
+def _meeting(path: Path, leaf: Located, others: Mapping[Path, Located]) -> Located | None:
+    """What another overlay sets at this path, above or below it, unless it is the same."""
+    for place, other in others.items():
+        shorter = min(len(place), len(path))
+        if place[:shorter] == path[:shorter] and not (len(place) == len(path) and same(leaf, other)):
+            return other
+    return None
+
+
+def _setting(path: Path) -> Path:
+    """A component's value under the name of the setting that it is."""
+    return ("settings", path[1]) if len(path) == 2 and path[1] in LIFTED.get(str(path[0]), ()) else path
+
+
+def _maps(section: Located | None) -> Iterator[tuple[str, Located]]:
+    if section is not None and isinstance(section.value, dict):
+        yield from ((name, item) for name, item in section.value.items() if isinstance(item.value, dict))
+
+
+def _with(holder: Located) -> Located:
+    overlay = holder.get("with")
+    return overlay if overlay is not None and isinstance(overlay.value, dict) else Located({}, holder.span)
+
+
+def _keys(section: Located | None) -> list[str]:
+    return list(section.value) if section is not None and isinstance(section.value, dict) else []
+
+
+def _tenant_path(tenant: str) -> Path:
+    return ("tenants", tenant, "with")
+
+
+def _arm_path(experiment: str, arm: str) -> Path:
+    return ("variants", experiment, "arms", arm, "with")

@@ -1,0 +1,179 @@
+"""The JSON Schema of a spec, generated from the grammar and every component: for editors and other validators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from victor_dsl.language.component import Component
+from victor_dsl.language.config import Nested
+from victor_dsl.language.kinds import KINDS, Kind
+from victor_dsl.language.marks import marks
+from victor_dsl.language.registry import Registry
+from victor_dsl.language.spec import UNTOUCHABLE, VERSION, Spec
+
+Json = dict[str, Any]
+
+_REFERENCE: Json = {"$ref": "#/$defs/Reference"}
+_NULL: Json = {"type": "null"}
+_SECTIONS = {
+    "models": "Named back ends that answer.",
+    "databases": "Named databases, for components that keep or read rows.",
+    "embedders": "Named embedders, which turn texts into vectors.",
+    "providers": "Further layers of settings and vars; higher priority wins, maps merge deep.",
+    "contributors": "Pieces of the system prompt; higher priority comes first.",
+    "tools": "Tools that the model may call.",
+    "tool_selection": "How the tools that a turn offers are chosen.",
+    "compaction": "What of a long history is kept, and when.",
+    "middleware": "What wraps every call, outermost first; up to `auth` it runs before anything else.",
+    "exporters": "Where events go.",
+    "sessions": "Where histories are kept.",
+}
+
+
+def schema(registry: Registry | None = None) -> Json:
+    """The schema (draft 2020-12) of a spec that may name any component of the registry."""
+    registry = registry or Registry()
+    whole = Spec.model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
+    definitions: Json = whole.pop("$defs", {})
+    properties: Json = whole["properties"]
+    for kind in KINDS.values():
+        components = [found for type in registry.types(kind.name) if (found := registry.find(kind.name, type))]
+        definitions[kind.name] = _item(kind, components, definitions)
+        definitions[f"{kind.name}_overlay"] = _overlay_item(kind, components, definitions)
+        properties[kind.name] = {"description": _SECTIONS[kind.name], **_section(kind)}
+    definitions["Overlay"] = _overlay(properties)
+    for holder in ("Tenant", "Arm"):
+        described = definitions[holder]["properties"]["with"]["description"]
+        definitions[holder]["properties"]["with"] = {"description": described, "$ref": "#/$defs/Overlay"}
+    definitions["Reference"] = {
+        "type": "string",
+        "pattern": r"\$\{(env|file):[^}]+\}",
+        "description": "A value from outside: `${env:NAME}`, `${env:NAME:-default}` or `${file:path}`.",
+    }
+    properties["victor"] = {"const": VERSION, "description": properties["victor"]["description"]}
+    result: Json = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "victor.schema.json",
+        "description": "The whole request path of an LLM feature.",
+        "type": "object",
+        "required": whole["required"],
+        "additionalProperties": False,
+        "properties": {name: properties[name] for name in _order(properties)},
+        "$defs": dict(sorted(definitions.items())),
+    }
+    return {"$schema": result.pop("$schema"), "$id": result.pop("$id"), "title": "victor spec", **_tidy(result)}
+
+
+def component_schema(component: Component, definitions: Json) -> Json:
+    """One component's schema, its `type` included; models that it uses go into `definitions`."""
+    made = component.config.model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
+    definitions.update(made.pop("$defs", {}))
+    properties: Json = made.get("properties", {})
+    for name, mark in marks(component.config).items():
+        if isinstance(mark, Nested):
+            properties[name] = _nested(properties[name], mark)
+    implied = component.kind.default == component.type and component.kind.shape == "one"
+    return {
+        "description": component.summary,
+        "type": "object",
+        "required": [*([] if implied else ["type"]), *made.get("required", ())],
+        "additionalProperties": False,
+        "properties": {"type": {"const": component.type, "description": component.summary}, **properties},
+    }
+
+
+def _item(kind: Kind, components: list[Component], definitions: Json) -> Json:
+    branches: list[Json] = []
+    for component in components:
+        name = f"{kind.name}.{component.type}"
+        definitions[name] = component_schema(component, definitions)
+        branches.append({"$ref": f"#/$defs/{name}"})
+    words = [c.type for c in components if not any(f.is_required() for f in c.config.model_fields.values())]
+    if words and kind.shape != "map":
+        branches.append({"enum": words, "description": "A bare word is `{type: word}`."})
+    return {"anyOf": branches}
+
+
+def _overlay_item(kind: Kind, components: list[Component], definitions: Json) -> Json:
+    """What an overlay may write of an item: any field of any component, nothing required, or null to remove it."""
+    properties: Json = {}
+    for component in components:
+        for name, described in definitions[f"{kind.name}.{component.type}"]["properties"].items():
+            properties.setdefault(name, described)
+    types: list[Any] = [component.type for component in components]
+    properties["type"] = {"enum": types, "description": "Another type drops the old type's own fields."}
+    item: Json = {"type": "object", "additionalProperties": False, "properties": properties}
+    return {"anyOf": [item, {"enum": types}, _NULL]}
+
+
+def _section(kind: Kind) -> Json:
+    item = {"$ref": f"#/$defs/{kind.name}"}
+    if kind.shape == "one":
+        return item
+    if kind.shape == "map":
+        return {"type": "object", "additionalProperties": item}
+    # A spec that extends another may change the other's items by name.
+    by_name = {"type": "object", "additionalProperties": {"$ref": f"#/$defs/{kind.name}_overlay"}}
+    return {"anyOf": [{"type": "array", "items": item}, by_name]}
+
+
+def _overlay(properties: Json) -> Json:
+    sections: Json = {}
+    for name in _order(properties):
+        if name in UNTOUCHABLE:
+            continue
+        kind = KINDS.get(name)
+        if kind is None:
+            sections[name] = properties[name]
+        elif kind.shape == "one":
+            sections[name] = {"$ref": f"#/$defs/{name}_overlay"}
+        else:
+            by_name = {"type": "object", "additionalProperties": {"$ref": f"#/$defs/{name}_overlay"}}
+            whole = {"type": "array", "items": {"$ref": f"#/$defs/{name}"}}
+            sections[name] = {"anyOf": [by_name, whole]} if kind.shape == "list" else by_name
+    sections["variants"] = {
+        "type": "object",
+        "additionalProperties": _NULL,
+        "description": "For tenants: `{NAME: null}` stays out of an experiment.",
+    }
+    description = "What is different: items of lists by their name; null removes, a list replaces."
+    return {"type": "object", "description": description, "additionalProperties": False, "properties": sections}
+
+
+def _nested(written: Json, mark: Nested) -> Json:
+    item: Json = {"anyOf": [{"$ref": f"#/$defs/{mark.kind}"}, _NULL]}
+    arms = [written, *written.get("anyOf", ())]
+    if any(arm.get("type") == "array" for arm in arms):
+        item = {"type": "array", "items": {"$ref": f"#/$defs/{mark.kind}"}}
+    return {"description": written.get("description", ""), **item}
+
+
+def _order(properties: Json) -> Iterator[str]:
+    """The sections in the order in which people write them."""
+    first = ("victor", "name", "description", "extends", "models", "databases", "embedders", "settings", "vars", "providers")
+    then = ("prompt", "contributors", "tools", "tool_selection", "compaction", "middleware", "variants", "tenants")
+    known = [name for name in (*first, *then) if name in properties]
+    yield from known
+    yield from (name for name in properties if name not in known)
+
+
+def _tidy(value: Any) -> Any:
+    """Drops generated titles, and lets `${…}` stand where a number, a truth value or a word of a list is wanted."""
+    if isinstance(value, list):
+        return [_tidy(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if isinstance(value.get("properties"), dict):
+        properties = {name: _tidy(described) for name, described in value["properties"].items()}
+        return {**_tidy({k: v for k, v in value.items() if k not in ("properties", "title")}), "properties": properties}
+    tidied = {
+        key: child if key in ("const", "default", "examples", "enum", "required") else _tidy(child)
+        for key, child in value.items()
+        if not (key == "title" and isinstance(child, str))
+    }
+    if tidied.get("type") in ("integer", "number", "boolean"):
+        kept = {key: tidied.pop(key) for key in ("description", "default", "examples") if key in tidied}
+        return {**kept, "anyOf": [tidied, _REFERENCE]}
+    return tidied
+

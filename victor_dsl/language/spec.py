@@ -1,0 +1,156 @@
+"""The grammar of a spec outside its components, version 1: the sections that are not kinds.
+
+The sections of the kinds stand in `kinds.KINDS`; their items are checked against their component's own Config.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from victor_dsl.language.config import Model, Name
+from victor_dsl.language.kinds import KINDS
+from victor_dsl.language.settings import section
+from victor_dsl.values.settings import REQUEST_SETTINGS, SETTING_NAMES
+
+VERSION = 1
+
+UNTOUCHABLE: frozenset[str] = frozenset(
+    {"victor", "name", "description", "extends", "tests", "tenants", "variants", "databases", "exporters", "sessions", "request"}
+)
+"""Sections that tenants and arms may not change."""
+
+VarName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+SettingsSection: Any = section()
+
+
+class Prompt(Model):
+    """The budget of the whole system prompt."""
+
+    max_tokens: int | None = Field(None, ge=1, description="The most tokens of the system prompt. Left out: no limit.")
+    overflow: Literal["drop", "truncate", "fail"] = Field(
+        "fail",
+        description="What happens over it: contributors are dropped, lowest priority first, the prompt is cut at its "
+        "end, or the turn fails.",
+    )
+
+
+class Arm(Model):
+    """One arm of an experiment."""
+
+    weight: float = Field(1.0, ge=0, description="Its share of the units, relative to the other arms' weights.")
+    with_: dict[str, Any] | None = Field(
+        None, alias="with", description="An overlay: what the spec is like for units in this arm."
+    )
+
+
+class Metrics(Model):
+    """What an experiment is judged by: names of metrics in the events."""
+
+    goal: list[str] | None = Field(None, description="Metrics that should improve.")
+    guard: list[str] | None = Field(None, description="Metrics that must not get worse.")
+
+
+class Experiment(Model):
+    """An experiment: weighted arms, each an overlay of the spec."""
+
+    unit: Literal["session", "user", "tenant"] = Field("session", description="What is assigned to an arm.")
+    arms: dict[Name, Arm] = Field(description="The arms by name.", min_length=1)
+    control: str | None = Field(None, description="The arm to compare with. Left out: `control`, else the first.")
+    coverage: float = Field(1.0, ge=0, le=1, description="The share of units that take part.")
+    status: Literal["draft", "running", "stopped"] = Field(
+        "running", description="Only a running experiment assigns units; in the others everyone has the base."
+    )
+    hash: Literal["rendezvous"] = Field("rendezvous", description="How units are assigned: weighted rendezvous hashing.")
+    metrics: Metrics | None = Field(None, description="What the experiment is judged by.")
+
+
+class Tenant(Model):
+    """A tenant: an overlay of the spec."""
+
+    with_: dict[str, Any] | None = Field(
+        None, alias="with", description="What the spec is like for this tenant. `variants: {NAME: null}` stays out."
+    )
+
+
+class Given(Model):
+    """The request of a test."""
+
+    message: str | None = Field(None, description="The user's message.")
+    messages: list[dict[str, Any]] | None = Field(None, description="A whole conversation, in the OpenAI chat format.")
+    session: str | None = Field(None, description="The session's id.")
+    tenant: str | None = Field(None, description="The tenant.")
+    user: str | None = Field(None, description="The user.")
+    arms: dict[str, str] | None = Field(None, description="Arms to force, by experiment.")
+    vars: dict[VarName, Any] | None = Field(None, description="Vars of the request.")
+    settings: dict[str, Any] | None = Field(None, description="Settings of the request.")
+
+
+class TextMatch(Model):
+    """What a text must be like; every field given must hold."""
+
+    contains: str | list[str] | None = Field(None, description="Texts that must be in it.")
+    lacks: str | list[str] | None = Field(None, description="Texts that must not be in it.")
+    matches: str | None = Field(None, description="A regular expression that must be found in it.")
+    equals: str | None = Field(None, description="The whole text.")
+
+
+class ListMatch(Model):
+    """What a list of names must be like."""
+
+    include: list[str] | None = Field(None, description="Names that must be in it.")
+    exclude: list[str] | None = Field(None, description="Names that must not be in it.")
+
+
+class Bounds(Model):
+    """What a number must be like."""
+
+    at_least: float | None = Field(None, description="The least value.")
+    at_most: float | None = Field(None, description="The greatest value.")
+
+
+class Expectation(Model):
+    """What a test expects of the rendered turn and of the reply."""
+
+    system: TextMatch | None = Field(None, description="The system prompt.")
+    reply: TextMatch | None = Field(None, description="The reply's text.")
+    tools: ListMatch | None = Field(None, description="The names of the tools offered.")
+    settings: dict[str, Any] | None = Field(None, description="Settings in force, by name.")
+    tokens: Bounds | None = Field(None, description="The request's tokens in all.")
+    latency_ms: Bounds | None = Field(None, description="The turn's latency, in milliseconds.")
+    cost_usd: Bounds | None = Field(None, description="The turn's cost, in US dollars.")
+
+
+class Test(Model):
+    """One test of the spec."""
+
+    name: str = Field(min_length=1, description="A sentence that says what is tested.")
+    given: Given = Field(description="The request.")
+    expect: Expectation = Field(description="What must come of it.")
+
+
+class Spec(Model):
+    """A spec outside the sections of the kinds."""
+
+    victor: int = Field(description="The version of the language that the spec is written in: 1.", json_schema_extra={"const": VERSION})
+    name: Name = Field(description="The pipeline's name; it is on every event.")
+    description: str | None = Field(None, description="What the pipeline is for.")
+    extends: str | list[str] | None = Field(
+        None, description="Specs that this one is laid upon: a path or a list, relative to this file, parents first."
+    )
+    settings: SettingsSection | None = Field(None, description="Values in force for a turn; their lowest layer.")
+    vars: dict[VarName, Any] | None = Field(None, description="Values for templates, by name.")
+    prompt: Prompt | None = Field(None, description="The budget of the whole system prompt.")
+    variants: dict[Name, Experiment] | None = Field(None, description="Experiments by name; several may run at once.")
+    tenants: dict[str, Tenant] | None = Field(None, description="Tenants by id, each an overlay of the spec.")
+    request: list[str] | None = Field(
+        None,
+        description="Settings that a request may set beyond " + ", ".join(f"`{name}`" for name in sorted(REQUEST_SETTINGS)) + ".",
+        json_schema_extra={"items": {"enum": [*sorted(SETTING_NAMES)]}},
+    )
+    tests: list[Test] | None = Field(None, description="Tests of the spec itself.")
+
+
+SECTIONS: tuple[str, ...] = (*Spec.model_fields, *KINDS)
+"""Every key that may stand at the top of a spec."""
