@@ -21,6 +21,7 @@ COMPONENTS = [
     module.name
     for kind in KINDS
     for module in pkgutil.iter_modules([str(PACKAGE / "components" / kind)], f"victor_dsl.components.{kind}.")
+    if not module.name.rpartition(".")[2].startswith("_")
 ]
 HEAVY = frozenset(
     [

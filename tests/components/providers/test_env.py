@@ -1,0 +1,98 @@
+"""Settings and vars from environment variables."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.components.context import TURN, surroundings
+from victor_dsl.components.providers.env import Config, build
+from victor_dsl.errors import ProviderError
+from victor_dsl.values.settings import Layer
+
+
+async def read(tmp_path: Path, **environment: str) -> Layer:
+    context = surroundings(tmp_path, "providers/env", environment=environment).context
+    provider = build(Config(prefix="SUPPORT_"), context)
+    layer = await provider.read(TURN)
+    assert await provider.read(TURN) is layer
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "settings"),
+    [
+        ("TEMPERATURE", ".8", {"temperature": 0.8}),
+        ("TEMPERATURE", "1", {"temperature": 1.0}),
+        ("MAX_TOKENS", "8192", {"max_tokens": 8192}),
+        ("MODEL", "8192", {"model": "8192"}),
+        ("MODEL", "true", {"model": "true"}),
+        ("FALLBACKS", "spare, other", {"fallbacks": ["spare", "other"]}),
+        ("FALLBACKS", "", {"fallbacks": []}),
+        ("STOP", '["a, b", "c"]', {"stop": ["a, b", "c"]}),
+        ("RESPONSE_FORMAT", '{"type": "json_object"}', {"response_format": {"type": "json_object"}}),
+        ("LIMITS__REQUESTS_PER_MINUTE", "60", {"limits": {"requests_per_minute": 60.0}}),
+        ("LIMITS__TOOLS__DENY", "files__*", {"limits": {"tools": {"deny": ["files__*"]}}}),
+        ("SEED", "null", {"seed": None}),
+        ("THINKING__BUDGET_TOKENS", "100", {"thinking": {"budget_tokens": 100}}),
+    ],
+)
+async def test_a_variable_becomes_what_its_setting_is(
+    tmp_path: Path, name: str, text: str, settings: dict[str, Any]
+) -> None:
+    layer = await read(tmp_path, **{f"SUPPORT_{name}": text})
+    assert layer.settings == settings
+    assert [type(value) for value in layer.settings.values()] == [type(value) for value in settings.values()]
+
+
+async def test_vars_are_text_at_any_depth(tmp_path: Path) -> None:
+    layer = await read(tmp_path, SUPPORT_VARS__PRODUCT="8192", SUPPORT_VARS__A__B="", OTHER="x", support_model="x")
+    assert layer.vars == {"product": "8192", "a": {"b": ""}}
+    assert layer.settings == {}
+    assert layer.source == "providers/env"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("TEMPERATURE", "hot-7531", "the variable SUPPORT_TEMPERATURE must be a number"),
+        ("TEMPERATURE", "", "the variable SUPPORT_TEMPERATURE must be a number"),
+        ("TEMPERATURE", "true", "must be a number"),
+        ("TEMPERATURE", "nan", "must be a finite number"),
+        ("TEMPERATURE", "7531", "must be at most 2"),
+        ("MAX_TOKENS", "7531.5", "must be a whole number"),
+        ("MAX_TOKENS", "7_531", "must be a whole number"),
+        ("MAX_TOKENS", "0", "must be at least 1"),
+        ("MODEL", "", "must not be empty"),
+        ("STOP", "[7531]", "SUPPORT_STOP must be text"),
+        ("STOP", "[7531", "SUPPORT_STOP must be a list, not text"),
+        ("RESPONSE_FORMAT", "7531", "must be a map"),
+        ("RESPONSE_FORMAT", "{7531", "must be a map, not text"),
+        ("LIMITS", "7531", "means no setting; there are: ALPHA"),
+        ("TEMPRATURE", "7531", "the variable SUPPORT_TEMPRATURE means no setting; did you mean 'TEMPERATURE'?"),
+        ("temperature", "7531", "the variable SUPPORT_temperature means no setting"),
+        ("VARS__", "7531", "has an empty name"),
+        ("VARS__A____B", "7531", "has an empty name"),
+    ],
+)
+async def test_a_variable_that_will_not_do_is_named_and_its_value_is_not(
+    tmp_path: Path, name: str, text: str, said: str
+) -> None:
+    with pytest.raises(ProviderError) as caught:
+        await read(tmp_path, **{f"SUPPORT_{name}": text})
+    assert said in str(caught.value)
+    assert "7531" not in str(caught.value)
+
+
+async def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ProviderError, match=r"SUPPORT_TOP_K .*; the variable SUPPORT_MAX_TOKENS "):
+        await read(tmp_path, SUPPORT_MAX_TOKENS="x", SUPPORT_TOP_K="x")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("VARS__A", "VARS__A__B"), ("VARS__A", "VARS__a")],
+)
+async def test_two_variables_for_one_name_are_a_fault(tmp_path: Path, names: tuple[str, str]) -> None:
+    with pytest.raises(ProviderError, match="another variable sets"):
+        await read(tmp_path, **{f"SUPPORT_{name}": "x" for name in names})
