@@ -25,6 +25,8 @@ class SqliteFile:
     to its connection). Journal mode is WAL, so readers do not wait for the writer.
     """
 
+    dialect = "sqlite"
+
     def __init__(self, path: str | Path, *, readers: int = 2, busy_timeout_s: float = 5.0) -> None:
         self.path = str(path)
         self._most_readers = 0 if self.path == MEMORY else readers

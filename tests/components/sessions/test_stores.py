@@ -1,0 +1,139 @@
+"""What every session store does, for all that there are; and what each does by itself."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.components.context import surroundings
+from victor_dsl.components.databases import sqlite as databases_sqlite
+from victor_dsl.components.sessions import memory, sqlite
+from victor_dsl.errors import StoreError
+from victor_dsl.language.kinds import SessionStore
+from victor_dsl.values.message import Message, ToolCall
+
+HELLO = (Message("user", "Hello!"), Message("assistant", "Hi."))
+EVERYTHING = (
+    Message(
+        "user", ({"type": "text", "text": "see"}, {"type": "image_url", "image_url": {"url": "data:,"}}), name="ann"
+    ),
+    Message("assistant", None, (ToolCall("c1", "f", '{"a": 1}'), ToolCall("c1", "g", "not json"))),
+    Message("tool", "", tool_call_id="c1", name="f"),
+    Message("assistant", "a\0b\ud800", pinned=True),
+    Message("system", ({"type": "text", "text": "x", "n": 2**70, "deep": [{"a": None}]},)),
+)
+
+
+@pytest.fixture(params=["memory", "sqlite by path", "sqlite by database"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SessionStore]:
+    path = str(tmp_path / "sessions.db")
+    match request.param:
+        case "memory":
+            yield memory.build(memory.Config(), surroundings(tmp_path).context)
+        case "sqlite by path":
+            async with sqlite.build(sqlite.Config(path=path), surroundings(tmp_path).context) as opened:
+                yield opened
+        case _:
+            database = databases_sqlite.build(databases_sqlite.Config(path=path), surroundings(tmp_path).context)
+            async with database as live:
+                context = surroundings(tmp_path, needs={"databases/app": live}).context
+                async with sqlite.build(sqlite.Config(database="databases/app"), context) as opened:
+                    yield opened
+
+
+async def test_a_new_session_is_empty(store: SessionStore) -> None:
+    assert await store.load(None, "s1") == ()
+
+
+async def test_messages_come_back_whole_and_in_order(store: SessionStore) -> None:
+    await store.append("acme", "s1", "t1", HELLO)
+    await store.append("acme", "s1", "t2", EVERYTHING)
+    assert await store.load("acme", "s1") == HELLO + EVERYTHING
+
+
+async def test_a_turn_that_was_added_before_adds_nothing(store: SessionStore) -> None:
+    await store.append(None, "s1", "t1", HELLO)
+    await store.append(None, "s1", "t2", HELLO[:1])
+    await asyncio.gather(*[store.append(None, "s1", "t1", EVERYTHING) for _ in range(5)])
+    assert await store.load(None, "s1") == HELLO + HELLO[:1]
+
+
+@given(
+    keys=st.sets(
+        st.tuples(st.none() | st.text(max_size=3), st.text(st.characters(exclude_categories=[]), max_size=3)),
+        min_size=2,
+    )
+)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_no_session_sees_another(keys: set[tuple[str | None, str]], store: SessionStore) -> None:
+    for number, (tenant, session) in enumerate(keys):
+        await store.append(tenant, session, "t", (Message("user", f"{number} of {tenant!r}/{session!r}"),))
+    loaded = {key: await store.load(*key) for key in keys}
+    assert all(len(messages) == 1 for messages in loaded.values())
+    assert len({messages[0].content for messages in loaded.values()}) == len(keys)
+
+
+@pytest.mark.parametrize("name", ["", "'; DROP TABLE victor_turns; --", "a\0b", "é\ud800", "x" * 10_000, "null"])
+async def test_any_text_is_a_key(store: SessionStore, name: str) -> None:
+    tenants = {None, "", name}
+    for tenant in tenants:
+        await store.append(tenant, name, "t", (Message("user", repr(tenant)),))
+    for tenant in tenants:
+        assert await store.load(tenant, name) == (Message("user", repr(tenant)),)
+
+
+async def test_memory_forgets_the_session_unused_longest(tmp_path: Path) -> None:
+    store = memory.build(memory.Config(max_sessions=2), surroundings(tmp_path).context)
+    await store.append(None, "a", "t", HELLO)
+    await store.append(None, "b", "t", HELLO)
+    await store.load(None, "a")
+    await store.append(None, "c", "t", HELLO)
+    assert [await store.load(None, name) for name in "abc"] == [HELLO, (), HELLO]
+
+
+async def test_memory_forgets_the_oldest_turns_whole_and_keeps_the_newest(tmp_path: Path) -> None:
+    store = memory.build(memory.Config(max_messages=3), surroundings(tmp_path).context)
+    await store.append(None, "a", "t1", HELLO)
+    await store.append(None, "a", "t2", HELLO[:1])
+    assert await store.load(None, "a") == HELLO + HELLO[:1]
+    await store.append(None, "a", "t3", HELLO[1:])
+    assert await store.load(None, "a") == HELLO
+    await store.append(None, "a", "t4", EVERYTHING)
+    assert await store.load(None, "a") == EVERYTHING
+
+
+async def test_sqlite_keeps_histories_for_the_next_process(tmp_path: Path) -> None:
+    context = surroundings(tmp_path).context
+    async with sqlite.build(sqlite.Config(), context) as store:
+        await store.append("acme", "s1", "t1", EVERYTHING)
+    assert (tmp_path / ".victor" / "sessions.db").exists()
+    async with sqlite.build(sqlite.Config(), context) as store:
+        await store.append("acme", "s1", "t1", HELLO)
+        assert await store.load("acme", "s1") == EVERYTHING
+
+
+async def test_rows_that_are_no_messages_are_an_error_that_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    async with sqlite.build(sqlite.Config(path=str(path)), surroundings(tmp_path).context) as store:
+        for text in ("not json", "[1]", "[{}]", "7"):
+            with sqlite3.connect(path) as other:
+                other.execute("DELETE FROM victor_turns")
+                other.execute("INSERT INTO victor_turns VALUES (1, 'null', '\"s1\"', 't', ?)", (text,))
+            other.close()
+            with pytest.raises(StoreError, match=r"s\.db: the history of session \"s1\" cannot be read"):
+                await store.load(None, "s1")
+
+
+def test_a_path_and_a_database_together_are_a_fault_of_the_spec() -> None:
+    with pytest.raises(ValueError, match="either 'path' or 'database'"):
+        sqlite.Config(path="a.db", database="app")
+
+
+async def test_a_database_of_another_kind_is_refused(tmp_path: Path) -> None:
+    context = surroundings(tmp_path, "sessions/sqlite", needs={"databases/app": object()}).context
+    with pytest.raises(StoreError, match="sessions/sqlite: keeps sessions in a database of type sqlite only"):
+        await sqlite.build(sqlite.Config(database="databases/app"), context).__aenter__()
