@@ -1,0 +1,125 @@
+"""What every model behind HTTP can be told, and what its name says about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import evolve
+from pydantic import Field, field_validator
+
+from victor_dsl.components.models._catalogue import Entry, Rates, find
+from victor_dsl.language.config import ModelConfig
+
+_OWN_HEADERS = frozenset({"host", "content-type", "content-length", "transfer-encoding", "connection", "accept"})
+_KEY_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"})
+_OWN_FIELDS = frozenset({"model", "messages", "system", "tools", "stream"})
+
+
+class HostedConfig(ModelConfig):
+    """What every model behind HTTP can be told."""
+
+    model: str = Field(
+        min_length=1,
+        description="The model's name, as the server knows it. Window and price of well-known models are looked up by it.",
+    )
+    sampling: bool | None = Field(
+        None,
+        description="Whether `temperature` and `top_p` are sent. Left out: to every model but those known to refuse them.",
+    )
+    timeout_seconds: float = Field(
+        600.0, gt=0, description="How long a whole answer may take, from the connection to its last piece."
+    )
+    connect_timeout_seconds: float = Field(10.0, gt=0, description="How long a connection, with TLS, may take to open.")
+    chunk_timeout_seconds: float = Field(
+        180.0, gt=0, description="How long a stream may be silent, before its first piece and between any two."
+    )
+    headers: dict[str, str] = Field(
+        default_factory=dict,
+        description="Further headers of every request. A key belongs into `api_key`, where it is kept secret.",
+        examples=[{"OpenAI-Organization": "org-123"}],
+    )
+    extra_body: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Further fields of every request's JSON body, for what this server has beyond the usual.",
+        examples=[{"reasoning_effort": "low"}],
+    )
+    proxy: str | None = Field(
+        None,
+        description="The URL of an HTTP proxy that requests go through. Left out: none, whatever the environment says.",
+    )
+
+    @field_validator("headers")
+    @classmethod
+    def _headers_are_plain(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            if name.lower() in _KEY_HEADERS:
+                raise ValueError(f"the header '{name}' holds a key: write it as `api_key`, where it is kept secret")
+            if name.lower() in _OWN_HEADERS:
+                raise ValueError(f"the header '{name}' is set with every request and cannot be changed")
+            if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum() or not is_header_text(value):
+                raise ValueError(f"the header '{name}' has characters that a header cannot carry")
+        return headers
+
+    @field_validator("extra_body")
+    @classmethod
+    def _body_is_not_replaced(cls, extra: dict[str, Any]) -> dict[str, Any]:
+        for name in sorted(_OWN_FIELDS & extra.keys()):
+            raise ValueError(f"extra_body cannot set '{name}', which every request has of its own")
+        return extra
+
+    @field_validator("proxy")
+    @classmethod
+    def _proxy_is_an_address(cls, proxy: str | None) -> str | None:
+        return proxy if proxy is None else checked_address(proxy)
+
+    def entry(self) -> Entry | None:
+        """What the catalogue knows of the model."""
+        return find(self.model)
+
+    def window(self) -> int | None:
+        """The context window as written, else the catalogue's."""
+        if self.context_window is not None:
+            return self.context_window
+        entry = self.entry()
+        return entry.window if entry else None
+
+    def rates(self) -> Rates | None:
+        """The rates as written, else the catalogue's; None where input or output has none."""
+        entry = self.entry()
+        known = entry.rates if entry else None
+        of_input, of_output = self.input_usd_per_million, self.output_usd_per_million
+        cached = self.cached_usd_per_million
+        if known and of_input is None and of_output is None:
+            return known if cached is None else evolve(known, cached=cached)
+        if known:
+            of_input = known.input if of_input is None else of_input
+            of_output = known.output if of_output is None else of_output
+        return None if of_input is None or of_output is None else Rates(of_input, of_output, cached)
+
+    def price(self) -> tuple[float, float] | None:
+        """US dollars for a million input and a million output tokens, as written, else the catalogue's."""
+        rates = self.rates()
+        return (rates.input, rates.output) if rates else None
+
+
+def checked_address(address: str) -> str:
+    """An http or https address without credentials and query, its last slash cut. Raises ValueError."""
+    scheme, separator, rest = address.partition("://")
+    if not separator or scheme not in ("http", "https") or not rest.strip("/"):
+        raise ValueError(f"'{address}' is no address: it begins with http:// or https:// and names a host")
+    if "@" in rest.split("/", 1)[0]:
+        raise ValueError("an address cannot hold a user and password: they would be shown in errors; use `api_key`")
+    if any(c in rest for c in "?#") or not rest.isprintable() or " " in rest:
+        raise ValueError(f"'{address}' ends with the path: no '?', '#' or space can stand in it")
+    return address.rstrip("/")
+
+
+def is_header_text(value: str) -> bool:
+    """Whether a header can carry the text: Latin-1 without control characters."""
+    return all(" " <= c <= "\xff" and c != "\x7f" for c in value)
+
+
+def merged(body: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """The request's body with the spec's `extra_body` laid over it, one level deep."""
+    return {**body, **extra} if extra else body

@@ -1,0 +1,41 @@
+"""Reading values from outside, whose shape is only hoped for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Malformed(ValueError):
+    """The server's answer is not what its API promises; the message says how, without quoting it."""
+
+
+def as_map(value: Any, what: str) -> dict[str, Any]:
+    """The value where it is a map; None counts as an empty one."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Malformed(f"{what} is not an object")
+    return value
+
+
+def as_list(value: Any, what: str) -> list[Any]:
+    """The value where it is a list; None counts as an empty one."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise Malformed(f"{what} is not a list")
+    return value
+
+
+def as_text(value: Any, what: str) -> str:
+    """The value where it is text; None counts as empty."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Malformed(f"{what} is not text")
+    return value
+
+
+def as_count(value: Any) -> int | None:
+    """The value where it is a count; anything else is not known."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

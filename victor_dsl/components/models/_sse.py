@@ -1,0 +1,56 @@
+"""Server-sent events: bytes in, cut anywhere, the events' data out (WHATWG HTML, §9.2.6)."""
+
+from __future__ import annotations
+
+
+class Decoder:
+    """Reads one stream. Lines may end in LF, CRLF or CR; comments, ids and event names are passed over.
+
+    Both model APIs repeat an event's name inside its data, so that the data alone is enough.
+    """
+
+    def __init__(self) -> None:
+        self._rest: list[bytes] = []
+        self._data: list[bytes] = []
+        self._after_cr = False
+        self._begun = False
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The data of every event that this chunk completes."""
+        if self._after_cr and chunk:
+            self._after_cr = False
+            chunk = chunk.removeprefix(b"\n")
+        if b"\r" in chunk:
+            self._after_cr = chunk.endswith(b"\r")
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        *lines, rest = chunk.split(b"\n")
+        if not lines:
+            self._rest.append(rest)
+            return []
+        lines[0] = b"".join([*self._rest, lines[0]])
+        self._rest = [rest]
+        events: list[bytes] = []
+        for line in lines:
+            self._take(line, events)
+        return events
+
+    def finish(self) -> list[bytes]:
+        """The data of a last event whose blank line the server left out."""
+        events: list[bytes] = []
+        self._take(b"".join(self._rest), events)
+        self._take(b"", events)
+        self._rest = []
+        return events
+
+    def _take(self, line: bytes, events: list[bytes]) -> None:
+        if not self._begun:
+            self._begun = True
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        if not line:
+            if self._data:
+                events.append(b"\n".join(self._data))
+                self._data = []
+        elif line.startswith(b"data:"):
+            self._data.append(line[5:].removeprefix(b" "))
+        elif line == b"data":
+            self._data.append(b"")

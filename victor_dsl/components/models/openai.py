@@ -1,0 +1,80 @@
+"""A model behind any server that speaks OpenAI's `/chat/completions`: OpenAI, Azure, vLLM, Ollama, llama.cpp, gateways."""
+
+from __future__ import annotations
+
+import re
+from contextlib import AbstractAsyncContextManager
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from victor_dsl.components.models._hosted import HostedConfig, checked_address
+from victor_dsl.language.component import Context
+from victor_dsl.language.config import Secret
+from victor_dsl.language.kinds import Model
+
+_REASONING = re.compile(r"^(?:.*/)?(?:o[1-9]|gpt-(?:[5-9]|\d\d))(?!.*-chat)")
+
+
+class Config(HostedConfig):
+    """Answers by a server that speaks OpenAI's chat completions API.
+
+    `thinking` is not sent: this API measures reasoning by words, such as `extra_body: {reasoning_effort: low}`.
+    """
+
+    base_url: str = Field(
+        "https://api.openai.com/v1",
+        description="The address that `/chat/completions` is added to.",
+        examples=["http://127.0.0.1:11434/v1"],
+    )
+    api_key: Secret | None = Field(
+        None, description="The API key. Servers of your own may need none.", examples=["${env:OPENAI_API_KEY}"]
+    )
+    api_key_header: str = Field(
+        "Authorization",
+        pattern=r"^[A-Za-z][A-Za-z0-9-]*$",
+        description="The header that carries the key: `Authorization` as a bearer token, any other as it is.",
+        examples=["api-key"],
+    )
+    organization: str | None = Field(None, description="The organization that requests are charged to.")
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
+        None,
+        description=(
+            "How `max_tokens` is written. Left out: `max_completion_tokens` for OpenAI's reasoning models (o1, gpt-5 and "
+            "later), which take no other, and `max_tokens` for all others."
+        ),
+    )
+    stream_usage: bool = Field(
+        True,
+        description="Whether a stream is asked to end with its usage. Set it to false for servers that refuse that.",
+    )
+    prompt_cache_key: str | None = Field(
+        None, description="A word that sends requests with a common beginning to one cache.", examples=["support"]
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def _base_url_is_an_address(cls, base_url: str) -> str:
+        return checked_address(base_url)
+
+    @model_validator(mode="after")
+    def _openai_needs_a_key(self) -> Config:
+        if self.api_key is None and self.base_url.startswith("https://api.openai.com/"):
+            raise ValueError("api.openai.com needs an `api_key`; for another server, write its `base_url`")
+        return self
+
+    @property
+    def reasoning(self) -> bool:
+        """Whether this is one of OpenAI's reasoning models, which refuse some of the older fields."""
+        entry = self.entry()
+        return entry.reasoning if entry else bool(_REASONING.match(self.model))
+
+
+EXAMPLE = '{type: openai, model: gpt-4.1-mini, api_key: "${env:OPENAI_API_KEY}"}'
+
+
+def build(config: Config, context: Context) -> AbstractAsyncContextManager[Model]:
+    """The client, which owns its connections while it is entered."""
+    from victor_dsl.components.models._openai_client import OpenAI
+
+    return OpenAI(config, context)
