@@ -59,11 +59,14 @@ async def run_lines(
     `stopping` is set no further line is begun, and those begun are finished.
     """
     run = _Run(job, ledger, asyncio.Semaphore(concurrency), ahead or 16 * concurrency, tally or Tally(), stopping)
-    async with asyncio.TaskGroup() as group:
-        reading = group.create_task(run.read(lines, group))
-        if stopping is not None:
-            halting = group.create_task(_cancel_after(stopping, reading))
-            reading.add_done_callback(lambda _: halting.cancel())
+    try:
+        async with asyncio.TaskGroup() as group:
+            reading = group.create_task(run.read(lines, group))
+            if stopping is not None:
+                halting = group.create_task(_cancel_after(stopping, reading))
+                reading.add_done_callback(lambda _: halting.cancel())
+    except BaseExceptionGroup as several:  # a full disk fails every line at work in the same way
+        raise several.exceptions[0] from None
     return run.tally
 
 

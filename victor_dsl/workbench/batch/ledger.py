@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
@@ -21,11 +21,11 @@ class RepeatedId(RequestError):
 class Ledger:
     """The ids of a run, in a temporary database that SQLite keeps in memory only as far as that is cheap.
 
-    Built from the answers that are in the output already.
+    Built from the answers that are in the output already. Use as a context manager.
     """
 
     def __init__(self, answers: Iterable[Mapping[str, Any]] = ()) -> None:
-        self._rows = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._rows = sqlite3.connect("", isolation_level=None)
         self._rows.execute("PRAGMA journal_mode = off")
         self._rows.execute("CREATE TABLE met (id PRIMARY KEY, line INTEGER) WITHOUT ROWID")
         self._rows.execute("CREATE TABLE answered (id PRIMARY KEY) WITHOUT ROWID")
@@ -36,6 +36,12 @@ class Ledger:
             key = f"line {error.get('line')}" if repeated and error else _key(answer["id"])
             self._rows.execute("INSERT OR IGNORE INTO answered VALUES (?)", (key,))
         self.already = self._rows.execute("SELECT count(*) FROM answered").fetchone()[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._rows.close()
 
     def admit(self, line: Line) -> Line | None:
         """The line if it is to be answered, with an error where its id is an earlier line's; None if it was answered.
@@ -53,10 +59,6 @@ class Ledger:
         if self.already and self._rows.execute("SELECT 1 FROM answered WHERE id = ?", (key,)).fetchone():
             return None
         return line
-
-    def close(self) -> None:
-        """Lets go of the temporary database."""
-        self._rows.close()
 
 
 def _key(id: LineId) -> str:
