@@ -154,7 +154,9 @@ def _version(document: Located) -> Diagnostic | None:
         return None
     hint = f"write `victor: {VERSION}`"
     shown = getattr(written.value, "text", written.value) if not isinstance(written.value, dict | list) else "…"
-    return Diagnostic("unknown-version", f"there is no version {shown} of the language", written.span, ("victor",), hint)
+    return Diagnostic(
+        "unknown-version", f"there is no version {shown} of the language", written.span, ("victor",), hint
+    )
 
 
 def _known(subject: Subject) -> bool:

@@ -18,7 +18,7 @@ from victor_dsl.language.registry import Registry
 from victor_dsl.language.spec import Spec
 from victor_dsl.source.diagnostic import Diagnostic, Related, nearest, suggest
 from victor_dsl.source.interpolate import Interpolated
-from victor_dsl.source.located import Located, Path
+from victor_dsl.source.located import Located, Path, Span
 from victor_dsl.source.reader import resolve
 
 
@@ -143,7 +143,7 @@ class Checker:
     def _shape(self, kind: Kind, section: Located, wanted: str) -> None:
         message = f"{kind.name} must be {wanted}"
         hint = "write each item as `- {type: …}`" if wanted == "a list" else "write each item as `NAME: {type: …}`"
-        self.diagnostics.append(Diagnostic("wrong-type", message, section.span, (kind.name,), hint))
+        self._fault("wrong-type", message, section.span, (kind.name,), hint)
 
     def _item(self, kind: Kind, located: Located, path: Path, name: str | None) -> Item | None:
         node = f"{kind.name}/{name if name is not None else name_of(kind, located)}"
@@ -152,8 +152,8 @@ class Checker:
             self._items[key] = (self._checked(kind, located, path, node, implied=name is None), located)
         return self._items[key][0]
 
-    def _checked(self, kind: Kind, located: Located, path: Path, node: str, implied: bool) -> Item | None:
-        component, body = self._component(kind, located, path, implied)
+    def _checked(self, kind: Kind, located: Located, path: Path, node: str, *, implied: bool) -> Item | None:
+        component, body = self._component(kind, located, path, implied=implied)
         if component is None:
             return None
         given = plain(body)
@@ -173,44 +173,42 @@ class Checker:
         )
 
     def _component(
-        self, kind: Kind, located: Located, path: Path, implied: bool
+        self, kind: Kind, located: Located, path: Path, *, implied: bool
     ) -> tuple[Component | None, Located]:
         """The component that an item names, and the item as a map."""
         if isinstance(located.value, str):
-            written: Located | None = located
             body = Located({}, located.span, located.key_span)
-        elif isinstance(located.value, dict):
-            written, body = located.get("type"), located
-            if written is None and kind.default is not None and implied:
-                return self.registry.find(kind.name, kind.default), body
-            if written is None:
-                hint = suggest("", self.registry.types(kind.name), what="types")
-                self.diagnostics.append(
-                    Diagnostic("missing-key", f"this {kind.name} item lacks 'type'", located.span, path, hint)
-                )
-                return None, body
-        else:
+            return self._named(kind, located.value, located.span, path), body
+        if not isinstance(located.value, dict):
             hint = "write a map with a `type`, or the type alone as a word"
-            self.diagnostics.append(
-                Diagnostic("wrong-type", f"a {kind.name} item must be a map or a word", located.span, path, hint)
-            )
+            self._fault("wrong-type", f"a {kind.name} item must be a map or a word", located.span, path, hint)
             return None, located
-        here = path if written is located else (*path, "type")
+        written = located.get("type")
+        if written is None:
+            if kind.default is not None and implied:
+                return self.registry.find(kind.name, kind.default), located
+            hint = suggest("", self.registry.types(kind.name), what="types")
+            self._fault("missing-key", f"this {kind.name} item lacks 'type'", located.span, path, hint)
+            return None, located
         if not isinstance(written.value, str):
-            hint = "the type is a plain word, without `${…}`" if isinstance(written.value, Interpolated) else None
-            self.diagnostics.append(Diagnostic("wrong-type", "a type must be a word", written.span, here, hint))
-            return None, body
-        found = self.registry.find(kind.name, written.value)
+            hint = "the type is a plain word" + (", without `${…}`" if isinstance(written.value, Interpolated) else "")
+            self._fault("wrong-type", "a type must be a word", written.span, (*path, "type"), hint)
+            return None, located
+        return self._named(kind, written.value, written.span, (*path, "type")), located
+
+    def _named(self, kind: Kind, type: str, span: Span, path: Path) -> Component | None:
+        found = self.registry.find(kind.name, type)
         if found is None:
             types = self.registry.types(kind.name)
-            elsewhere = next((k for k in KINDS if k != kind.name and written.value in self.registry.types(k)), None)
-            hint = suggest(written.value, types, what="types", most=len(types))
-            if elsewhere and not nearest(written.value, types):
-                hint += f" ('{written.value}' belongs under {elsewhere})"
-            self.diagnostics.append(
-                Diagnostic("unknown-component", f"{kind.name} has no type '{written.value}'", written.span, here, hint)
-            )
-        return found, body
+            hint = suggest(type, types, what="types", most=len(types))
+            elsewhere = next((k for k in KINDS if k != kind.name and type in self.registry.types(k)), None)
+            if elsewhere and not nearest(type, types):
+                hint += f" ('{type}' belongs under {elsewhere})"
+            self._fault("unknown-component", f"{kind.name} has no type '{type}'", span, path, hint)
+        return found
+
+    def _fault(self, code: str, message: str, span: Span, path: Path, hint: str) -> None:
+        self.diagnostics.append(Diagnostic(code, message, span, path, hint))
 
     def _mark(self, component: Component, body: Located, given: Plain, path: Path, node: str) -> list[Item | None]:
         """Puts node ids, secrets and absolute paths where marked fields have text; gives the nested items."""
@@ -255,7 +253,10 @@ class Checker:
                 else f"{path[-1]} is a secret and may not be written in the spec"
             )
             hint = f"put it in the environment and write `{path[-1]}: ${{env:NAME}}`, or in a file: `${{file:path}}`"
-            self.diagnostics.append(Diagnostic("literal-secret", message, value.span, path, hint))
+            if (
+                not isinstance(value.value, Interpolated) or value.value.references
+            ):  # else the reference itself is at fault
+                self._fault("literal-secret", message, value.span, path, hint)
             return Secret("env", "")
         return secret
 

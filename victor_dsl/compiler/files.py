@@ -23,9 +23,8 @@ class Included:
             try:
                 with Path(path).open("rb") as file:
                     content = file.read(MOST_BYTES + 1)
-                if len(content) > MOST_BYTES:
-                    raise OSError(f"it is larger than {MOST_BYTES // 1024 // 1024} MiB")
-                self._bytes[path] = content
+                too_large = OSError(f"it is larger than {MOST_BYTES // 1024 // 1024} MiB")
+                self._bytes[path] = content if len(content) <= MOST_BYTES else too_large
             except OSError as error:
                 self._bytes[path] = error
         found = self._bytes[path]

@@ -47,7 +47,9 @@ class Linker:
         for name, experiment in ((spec.variants if spec else None) or {}).items():
             here = document.at(("variants", name))
             if experiment.control is not None and experiment.control not in experiment.arms:
-                self._unknown("control", experiment.control, experiment.arms, here.at(("control",)), ("variants", name, "control"))
+                self._unknown(
+                    "control", experiment.control, experiment.arms, here.at(("control",)), ("variants", name, "control")
+                )
             if not any(arm.weight > 0 for arm in experiment.arms.values()):
                 arms = here.at(("arms",))
                 message = f"the arms of {name} have no weight: nobody could be assigned"

@@ -16,7 +16,7 @@ from victor_dsl.compiler.overlays import AUTH
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.graph.order import dependency_order
 from victor_dsl.graph.plan import Node, Plan, PromptPolicy, Roles
-from victor_dsl.language.config import Config, FilePath
+from victor_dsl.language.config import Around, Config, FilePath
 from victor_dsl.language.marks import marks
 from victor_dsl.language.spec import VERSION
 from victor_dsl.values.settings import LIFTED, Layer
@@ -110,7 +110,7 @@ def _roles(checked: Checked) -> Roles:
     def ids(kind: str) -> tuple[str, ...]:
         return tuple(item.id for item in sections[kind])
 
-    providers = sorted(sections["providers"], key=lambda item: _priority(item))
+    providers = sorted(sections["providers"], key=_priority)
     contributors = sorted(sections["contributors"], key=lambda item: -_priority(item))
     middleware = sections["middleware"]
     admission = max((i + 1 for i, item in enumerate(middleware) if item.component.type == AUTH), default=0)
@@ -122,12 +122,15 @@ def _roles(checked: Checked) -> Roles:
         tool_selection=ids("tool_selection")[0],
         compaction=ids("compaction")[0],
         admission=tuple(item.id for item in middleware[:admission]),
-        middleware=tuple(
-            (item.id, getattr(item.config, "around", None) or item.component.around) for item in middleware[admission:]
-        ),
+        middleware=tuple((item.id, _around(item)) for item in middleware[admission:]),
         exporters=ids("exporters"),
         sessions=ids("sessions")[0],
     )
+
+
+def _around(item: Item) -> Around:
+    written: Around | None = getattr(item.config, "around", None)
+    return written or item.component.around
 
 
 def _priority(item: Item) -> int:

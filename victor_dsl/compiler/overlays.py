@@ -31,7 +31,9 @@ class Overlay:
             where = (*at, key)
             if self.guarded and key in UNTOUCHABLE:
                 if key != "variants" or at[0] != "tenants" or not _stays_out(value):
-                    self._fault("untouchable", f"a tenant or an arm may not change {key}", value, where, _untouchable_hint(key))
+                    self._fault(
+                        "untouchable", f"a tenant or an arm may not change {key}", value, where, _untouchable_hint(key)
+                    )
             elif value.value is None:
                 merged.pop(key, None)
             elif key in KINDS:
@@ -57,48 +59,57 @@ class Overlay:
 
     def _list(self, kind: Kind, base: Located | None, over: Located, at: Path) -> Located:
         items = list(base.value) if base is not None and isinstance(base.value, list) else []
-        admission = _admission(items) if self.guarded and kind.name == "middleware" else 0
+        admission: list[Located] = []
+        if self.guarded and kind.name == "middleware":
+            count = _admission(items)
+            admission, items = items[:count], items[count:]
+            over = self._outside_admission(kind, admission, over, at)
         if isinstance(over.value, list):
-            for item in over.value if self.guarded and kind.name == "middleware" else ():
-                if type_of(kind, item) == AUTH:
-                    self._fault("untouchable", "a tenant or an arm may not add auth", item, at, _untouchable_hint("middleware"))
-            return Located([*items[:admission], *over.value], over.span, over.key_span)
+            return Located([*admission, *over.value], over.span, over.key_span)
         if not isinstance(over.value, dict):
-            return over
+            return over  # check reports the wrong shape
+        merged = [*admission, *self._by_name(kind, items, over, at)]
+        return Located(merged, base.span if base else over.span, base.key_span if base else over.key_span)
+
+    def _by_name(self, kind: Kind, items: list[Located], over: Located, at: Path) -> list[Located]:
+        """The items with those that `over` names changed, removed or added at the end."""
         places: dict[str, list[int]] = {}
         for i, item in enumerate(items):
             places.setdefault(name_of(kind, item), []).append(i)
-        removed: set[int] = set()
-        added: list[Located] = []
+        merged: list[Located | None] = list(items)
         for name, value in over.value.items():
             where = (*at, name)
             found = places.get(name, [])
             if len(found) > 1:
-                self._fault(
-                    "ambiguous-name",
-                    f"{kind.name} has {len(found)} items named '{name}'",
-                    value,
-                    where,
-                    "give each a `name` of its own",
-                    tuple(Related("one of them", items[i].span) for i in found),
-                )
-            elif found and found[0] < admission:
-                self._fault("untouchable", f"a tenant or an arm may not change {name}, which is admission", value, where,
-                            _untouchable_hint("middleware"))
-            elif found and value.value is None:
-                removed.add(found[0])
+                message = f"{kind.name} has {len(found)} items named '{name}'"
+                related = tuple(Related("one of them", items[i].span) for i in found)
+                self._fault("ambiguous-name", message, value, where, "give each a `name` of its own", related)
             elif found:
-                items[found[0]] = _item(kind, items[found[0]], value)
+                merged[found[0]] = None if value.value is None else _item(kind, items[found[0]], value)
             elif isinstance(value.value, dict) and "type" in value.value:
-                if self.guarded and kind.name == "middleware" and type_of(kind, value) == AUTH:
-                    self._fault("untouchable", "a tenant or an arm may not add auth", value, where,
-                                _untouchable_hint("middleware"))
-                else:
-                    added.append(_named(value, name))
+                merged.append(_named(value, name))
             else:
                 self._unknown(kind, name, value, places, where)
-        kept = [item for i, item in enumerate(items) if i not in removed]
-        return Located([*kept, *added], base.span if base else over.span, base.key_span if base else over.key_span)
+        return [item for item in merged if item is not None]
+
+    def _outside_admission(self, kind: Kind, admission: list[Located], over: Located, at: Path) -> Located:
+        """`over` without what would change admission, which is a fault."""
+        names = {name_of(kind, item) for item in admission}
+        hint = _untouchable_hint(kind.name)
+        if isinstance(over.value, list):
+            for item in over.value:
+                if type_of(kind, item) == AUTH:
+                    self._fault("untouchable", "a tenant or an arm may not add auth", item, at, hint)
+        elif isinstance(over.value, dict):
+            allowed = dict(over.value)
+            for name, value in over.value.items():
+                if name in names:
+                    message = f"a tenant or an arm may not change '{name}', which is admission"
+                    self._fault("untouchable", message, allowed.pop(name), (*at, name), hint)
+                elif type_of(kind, value) == AUTH:
+                    self._fault("untouchable", "a tenant or an arm may not add auth", value, (*at, name), hint)
+            return Located(allowed, over.span, over.key_span)
+        return over
 
     def _unknown(self, kind: Kind, name: str, value: Located, names: object, at: Path) -> None:
         known = [str(known) for known in names] if isinstance(names, dict) else []

@@ -129,14 +129,14 @@ def _converted(text: str, wanted: str) -> Any:
 
 
 def _real(located: Located, loc: tuple[Any, ...]) -> Path:
-    """pydantic's location without the branches of unions and without `[key]`."""
+    """Pydantic's location without the branches of unions and without `[key]`."""
     path: list[str | int] = []
     here: Located | None = located
     for step in loc:
         value = here.value if here is not None else None
-        if isinstance(value, dict) and step in value:
-            here = value[step]
-        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+        if (isinstance(value, dict) and step in value) or (
+            isinstance(value, list) and isinstance(step, int) and step < len(value)
+        ):
             here = value[step]
         elif step is loc[-1] and step != "[key]" and isinstance(value, dict):
             path.append(step)
@@ -184,7 +184,9 @@ def _diagnostic(
             f"add '{key}'{_about(model, path[:-1], str(key))}",
         )
     if error["loc"] and error["loc"][-1] == "[key]":
-        return Diagnostic("bad-name", f"'{path[-1]}' cannot be a name here", here.key_span or here.span, (*at, *path), _NAMES)
+        return Diagnostic(
+            "bad-name", f"'{path[-1]}' cannot be a name here", here.key_span or here.span, (*at, *path), _NAMES
+        )
     source = given.interpolated.get(path)
     message, hint = _wrong(kind, context, error)
     code = "wrong-type" if kind.endswith("_type") or kind in _TYPES else "wrong-value"
@@ -218,7 +220,9 @@ _TYPES: Mapping[str, str] = {
 
 def _wrong(kind: str, context: Mapping[str, Any], error: Mapping[str, Any]) -> tuple[str, str | None]:
     if kind in _TYPES:
-        hint = "leave out the quotes" if kind in ("int_type", "float_type", "bool_type") and _quoted(kind, error) else None
+        hint = (
+            "leave out the quotes" if kind in ("int_type", "float_type", "bool_type") and _quoted(kind, error) else None
+        )
         return _TYPES[kind], hint
     match kind:
         case "greater_than_equal":
@@ -269,7 +273,7 @@ def model_at(model: type[BaseModel], path: Path) -> type[BaseModel] | None:
             fields = {field.alias or name: field for name, field in here.model_fields.items()}
             if step not in fields:
                 return None
-            here = fields[step].annotation  # type: ignore[index]
+            here = fields[step].annotation
         else:
             arguments = [a for a in _arms(here) if a is not type(None)]
             here = next((get_args(a)[-1] for a in arguments if get_args(a)), None)
@@ -307,5 +311,5 @@ def secret_of(value: Any) -> Secret | None:
     if isinstance(value, Interpolated) and len(value.references) == 1:
         reference = value.references[0]
         if reference.default is None and value.text == f"${{{reference.source}:{reference.name}}}":
-            return Secret(reference.source, reference.name)  # type: ignore[arg-type]
+            return Secret(reference.source, reference.name)
     return None

@@ -70,7 +70,8 @@ class Variations:
         if key not in self._made:
             layers = [self._layer("tenant " + key[0], self.tenants[key[0]], _tenant_path(key[0]))] if key[0] else []
             layers += [
-                self._layer(f"arm {name}.{arm}", self.experiments[name][arm], _arm_path(name, arm)) for name, arm in key[1]
+                self._layer(f"arm {name}.{arm}", self.experiments[name][arm], _arm_path(name, arm))
+                for name, arm in key[1]
             ]
             checked = self.checker.check(self._merged(*key))
             self._made[key] = Variation(key[0], key[1], checked, self._spec, tuple(layers))

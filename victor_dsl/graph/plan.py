@@ -9,12 +9,11 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from victor_dsl.experiments.assignment import Experiment
-from victor_dsl.language.config import Config
+from victor_dsl.language.config import Around, Config
 from victor_dsl.source.located import Span
 from victor_dsl.values.settings import Layer
 
 Overflow = Literal["drop", "truncate", "fail"]
-Around = Literal["turn", "model", "tool"]
 
 
 @frozen(eq=False)

@@ -22,9 +22,8 @@ from typing import Any, Protocol
 
 from attrs import field, frozen
 
-from victor_dsl.language.config import Config, Secret
+from victor_dsl.language.config import Around, Config, Secret
 from victor_dsl.language.kinds import Kind
-
 
 ConfigClass = type[Config]
 
@@ -42,7 +41,7 @@ class Component:
     build: Callable[[Any, Context], Any]
     example: str
     version: int = 1
-    around: str = "turn"
+    around: Around = "turn"
 
     @property
     def summary(self) -> str:

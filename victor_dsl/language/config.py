@@ -75,7 +75,8 @@ class Secret:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.is_instance_schema(
-            cls, serialization=core_schema.plain_serializer_function_ser_schema(str, return_schema=core_schema.str_schema())
+            cls,
+            serialization=core_schema.plain_serializer_function_ser_schema(str, return_schema=core_schema.str_schema()),
         )
 
     @classmethod
@@ -86,6 +87,10 @@ class Secret:
             "description": "A secret: exactly one `${env:NAME}` or `${file:path}`.",
             "examples": ["${env:API_KEY}"],
         }
+
+
+Around = Literal["turn", "model", "tool"]
+"""What a middleware wraps: the whole turn, each model call or each tool call."""
 
 
 class Model(BaseModel):
@@ -125,7 +130,8 @@ class ContributorConfig(ListedConfig):
     priority: int = Field(50, description="Higher comes first; of equals, the earlier in the list.")
     max_tokens: int | None = Field(None, ge=1, description="The most tokens of this piece.")
     overflow: Literal["drop", "truncate", "fail"] = Field(
-        "fail", description="What happens to a piece over its `max_tokens`: it is dropped, cut at the end, or the turn fails."
+        "fail",
+        description="What happens to a piece over its `max_tokens`: it is dropped, cut at the end, or the turn fails.",
     )
     optional: bool = Field(False, description="Whether the prompt may go without this piece when it cannot be made.")
 
@@ -133,7 +139,9 @@ class ContributorConfig(ListedConfig):
 class ToolConfig(Config):
     """What every tool source can be told."""
 
-    name: Name | None = Field(None, description="The tool's name, or the prefix of its tools. Left out, it is the type.")
+    name: Name | None = Field(
+        None, description="The tool's name, or the prefix of its tools. Left out, it is the type."
+    )
     cost: Literal["free", "low", "medium", "high"] | None = Field(None, description="The cost tier of one call.")
     cost_usd: float | None = Field(None, ge=0, description="The price of one call, in US dollars.")
     domain: str | None = Field(None, description="A word for the field it serves; selection may use it.")
@@ -159,7 +167,10 @@ class CompactionConfig(ListedConfig):
     """What every way of compacting the history can be told."""
 
     threshold: float | None = Field(
-        None, ge=0, le=1, description="The share of the context window that triggers it; the same as `settings.threshold`."
+        None,
+        ge=0,
+        le=1,
+        description="The share of the context window that triggers it; the same as `settings.threshold`.",
     )
     target_ratio: float | None = Field(
         None, gt=0, le=1, description="The share of the history's tokens to keep; the same as `settings.target_ratio`."
@@ -173,7 +184,7 @@ class CompactionConfig(ListedConfig):
 class MiddlewareConfig(ListedConfig):
     """What every middleware can be told."""
 
-    around: Literal["turn", "model", "tool"] | None = Field(
+    around: Around | None = Field(
         None, description="What it wraps: the whole turn, each model call or each tool call. Left out, its own default."
     )
 

@@ -151,7 +151,18 @@ def _nested(written: Json, mark: Nested) -> Json:
 
 def _order(properties: Json) -> Iterator[str]:
     """The sections in the order in which people write them."""
-    first = ("victor", "name", "description", "extends", "models", "databases", "embedders", "settings", "vars", "providers")
+    first = (
+        "victor",
+        "name",
+        "description",
+        "extends",
+        "models",
+        "databases",
+        "embedders",
+        "settings",
+        "vars",
+        "providers",
+    )
     then = ("prompt", "contributors", "tools", "tool_selection", "compaction", "middleware", "variants", "tenants")
     known = [name for name in (*first, *then) if name in properties]
     yield from known
@@ -176,4 +187,3 @@ def _tidy(value: Any) -> Any:
         kept = {key: tidied.pop(key) for key in ("description", "default", "examples") if key in tidied}
         return {**kept, "anyOf": [tidied, _REFERENCE]}
     return tidied
-

@@ -17,7 +17,19 @@ from victor_dsl.values.settings import REQUEST_SETTINGS, SETTING_NAMES
 VERSION = 1
 
 UNTOUCHABLE: frozenset[str] = frozenset(
-    {"victor", "name", "description", "extends", "tests", "tenants", "variants", "databases", "exporters", "sessions", "request"}
+    {
+        "victor",
+        "name",
+        "description",
+        "extends",
+        "tests",
+        "tenants",
+        "variants",
+        "databases",
+        "exporters",
+        "sessions",
+        "request",
+    }
 )
 """Sections that tenants and arms may not change."""
 
@@ -62,7 +74,9 @@ class Experiment(Model):
     status: Literal["draft", "running", "stopped"] = Field(
         "running", description="Only a running experiment assigns units; in the others everyone has the base."
     )
-    hash: Literal["rendezvous"] = Field("rendezvous", description="How units are assigned: weighted rendezvous hashing.")
+    hash: Literal["rendezvous"] = Field(
+        "rendezvous", description="How units are assigned: weighted rendezvous hashing."
+    )
     metrics: Metrics | None = Field(None, description="What the experiment is judged by.")
 
 
@@ -133,7 +147,9 @@ class Test(Model):
 class Spec(Model):
     """A spec outside the sections of the kinds."""
 
-    victor: int = Field(description="The version of the language that the spec is written in: 1.", json_schema_extra={"const": VERSION})
+    victor: int = Field(
+        description="The version of the language that the spec is written in: 1.", json_schema_extra={"const": VERSION}
+    )
     name: Name = Field(description="The pipeline's name; it is on every event.")
     description: str | None = Field(None, description="What the pipeline is for.")
     extends: str | list[str] | None = Field(
@@ -146,7 +162,9 @@ class Spec(Model):
     tenants: dict[str, Tenant] | None = Field(None, description="Tenants by id, each an overlay of the spec.")
     request: list[str] | None = Field(
         None,
-        description="Settings that a request may set beyond " + ", ".join(f"`{name}`" for name in sorted(REQUEST_SETTINGS)) + ".",
+        description="Settings that a request may set beyond "
+        + ", ".join(f"`{name}`" for name in sorted(REQUEST_SETTINGS))
+        + ".",
         json_schema_extra={"items": {"enum": [*sorted(SETTING_NAMES)]}},
     )
     tests: list[Test] | None = Field(None, description="Tests of the spec itself.")

@@ -66,7 +66,7 @@ def _faults(
         )
         return
     threshold = settings.get("threshold")
-    if threshold is not None and answer and threshold * window > window - answer and not threshold == 0:
+    if threshold and answer and threshold * window > window - answer:
         yield Diagnostic(
             "compaction-too-late",
             f"compaction begins at {threshold:g} of the window of {name}{label}, but the answer's {answer:,} tokens leave "

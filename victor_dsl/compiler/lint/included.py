@@ -20,15 +20,15 @@ def included_files_exist(subject: Subject) -> Iterator[Diagnostic]:
             if not isinstance(mark, FilePath) or not (mark.included or mark.exists):
                 continue
             value, leaf = getattr(item.config, name), item.located.get(name)
-            if not isinstance(value, str) or leaf is None or (fault := _fault(subject, value, mark.included)) is None:
+            if not isinstance(value, str) or leaf is None or (fault := _fault(subject, value, mark)) is None:
                 continue
             written = getattr(leaf.value, "text", leaf.value)
             yield Diagnostic("missing-file", f"{written}: {fault}", leaf.span, (*item.path, name), _hint(value))
 
 
-def _fault(subject: Subject, path: str, included: bool) -> str | None:
+def _fault(subject: Subject, path: str, mark: FilePath) -> str | None:
     try:
-        if included:
+        if mark.included:
             subject.included.read(path).decode("utf-8")
         else:
             os.stat(path)
@@ -45,4 +45,8 @@ def _hint(path: str) -> str:
         close = nearest(name, os.listdir(folder))
     except OSError:
         return "its folder is not there either; paths are relative to the file that writes them"
-    return f"did you mean '{close}'?" if close else "paths are relative to the file that writes them; or say `optional: true`"
+    return (
+        f"did you mean '{close}'?"
+        if close
+        else "paths are relative to the file that writes them; or say `optional: true`"
+    )

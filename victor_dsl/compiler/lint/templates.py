@@ -75,12 +75,19 @@ def _faults(subject: Subject, variation: Variation, source: _Source) -> Iterator
         message = f"nothing declares '{node.name}'" + (f" for {variation.label}" if variation.label else "")
         if outside:
             yield Diagnostic(
-                "undefined-variable", f"{message}, unless a provider does", source.span(node.lineno, node.name),
-                source.path, f"give it a value under `vars`; {hint}", severity="warning",
+                "undefined-variable",
+                f"{message}, unless a provider does",
+                source.span(node.lineno, node.name),
+                source.path,
+                f"give it a value under `vars`; {hint}",
+                severity="warning",
             )
         else:
             yield Diagnostic(
-                "undefined-variable", message, source.span(node.lineno, node.name), source.path,
+                "undefined-variable",
+                message,
+                source.span(node.lineno, node.name),
+                source.path,
                 f"declare it under `vars`; {hint}",
             )
 
@@ -131,9 +138,9 @@ def _sources(subject: Subject, item: Item) -> Iterator[_Source]:
                 text = subject.included.read(value).decode("utf-8")
             except (OSError, UnicodeDecodeError):
                 continue
-            name = resolve(leaf.span.file, getattr(leaf.value, "value", leaf.value))
-            subject.files.remember(name, text)
-            yield _Source(text, name, 1, 0, leaf.span, path)
+            file = resolve(leaf.span.file, getattr(leaf.value, "value", leaf.value))
+            subject.files.remember(file, text)
+            yield _Source(text, file, 1, 0, leaf.span, path)
 
 
 def _inline(subject: Subject, leaf: Located, text: str, path: Path) -> _Source:
