@@ -1,0 +1,124 @@
+"""The tree of files that a spec extends. Merging them is the compiler's."""
+
+from __future__ import annotations
+
+import os.path
+
+from attrs import frozen
+
+from victor_dsl.source.diagnostic import Diagnostic, Related
+from victor_dsl.source.limits import MAX_FILES_DEEP
+from victor_dsl.source.located import Located, Path, Span
+from victor_dsl.source.reader import STDIN, Files, resolve
+
+_SYNTAX = "write one path, or a list of paths, parents first"
+
+
+@frozen
+class Family:
+    """A file and its parents, in the order of `extends`. A file that is reached twice is one `Family`.
+
+    `document` is the file's own map, `extends` included; None where it could not be read. `diagnostics` are those
+    of the file and of all that it extends, each once.
+    """
+
+    name: str
+    document: Located | None
+    parents: tuple[Family, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+def read_family(files: Files, name: str) -> Family:
+    """Reads a file and all that it extends. Cycles and missing files are diagnostics; what could be read is there."""
+    return _Reading(files).read(name, ())
+
+
+@frozen
+class _Writer:
+    """A file on the way from the top to the one being read, and the place that named the next."""
+
+    name: str
+    identity: str
+    place: Span
+
+
+class _Reading:
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self.known: dict[str, Family] = {}
+
+    def read(self, name: str, way: tuple[_Writer, ...]) -> Family:
+        """`way` leads from the top to this file."""
+        identity = _identity(name)
+        if identity in self.known:
+            return self.known[identity]
+        result = self.files.read(name)
+        diagnostics = list(result.diagnostics)
+        parents: list[Family] = []
+        written = result.document.get("extends") if result.document is not None else None
+        for path, node in _paths(written, diagnostics):
+            parent = self.parent(node, path, (*way, _Writer(name, identity, node.span)), diagnostics)
+            if parent is not None:
+                parents.append(parent)
+                diagnostics.extend(parent.diagnostics)
+        family = Family(name, result.document, tuple(parents), tuple(dict.fromkeys(diagnostics)))
+        self.known[identity] = family
+        return family
+
+    def parent(self, node: Located, at: Path, way: tuple[_Writer, ...], diagnostics: list[Diagnostic]) -> Family | None:
+        """The family of one path, or None with a diagnostic."""
+        name = resolve(node.span.file, node.value)
+        identity = _identity(name)
+        names = [writer.name for writer in way]
+        loop = [writer.identity for writer in way]
+        if identity in loop:
+            chain = [*names[loop.index(identity) :], name]
+            message = f"{chain[0]} extends itself: {' -> '.join(chain)}" if len(chain) > 2 else f"{name} extends itself"
+            related = tuple(Related("extended here", w.place) for w in way[loop.index(identity) : -1])
+            diagnostics.append(
+                Diagnostic("extends-cycle", message, node.span, at, "take one of these `extends` out", related=related)
+            )
+            return None
+        if len(way) > MAX_FILES_DEEP:
+            message = f"more than {MAX_FILES_DEEP} files extend one another here"
+            diagnostics.append(Diagnostic("bad-extends", message, node.span, at, "make the chain shorter"))
+            return None
+        family = self.read(name, way)
+        missing = next(
+            (d for d in family.diagnostics if d.code == "unreadable-file" and d.span.file == family.name), None
+        )
+        if missing is not None:
+            hint = f"paths are relative to the file that writes them, {node.span.file}"
+            diagnostics.append(Diagnostic("extends-missing", missing.message, node.span, at, hint))
+            return None
+        return family
+
+
+def _paths(written: Located | None, diagnostics: list[Diagnostic]) -> list[tuple[Path, Located]]:
+    """The paths of an `extends` value, each with its place in the document; what is no path is a diagnostic."""
+    if written is None or written.value is None:
+        return []
+    if isinstance(written.value, list):
+        nodes: list[tuple[Path, Located]] = [(("extends", i), node) for i, node in enumerate(written.value)]
+    else:
+        nodes = [(("extends",), written)]
+    found = []
+    for at, node in nodes:
+        if not isinstance(node.value, str) or not node.value.strip():
+            diagnostics.append(Diagnostic("bad-extends", "`extends` takes a path", node.span, at, _SYNTAX))
+        elif "${" in node.value:
+            message = "`extends` takes no ${…}: the tree of files is the same everywhere"
+            diagnostics.append(Diagnostic("bad-extends", message, node.span, at, "write the path itself"))
+        else:
+            found.append((at, node))
+    return found
+
+
+def _identity(name: str) -> str:
+    """One word for a file, however its path is written. A path that the system refuses is its own word."""
+    if name == STDIN:
+        return name
+    try:
+        return os.path.realpath(name)
+    except (OSError, ValueError):
+        return name

@@ -1,0 +1,238 @@
+"""`${env:NAME}`, `${env:NAME:-default}` and `${file:path}` in text, after parsing and in values only.
+
+`$` and `${…}` without a word and a colon are text; `$${` writes `${`. What a reference stands for is never looked
+at again, so nothing is expanded twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal, cast
+
+from attrs import frozen
+
+from victor_dsl.source.diagnostic import Diagnostic, suggest
+from victor_dsl.source.located import Located, Path, Span
+from victor_dsl.source.reader import Files, reason, resolve
+
+Source = Literal["env", "file"]
+
+_PIECE = re.compile(r"\$\$\{|\$\{(\s*)([A-Za-z_][A-Za-z0-9_-]*)(\s*):([^}]*)(\}?)")
+_VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+_ESCAPE_HINT = "`$${` writes `${` as text"
+
+
+@frozen
+class Reference:
+    """One `${…}`: `name` is the variable, or the path as written. `problem` says why it has no value, where it has none."""
+
+    source: Source
+    name: str
+    default: str | None
+    span: Span
+    problem: str | None = None
+
+    @property
+    def path(self) -> str:
+        """The path of a `file` reference, openable from the working directory."""
+        return resolve(self.span.file, self.name)
+
+    def __str__(self) -> str:
+        tail = "" if self.default is None else f":-{self.default}"
+        return f"${{{self.source}:{self.name}{tail}}}"
+
+
+class Interpolated:
+    """A text with references. `value` is what it comes to; None is a typed unknown: a reference has no value.
+
+    The value may be a secret: neither `str` nor `repr` shows it.
+    """
+
+    __slots__ = ("references", "text", "value")
+
+    def __init__(self, text: str, references: tuple[Reference, ...], value: str | None) -> None:
+        self.text = text
+        self.references = references
+        self.value = value
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"Interpolated({self.text!r})"
+
+
+def interpolate(
+    document: Located, environment: Mapping[str, str], files: Files
+) -> tuple[Located, tuple[Diagnostic, ...]]:
+    """The document with every text that has references as `Interpolated`; parts without any are the same objects.
+
+    A malformed or unknown reference is a diagnostic, and its text an unknown. A variable or file that is not there
+    is none: see `missing`.
+    """
+    reading = _Reading(environment, files)
+    return reading.visit(document, ()), tuple(reading.diagnostics)
+
+
+def missing(interpolated: Interpolated, environment: Mapping[str, str]) -> tuple[Reference, ...]:
+    """The references without a value, in this environment; `problem` says why."""
+    return tuple(
+        reference
+        for reference in interpolated.references
+        if reference.problem is not None and not (reference.source == "env" and reference.name in environment)
+    )
+
+
+class _Reading:
+    def __init__(self, environment: Mapping[str, str], files: Files) -> None:
+        self.environment = environment
+        self.files = files
+        self.diagnostics: list[Diagnostic] = []
+        self.containers: dict[int, object] = {}  # what a shared map or list became, by identity
+        self.texts: dict[Span, object] = {}
+
+    def visit(self, node: Located, path: Path) -> Located:
+        """The node, or one that replaces it. As deep as the reader lets documents be."""
+        value = node.value
+        kind = type(value)
+        if kind is str:
+            if "${" not in value:
+                return node
+            changed = self.text(node, path)
+        elif kind is dict or kind is list:
+            known = self.containers.get(id(value))
+            if known is None:
+                known = self.containers[id(value)] = self.map(value, path) if kind is dict else self.list(value, path)
+            changed = known
+        else:
+            return node
+        return node if changed is value else Located(changed, node.span, node.key_span)
+
+    def map(self, items: dict[str, Located], path: Path) -> dict[str, Located]:
+        changed: dict[str, Located] | None = None
+        for key, child in items.items():
+            kind = type(child.value)
+            if (kind is str and "${" in child.value) or kind is dict or kind is list:
+                new = self.visit(child, (*path, key))
+                if new is not child:
+                    changed = dict(items) if changed is None else changed
+                    changed[key] = new
+        return items if changed is None else changed
+
+    def list(self, items: list[Located], path: Path) -> list[Located]:
+        new = [self.visit(child, (*path, index)) for index, child in enumerate(items)]
+        return new if any(a is not b for a, b in zip(items, new, strict=True)) else items
+
+    def text(self, node: Located, path: Path) -> object:
+        """The text with its references followed: `Interpolated`, or plain text where it had only escapes."""
+        known = self.texts.get(node.span)  # aliases and `<<` show one text in several places
+        if known is None:
+            known = self.texts[node.span] = self.follow(node, path)
+        return known
+
+    def follow(self, node: Located, path: Path) -> object:
+        text: str = node.value
+        pieces: list[str | None] = []
+        references: list[Reference] = []
+        position = faults = 0
+        spans = _Places(node, self.files)
+        for match in _PIECE.finditer(text):
+            pieces.append(text[position : match.start()])
+            position = match.end()
+            if match[0] == "$${":
+                pieces.append("${")
+                continue
+            span = spans.of(match)
+            reference = self.reference(match, span, path)
+            if reference is None:
+                faults += 1
+                pieces.append(None)
+                continue
+            value, problem = self.value_of(reference)
+            pieces.append(value)
+            if problem is not None:
+                reference = Reference(reference.source, reference.name, reference.default, span, problem)
+            references.append(reference)
+        pieces.append(text[position:])
+        value = None if None in pieces else "".join(cast("list[str]", pieces))
+        if references or faults:
+            return Interpolated(text, tuple(references), value)
+        return text if value == text else value
+
+    def reference(self, match: re.Match[str], span: Span, path: Path) -> Reference | None:
+        """The reference that a match is, or None with a diagnostic."""
+        before, word, after, rest, closed = match.groups()
+
+        def fault(code: str, message: str, hint: str) -> None:
+            self.diagnostics.append(Diagnostic(code, message, span, path, hint))
+
+        if word not in ("env", "file"):
+            hint = f"{suggest(word, ('env', 'file'), what='there are')}; {_ESCAPE_HINT}"
+            if rest.startswith("-"):
+                hint = f"write `${{env:{word}:{rest}}}`; {_ESCAPE_HINT}"
+            fault("unknown-interpolation", f"there is no '${{{word}:…}}'", hint)
+        elif not closed:
+            fault("bad-interpolation", f"this '${{{word}:' is never closed", f"close it with '}}'; {_ESCAPE_HINT}")
+        elif before or after or rest != rest.strip():
+            fault("bad-interpolation", "a reference has no spaces in it", f"write `${{{word}:{rest.strip()}}}`")
+        elif word == "file":
+            if not rest or "\n" in rest or "${" in rest:
+                fault("bad-interpolation", "`${file:…}` takes a path", "write `${file:path}`")
+            elif ":-" in rest:
+                fault(
+                    "bad-interpolation", "a file has no default", "write `${file:path}`, and make sure that it exists"
+                )
+            else:
+                return Reference("file", rest, None, span)
+        else:
+            variable = _VARIABLE.fullmatch(rest)
+            if variable is None:
+                what = f"'{rest}' is no variable's name" if rest else "`${env:…}` takes a variable's name"
+                fault("bad-interpolation", what, "write `${env:NAME}` or `${env:NAME:-default}`")
+            elif "${" in (variable[2] or ""):
+                fault("bad-interpolation", "a default cannot hold another reference", "write a plain default")
+            else:
+                return Reference("env", variable[1], variable[2], span)
+        return None
+
+    def value_of(self, reference: Reference) -> tuple[str | None, str | None]:
+        """The value, or None and why there is none. As in shells, a default also stands in for an empty variable."""
+        if reference.source == "env":
+            value = self.environment.get(reference.name)
+            if reference.default is not None:
+                return value or reference.default, None
+            return value, None if value is not None else f"the variable {reference.name} is not set"
+        try:
+            return self.files.included(reference.path), None
+        except (OSError, ValueError) as error:
+            return None, f"cannot read '{reference.path}': {reason(error)}"
+
+
+class _Places:
+    """Places of references inside a text's source, where it is written there as it reads; else the text's own place."""
+
+    def __init__(self, node: Located, files: Files) -> None:
+        self.node = node
+        self.seen: dict[str, int] = {}
+        span = node.span
+        lines = list(files.lines(span.file)[span.line - 1 : span.end_line])
+        if lines:
+            lines[-1] = lines[-1][: span.end_column - 1]
+            lines[0] = " " * (span.column - 1) + lines[0][span.column - 1 :]
+        self.lines = lines
+
+    def of(self, match: re.Match[str]) -> Span:
+        written, whole = match[0], self.node.span
+        nth = self.seen[written] = self.seen.get(written, -1) + 1
+        places = [
+            (whole.line + number, at) for number, line in enumerate(self.lines) for at in _occurrences(line, written)
+        ]
+        if len(places) != self.node.value.count(written):
+            return whole
+        line, at = places[nth]
+        return Span(whole.file, line, at + 1, line, at + 1 + len(written))
+
+
+def _occurrences(line: str, written: str) -> list[int]:
+    return [match.start() for match in re.finditer(re.escape(written), line)]

@@ -1,0 +1,158 @@
+"""Reads YAML and JSON files into located values, and keeps their text for excerpts."""
+
+from __future__ import annotations
+
+import os.path
+import posixpath
+import sys
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from victor_dsl.source.diagnostic import Diagnostic
+from victor_dsl.source.json_text import compose as compose_json
+from victor_dsl.source.limits import MAX_BYTES, MAX_INCLUDED_BYTES
+from victor_dsl.source.located import Located, Span
+from victor_dsl.source.places import lines_of, span_at
+from victor_dsl.source.yaml_text import compose as compose_yaml
+
+STDIN = "-"
+
+
+@frozen
+class ReadResult:
+    """A file's document, a map, and the faults found; None where no map could be read."""
+
+    document: Located | None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+class Files:
+    """Every file read so far, by its display name. Each is read once: one `Files` serves one compilation."""
+
+    def __init__(self) -> None:
+        self._results: dict[str, ReadResult] = {}
+        self._texts: dict[str, str] = {}
+        self._lines: dict[str, list[str]] = {}
+
+    def read(self, name: str) -> ReadResult:
+        """The document of a file; `-` is stdin. A file that cannot be read is a diagnostic."""
+        if name not in self._results:
+            try:
+                data = _bytes(name, MAX_BYTES)
+            except (OSError, ValueError) as error:
+                self._results[name] = ReadResult(None, (unreadable(name, error),))
+            else:
+                self.parse(data, name)
+        return self._results[name]
+
+    def parse(self, data: bytes, name: str) -> ReadResult:
+        """The document that a file's bytes hold; JSON where the name ends in `.json`, else YAML."""
+        self._lines.pop(name, None)
+        text = data.decode("utf-8", "replace").removeprefix("\ufeff")
+        self._texts[name] = text
+        result = self._results[name] = _parse(data, text, name)
+        return result
+
+    def text(self, name: str, limit: int = MAX_BYTES) -> str:
+        """The text of an included file. Raises OSError, UnicodeDecodeError or, over the limit in bytes, ValueError."""
+        data = _bytes(name, limit)
+        if len(data) > limit:
+            raise ValueError(f"it has more than {limit:,} bytes")
+        return data.decode("utf-8-sig")
+
+    def included(self, name: str) -> str:
+        """The text that `${file:path}` stands for: of at most 1 MiB, without the line break at its end."""
+        return self.text(name, MAX_INCLUDED_BYTES).removesuffix("\n").removesuffix("\r")
+
+    def lines(self, name: str) -> Sequence[str]:
+        """The lines of a file that was read, for excerpts; none where it was not."""
+        if name not in self._lines:
+            self._lines[name] = lines_of(self._texts[name]) if name in self._texts else []
+        return self._lines[name]
+
+    def remember(self, name: str, text: str) -> None:
+        """Keeps the text of a file that is no spec, so that excerpts can show it."""
+        self._texts[name] = text
+        self._lines.pop(name, None)
+
+
+def resolve(writer_file: str, path: str) -> str:
+    """A path as `writer_file` writes it, made openable from the working directory, with `/` between its parts."""
+    folder = "" if writer_file == STDIN else posixpath.dirname(_slashes(writer_file))
+    found = posixpath.normpath(posixpath.join(folder, _slashes(path)))
+    return f"./{found}" if found == STDIN else found
+
+
+def reason(error: OSError | ValueError) -> str:
+    """Why a file could not be read, in words."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, IsADirectoryError):
+        return "it is a directory"
+    if isinstance(error, PermissionError):
+        return "there is no permission to read it"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    if isinstance(error, OSError):
+        return (error.strerror or str(error)).lower()
+    return str(error)
+
+
+def unreadable(name: str, error: OSError | ValueError) -> Diagnostic:
+    """The diagnostic for a file that cannot be read."""
+    hint = (
+        "name a spec file inside it" if isinstance(error, IsADirectoryError) else "check the path and its permissions"
+    )
+    return Diagnostic("unreadable-file", f"cannot read '{name}': {reason(error)}", Span(name, 1, 1, 1, 1), hint=hint)
+
+
+def _bytes(name: str, limit: int) -> bytes:
+    """At most one byte more than the limit, so that an endless file ends."""
+    if name == STDIN:
+        return sys.stdin.buffer.read(limit + 1)
+    with open(name, "rb") as file:
+        return file.read(limit + 1)
+
+
+def _slashes(path: str) -> str:
+    return path.replace(os.path.sep, "/") if os.path.sep != "/" else path
+
+
+def _parse(data: bytes, text: str, name: str) -> ReadResult:
+    top = Span(name, 1, 1, 1, 1)
+    if len(data) > MAX_BYTES:
+        message = f"the file has more than {MAX_BYTES:,} bytes"
+        return _fault("too-large", message, top, "split the spec; a spec is written by people")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return _fault("not-utf8", "the file is UTF-16, not UTF-8", top, "save it as UTF-8")
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8").removeprefix("\ufeff")
+        span = span_at(name, before + "\ufffd", len(before), len(before) + 1)
+        message = f"byte 0x{data[error.start]:02x} (at offset {error.start}) is not UTF-8"
+        binary = "\0" in before or b"\0" in data[error.start : error.start + 1024]
+        return _fault(
+            "not-utf8", message, span, "this looks like a binary file" if binary else "save the file as UTF-8"
+        )
+    if not text.strip():
+        return _fault("empty-file", "the file is empty", top, _BEGIN)
+    document, diagnostics = (compose_json if name.lower().endswith(".json") else compose_yaml)(text, name)
+    if document is not None and not isinstance(document.value, dict):
+        what = "a list" if isinstance(document.value, list) else "a single value"
+        if document.value is None:
+            fault = Diagnostic("empty-file", "the file holds nothing", top, hint=_BEGIN)
+            return ReadResult(None, (*(d for d in diagnostics if d.code != "empty-value"), fault))
+        fault = Diagnostic("not-a-map", f"the top of the file is {what}, not a map", document.span, hint=_BEGIN)
+        return ReadResult(None, (*diagnostics, fault))
+    if document is None and not diagnostics:
+        return _fault("empty-file", "the file holds only comments", top, _BEGIN)
+    return ReadResult(document, tuple(diagnostics))
+
+
+_BEGIN = "begin with `victor: 1`; `victor init` writes a spec"
+
+
+def _fault(code: str, message: str, span: Span, hint: str) -> ReadResult:
+    return ReadResult(None, (Diagnostic(code, message, span, hint=hint),))

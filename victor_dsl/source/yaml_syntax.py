@@ -1,0 +1,113 @@
+"""What the YAML parser finds wrong, in words for the person who wrote the file."""
+
+from __future__ import annotations
+
+import re
+
+from ruamel.yaml.error import MarkedYAMLError
+
+from victor_dsl.source.diagnostic import Diagnostic, Related
+from victor_dsl.source.places import span_at
+
+_QUOTE = "put the text in quotes"
+_INDENT = "check the indentation, and put text that has ': ' in it in quotes"
+_TABS = "indent with spaces"
+
+# What libyaml says: what we say, the hint.
+_WORDS: dict[str, tuple[str, str | None]] = {
+    "mapping values are not allowed in this context": ("a ':' cannot stand here", _INDENT),
+    "mapping keys are not allowed in this context": ("a '?' key cannot stand here", _INDENT),
+    "block sequence entries are not allowed in this context": (
+        "a '- ' item cannot stand here",
+        "start the list on a line of its own, or put the text in quotes",
+    ),
+    "did not find expected ',' or ']'": ("expected ',' or ']' here", "close the list with ']'"),
+    "did not find expected ',' or '}'": ("expected ',' or '}' here", "close the map with '}'"),
+    "did not find expected key": (
+        "expected a key here",
+        "the keys of one map start in one column, and nothing follows a quoted value",
+    ),
+    "did not find expected '-' indicator": (
+        "expected a '- ' item here",
+        "the items of one list start in one column; a key belongs further right or further left",
+    ),
+    "did not find expected node content": ("expected a value here", None),
+    "could not find expected ':'": ("this key has no ':' behind it", "write `key: value`, on one line"),
+    "found unexpected ':'": ("a ':' cannot stand here", _QUOTE),
+    "found unknown escape character": (
+        "there is no such escape",
+        "write '\\\\' for a backslash, or use single quotes, which know no escapes",
+    ),
+    "found invalid Unicode character escape code": (
+        "this escape is no character",
+        "YAML writes characters beyond U+FFFF as \\UXXXXXXXX, or simply as themselves",
+    ),
+    "did not find expected hexdecimal number": ("this escape needs hexadecimal digits", None),
+    "did not find expected alphabetic or numeric character": ("expected a name after '&' or '*'", _QUOTE),
+    "did not find expected <document start>": ("there is more after the end of the document", None),
+    "did not find expected comment or line break": ("expected the end of the line here", None),
+    "found incompatible YAML document": ("this YAML version is not known", "leave the %YAML line out"),
+    "found unknown directive name": ("there is no such directive", "leave the line out, or quote the '%'"),
+    "found extremely long version number": ("this YAML version is not known", "leave the %YAML line out"),
+    "found an indentation indicator equal to 0": ("the indentation of a block text is at least 1", None),
+}
+_OPENED = {
+    "while parsing a flow sequence": "the list begins here",
+    "while parsing a flow mapping": "the map begins here",
+    "while parsing a block mapping": "the map begins here",
+    "while parsing a block collection": "the list begins here",
+    "while scanning a block scalar": "the text begins here",
+}
+_TAB = (
+    "found a tab character that violates indentation",
+    "found a tab character where an indentation space is expected",
+)
+_UNCLOSED_TEXT = ("found unexpected end of stream", "found unexpected document indicator")
+_NOT_YAML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def syntax_error(error: MarkedYAMLError, file: str, text: str) -> Diagnostic:
+    """The parser's error as a diagnostic."""
+    problem = str(error.problem)
+    at = error.problem_mark.index if error.problem_mark is not None else 0
+    since = error.context_mark.index if error.context_mark is not None else at
+    found = text[at : at + 1]
+    ended = not text[at:].strip()
+    context = str(error.context)
+    here = span_at(file, text, at, at + 1)
+    if problem in _TAB or (problem.startswith("found character") and found == "\t"):
+        return Diagnostic("tab-indentation", "a tab cannot indent YAML", here, hint=_TABS)
+    if problem == "found undefined tag handle":
+        tag = re.match(r"\S*", text[at:])
+        name = tag.group() if tag else ""
+        span = span_at(file, text, at, at + len(name))
+        return Diagnostic("unknown-tag", f"the tag '{name}' is not known", span, hint="leave the tag out")
+    if problem in _UNCLOSED_TEXT and context == "while scanning a quoted scalar":
+        quote = text[since : since + 1]
+        span = span_at(file, text, since, since + 1)
+        return Diagnostic("yaml-syntax", "this quoted text is never closed", span, hint=f"close it with {quote}")
+    if context.startswith("while parsing a flow") and ended:
+        opener = text[since : since + 1]
+        if opener in ("[", "{"):
+            closer = {"[": "]", "{": "}"}[opener]
+            span = span_at(file, text, since, since + 1)
+            return Diagnostic("yaml-syntax", f"this '{opener}' is never closed", span, hint=f"close it with '{closer}'")
+    if problem.startswith("found character"):
+        return Diagnostic("yaml-syntax", f"text cannot start with '{found}'", here, hint=_QUOTE)
+    if problem == "could not find expected ':'":
+        here = span_at(file, text, since, min(at, since + len(text[since:].splitlines()[0])) if text[since:] else since)
+    message, hint = _WORDS.get(problem, (f"this is not YAML: {problem}", None))
+    related: tuple[Related, ...] = ()
+    if context in _OPENED and since != at:
+        related = (Related(_OPENED[context], span_at(file, text, since, since + 1)),)
+    return Diagnostic("yaml-syntax", message, here, hint=hint, related=related)
+
+
+def character_error(file: str, text: str) -> Diagnostic:
+    """The parser's error about a character that YAML does not allow."""
+    found = _NOT_YAML.search(text)
+    at = found.start() if found else 0
+    number = ord(found.group()) if found else 0
+    name = "a NUL character" if number == 0 else f"the control character U+{number:04X}"
+    hint = "remove it; in double quotes it may be written as an escape, such as \\x1b"
+    return Diagnostic("control-character", f"{name} cannot stand in YAML", span_at(file, text, at, at + 1), hint=hint)

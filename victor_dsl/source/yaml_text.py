@@ -1,0 +1,353 @@
+"""YAML text to located values: a composer over the C parser's events.
+
+The C library's own composer recurses, and kills the process on deep input; this one keeps a stack and stops at
+a depth. It differs from YAML 1.1, which the C parser speaks, where YAML 1.2 does: in what a plain scalar means
+(`scalars`), in U+0085, U+2028 and U+2029, which break no line, and in a ':' inside a plain text in `[…]` or `{…}`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from _ruamel_yaml import CParser
+from attrs import evolve
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
+from ruamel.yaml.reader import ReaderError
+
+from victor_dsl.source import scalars
+from victor_dsl.source.anchors import Anchored, Anchors
+from victor_dsl.source.diagnostic import Diagnostic, Related
+from victor_dsl.source.limits import MAX_DEPTH, MAX_NODES
+from victor_dsl.source.located import Located, Path, Span
+from victor_dsl.source.masks import UNEXPECTED_COLON, mask
+from victor_dsl.source.places import span_at, trimmed_end
+from victor_dsl.source.tags import read_tag
+from victor_dsl.source.yaml_syntax import character_error, syntax_error
+
+_WANTED = object()  # a map wants a key next
+_DROPPED = object()  # the key is at fault: its value is read and dropped
+_MERGED = object()  # the key is `<<`
+
+
+def compose(text: str, file: str, *, colons: bool = False) -> tuple[Located | None, list[Diagnostic]]:
+    """The document and the faults found; None where the text has none, or where reading had to stop.
+
+    `colons` masks those inside plain texts, which costs a second reading where the parser stumbles over one.
+    """
+    composer = _Composer(text, *mask(text, colons=colons), file)
+    try:
+        return composer.read(), composer.diagnostics
+    except _Stop as stop:
+        return None, [*composer.diagnostics, stop.diagnostic]
+    except ReaderError:
+        return None, [*composer.diagnostics, character_error(file, text)]
+    except MarkedYAMLError as error:
+        if error.problem == UNEXPECTED_COLON and not colons:
+            return compose(text, file, colons=True)
+        return None, [*composer.diagnostics, syntax_error(error, file, text)]
+
+
+class _Stop(Exception):
+    """Reading cannot go on."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        self.diagnostic = diagnostic
+
+
+class _Open:
+    """A map or list that is being read. `key` is None in a list; in a map a key, `_WANTED`, `_DROPPED` or `_MERGED`."""
+
+    __slots__ = ("aliased", "anchor", "column", "count", "height", "items", "key", "key_span", "line")
+
+    def __init__(self, items: Any, key: object, line: int, column: int) -> None:
+        self.items = items
+        self.key = key
+        self.key_span: Span | None = None
+        self.line = line
+        self.column = column
+        self.height = 0  # of what is in it
+        self.anchor: str | None = None
+        self.count = 0  # of events before it
+        self.aliased = 0  # of nodes added by aliases before it
+
+
+class _Composer:
+    def __init__(self, text: str, masked: str, masks: dict[int, str], file: str) -> None:
+        self.text = text
+        self.masked = masked
+        self.masks = masks
+        self.file = file
+        self.diagnostics: list[Diagnostic] = []
+        self.stack: list[_Open] = []
+        self.open = _Open([], None, 1, 1)
+        self.anchors = Anchors()
+        self.documents = 0
+
+    def read(self) -> Located | None:  # noqa: C901 - one loop, where every call costs
+        """The one loop over all events; whatever is rare is in a method below."""
+        next_event = CParser(self.masked).get_event
+        file, masks, meaningful, new = self.file, self.masks, scalars.MEANINGFUL, tuple.__new__
+        here = self.open
+        last = Span(file, 1, 1, 1, 1)
+        for count in range(MAX_NODES):
+            event = next_event()
+            kind = event.__class__
+            if kind is ScalarEvent:
+                start, end = event.start_mark, event.end_mark
+                last = new(Span, (file, start.line + 1, start.column + 1, end.line + 1, end.column + 1))
+                text, style = event.value, event.style
+                if masks:
+                    text = text.translate(masks)
+                if event.ctag is not None or event.anchor is not None or not (text or style):
+                    self.rare_scalar(event, text, last)
+                elif here.key is _WANTED:
+                    if text in here.items or (text == "<<" and not style):
+                        self.rare_key(text, style, last)
+                    else:
+                        here.key, here.key_span = text, last
+                else:
+                    value = text
+                    if style:
+                        if style in "|>":
+                            last = self.block_text_span(event)
+                    elif text[0] in meaningful:
+                        value = self.plain(text, last)
+                    if here.key is None:
+                        here.items.append(Located(value, last))
+                    else:
+                        here.items[here.key] = Located(value, last, here.key_span)
+                        here.key = _WANTED
+            elif kind is MappingStartEvent or kind is SequenceStartEvent:
+                here = self.begin(event, count)
+            elif kind is MappingEndEvent or kind is SequenceEndEvent:
+                end = event.end_mark
+                if end.index > event.start_mark.index:  # a bracket; the end of an indented one has no width
+                    last = new(Span, (file, end.line + 1, end.column, end.line + 1, end.column + 1))
+                here = self.finish(last, count)
+            elif kind is AliasEvent:
+                last = self.span(event)
+                self.alias(event.anchor, last)
+            elif kind is DocumentStartEvent:
+                self.begin_document(event)
+            elif kind is StreamEndEvent:
+                return self.open.items[0] if self.open.items else None
+        raise _Stop(self.too_large(last, f"more than {MAX_NODES:,} keys and values"))
+
+    def span(self, event: Event) -> Span:
+        start, end = event.start_mark, event.end_mark
+        return Span(self.file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+
+    def path(self) -> Path:
+        """The path of what is being read."""
+        steps: list[str | int] = []
+        for open_ in (*self.stack[1:], self.open) if self.stack else ():
+            if open_.key is None:
+                steps.append(len(open_.items))
+            elif isinstance(open_.key, str):
+                steps.append(open_.key)
+        return tuple(steps)
+
+    def report(self, code: str, message: str, span: Span, hint: str | None = None, *related: Related) -> None:
+        self.diagnostics.append(Diagnostic(code, message, span, self.path(), hint, related=related))
+
+    def too_large(self, span: Span, what: str) -> Diagnostic:
+        return Diagnostic(
+            "too-large", f"the file has {what}", span, self.path(), "split the spec; a spec is written by people"
+        )
+
+    def add(self, node: Located) -> None:
+        """Puts a finished value where it belongs; a value where a key is wanted is a key at fault, whose value goes."""
+        here = self.open
+        if here.key is None:
+            here.items.append(node)
+        elif here.key is _WANTED:
+            here.key, here.key_span = _DROPPED, node.span
+        else:
+            here.items[here.key] = node
+            here.key = _WANTED
+
+    # Keys and scalars out of the ordinary
+
+    def rare_scalar(self, event: ScalarEvent, text: str, span: Span) -> None:
+        """A scalar with a tag or an anchor, or nothing at all."""
+        here = self.open
+        tag = self.tag(event, scalars.SCALAR_TAGS)
+        if here.key is _WANTED:
+            if not (text or event.style or tag):
+                self.complex_key("a key is missing here", span)
+                here.key = _DROPPED
+            elif text in here.items or (text == "<<" and not event.style and tag is None):
+                self.rare_key(text, event.style, span)
+            else:
+                here.key, here.key_span = text, span
+            node = Located(text, span)
+        else:
+            node = Located(
+                self.rare_value(event, text, tag, span), span, here.key_span if here.key is not None else None
+            )
+            self.add(node)
+        if event.anchor is not None:
+            self.anchors.close(event.anchor, Anchored(node, 1, 0))
+
+    def rare_value(self, event: ScalarEvent, text: str, tag: str | None, span: Span) -> Any:
+        if tag is not None:
+            try:
+                return scalars.tagged(tag, text)
+            except scalars.NumberTooLong:
+                return self.plain(text, span)
+            except ValueError:
+                self.report(
+                    "bad-tag", f"'{text}' is no {tag}", span, f"write it without '!!{tag}', or correct the value"
+                )
+                return None
+        if event.style:
+            return text
+        if text:
+            return self.plain(text, span)
+        here = self.open
+        if here.key is None:
+            dash = span._replace(column=max(1, span.column - 1))
+            self.report(
+                "empty-value", "this item has no value", dash, "write `null` where nothing is meant, or remove it"
+            )
+        elif isinstance(here.key, str) and here.key_span is not None:
+            hint = "write `null` where nothing is meant, or remove the key"
+            self.report("empty-value", f"'{here.key}' has no value", here.key_span, hint)
+        return None
+
+    def rare_key(self, key: str, style: str, span: Span) -> None:
+        """`<<`, or a key that the map has."""
+        here = self.open
+        inner: object = _MERGED if key == "<<" and not style else key
+        first = here.items.get(inner)
+        here.key, here.key_span = inner, span
+        if first is not None:
+            place = Related("first written here", first.key_span or first.span)
+            here.key = key
+            self.report("duplicate-key", f"'{key}' is written twice", span, "keep one of the two", place)
+            here.key = _DROPPED
+
+    def complex_key(self, message: str, span: Span) -> None:
+        self.report(
+            "complex-key", message, span, "a key is a plain or quoted text; quote text that begins with *, [ or {"
+        )
+
+    def plain(self, text: str, span: Span) -> Any:
+        try:
+            return scalars.plain(text)
+        except scalars.NumberTooLong:
+            message = f"a number of {len(text)} characters is too long"
+            self.report("bad-number", message, span, f"at most {scalars.MAX_DIGITS} are read; quote it if it is text")
+            return None
+
+    def tag(self, event: Any, allowed: tuple[str, ...]) -> str | None:
+        """The core schema's name of the tag, or None where there is none that counts."""
+        if event.ctag is None:
+            return None
+        tag = read_tag(event, self.file, self.text, allowed)
+        if isinstance(tag, Diagnostic):
+            self.diagnostics.append(evolve(tag, path=self.path()))
+            return None
+        return tag
+
+    def block_text_span(self, event: ScalarEvent) -> Span:
+        """The span of a `|` or `>` text without the blank lines behind it, which the parser counts in."""
+        start, end = event.start_mark, event.end_mark
+        line, column = start.line + 1, start.column + 1
+        return Span(self.file, line, column, *trimmed_end(self.text, start.index, end.index, line, column))
+
+    # Maps, lists and aliases
+
+    def begin(self, event: Any, count: int) -> _Open:
+        start = event.start_mark
+        is_map = event.__class__ is MappingStartEvent
+        if self.open.key is _WANTED:
+            self.complex_key(f"a {'map' if is_map else 'list'} cannot be a key", self.opening(event))
+        inner = _Open({} if is_map else [], _WANTED if is_map else None, start.line + 1, start.column + 1)
+        if event.ctag is not None:
+            self.tag(event, ("map",) if is_map else ("seq",))
+        if len(self.stack) >= MAX_DEPTH:
+            raise _Stop(self.too_deep(self.opening(event)))
+        if event.anchor is not None:
+            inner.anchor = event.anchor
+            self.anchors.begin(event.anchor)
+        inner.count, inner.aliased = count, self.anchors.aliased
+        self.stack.append(self.open)
+        self.open = inner
+        return inner
+
+    def finish(self, last: Span, count: int) -> _Open:
+        done = self.open
+        outer = self.open = self.stack.pop()
+        items = done.items
+        if done.key is not None:
+            if _MERGED in items:
+                items = self.merge(items)
+            items.pop(_DROPPED, None)
+        span = Span(self.file, done.line, done.column, last.end_line, last.end_column)
+        node = Located(items, span, outer.key_span if outer.key is not None else None)
+        outer.height = max(outer.height, done.height + 1)
+        if done.anchor is not None:
+            size = count - done.count + self.anchors.aliased - done.aliased
+            self.anchors.close(done.anchor, Anchored(node, size, done.height + 1))
+        self.add(node)
+        return outer
+
+    def alias(self, name: str, span: Span) -> None:
+        here = self.open
+        if here.key is _WANTED:
+            self.complex_key("an alias cannot be a key", span)
+            here.key, here.key_span = _DROPPED, span
+            return
+        anchored = self.anchors.find(name, span)
+        if isinstance(anchored, Diagnostic):
+            fault = evolve(anchored, path=self.path())
+            if fault.code == "too-large":
+                raise _Stop(fault)
+            self.diagnostics.append(fault)
+            anchored = Anchored(Located(None, span), 0, 0)
+        if len(self.stack) + anchored.height > MAX_DEPTH:
+            raise _Stop(self.too_deep(span))
+        here.height = max(here.height, anchored.height)
+        self.add(Located(anchored.node.value, anchored.node.span, here.key_span if here.key is not None else None))
+
+    def merge(self, items: dict[Any, Located]) -> dict[Any, Located]:
+        """The map with what its `<<` names: its own keys win, then the earlier of the maps named."""
+        node = items.pop(_MERGED)
+        merged: dict[Any, Located] = {}
+        for source in node.value if isinstance(node.value, list) else [node]:
+            if isinstance(source.value, dict):
+                merged = {**source.value, **merged}
+            elif source.value is not None or not self.diagnostics:
+                self.report(
+                    "bad-merge", "'<<' takes a map or a list of maps", node.key_span or node.span, "write `<<: *anchor`"
+                )
+        return {**merged, **items}
+
+    def too_deep(self, span: Span) -> Diagnostic:
+        message = f"maps and lists stand more than {MAX_DEPTH} deep in one another"
+        return Diagnostic("too-deep", message, span, self.path()[:MAX_DEPTH], "make the spec flatter")
+
+    def opening(self, event: Any) -> Span:
+        """The first character of a map or list."""
+        index = event.start_mark.index
+        return span_at(self.file, self.text, index, index + 1)
+
+    def begin_document(self, event: DocumentStartEvent) -> None:
+        self.documents += 1
+        if self.documents > 1:
+            message = "a second document begins here; a spec is one document"
+            raise _Stop(
+                Diagnostic("several-documents", message, self.span(event), (), "remove the '---' and what follows")
+            )
