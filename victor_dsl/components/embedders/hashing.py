@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Config(EmbedderConfig):
-    """Hashes words and character n-grams (3 to 5) into a vector: quick, for any language, and blind to meaning.
+    """Hashes words and character n-grams (2 to 4) into a vector: quick, for any language, and blind to meaning.
 
     A text has the same vector in every call and every process.
     """

@@ -80,10 +80,12 @@ def _stem(word: str) -> str:
     for ending in ("ing", "ed"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             word = word.removesuffix(ending)
-            if word[-1] == word[-2] and word[-1] not in "ls":
-                word = word[:-1]
             break
-    return word.removesuffix("e") if len(word) > 3 else word
+    if len(word) > 3:
+        word = word.removesuffix("e")
+        if word[-1] == word[-2]:
+            word = word[:-1]
+    return word
 
 
 def _weighted_terms(tool: Tool) -> dict[str, float]:
