@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from attrs import define, field, frozen
+from pydantic import ValidationError
 
 from victor_dsl.compiler.overlays import name_of
 from victor_dsl.compiler.validate import Plain, plain, secret_of, validate
@@ -15,10 +16,10 @@ from victor_dsl.language.config import Config, FilePath, Nested, Ref, Secret
 from victor_dsl.language.kinds import KINDS, Kind
 from victor_dsl.language.marks import marks
 from victor_dsl.language.registry import Registry
-from victor_dsl.language.spec import Spec
+from victor_dsl.language.spec import VERSION, Spec
 from victor_dsl.source.diagnostic import Diagnostic, Related, nearest, suggest
 from victor_dsl.source.interpolate import Interpolated
-from victor_dsl.source.located import Located, Path, Span
+from victor_dsl.source.located import NOWHERE, Located, Path, Span
 from victor_dsl.source.reader import resolve
 
 
@@ -46,7 +47,10 @@ class Item:
 
 @frozen(eq=False)
 class Checked:
-    """A checked spec: the items of each kind's section in order of writing, and the rest of the grammar."""
+    """A checked spec: the items of each kind's section in order of writing, and the rest of the grammar.
+
+    `spec` holds the sections without faults; it is None where not even those can be told apart.
+    """
 
     document: Located
     sections: Mapping[str, tuple[Item, ...]]
@@ -78,12 +82,15 @@ class Checker:
         return Checked(document, sections, self._rest(document))
 
     def _rest(self, document: Located) -> Spec | None:
-        rest = {key: value for key, value in document.value.items() if key not in KINDS}
+        # Settings are checked layer by layer: see `layers`.
+        rest = {key: value for key, value in document.value.items() if key not in KINDS and key != "settings"}
         identity = tuple(map(id, rest.values()))
         if identity not in self._specs:
             located = Located(rest, document.span)
             spec, faults = validate(Spec, located, plain(located), (), "the spec")
             self.diagnostics += [self._with_sections(fault) for fault in faults]
+            if spec is None:
+                spec = _sound(rest, faults)
             self._specs[identity] = (spec, rest)
         return self._specs[identity][0]
 
@@ -259,6 +266,17 @@ class Checker:
                 self._fault("literal-secret", message, value.span, path, hint)
             return Secret("env", "")
         return secret
+
+
+def _sound(rest: Mapping[str, Located], faults: list[Diagnostic]) -> Spec | None:
+    """What can be checked further of a faulty grammar: the sections without faults."""
+    faulty = {fault.path[0] for fault in faults if fault.path}
+    sound = {key: value for key, value in rest.items() if key not in faulty}
+    value = {"victor": VERSION, "name": "unknown", **plain(Located(sound, NOWHERE)).value}
+    try:
+        return Spec.model_validate(value)
+    except ValidationError:
+        return None
 
 
 def _each(value: Located, path: Path) -> Iterator[tuple[Path, Located]]:

@@ -18,7 +18,9 @@ def layer_of(source: str, document: Located, at: Path) -> tuple[Layer, list[Diag
     settings, diagnostics = _settings(document, at)
     values: dict[str, Any] = {}
     if settings is not None:
-        model, faults = validate(SettingsSection, settings, plain(settings), (*at, "settings"), "settings")
+        model, faults = validate(
+            SettingsSection, settings, plain(settings), (*at, "settings"), "settings", within="settings"
+        )
         diagnostics += faults
         values = model.model_dump(exclude_unset=True) if model is not None else {}
     vars = document.get("vars")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_args
 
-from attrs import define, field
+from attrs import define, field, frozen
 from pydantic import BaseModel, ValidationError
 
 from victor_dsl.language.config import Secret
@@ -65,8 +65,12 @@ def _plain(located: Located, path: Path, result: Plain) -> Any:
     return value
 
 
-def validate(model: type[M], located: Located, given: Plain, at: Path, what: str) -> tuple[M | None, list[Diagnostic]]:
-    """The validated model, or None and its faults. `at` is the value's path in the document, `what` names it in messages.
+def validate(
+    model: type[M], located: Located, given: Plain, at: Path, what: str, *, within: str = ""
+) -> tuple[M | None, list[Diagnostic]]:
+    """The validated model, or None and its faults. `at` is the value's path in the document.
+
+    Messages call the value `what`, and its parts by their path, behind `within`.
 
     Text that came from `${…}` is coerced to the type that the schema wants; all else is exact. Faults at values
     that are not known are no faults; where one makes the whole unknowable, there is neither a model nor a fault.
@@ -86,7 +90,7 @@ def validate(model: type[M], located: Located, given: Plain, at: Path, what: str
         path = _real(located, raw["loc"])
         if _unknowable(path, raw["type"], given.unknown):
             continue
-        diagnostic = _diagnostic(model, located, given, raw, path, at, what)
+        diagnostic = _diagnostic(model, located, given, raw, path, at, _Names(what, within))
         found.setdefault((diagnostic.path, diagnostic.code), diagnostic)
     return None, list(found.values())
 
@@ -157,28 +161,37 @@ def _unknowable(path: Path, error: str, unknown: set[Path]) -> bool:
     )
 
 
+@frozen
+class _Names:
+    """How messages call a value and its parts."""
+
+    what: str
+    within: str
+
+    def of(self, path: Path) -> str:
+        steps = [str(step) for step in path]
+        return ".".join([self.within, *steps] if self.within else steps) if steps else self.what
+
+
 def _diagnostic(
-    model: type[BaseModel], located: Located, given: Plain, error: Any, path: Path, at: Path, what: str
+    model: type[BaseModel], located: Located, given: Plain, error: Any, path: Path, at: Path, names: _Names
 ) -> Diagnostic:
     kind, context = error["type"], error.get("ctx", {})
     here = located.at(path)
-    name = ".".join(str(step) for step in path) or what
+    name = names.of(path)
     if kind == "extra_forbidden":
-        names = field_names(model, path[:-1])
-        holder = ".".join(str(step) for step in path[:-1]) or what
         return Diagnostic(
             "unknown-key",
-            f"{holder} has no '{path[-1]}'",
+            f"{names.of(path[:-1])} has no '{path[-1]}'",
             here.key_span or here.span,
             (*at, *path),
-            suggest(str(path[-1]), names, what="keys"),
+            suggest(str(path[-1]), field_names(model, path[:-1]), what="keys"),
         )
     if kind == "missing":
-        holder = ".".join(str(step) for step in path[:-1]) or what
         key = error["loc"][-1]
         return Diagnostic(
             "missing-key",
-            f"{holder} lacks '{key}'",
+            f"{names.of(path[:-1])} lacks '{key}'",
             located.at(path[:-1]).span,
             (*at, *path[:-1]),
             f"add '{key}'{_about(model, path[:-1], str(key))}",
@@ -193,7 +206,7 @@ def _diagnostic(
     if kind == "string_pattern_mismatch" and "A-Za-z_" in str(context.get("pattern", "")):
         code, hint = "bad-name", _NAMES
     if kind in ("value_error", "assertion_error"):
-        return Diagnostic(code, f"{what}: {message}", here.span, (*at, *path), hint)
+        return Diagnostic(code, f"{names.what}: {message}", here.span, (*at, *path), hint)
     if kind == "literal_error" and isinstance(here.value, str):
         options = [option.strip("'\" ") for option in str(context.get("expected", "")).replace(" or ", ",").split(",")]
         hint = suggest(here.value, options, what="values")

@@ -19,6 +19,10 @@ class Span(NamedTuple):
     end_column: int
 
 
+NOWHERE = Span("", 1, 1, 1, 1)
+"""The span of what nobody wrote."""
+
+
 class Located:
     """A value and the place that wrote it.
 

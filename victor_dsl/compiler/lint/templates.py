@@ -49,8 +49,8 @@ def templates_are_sound(subject: Subject) -> Iterator[Diagnostic]:
         for item in variation.checked.items():
             for source in _sources(subject, item):
                 for fault in _faults(subject, variation, source):
-                    if (fault.message, fault.span) not in seen:
-                        seen.add((fault.message, fault.span))
+                    if (fault.code, fault.span) not in seen:
+                        seen.add((fault.code, fault.span))
                         yield fault
 
 
