@@ -217,4 +217,4 @@ class _Composer:
 
     def stop(self, code: str, message: str, start: int, hint: str | None = None, *, length: int = 1) -> _Stop:
         span = span_at(self.file, self.text, start, start + length)
-        return _Stop(Diagnostic(code, message, span, self.path()[:MAX_DEPTH], hint))
+        return _Stop(Diagnostic(code, message, span, self.path(), hint))

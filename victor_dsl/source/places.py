@@ -19,10 +19,12 @@ def place(text: str, index: int) -> tuple[int, int]:
 
 
 def span_at(file: str, text: str, start: int, end: int) -> Span:
-    """The span of `text[start:end]`, moved back to the last visible character where it begins behind that."""
+    """The span of `text[start:end]`, moved back behind the last visible character where it begins later."""
     visible = len(text.rstrip(" \t\r\n"))
     if start >= visible:
         start = end = visible
+    elif text[start] in "\r\n":
+        end = start
     line, column = place(text, start)
     end_line, end_column = place(text, end) if end > start else (line, column)
     return Span(file, line, column, end_line, end_column)

@@ -18,6 +18,9 @@ from victor_dsl.source.yaml_text import compose as compose_yaml
 
 STDIN = "-"
 
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_BEGIN = "begin with `victor: 1`; `victor init` writes a spec"
+
 
 @frozen
 class ReadResult:
@@ -49,7 +52,7 @@ class Files:
     def parse(self, data: bytes, name: str) -> ReadResult:
         """The document that a file's bytes hold; JSON where the name ends in `.json`, else YAML."""
         self._lines.pop(name, None)
-        text = data.decode("utf-8", "replace").removeprefix("\ufeff")
+        text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8", "replace").removeprefix("\ufeff")
         self._texts[name] = text
         result = self._results[name] = _parse(data, text, name)
         return result
@@ -124,7 +127,7 @@ def _parse(data: bytes, text: str, name: str) -> ReadResult:
     if len(data) > MAX_BYTES:
         message = f"the file has more than {MAX_BYTES:,} bytes"
         return _fault("too-large", message, top, "split the spec; a spec is written by people")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if data.startswith(_UTF16):
         return _fault("not-utf8", "the file is UTF-16, not UTF-8", top, "save it as UTF-8")
     try:
         data.decode("utf-8")
@@ -149,9 +152,6 @@ def _parse(data: bytes, text: str, name: str) -> ReadResult:
     if document is None and not diagnostics:
         return _fault("empty-file", "the file holds only comments", top, _BEGIN)
     return ReadResult(document, tuple(diagnostics))
-
-
-_BEGIN = "begin with `victor: 1`; `victor init` writes a spec"
 
 
 def _fault(code: str, message: str, span: Span, hint: str) -> ReadResult:

@@ -31,7 +31,10 @@ _WORDS: dict[str, tuple[str, str | None]] = {
         "expected a '- ' item here",
         "the items of one list start in one column; a key belongs further right or further left",
     ),
-    "did not find expected node content": ("expected a value here", None),
+    "did not find expected node content": (
+        "expected a value here",
+        "write `null` where nothing is meant; quote text that begins with , ] or }",
+    ),
     "could not find expected ':'": ("this key has no ':' behind it", "write `key: value`, on one line"),
     "found unexpected ':'": ("a ':' cannot stand here", _QUOTE),
     "found unknown escape character": (

@@ -29,15 +29,12 @@ from victor_dsl.source import scalars
 from victor_dsl.source.anchors import Anchored, Anchors
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.limits import MAX_DEPTH, MAX_NODES
-from victor_dsl.source.located import Located, Path, Span
+from victor_dsl.source.located import Located, Span
 from victor_dsl.source.masks import UNEXPECTED_COLON, mask
+from victor_dsl.source.nesting import DROPPED, MERGED, WANTED, Nesting, Open
 from victor_dsl.source.places import span_at, trimmed_end
 from victor_dsl.source.tags import read_tag
 from victor_dsl.source.yaml_syntax import character_error, syntax_error
-
-_WANTED = object()  # a map wants a key next
-_DROPPED = object()  # the key is at fault: its value is read and dropped
-_MERGED = object()  # the key is `<<`
 
 
 def compose(text: str, file: str, *, colons: bool = False) -> tuple[Located | None, list[Diagnostic]]:
@@ -65,32 +62,13 @@ class _Stop(Exception):
         self.diagnostic = diagnostic
 
 
-class _Open:
-    """A map or list that is being read. `key` is None in a list; in a map a key, `_WANTED`, `_DROPPED` or `_MERGED`."""
-
-    __slots__ = ("aliased", "anchor", "column", "count", "height", "items", "key", "key_span", "line")
-
-    def __init__(self, items: Any, key: object, line: int, column: int) -> None:
-        self.items = items
-        self.key = key
-        self.key_span: Span | None = None
-        self.line = line
-        self.column = column
-        self.height = 0  # of what is in it
-        self.anchor: str | None = None
-        self.count = 0  # of events before it
-        self.aliased = 0  # of nodes added by aliases before it
-
-
-class _Composer:
+class _Composer(Nesting):
     def __init__(self, text: str, masked: str, masks: dict[int, str], file: str) -> None:
+        super().__init__()
         self.text = text
         self.masked = masked
         self.masks = masks
         self.file = file
-        self.diagnostics: list[Diagnostic] = []
-        self.stack: list[_Open] = []
-        self.open = _Open([], None, 1, 1)
         self.anchors = Anchors()
         self.documents = 0
 
@@ -111,7 +89,7 @@ class _Composer:
                     text = text.translate(masks)
                 if event.ctag is not None or event.anchor is not None or not (text or style):
                     self.rare_scalar(event, text, last)
-                elif here.key is _WANTED:
+                elif here.key is WANTED:
                     if text in here.items or (text == "<<" and not style):
                         self.rare_key(text, style, last)
                     else:
@@ -127,7 +105,7 @@ class _Composer:
                         here.items.append(Located(value, last))
                     else:
                         here.items[here.key] = Located(value, last, here.key_span)
-                        here.key = _WANTED
+                        here.key = WANTED
             elif kind is MappingStartEvent or kind is SequenceStartEvent:
                 here = self.begin(event, count)
             elif kind is MappingEndEvent or kind is SequenceEndEvent:
@@ -138,9 +116,7 @@ class _Composer:
             elif kind is AliasEvent:
                 last = self.span(event)
                 self.alias(event.anchor, last)
-            elif kind is DocumentStartEvent:
-                self.begin_document(event)
-            elif kind is StreamEndEvent:
+            elif kind is StreamEndEvent or (kind is DocumentStartEvent and self.several(event)):
                 return self.open.items[0] if self.open.items else None
         raise _Stop(self.too_large(last, f"more than {MAX_NODES:,} keys and values"))
 
@@ -148,34 +124,10 @@ class _Composer:
         start, end = event.start_mark, event.end_mark
         return Span(self.file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
 
-    def path(self) -> Path:
-        """The path of what is being read."""
-        steps: list[str | int] = []
-        for open_ in (*self.stack[1:], self.open) if self.stack else ():
-            if open_.key is None:
-                steps.append(len(open_.items))
-            elif isinstance(open_.key, str):
-                steps.append(open_.key)
-        return tuple(steps)
-
-    def report(self, code: str, message: str, span: Span, hint: str | None = None, *related: Related) -> None:
-        self.diagnostics.append(Diagnostic(code, message, span, self.path(), hint, related=related))
-
     def too_large(self, span: Span, what: str) -> Diagnostic:
         return Diagnostic(
             "too-large", f"the file has {what}", span, self.path(), "split the spec; a spec is written by people"
         )
-
-    def add(self, node: Located) -> None:
-        """Puts a finished value where it belongs; a value where a key is wanted is a key at fault, whose value goes."""
-        here = self.open
-        if here.key is None:
-            here.items.append(node)
-        elif here.key is _WANTED:
-            here.key, here.key_span = _DROPPED, node.span
-        else:
-            here.items[here.key] = node
-            here.key = _WANTED
 
     # Keys and scalars out of the ordinary
 
@@ -183,10 +135,10 @@ class _Composer:
         """A scalar with a tag or an anchor, or nothing at all."""
         here = self.open
         tag = self.tag(event, scalars.SCALAR_TAGS)
-        if here.key is _WANTED:
+        if here.key is WANTED:
             if not (text or event.style or tag):
                 self.complex_key("a key is missing here", span)
-                here.key = _DROPPED
+                here.key = DROPPED
             elif text in here.items or (text == "<<" and not event.style and tag is None):
                 self.rare_key(text, event.style, span)
             else:
@@ -229,14 +181,14 @@ class _Composer:
     def rare_key(self, key: str, style: str, span: Span) -> None:
         """`<<`, or a key that the map has."""
         here = self.open
-        inner: object = _MERGED if key == "<<" and not style else key
+        inner: object = MERGED if key == "<<" and not style else key
         first = here.items.get(inner)
         here.key, here.key_span = inner, span
         if first is not None:
             place = Related("first written here", first.key_span or first.span)
             here.key = key
             self.report("duplicate-key", f"'{key}' is written twice", span, "keep one of the two", place)
-            here.key = _DROPPED
+            here.key = DROPPED
 
     def complex_key(self, message: str, span: Span) -> None:
         self.report(
@@ -269,12 +221,12 @@ class _Composer:
 
     # Maps, lists and aliases
 
-    def begin(self, event: Any, count: int) -> _Open:
+    def begin(self, event: Any, count: int) -> Open:
         start = event.start_mark
         is_map = event.__class__ is MappingStartEvent
-        if self.open.key is _WANTED:
+        if self.open.key is WANTED:
             self.complex_key(f"a {'map' if is_map else 'list'} cannot be a key", self.opening(event))
-        inner = _Open({} if is_map else [], _WANTED if is_map else None, start.line + 1, start.column + 1)
+        inner = Open({} if is_map else [], WANTED if is_map else None, start.line + 1, start.column + 1)
         if event.ctag is not None:
             self.tag(event, ("map",) if is_map else ("seq",))
         if len(self.stack) >= MAX_DEPTH:
@@ -287,14 +239,14 @@ class _Composer:
         self.open = inner
         return inner
 
-    def finish(self, last: Span, count: int) -> _Open:
+    def finish(self, last: Span, count: int) -> Open:
         done = self.open
         outer = self.open = self.stack.pop()
         items = done.items
         if done.key is not None:
-            if _MERGED in items:
+            if MERGED in items:
                 items = self.merge(items)
-            items.pop(_DROPPED, None)
+            items.pop(DROPPED, None)
         span = Span(self.file, done.line, done.column, last.end_line, last.end_column)
         node = Located(items, span, outer.key_span if outer.key is not None else None)
         outer.height = max(outer.height, done.height + 1)
@@ -306,9 +258,9 @@ class _Composer:
 
     def alias(self, name: str, span: Span) -> None:
         here = self.open
-        if here.key is _WANTED:
+        if here.key is WANTED:
             self.complex_key("an alias cannot be a key", span)
-            here.key, here.key_span = _DROPPED, span
+            here.key, here.key_span = DROPPED, span
             return
         anchored = self.anchors.find(name, span)
         if isinstance(anchored, Diagnostic):
@@ -324,7 +276,7 @@ class _Composer:
 
     def merge(self, items: dict[Any, Located]) -> dict[Any, Located]:
         """The map with what its `<<` names: its own keys win, then the earlier of the maps named."""
-        node = items.pop(_MERGED)
+        node = items.pop(MERGED)
         merged: dict[Any, Located] = {}
         for source in node.value if isinstance(node.value, list) else [node]:
             if isinstance(source.value, dict):
@@ -337,17 +289,18 @@ class _Composer:
 
     def too_deep(self, span: Span) -> Diagnostic:
         message = f"maps and lists stand more than {MAX_DEPTH} deep in one another"
-        return Diagnostic("too-deep", message, span, self.path()[:MAX_DEPTH], "make the spec flatter")
+        return Diagnostic("too-deep", message, span, self.path(), "make the spec flatter")
 
     def opening(self, event: Any) -> Span:
         """The first character of a map or list."""
         index = event.start_mark.index
         return span_at(self.file, self.text, index, index + 1)
 
-    def begin_document(self, event: DocumentStartEvent) -> None:
+    def several(self, event: DocumentStartEvent) -> bool:
+        """Whether this is a second document, which is a fault."""
         self.documents += 1
         if self.documents > 1:
             message = "a second document begins here; a spec is one document"
-            raise _Stop(
-                Diagnostic("several-documents", message, self.span(event), (), "remove the '---' and what follows")
-            )
+            hint = "remove the '---' and what follows"
+            self.diagnostics.append(Diagnostic("several-documents", message, self.span(event), hint=hint))
+        return self.documents > 1

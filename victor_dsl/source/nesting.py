@@ -1,0 +1,68 @@
+"""The maps and lists that are begun and not yet closed while a text is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from victor_dsl.source.diagnostic import Diagnostic, Related
+from victor_dsl.source.located import Located, Path, Span
+
+WANTED = object()
+"""Stands for a key: the map wants one next."""
+
+DROPPED = object()
+"""Stands for a key at fault: its value is read and dropped."""
+
+MERGED = object()
+"""Stands for the key `<<`."""
+
+
+class Open:
+    """A map or list that is being read. `key` is None in a list; in a map a key, `WANTED`, `DROPPED` or `MERGED`."""
+
+    __slots__ = ("aliased", "anchor", "column", "count", "height", "items", "key", "key_span", "line")
+
+    def __init__(self, items: Any, key: object, line: int, column: int) -> None:
+        self.items = items
+        self.key = key
+        self.key_span: Span | None = None
+        self.line = line
+        self.column = column
+        self.height = 0  # of what is in it
+        self.anchor: str | None = None
+        self.count = 0  # of events before it
+        self.aliased = 0  # of nodes added by aliases before it
+
+
+class Nesting:
+    """Where reading is, and the faults found so far. The outermost list takes the document."""
+
+    def __init__(self) -> None:
+        self.open = Open([], None, 1, 1)
+        self.stack: list[Open] = []  # what `open` stands in, outermost first
+        self.diagnostics: list[Diagnostic] = []
+
+    def path(self) -> Path:
+        """The path of what is being read."""
+        steps: list[str | int] = []
+        for open_ in (*self.stack[1:], self.open) if self.stack else ():
+            if open_.key is None:
+                steps.append(len(open_.items))
+            elif isinstance(open_.key, str):
+                steps.append(open_.key)
+        return tuple(steps)
+
+    def report(self, code: str, message: str, span: Span, hint: str | None = None, *related: Related) -> None:
+        """Notes a fault of what is being read."""
+        self.diagnostics.append(Diagnostic(code, message, span, self.path(), hint, related=related))
+
+    def add(self, node: Located) -> None:
+        """Puts a finished value where it belongs; a value where a key is wanted is a key at fault, whose value goes."""
+        here = self.open
+        if here.key is None:
+            here.items.append(node)
+        elif here.key is WANTED:
+            here.key, here.key_span = DROPPED, node.span
+        else:
+            here.items[here.key] = node
+            here.key = WANTED
