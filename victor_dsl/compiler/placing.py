@@ -9,6 +9,9 @@ from attrs import evolve
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.located import Located, Path, Span
 
+_VALUELESS = frozenset({"alias-loop", "bad-number", "bad-tag", "empty-value", "unknown-alias"})
+"""Faults that leave a key without its value; that the value is then not what it should be need not be said."""
+
 
 def placed(found: Iterable[Diagnostic], documents: Iterable[Located]) -> list[Diagnostic]:
     """Without repeats, by file and line, errors and warnings alike. Files come in the order of `documents`.
@@ -27,5 +30,9 @@ def placed(found: Iterable[Diagnostic], documents: Iterable[Located]) -> list[Di
             if located.key_span is not None:
                 paths.setdefault(located.key_span, path)
     once = {(d.code, d.span, d.message): evolve(d, path=paths.get(d.span, d.path)) for d in reversed(found)}
+    valueless = {(d.span.file, d.path) for d in once.values() if d.code in _VALUELESS}
     order = {d.span.file: files.get(d.span.file, len(files)) for d in found}
-    return sorted(once.values(), key=lambda d: (order[d.span.file], d.span.file, d.span.line, d.span.column, d.code))
+    return sorted(
+        (d for d in once.values() if d.code in _VALUELESS or (d.span.file, d.path) not in valueless),
+        key=lambda d: (order[d.span.file], d.span.file, d.span.line, d.span.column, d.code),
+    )

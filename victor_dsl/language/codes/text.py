@@ -58,8 +58,8 @@ models:
     ),
     Code(
         "control-character",
-        "The file has an invisible character that YAML does not allow, often from a terminal or a PDF it was pasted "
-        "from. Remove it, or write it as an escape in double quotes.",
+        "The file has an invisible character that YAML does not allow. Often it was pasted from a terminal or a PDF. "
+        "Remove it, or write it as an escape in double quotes.",
         wrong="""\
 victor: 1
 name: support
@@ -341,8 +341,8 @@ vars:
     ),
     Code(
         "too-large",
-        "The file is larger than 32 MiB, has more than a million keys and values, or its aliases add more than 100,000. "
-        "Aliases of aliases multiply: eight short lines can stand for a hundred million values.",
+        "The file is larger than any that people write. The bounds are 32 MiB, a million keys and values, and 100,000 that "
+        "aliases add. Aliases of aliases multiply: eight short lines can stand for a hundred million values.",
         wrong="""\
 victor: 1
 name: support
