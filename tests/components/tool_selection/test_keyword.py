@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from tests.components.context import TURN, surroundings
 from tests.transcripts import TRANSCRIPTS, message
 from victor_dsl.components.tool_selection import keyword
 from victor_dsl.components.tool_selection._lexical import Index, terms
-from victor_dsl.components.tool_selection.keyword import Config, Keyword, build
+from victor_dsl.components.tool_selection.keyword import OFF_LOOP_TOOLS, Config, Keyword, build
 from victor_dsl.values.message import Message
 from victor_dsl.values.settings import Settings
 from victor_dsl.values.tool import Tool
@@ -36,7 +38,7 @@ TOOLS = (
 async def names(*messages: Message | str, tools: Sequence[Tool] = TOOLS, k: int | None = 1) -> list[str]:
     conversation = tuple(message("user", m) if isinstance(m, str) else m for m in messages)
     turn = TURN.replace(messages=conversation, settings=Settings(k=k))
-    return [tool.name for tool in await Keyword().select(tools, turn)]
+    return [tool.name for tool in await Keyword(asyncio.to_thread).select(tools, turn)]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +114,7 @@ async def test_an_index_is_built_once_for_a_catalogue(monkeypatch: pytest.Monkey
             super().__init__(tools)
 
     monkeypatch.setattr(keyword, "Index", Counted)
-    strategy = Keyword()
+    strategy = Keyword(asyncio.to_thread)
     turn = TURN.replace(messages=(message("user", "weather"),))
     for _ in range(3):
         await strategy.select(TOOLS, turn)
@@ -127,6 +129,21 @@ async def test_an_index_is_built_once_for_a_catalogue(monkeypatch: pytest.Monkey
     for size in (4, 5, 2):
         await strategy.select(TOOLS[:size], turn)
     assert built == [5, 2, 1, 3, 4, 2], "the one asked for the longest ago goes"
+
+
+async def test_the_index_of_a_large_catalogue_is_built_off_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_main_thread: list[bool] = []
+
+    class Watched(Index):
+        def __init__(self, tools: tuple[Tool, ...]) -> None:
+            in_main_thread.append(threading.current_thread() is threading.main_thread())
+            super().__init__(tools)
+
+    monkeypatch.setattr(keyword, "Index", Watched)
+    many = [tool(f"tool_{n}") for n in range(OFF_LOOP_TOOLS)]
+    assert await names("tool 7", tools=many) == ["tool_7"]
+    assert await names("tool 7", tools=many[:-1]) == ["tool_7"]
+    assert in_main_thread == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def test_a_turn_without_tools_is_left_alone() -> None:
 
 
 def test_what_was_offered_is_on_the_turn() -> None:
-    turn = select(Keyword(), k=1)
+    turn = select(Keyword(asyncio.to_thread), k=1)
     assert turn.selection is not None
     assert turn.selection.as_json() == {
         "type": "tested",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from victor_dsl.components.tool_selection._lexical import Index, terms
 from victor_dsl.language.component import Context
@@ -12,6 +12,9 @@ from victor_dsl.values.turn import Turn
 
 INDEXES_KEPT = 4
 """One catalogue is the usual; tenants' limits and requests' own tools make further ones."""
+
+OFF_LOOP_TOOLS = 200
+"""From so many tools on (10 to 20 ms of work) an index is built in a thread."""
 
 ENOUGH_TERMS = 4
 """A message with fewer telling words ("yes", "do it again") is read together with those before it."""
@@ -35,27 +38,30 @@ EXAMPLE = "{type: keyword, k: 8}"
 
 
 class Keyword:
-    """Ranks tools by BM25. An index is built once for a catalogue; the latest few are kept."""
+    """Ranks tools by BM25. An index is built once for a catalogue; the latest few are kept.
 
-    def __init__(self) -> None:
+    `in_thread` calls a function with arguments off the event loop (`asyncio.to_thread`).
+    """
+
+    def __init__(self, in_thread: Callable[..., Awaitable[Index]]) -> None:
+        self._in_thread = in_thread
         self._indexes: list[Index] = []
 
     async def select(self, tools: Sequence[Tool], turn: Turn) -> Sequence[Tool]:
-        ranking = self._index(tuple(tools)).rank(query(turn))
+        ranking = (await self._index(tuple(tools))).rank(query(turn))
         if not ranking:
             return ()
         found = set(ranking)
         ranking += [position for position in range(len(tools)) if position not in found]
         return [tools[position] for position in ranking[: turn.settings.k]]
 
-    def _index(self, tools: tuple[Tool, ...]) -> Index:
+    async def _index(self, tools: tuple[Tool, ...]) -> Index:
         # Comparing is quick for a catalogue seen before: equal tools are mostly the same objects.
         index = next((index for index in self._indexes if index.tools == tools), None)
         if index is None:
-            index = Index(tools)
-        else:
-            self._indexes.remove(index)
-        self._indexes = [index, *self._indexes[: INDEXES_KEPT - 1]]
+            index = Index(tools) if len(tools) < OFF_LOOP_TOOLS else await self._in_thread(Index, tools)
+        others = [other for other in self._indexes if other is not index]
+        self._indexes = [index, *others[: INDEXES_KEPT - 1]]
         return index
 
 
@@ -80,4 +86,6 @@ def _ends(text: str) -> str:
 
 def build(config: Config, context: Context) -> Keyword:
     """The strategy, with no index yet."""
-    return Keyword()
+    import asyncio
+
+    return Keyword(asyncio.to_thread)
