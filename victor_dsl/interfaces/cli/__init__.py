@@ -1,0 +1,5 @@
+"""The command `victor`."""
+
+from victor_dsl.interfaces.cli.app import main
+
+__all__ = ["main"]

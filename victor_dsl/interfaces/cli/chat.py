@@ -1,0 +1,152 @@
+"""A chat: one session, message by message, on a terminal or over lines of standard input."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any
+
+from attrs import evolve
+
+from victor_dsl.errors import EXIT_OK
+from victor_dsl.graph.plan import Program
+from victor_dsl.interfaces.cli.caller import Caller
+from victor_dsl.interfaces.cli.output import say
+from victor_dsl.interfaces.cli.single import show
+from victor_dsl.interfaces.cli.terminal import Page
+from victor_dsl.runtime.orchestrator import Orchestrator
+from victor_dsl.values.event import uuid7
+from victor_dsl.values.turn import Emit
+
+PROMPT = "> "
+QUIT = ("/quit", "/exit")
+
+Ask = Callable[[str, Emit | None], Mapping[str, Any]]
+
+
+def chat(program: Program, caller: Caller, *, as_json: bool) -> int:
+    """Answers messages until `/quit` or the end of the input; Ctrl-C stops an answer, not the chat.
+
+    The exit code: 0 on a terminal, where each error was shown; elsewhere 3 where a message was not answered.
+    """
+    caller = evolve(caller, session=caller.session or uuid7())
+    on_terminal = sys.stdin.isatty()
+    if on_terminal:
+        say(f"{program.name}: /quit or Ctrl-D ends the chat, Ctrl-C stops an answer.")
+    page, worst = Page(), EXIT_OK
+    with _conversation(program, caller) as ask:
+        for message in _messages_typed() if on_terminal else _messages_piped():
+            try:
+                line = ask(message, page.emit if page.streams and not as_json else None)
+            except KeyboardInterrupt:
+                page.break_off()
+                if not on_terminal:
+                    raise
+                say("(stopped)")
+                continue
+            worst = max(worst, show(line, page, as_json=as_json))
+    return EXIT_OK if on_terminal else worst
+
+
+def _messages_typed() -> Iterator[str]:
+    with contextlib.suppress(ImportError):
+        importlib.import_module("readline")  # gives input() its editing and history, where there is one
+    prompt = PROMPT if sys.stdout.isatty() else ""
+    while True:
+        try:
+            message = input(prompt).strip()
+        except EOFError:
+            say("")
+            return
+        except KeyboardInterrupt:
+            say("\n(/quit or Ctrl-D ends the chat)")
+            continue
+        if message in QUIT:
+            return
+        if message:
+            yield message
+
+
+def _messages_piped() -> Iterator[str]:
+    for text in sys.stdin:
+        message = text.strip()
+        if message in QUIT:
+            return
+        if message:
+            yield message
+
+
+@contextmanager
+def _conversation(program: Program, caller: Caller) -> Iterator[Ask]:
+    """What answers a message. It runs on a thread of its own, so that this one can wait for the keyboard.
+
+    An interrupt while an answer is awaited cancels the answer and is raised again when it has ended.
+    """
+    opened: Future[tuple[asyncio.AbstractEventLoop, Orchestrator]] = Future()
+    closing: list[Callable[[], object]] = []
+
+    async def live() -> None:
+        done = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        async with Orchestrator(program) as orchestrator:
+            closing.append(lambda: loop.call_soon_threadsafe(done.set))
+            opened.set_result((loop, orchestrator))
+            await done.wait()
+
+    def serve() -> None:
+        try:
+            asyncio.run(live())
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+            ended.set_exception(error)
+            if not opened.done():
+                opened.set_exception(error)
+        else:
+            ended.set_result(None)
+
+    ended: Future[None] = Future()
+    threading.Thread(target=serve, name="conversation").start()
+    loop, orchestrator = opened.result()
+
+    def ask(message: str, emit: Emit | None) -> Mapping[str, Any]:
+        async def answer() -> Mapping[str, Any]:
+            try:
+                return (await orchestrator.answer(caller.request(message), emit)).as_json()
+            finally:
+                over.set()
+
+        over = threading.Event()
+        future = asyncio.run_coroutine_threadsafe(answer(), loop)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            over.wait()
+            raise
+
+    try:
+        with _terminable():
+            yield ask
+    finally:
+        closing[0]()
+        ended.result()
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Lets SIGTERM end the chat with everything closed."""
+
+    def end(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
