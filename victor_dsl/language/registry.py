@@ -24,7 +24,7 @@ class Registry:
 
     def __init__(self, extra: Iterable[Component] = (), *, entry_points: bool = True) -> None:
         self._found: dict[tuple[str, str], Component | None] = {(c.kind.name, c.type): c for c in extra}
-        self._entry_points = entry_points
+        self._installed: dict[str, tuple[Any, ...]] = {} if entry_points else dict.fromkeys(KINDS, ())
 
     def find(self, kind: str, type: str) -> Component | None:
         """The component, or None where there is none of that name."""
@@ -38,9 +38,7 @@ class Registry:
         built_in = importlib.import_module(f"{BUILT_IN}.{kind}")
         names = {module.name for module in pkgutil.iter_modules(built_in.__path__) if module.name[0] != "_"}
         names |= {type for (of, type), found in self._found.items() if of == kind and found}
-        if self._entry_points:
-            names |= {entry.name for entry in _entries(kind)}
-        return sorted(names)
+        return sorted(names | {entry.name for entry in self._entries(kind)})
 
     def _load(self, kind: Kind, type: str) -> Component | None:
         if not type.isidentifier() or type.startswith("_"):
@@ -51,11 +49,16 @@ class Registry:
         except ModuleNotFoundError as error:
             if error.name != module_name:
                 raise
-        if self._entry_points:
-            for entry in _entries(kind.name):
-                if entry.name == type:
-                    return describe(kind, type, entry.load())
+        for entry in self._entries(kind.name):
+            if entry.name == type:
+                return describe(kind, type, entry.load())
         return None
+
+    def _entries(self, kind: str) -> tuple[Any, ...]:
+        if kind not in self._installed:
+            metadata = importlib.import_module("importlib.metadata")  # 50 ms that a spec of built-in names need not pay
+            self._installed[kind] = tuple(metadata.entry_points(group=f"victor_dsl.{kind}"))
+        return self._installed[kind]
 
 
 def describe(kind: Kind, type: str, module: ModuleType) -> Component:
@@ -72,8 +75,3 @@ def describe(kind: Kind, type: str, module: ModuleType) -> Component:
         version=getattr(module, "VERSION", 1),
         around=getattr(module, "AROUND", "turn"),
     )
-
-
-def _entries(kind: str) -> Iterable[Any]:
-    metadata = importlib.import_module("importlib.metadata")  # 50 ms that a spec of built-in names need not pay
-    return tuple(metadata.entry_points(group=f"victor_dsl.{kind}"))
