@@ -110,12 +110,12 @@ MODULE = "desk.py"
 
 
 def text(lines: int) -> str:
-    """A spec of about so many lines: mostly tenants, then tools, contributors and tenants' overlays of them."""
+    """A spec of about so many lines: tenants, tools and contributors; from 3,000 lines on, more tenants only."""
     room = lines - HEAD.count("\n") - 3
     if room < 1:
         return HEAD
-    policies = max(1, room // 10 // CONTRIBUTOR.count("\n"))
-    tools = max(1, min(400, room // 8 // TOOL.count("\n")))
+    policies = max(1, min(40, room // 10 // CONTRIBUTOR.count("\n")))
+    tools = max(1, min(120, room // 8 // TOOL.count("\n")))
     left = room - policies * CONTRIBUTOR.count("\n") - tools * TOOL.count("\n")
     tenants = max(1, left // TENANT.count("\n"))
     parts = [HEAD, "contributors:\n", *map(_contributor, range(policies)), "tools:\n", *map(_tool, range(tools))]
