@@ -80,8 +80,6 @@ def compile_spec(
     base = variations.make(None, {})
     for variation in variations.all():
         linker.link(variation)
-    for path in variations.value_paths():
-        linker.link_settings(document, document.at(path), path)
     linker.link_experiments(base.checked.spec, variations)
     found += variations.diagnostics + list(variations.conflicts()) + checker.diagnostics + linker.diagnostics
 
@@ -161,7 +159,6 @@ def _version(document: Located) -> Diagnostic | None:
 
 def _known(subject: Subject) -> bool:
     """Whether every item and the grammar have all their values."""
-    return all(
-        variation.checked.spec is not None and all(item.config is not None for item in variation.checked.items())
-        for variation in subject.variations
+    return all(variation.checked.spec is not None for variation in subject.variations) and all(
+        item.config is not None for item in subject.items()
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from attrs import define, field, frozen
@@ -58,9 +58,22 @@ class Checked:
 
     def items(self) -> Iterator[Item]:
         """Every item and every nested one."""
-        for section in self.sections.values():
-            for item in section:
-                yield from item.family()
+        return (item for section in self.sections.values() for top in section for item in top.family())
+
+
+def distinct(checked: Iterable[Checked]) -> Iterator[tuple[Checked, Item]]:
+    """Every item over several checked specs once, with the first of them that has it. Shared sections are passed over."""
+    sections: set[int] = set()
+    items: set[int] = set()
+    for one in checked:
+        for section in one.sections.values():
+            if id(section) in sections:
+                continue
+            sections.add(id(section))
+            for top in section:
+                if id(top) not in items:
+                    items.add(id(top))
+                    yield from ((one, item) for item in top.family())
 
 
 @define
@@ -73,13 +86,18 @@ class Checker:
     registry: Registry
     diagnostics: list[Diagnostic] = field(factory=list)
     secrets: set[int] = field(factory=set)
+    _documents: dict[int, Checked] = field(factory=dict)
+    _sections: dict[int | str, tuple[tuple[Item, ...], Located]] = field(factory=dict)
+    _listings: dict[int, tuple[str, Item | None, Located]] = field(factory=dict)
     _items: dict[tuple[int, str], tuple[Item | None, Located]] = field(factory=dict)
     _specs: dict[tuple[int, ...], tuple[Spec | None, Any]] = field(factory=dict)
 
     def check(self, document: Located) -> Checked:
-        """Every section of a merged document."""
-        sections = {kind.name: self._section(kind, document) for kind in KINDS.values()}
-        return Checked(document, sections, self._rest(document))
+        """Every section of a merged document. Sections that documents share are one object."""
+        if id(document) not in self._documents:
+            sections = {kind.name: self._shared(kind, document) for kind in KINDS.values()}
+            self._documents[id(document)] = Checked(document, sections, self._rest(document))
+        return self._documents[id(document)]
 
     def _rest(self, document: Located) -> Spec | None:
         # Settings are checked layer by layer: see `layers`.
@@ -102,12 +120,19 @@ class Checker:
         hint = suggest(str(fault.path[0]), names, what="sections", most=len(names))
         return Diagnostic(fault.code, fault.message, fault.span, fault.path, hint)
 
-    def _section(self, kind: Kind, document: Located) -> tuple[Item, ...]:
+    def _shared(self, kind: Kind, document: Located) -> tuple[Item, ...]:
         section = document.get(kind.name)
         if section is None or section.value is None:
-            if kind.default is None:
-                return ()
+            key: int | str = kind.name
             section = Located({}, document.span)
+            absent = kind.default is None
+        else:
+            key, absent = id(section), False
+        if key not in self._sections:
+            self._sections[key] = (() if absent else self._section(kind, section), section)
+        return self._sections[key][0]
+
+    def _section(self, kind: Kind, section: Located) -> tuple[Item, ...]:
         if kind.shape == "one":
             found = self._item(kind, section, (kind.name,), None)
             return (found,) if found else ()
@@ -125,8 +150,13 @@ class Checker:
 
     def _listed(self, kind: Kind, section: Located) -> list[Item | None]:
         taken: dict[str, Located] = {}
-        made = []
+        made: list[Item | None] = []
         for i, item in enumerate(section.value):
+            listed = self._listings.get(id(item))
+            if listed is not None and listed[0] not in taken:  # unchanged, as in nearly every variation
+                taken[listed[0]] = item
+                made.append(listed[1])
+                continue
             name = name_of(kind, item) or str(i)
             written = item.get("name")
             if name in taken and (written is not None or kind.name == "tools"):
@@ -145,6 +175,8 @@ class Checker:
                 unique, n = f"{name}#{n}", n + 1
             taken[unique] = item
             made.append(self._item(kind, item, (kind.name, i), unique))
+            if unique == name_of(kind, item):
+                self._listings[id(item)] = (unique, made[-1], item)
         return made
 
     def _shape(self, kind: Kind, section: Located, wanted: str) -> None:

@@ -15,6 +15,9 @@ from victor_dsl.source.diagnostic import Diagnostic, suggest
 from victor_dsl.source.located import Located, Path
 from victor_dsl.values.settings import REQUEST_SETTINGS, SETTING_NAMES
 
+_NAMED = ("models", "databases", "embedders")
+"""Sections whose items are referred to by name."""
+
 
 @define
 class Linker:
@@ -22,24 +25,31 @@ class Linker:
 
     diagnostics: list[Diagnostic] = field(factory=list)
     used: set[tuple[str, str]] = field(factory=set)
+    _seen: set[tuple[int, tuple[int, ...]]] = field(factory=set)
 
     def link(self, variation: Variation) -> None:
-        """The references of one variation."""
+        """The references of one variation, and the models that its settings name."""
         document = variation.checked.document
-        for item in variation.checked.items():
-            for kind, name, leaf, path in references(item):
-                self._name(document, kind, name, leaf, path)
+        named = tuple(id(document.get(kind)) for kind in _NAMED)
+        for section in variation.checked.sections.values():
+            if (id(section), named) not in self._seen:
+                self._seen.add((id(section), named))
+                for item in section:
+                    self._link(item, document, named)
+        for setting in ("model", "fallbacks"):
+            written = variation.written(setting)
+            if written is not None:
+                path, leaf = written
+                leaves = enumerate(leaf.value) if isinstance(leaf.value, list) else [(None, leaf)]
+                for i, one in leaves:
+                    self._leaf(document, one, path if i is None else (*path, i))
 
-    def link_settings(self, document: Located, section: Located | None, at: Path) -> None:
-        """`model` and `fallbacks` of a settings section."""
-        if section is None:
-            return
-        model, fallbacks = section.get("model"), section.get("fallbacks")
-        if model is not None:
-            self._leaf(document, model, (*at, "model"))
-        if fallbacks is not None and isinstance(fallbacks.value, list):
-            for i, leaf in enumerate(fallbacks.value):
-                self._leaf(document, leaf, (*at, "fallbacks", i))
+    def _link(self, item: Item, document: Located, named: tuple[int, ...]) -> None:
+        if (id(item), named) not in self._seen:
+            self._seen.add((id(item), named))
+            for member in item.family():
+                for kind, name, leaf, path in references(member):
+                    self._name(document, kind, name, leaf, path)
 
     def link_experiments(self, spec: Spec | None, variations: Variations) -> None:
         """Controls, weights, opted-out experiments, and the names of requestable settings."""

@@ -21,6 +21,7 @@ class Overlay:
 
     guarded: bool = False
     diagnostics: list[Diagnostic] = field(factory=list)
+    _named: dict[int, tuple[dict[str, list[int]], list[Located]]] = field(factory=dict)
 
     def lay(self, base: Located, over: Located, at: Path) -> Located:
         """The merged spec. `at` is the overlay's path in its document."""
@@ -58,24 +59,21 @@ class Overlay:
         return Located(items, base.span if base else over.span, base.key_span if base else over.key_span)
 
     def _list(self, kind: Kind, base: Located | None, over: Located, at: Path) -> Located:
-        items = list(base.value) if base is not None and isinstance(base.value, list) else []
-        admission: list[Located] = []
+        items: list[Located] = base.value if base is not None and isinstance(base.value, list) else []
+        admission = 0
         if self.guarded and kind.name == "middleware":
-            count = _admission(items)
-            admission, items = items[:count], items[count:]
-            over = self._outside_admission(kind, admission, over, at)
+            admission = _admission(items)
+            over = self._outside_admission(kind, items[:admission], over, at)
         if isinstance(over.value, list):
-            return Located([*admission, *over.value], over.span, over.key_span)
+            return Located([*items[:admission], *over.value], over.span, over.key_span)
         if not isinstance(over.value, dict):
             return over  # check reports the wrong shape
-        merged = [*admission, *self._by_name(kind, items, over, at)]
+        merged = self._by_name(kind, items, over, at)
         return Located(merged, base.span if base else over.span, base.key_span if base else over.key_span)
 
     def _by_name(self, kind: Kind, items: list[Located], over: Located, at: Path) -> list[Located]:
         """The items with those that `over` names changed, removed or added at the end."""
-        places: dict[str, list[int]] = {}
-        for i, item in enumerate(items):
-            places.setdefault(name_of(kind, item), []).append(i)
+        places = self._places(kind, items)
         merged: list[Located | None] = list(items)
         for name, value in over.value.items():
             where = (*at, name)
@@ -91,6 +89,15 @@ class Overlay:
             else:
                 self._unknown(kind, name, value, places, where)
         return [item for item in merged if item is not None]
+
+    def _places(self, kind: Kind, items: list[Located]) -> dict[str, list[int]]:
+        """Where the items of each name stand. Many overlays are laid on one list."""
+        if id(items) not in self._named:
+            places: dict[str, list[int]] = {}
+            for i, item in enumerate(items):
+                places.setdefault(name_of(kind, item), []).append(i)
+            self._named[id(items)] = (places, items)
+        return self._named[id(items)][0]
 
     def _outside_admission(self, kind: Kind, admission: list[Located], over: Located, at: Path) -> Located:
         """`over` without what would change admission, which is a fault."""

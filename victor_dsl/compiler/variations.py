@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import combinations, product
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -12,7 +13,7 @@ from victor_dsl.compiler.layers import layer_of
 from victor_dsl.compiler.overlays import Overlay, leaves, same
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Located, Path
-from victor_dsl.values.settings import LIFTED, Layer
+from victor_dsl.values.settings import LIFTED, Layer, merge_deep
 
 MOST_COMBINATIONS = 256
 """Up to so many, every combination of tenant and arms is checked; over it every pair of overlays is."""
@@ -23,10 +24,12 @@ Arms = tuple[tuple[str, str], ...]
 
 @frozen(eq=False)
 class Variation:
-    """The spec for one tenant (None: no overlay) and some arms. `overlays` are the layers over the providers."""
+    """The spec for one tenant (None: no overlay) and some arms. `overlays` are the layers over the providers; `source`
+    is the document with its tenants and experiments, as it was written."""
 
     tenant: str | None
     arms: Arms
+    source: Located
     checked: Checked
     spec: Layer
     overlays: tuple[Layer, ...]
@@ -38,6 +41,27 @@ class Variation:
         parts += [f"arm {experiment}.{arm}" for experiment, arm in self.arms]
         return " with ".join(parts)
 
+    def settings(self) -> dict[str, Any]:
+        """The settings in force as far as the spec alone says: what is read at run time may change them."""
+        settled: dict[str, Any] = {}
+        for layer in (self.spec, *self.overlays):
+            settled = merge_deep(settled, layer.settings)
+        return settled
+
+    def written(self, name: str) -> tuple[Path, Located] | None:
+        """Where the value in force of a setting was written, as a setting or on its component."""
+        overlays = [_arm_path(*arm) for arm in self.arms[::-1]]
+        overlays += [_tenant_path(self.tenant)] if self.tenant is not None else []
+        for overlay in (*overlays, ()):
+            for section in ("settings", *LIFTED):
+                path = (*overlay, section)
+                leaf = self.source.at(path)
+                if leaf is self.source or (found := leaf.get(name)) is None:
+                    continue
+                if section == "settings" or name in LIFTED[section]:
+                    return (*path, name), found
+        return None
+
 
 @define
 class Variations:
@@ -45,10 +69,11 @@ class Variations:
 
     document: Located
     checker: Checker
-    diagnostics: list[Diagnostic] = field(factory=list)
+    _faults: list[Diagnostic] = field(factory=list)
     tenants: dict[str, Located] = field(init=False)
     experiments: dict[str, dict[str, Located]] = field(init=False)
     opted_out: dict[str, frozenset[str]] = field(init=False)
+    _overlay: Overlay = field(factory=lambda: Overlay(guarded=True))
     _spec: Layer = field(init=False)
     _layers: dict[Path, Layer] = field(factory=dict)
     _documents: dict[tuple[str | None, Arms], Located] = field(factory=dict)
@@ -62,7 +87,12 @@ class Variations:
         }
         self.opted_out = {name: frozenset(_keys(overlay.get("variants"))) for name, overlay in self.tenants.items()}
         self._spec, faults = layer_of("spec", self.document, ())
-        self.diagnostics += faults
+        self._faults += faults
+
+    @property
+    def diagnostics(self) -> list[Diagnostic]:
+        """The faults of the overlays made so far."""
+        return self._faults + self._overlay.diagnostics
 
     def make(self, tenant: str | None, arms: Mapping[str, str]) -> Variation:
         """The variation for a tenant and arms that the spec has; the same object for the same question."""
@@ -74,22 +104,13 @@ class Variations:
                 for name, arm in key[1]
             ]
             checked = self.checker.check(self._merged(*key))
-            self._made[key] = Variation(key[0], key[1], checked, self._spec, tuple(layers))
+            self._made[key] = Variation(key[0], key[1], self.document, checked, self._spec, tuple(layers))
         return self._made[key]
 
     def all(self) -> Iterator[Variation]:
         """The variations to check: every combination, or where those are too many, every overlay and every pair."""
         for tenant, arms in self._combinations():
             yield self.make(tenant, dict(arms))
-
-    def value_paths(self) -> Iterator[Path]:
-        """Where settings are written: in the spec, in tenants, in arms."""
-        yield ("settings",)
-        for tenant in self.tenants:
-            yield (*_tenant_path(tenant), "settings")
-        for name, arms in self.experiments.items():
-            for arm in arms:
-                yield (*_arm_path(name, arm), "settings")
 
     def conflicts(self) -> Iterator[Diagnostic]:
         """Arms of different experiments that set one path to different values."""
@@ -141,16 +162,13 @@ class Variations:
 
     def _lay(self, below: Located, over: Located, at: Path) -> Located:
         """Lays the structure of an overlay; its values are a layer."""
-        overlay = Overlay(guarded=True)
         structure = {key: value for key, value in over.value.items() if key not in ("settings", "vars")}
-        merged = overlay.lay(below, Located(structure, over.span), at)
-        self.diagnostics += overlay.diagnostics
-        return merged
+        return self._overlay.lay(below, Located(structure, over.span), at) if structure else below
 
     def _layer(self, source: str, overlay: Located, at: Path) -> Layer:
         if at not in self._layers:
             self._layers[at], faults = layer_of(source, overlay, at)
-            self.diagnostics += faults
+            self._faults += faults
         return self._layers[at]
 
 

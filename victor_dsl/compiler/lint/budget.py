@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from victor_dsl.compiler.check import Item
 from victor_dsl.compiler.lint.subject import Subject
@@ -13,8 +13,7 @@ from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.config import FilePath
 from victor_dsl.language.marks import marks
 from victor_dsl.source.diagnostic import Diagnostic, Related
-from victor_dsl.source.located import Path, Span
-from victor_dsl.values.settings import merge_deep
+from victor_dsl.source.located import Span
 from victor_dsl.values.tokens import text_tokens
 
 
@@ -31,26 +30,27 @@ def context_budget(subject: Subject) -> Iterator[Diagnostic]:
     """For every variation and every model that may answer: contributors, tools and the answer leave room for messages,
     and compaction begins before the window is full."""
     seen: set[tuple[str, Span]] = set()
+    sizes = _Sizes(subject)
     for variation in subject.variations:
-        settings = _settled(variation)
+        settings = variation.settings()
         for model in _models(variation, settings):
             window = model.config.window() if model.config is not None else None  # type: ignore[attr-defined]
             if window is None or any("context_window" in path for path in model.unknown):
                 continue
-            for fault in _faults(subject, variation, settings, model, window):
+            for fault in _faults(sizes, variation, settings, model, window):
                 if (fault.code, fault.span) not in seen:
                     seen.add((fault.code, fault.span))
                     yield fault
 
 
 def _faults(
-    subject: Subject, variation: Variation, settings: Mapping[str, Any], model: Item, window: int
+    sizes: _Sizes, variation: Variation, settings: Mapping[str, Any], model: Item, window: int
 ) -> Iterator[Diagnostic]:
     name = model.id.split("/", 1)[1]
     answer = settings.get("max_tokens") or 0
-    parts = [*_prompt(subject, variation), *_tools(variation)]
+    parts = sizes.of(variation)
     if answer:
-        parts.append(_Part("settings.max_tokens", answer, _place(subject, variation, "max_tokens", model.located.span)))
+        parts.append(_Part("settings.max_tokens", answer, _place(variation, "max_tokens", model)))
     total = sum(part.tokens for part in parts)
     label = f" for {variation.label}" if variation.label else ""
     if parts and total >= window:
@@ -71,19 +71,11 @@ def _faults(
             "compaction-too-late",
             f"compaction begins at {threshold:g} of the window of {name}{label}, but the answer's {answer:,} tokens leave "
             f"only {1 - answer / window:.2f} of it",
-            _place(subject, variation, "threshold", model.located.span),
+            _place(variation, "threshold", model),
             (),
             f"set the threshold to at most {int((1 - answer / window) * 100) / 100:g}, or lower settings.max_tokens",
-            related=(Related("the answer's share", _place(subject, variation, "max_tokens", model.located.span)),),
+            related=(Related("the answer's share", _place(variation, "max_tokens", model)),),
         )
-
-
-def _settled(variation: Variation) -> Mapping[str, Any]:
-    """The settings as far as the spec alone says them: layers that are read at run time may change them."""
-    settled: dict[str, Any] = {}
-    for layer in (variation.spec, *variation.overlays):
-        settled = merge_deep(settled, layer.settings)
-    return settled
 
 
 def _models(variation: Variation, settings: Mapping[str, Any]) -> list[Item]:
@@ -93,53 +85,54 @@ def _models(variation: Variation, settings: Mapping[str, Any]) -> list[Item]:
     return found or (list(models.values()) if len(models) == 1 else [])
 
 
-def _prompt(subject: Subject, variation: Variation) -> Iterator[_Part]:
-    """The system prompt's most tokens: its own limit, else those of its contributors that are known."""
-    spec = variation.checked.spec
-    if spec is not None and spec.prompt is not None and spec.prompt.max_tokens is not None:
-        place = variation.checked.document.at(("prompt", "max_tokens")).span
-        yield _Part("prompt.max_tokens", spec.prompt.max_tokens, place)
-        return
-    for item in variation.checked.sections["contributors"]:
-        limit = getattr(item.config, "max_tokens", None)
-        limit = limit if limit is not None else _known(subject, item)
-        if limit:
-            leaf = item.located.get("max_tokens")
-            yield _Part(item.id, limit, (leaf or item.located).span)
+@define
+class _Sizes:
+    """The parts of known size, kept by section: variations share most of them."""
 
+    subject: Subject
+    _sections: dict[int, tuple[_Part, ...]] = field(factory=dict)
+    _items: dict[int, _Part | None] = field(factory=dict)
 
-def _known(subject: Subject, item: Item) -> int | None:
-    """The tokens of a contributor whose whole text the spec holds or includes."""
-    if item.config is None:
-        return None
-    text = getattr(item.config, "text", None)
-    if isinstance(text, str):
-        return text_tokens(text)
-    for name, mark in marks(item.component.config).items():
-        if isinstance(mark, FilePath) and mark.included and not mark.template and getattr(item.config, name):
-            try:
-                return text_tokens(subject.included.read(getattr(item.config, name)).decode("utf-8", "replace"))
-            except OSError:
-                return None
-    return None
+    def of(self, variation: Variation) -> list[_Part]:
+        """The prompt's parts, by its own limit or by its contributors', and the tools'."""
+        checked = variation.checked
+        tools = self._section(checked.sections["tools"])
+        if checked.spec is not None and checked.spec.prompt is not None and checked.spec.prompt.max_tokens is not None:
+            place = checked.document.at(("prompt", "max_tokens")).span
+            return [_Part("prompt.max_tokens", checked.spec.prompt.max_tokens, place), *tools]
+        return [*self._section(checked.sections["contributors"]), *tools]
 
+    def _section(self, section: tuple[Item, ...]) -> tuple[_Part, ...]:
+        if id(section) not in self._sections:
+            for item in section:
+                if id(item) not in self._items:
+                    self._items[id(item)] = self._item(item)
+            parts = (self._items[id(item)] for item in section)
+            self._sections[id(section)] = tuple(part for part in parts if part is not None)
+        return self._sections[id(section)]
 
-def _tools(variation: Variation) -> Iterator[_Part]:
-    for item in variation.checked.sections["tools"]:
-        limit = getattr(item.config, "max_tokens", None)
+    def _item(self, item: Item) -> _Part | None:
+        tokens = getattr(item.config, "max_tokens", None) or self._text_tokens(item)
         leaf = item.located.get("max_tokens")
-        if limit and leaf is not None:
-            yield _Part(item.id, limit, leaf.span)
+        return _Part(item.id, tokens, (leaf or item.located).span) if tokens else None
+
+    def _text_tokens(self, item: Item) -> int | None:
+        """The tokens of a contributor whose whole text the spec holds or includes."""
+        if item.config is None:
+            return None
+        text = getattr(item.config, "text", None)
+        if isinstance(text, str):
+            return text_tokens(text)
+        for name, mark in marks(item.component.config).items():
+            path = getattr(item.config, name)
+            if isinstance(mark, FilePath) and mark.included and not mark.template and isinstance(path, str):
+                try:
+                    return text_tokens(self.subject.included.read(path).decode("utf-8", "replace"))
+                except OSError:
+                    return None
+        return None
 
 
-def _place(subject: Subject, variation: Variation, name: str, otherwise: Span) -> Span:
-    """Where a setting's value in force was written: in an arm, the tenant, the spec; as a setting or on its component."""
-    overlays: list[Path] = [("variants", experiment, "arms", arm, "with") for experiment, arm in variation.arms[::-1]]
-    if variation.tenant is not None:
-        overlays.append(("tenants", variation.tenant, "with"))
-    for overlay in (*overlays, ()):
-        for section in ("settings", "compaction"):
-            leaf = subject.document.at((*overlay, section)).get(name)
-            if leaf is not None:
-                return leaf.span
-    return otherwise
+def _place(variation: Variation, name: str, model: Item) -> Span:
+    written = variation.written(name)
+    return written[1].span if written is not None else model.located.span

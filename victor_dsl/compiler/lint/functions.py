@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
+from attrs import frozen
+
 from victor_dsl.compiler.lint.subject import Subject
 from victor_dsl.language.config import FunctionName
 from victor_dsl.language.marks import marks
@@ -16,34 +18,51 @@ from victor_dsl.source.diagnostic import Diagnostic, suggest
 
 def functions_exist(subject: Subject) -> Iterator[Diagnostic]:
     """`module:function` is well formed, its module is found, and the module defines or imports the function."""
+    modules: dict[str, _Module] = {}
     for item in subject.items():
         for name, mark in marks(item.component.config).items():
             leaf = item.located.get(name)
             text = getattr(leaf.value, "value", leaf.value) if leaf is not None else None
             if isinstance(mark, FunctionName) and isinstance(text, str) and leaf is not None:
-                fault = _fault(text, subject.directory)
+                fault = _fault(text, subject.directory, modules)
                 if fault is not None:
-                    code, message, hint = fault
-                    yield Diagnostic(code, message, leaf.span, (*item.path, name), hint)
+                    message, hint = fault
+                    yield Diagnostic("unknown-function", message, leaf.span, (*item.path, name), hint)
 
 
-def _fault(text: str, directory: Path) -> tuple[str, str, str] | None:
-    module, colon, function = text.partition(":")
-    if not colon or not function.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
-        return "unknown-function", f"'{text}' does not name a function", "write `package.module:function`"
-    spec = _find(module, directory)
+@frozen
+class _Module:
+    """What is known of a module: why it cannot be used, or its names, where they can be told."""
+
+    problem: tuple[str, str] | None = None
+    names: frozenset[str] | None = None
+
+
+def _fault(text: str, directory: Path, modules: dict[str, _Module]) -> tuple[str, str] | None:
+    """What is wrong with `module:function`, and a hint; None where nothing is."""
+    name, colon, function = text.partition(":")
+    if not colon or not function.isidentifier() or not all(part.isidentifier() for part in name.split(".")):
+        return f"'{text}' does not name a function", "write `package.module:function`"
+    if name not in modules:
+        modules[name] = _module(name, directory)
+    module = modules[name]
+    if module.problem is not None or module.names is None or function in module.names:
+        return module.problem
+    return f"{name} has no '{function}'", suggest(function, module.names, what="functions")
+
+
+def _module(name: str, directory: Path) -> _Module:
+    spec = _find(name, directory)
     if spec is None:
-        hint = f"it is looked for in {directory.name or 'the spec'}'s folder, then on Python's path"
-        return "unknown-function", f"there is no module '{module}'", hint
+        hint = "it is looked for in the spec's folder, then on Python's path"
+        return _Module((f"there is no module '{name}'", hint))
     if spec.origin is None or not spec.origin.endswith(".py"):
-        return None  # compiled: its names cannot be read from its source
+        return _Module()  # compiled: its names cannot be read from its source
     try:
         names, open_ended = _names(ast.parse(Path(spec.origin).read_bytes()))
     except (OSError, SyntaxError, ValueError) as error:
-        return "unknown-function", f"the module '{module}' cannot be read: {error}", "mend the module"
-    if function in names or open_ended:
-        return None
-    return "unknown-function", f"{module} has no '{function}'", suggest(function, names, what="functions")
+        return _Module((f"the module '{name}' cannot be read: {error}", "mend the module"))
+    return _Module(names=None if open_ended else frozenset(names))
 
 
 def _find(module: str, directory: Path) -> ModuleSpec | None:

@@ -7,7 +7,7 @@ from pathlib import Path as FilesystemPath
 
 from attrs import frozen
 
-from victor_dsl.compiler.check import Item
+from victor_dsl.compiler.check import Item, distinct
 from victor_dsl.compiler.files import Included
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.source.located import Located
@@ -27,9 +27,4 @@ class Subject:
 
     def items(self) -> Iterator[Item]:
         """Every distinct item over all variations, nested ones included."""
-        seen: set[int] = set()
-        for variation in self.variations:
-            for item in variation.checked.items():
-                if id(item) not in seen:
-                    seen.add(id(item))
-                    yield item
+        return (item for _, item in distinct(variation.checked for variation in self.variations))

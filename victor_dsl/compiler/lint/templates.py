@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import frozen
 
-from victor_dsl.compiler.check import Item
+from victor_dsl.compiler.check import Item, distinct
 from victor_dsl.compiler.lint.subject import Subject
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.config import FilePath, TemplateText
@@ -19,6 +19,7 @@ from victor_dsl.language.template import GLOBALS, VISIBLE
 from victor_dsl.source.diagnostic import Diagnostic, suggest
 from victor_dsl.source.located import Located, Path, Span
 from victor_dsl.source.reader import resolve
+from victor_dsl.values.settings import merge_deep
 
 
 @frozen
@@ -43,15 +44,22 @@ class _Source:
 
 
 def templates_are_sound(subject: Subject) -> Iterator[Diagnostic]:
-    """Every template of every variation, against the vars of that variation."""
-    seen: set[tuple[str, Span]] = set()
+    """Every template, against the vars of the first variation that has it.
+
+    Overlays add vars and rarely take any away: only those that do are held against every template again.
+    """
+    by_document = {id(variation.checked): variation for variation in reversed(subject.variations)}
+    pairs = [(by_document[id(one)], item) for one, item in distinct(v.checked for v in subject.variations)]
     for variation in subject.variations:
-        for item in variation.checked.items():
-            for source in _sources(subject, item):
-                for fault in _faults(subject, variation, source):
-                    if (fault.code, fault.span) not in seen:
-                        seen.add((fault.code, fault.span))
-                        yield fault
+        if any(value is None for layer in variation.overlays for value in layer.vars.values()):
+            pairs += [(variation, item) for item in variation.checked.items()]
+    seen: set[tuple[str, Span]] = set()
+    for variation, item in pairs:
+        for source in _sources(subject, item):
+            for fault in _faults(subject, variation, source):
+                if (fault.code, fault.span) not in seen:
+                    seen.add((fault.code, fault.span))
+                    yield fault
 
 
 def _faults(subject: Subject, variation: Variation, source: _Source) -> Iterator[Diagnostic]:
@@ -114,9 +122,10 @@ def _is_default(node: Any, nodes: Any) -> bool:
 
 
 def _known(variation: Variation) -> set[str]:
-    known = set(VISIBLE)
+    vars: dict[str, Any] = {}
     for layer in (variation.spec, *variation.overlays):
-        known |= set(layer.vars)
+        vars = merge_deep(vars, layer.vars)
+    known = {*VISIBLE, *vars}
     for item in variation.checked.sections["providers"]:
         values = getattr(item.config, "values", None)
         variables = values.get("vars") if isinstance(values, dict) else getattr(values, "vars", None)
