@@ -13,8 +13,14 @@ from typing import Annotated, Any, get_args, get_origin
 import attrs
 from annotated_types import Ge, Gt, Le, MinLen
 from attrs import frozen
-from cattrs import AttributeValidationNote, ClassValidationError, Converter, ForbiddenExtraKeysError
-from cattrs import IterableValidationError, IterableValidationNote
+from cattrs import (
+    AttributeValidationNote,
+    ClassValidationError,
+    Converter,
+    ForbiddenExtraKeysError,
+    IterableValidationError,
+    IterableValidationNote,
+)
 
 from victor_dsl.errors import RequestError
 from victor_dsl.values.chat_format import message_from_json
@@ -200,7 +206,7 @@ def _faults(error: BaseException, path: Path) -> Iterable[Fault]:
 
 def _strict(wanted: str, accept: tuple[type, ...], make: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
     def structure(value: Any, _: Any) -> Any:
-        if not isinstance(value, accept) or isinstance(value, bool) and bool not in accept:
+        if not isinstance(value, accept) or (isinstance(value, bool) and bool not in accept):
             raise TypeError(f"must be {wanted}, not {_shown(value, wanted)}")
         return make(value)
 
@@ -284,10 +290,14 @@ def _mapped(value: Any, _: Any) -> Any:
     return value
 
 
+def _is(origin: Any) -> Callable[[Any], bool]:
+    return lambda type: get_origin(type) is origin
+
+
 CONVERTER = Converter(detailed_validation=True, forbid_extra_keys=True)
 CONVERTER.register_structure_hook_factory(attrs.has, _classed)
-CONVERTER.register_structure_hook_factory(lambda type: get_origin(type) is tuple, _listed)
-CONVERTER.register_structure_hook_factory(lambda type: get_origin(type) is Annotated, _constrained)
+CONVERTER.register_structure_hook_factory(_is(tuple), _listed)
+CONVERTER.register_structure_hook_factory(_is(Annotated), _constrained)
 CONVERTER.register_structure_hook_func(lambda type: type == Json, _mapped)
 CONVERTER.register_structure_hook(bool, _strict("true or false", (bool,), bool))
 CONVERTER.register_structure_hook(int, _strict("a whole number", (int,), int))

@@ -104,15 +104,13 @@ class Layer:
 
     `origins` maps a dotted path (`settings.temperature`, `vars.product`) to its place; a path without an
     entry has the layer's own `source`. Layers are compared by identity, so a source that has nothing new must
-    give the same object again: what was settled from it is then not settled anew. In a `textual` layer (environment
-    variables) settings are texts, to be read as their schema says: `.8` is a number where a number is due.
+    give the same object again: what was settled from it is then not settled anew.
     """
 
     source: str
     settings: Mapping[str, Any] = Factory(dict)
     vars: Mapping[str, Any] = Factory(dict)
     origins: Mapping[str, Origin] = Factory(dict)
-    textual: bool = False
 
 
 def merge_deep(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,12 +12,13 @@ import orjson
 from victor_dsl.values.message import Message
 from victor_dsl.values.tool import Tool
 
+CHARACTERS_PER_TOKEN = 4
 MESSAGE_OVERHEAD = 4
 
 
 def text_tokens(text: str) -> int:
     """ceil(characters / 4)."""
-    return -(-len(text) // 4)
+    return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
 def message_tokens(message: Message) -> int:

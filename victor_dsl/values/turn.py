@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 from victor_dsl.values.event import EventType
 from victor_dsl.values.message import Delta, Message, Reply, ToolCall, Usage
 from victor_dsl.values.request import Request
-from victor_dsl.values.settings import Settings
+from victor_dsl.values.settings import Layer, Settings
 from victor_dsl.values.tool import Tool
 
 Emit = Callable[[Delta], Awaitable[None]]
@@ -108,6 +108,8 @@ class Turn:
     it is composed; `tools` what may be offered, then what is; `call` is set only inside a tool's handler.
     `emit` takes the pieces of the streamed reply; `record` takes events sideways and never waits.
     `streaming` says whether anyone listens to `emit`. `deadline` is in seconds of the event loop's clock.
+    `request` is what the caller asked for; `system_messages` are those among its messages, which end the system prompt.
+    `layers` are what settings and vars were settled from, lowest first; `contributions` what the prompt is made of.
     `selection` is there once tools were selected; `compaction` and `kept` (the indices of the messages kept, into
     those that compaction was given) where the history was compacted.
     """
@@ -137,6 +139,7 @@ class Turn:
     trace: Trace = field(factory=lambda: Trace(""))
     system_messages: tuple[Message, ...] = ()
     contributions: tuple[Contribution, ...] = ()
+    layers: tuple[Layer, ...] = ()
 
     def replace(self, **changes: Any) -> Turn:
         """This turn with some fields changed; the names are checked by the type checker's plugin only, not here."""

@@ -1,0 +1,197 @@
+"""Builds nodes into live objects: each opened once however many plans hold it, closed when none does.
+
+Every object has one owner task, which enters and leaves its context (MCP clients demand that one task does both).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from attrs import define, field, frozen
+
+from victor_dsl.errors import ComponentError, SecretError
+from victor_dsl.graph.plan import Node, Program
+from victor_dsl.language.component import Clock, Context
+from victor_dsl.language.config import Secret
+from victor_dsl.language.registry import Registry
+from victor_dsl.runtime.to_the_end import to_the_end
+
+CLOSING_SECONDS = 10.0
+"""How long one object may take to close before its task is cancelled."""
+
+Key = tuple[str, str]
+
+
+@define(eq=False)
+class _Live:
+    """One live object, its owner, and how many hold it."""
+
+    node: Node
+    opened: asyncio.Future[Any]
+    closing: asyncio.Event = field(factory=asyncio.Event)
+    holders: int = 0
+    task: asyncio.Task[None] = field(init=False)
+    failure: Exception | None = None
+
+
+@frozen(eq=False)
+class Held:
+    """Live objects by node id, held open until they are released."""
+
+    objects: Mapping[str, Any]
+    lives: tuple[_Live, ...]
+
+
+class LiveObjects:
+    """The live objects of a process. Equal (node id, fingerprint) is one object over all plans."""
+
+    def __init__(
+        self,
+        program: Program,
+        registry: Registry,
+        clock: Clock,
+        random: Random,
+        report: Callable[[str, str, Mapping[str, Any]], None],
+    ) -> None:
+        self._program = program
+        self._registry = registry
+        self._clock = clock
+        self._random = random
+        self._report = report
+        self._lives: dict[Key, _Live] = {}
+
+    def __len__(self) -> int:
+        return len(self._lives)
+
+    async def open(self, nodes: Iterable[Node]) -> Held:
+        """Holds the nodes' objects, opening those that are not open yet, in the order given.
+
+        What a node needs comes before it. Raises ComponentError or SecretError, and then holds nothing.
+        """
+        held: list[_Live] = []
+        objects: dict[str, Any] = {}
+        try:
+            for node in nodes:
+                live = await self._hold(node, objects)
+                held.append(live)
+                objects[node.id] = await asyncio.shield(live.opened)
+        except BaseException:
+            await to_the_end(self._let_go(held))
+            raise
+        return Held(objects, tuple(held))
+
+    async def release(self, held: Held) -> None:
+        """Lets go of the objects; those that nobody holds any more are closed, in reverse order of opening.
+
+        All are closed whatever happens to one; failures are reported, not raised.
+        """
+        await to_the_end(self._let_go(held.lives))
+
+    async def _hold(self, node: Node, objects: Mapping[str, Any]) -> _Live:
+        key = (node.id, node.fingerprint)
+        while (live := self._lives.get(key)) is not None and live.closing.is_set():
+            await asyncio.wait([live.task])
+        if live is None:
+            live = self._lives[key] = _Live(node, asyncio.get_running_loop().create_future())
+            needs = {need: objects[need] for need in node.needs}
+            live.task = asyncio.create_task(self._own(live, needs), name=f"owner of {node.id}")
+        live.holders += 1
+        return live
+
+    async def _let_go(self, lives: Iterable[_Live]) -> None:
+        for live in reversed(tuple(lives)):
+            live.holders -= 1
+            if live.holders:
+                continue
+            live.closing.set()
+            if not live.opened.done():
+                live.task.cancel()
+            await self._end(live)
+
+    async def _end(self, live: _Live) -> None:
+        _, late = await asyncio.wait([live.task], timeout=CLOSING_SECONDS)
+        if late:
+            live.task.cancel()
+            await asyncio.wait([live.task], timeout=CLOSING_SECONDS)
+            live.failure = ComponentError(f"did not close within {CLOSING_SECONDS:g} s", node=live.node.id)
+        if live.failure is not None:
+            self._report(live.node.id, str(live.failure), {"code": "closing"})
+
+    async def _own(self, live: _Live, needs: Mapping[str, Any]) -> None:
+        try:
+            built = self._build(live.node, needs)
+            if isinstance(built, AbstractAsyncContextManager):
+                async with built as opened:
+                    live.opened.set_result(opened)
+                    await live.closing.wait()
+            else:
+                live.opened.set_result(built)
+                await live.closing.wait()
+        except Exception as error:  # noqa: BLE001 - whatever a component raises is told with its place
+            if live.opened.done():
+                live.failure = error
+            else:
+                live.opened.set_exception(_placed(error, live.node))
+                live.opened.exception()  # seen, also where the one who waited has been cancelled
+        finally:
+            if not live.opened.done():
+                live.opened.cancel()
+            self._lives.pop((live.node.id, live.node.fingerprint), None)
+
+    def _build(self, node: Node, needs: Mapping[str, Any]) -> Any:
+        component = self._registry.find(node.kind, node.type)
+        if component is None:
+            raise ComponentError(f"{node.kind} has no '{node.type}'")
+        context = Context(
+            node=node.id,
+            directory=self._program.directory,
+            state=self._program.state,
+            needs=needs,
+            secret=partial(find_secret, self._program.environment, node),
+            clock=self._clock,
+            random=self._random,
+            report=partial(self._report, node.id),
+            place=node.place,
+            environment=self._program.environment,
+        )
+        return component.build(node.config, context)
+
+
+def find_secret(environment: Mapping[str, str], node: Node, secret: Secret) -> str:
+    """The secret's text. Raises SecretError, which names the variable or file and the place that asks for it.
+
+    A path is relative to the file that wrote the node.
+    """
+    if secret.source == "env":
+        text = environment.get(secret.name, "")
+        if not text:
+            state = "is empty" if secret.name in environment else "is not set"
+            raise SecretError(f"{node.place}: the environment variable {secret.name} {state}", node=node.id)
+        return text
+    try:
+        text = (Path(node.span.file).parent / secret.name).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SecretError(f"{node.place}: cannot read the secret in {secret.name}: {reason}", node=node.id) from error
+    if not text:
+        raise SecretError(f"{node.place}: the file {secret.name}, which should hold a secret, is empty", node=node.id)
+    return text
+
+
+def _placed(error: Exception, node: Node) -> Exception:
+    """The error as one that a person can act on: which node, where it was written."""
+    if isinstance(error, SecretError):
+        return error
+    hint = getattr(error, "hint", None)
+    if isinstance(error, ModuleNotFoundError):
+        hint = f"install the package that has '{error.name}'"
+    reason = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
+    placed = ComponentError(f"{node.place}: cannot be opened: {reason}", node=node.id, hint=hint)
+    placed.__cause__ = error
+    return placed

@@ -1,0 +1,216 @@
+"""The config coordinator: the values in force for a turn, settled from their layers.
+
+spec < providers by priority < tenant < arms < request. Maps merge deep, anything else replaces, null removes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from attrs import evolve, frozen
+
+from victor_dsl.errors import ProviderError, RequestError, VictorError
+from victor_dsl.graph.plan import Node, Plan
+from victor_dsl.language.kinds import Provider
+from victor_dsl.values.codec import read_settings, read_vars
+from victor_dsl.values.faults import Fault, Faulty, nearest
+from victor_dsl.values.settings import REQUEST_SETTINGS, Layer, Settings, merge_deep
+from victor_dsl.values.turn import Turn
+
+REMEMBERED = 1_000
+"""How many layers, and settled combinations of layers, are remembered."""
+
+SUBJECTS = 10_000
+"""For how many (provider, tenant) the last good layer is kept."""
+
+
+@frozen(eq=False)
+class _Settled:
+    """What a list of layers comes to; `raw` is the merged map of settings, `digest` the hash of all values."""
+
+    layers: tuple[Layer, ...]
+    raw: Mapping[str, Any]
+    settings: Settings
+    vars: Mapping[str, Any]
+    digest: str
+
+
+class ConfigCoordinator:
+    """Settles the turns of one plan. What layers come to is kept as long as the providers give the same objects."""
+
+    def __init__(self, plan: Plan, providers: Sequence[tuple[Node, Provider]]) -> None:
+        self._plan = plan
+        self._providers = tuple(providers)
+        self._models = frozenset(plan.roles.models)
+        self._may_request = REQUEST_SETTINGS | plan.request
+        self._good: dict[tuple[str, str | None], tuple[Layer, Layer]] = {}
+        self._faults: dict[tuple[str, str | None], str] = {}
+        self._checked: dict[Layer, Layer | ProviderError] = {}
+        self._settled: dict[tuple[Layer, ...], _Settled] = {}
+
+    async def settle(self, turn: Turn) -> Turn:
+        """The turn with its settings and vars. Raises ProviderError, or RequestError for what the request asks."""
+        layers = [self._plan.spec]
+        for node, provider in self._providers:
+            layer = await self._read(node, provider, turn)
+            if layer is not None:
+                layers.append(layer)
+        layers += self._plan.overlays
+        key = tuple(layers)
+        settled = self._settled.get(key)
+        if settled is None:
+            settled = self._settled[key] = self._settle(key)
+            _bound(self._settled, REMEMBERED)
+        request = turn.request
+        if request.settings or request.vars:
+            settled = self._with_request(settled, request.settings, request.vars)
+        turn.trace.values = settled.digest
+        return turn.replace(settings=settled.settings, vars=settled.vars, layers=settled.layers)
+
+    async def _read(self, node: Node, provider: Provider, turn: Turn) -> Layer | None:
+        """The provider's layer, checked; its last good one where this one is bad; None where it may be missing."""
+        subject = (node.id, turn.tenant)
+        good = self._good.get(subject)
+        try:
+            layer = await provider.read(turn)
+            if good is not None and good[0] is layer and not self._faults:
+                return good[1]
+            checked = self._check(layer, node)
+        except Exception as error:  # noqa: BLE001 - whatever a third party's provider does is told with its place
+            return self._keep(node, subject, _placed(error, node), turn)
+        self._faults.pop(subject, None)
+        self._good[subject] = (layer, checked)
+        _bound(self._good, SUBJECTS)
+        return checked
+
+    def _keep(self, node: Node, subject: tuple[str, str | None], failure: ProviderError, turn: Turn) -> Layer | None:
+        config: Any = node.config
+        good = self._good.get(subject)
+        if good is None and not config.optional:
+            raise failure
+        if self._faults.get(subject) != failure.message:
+            self._faults[subject] = failure.message
+            _bound(self._faults, SUBJECTS)
+            turn.record("error", {**failure.as_json(), "node": node.id})
+        return good[1] if good is not None else None
+
+    def _check(self, layer: Layer, node: Node) -> Layer:
+        """The layer itself, if it is sound. Raises ProviderError. Each object is checked once."""
+        checked = self._checked.get(layer)
+        if checked is None:
+            try:
+                _check_layer(layer, self._models)
+                checked = layer
+            except Faulty as error:
+                told = "; ".join(_told(fault, layer) for fault in error.faults)
+                checked = ProviderError(f"{node.place}: gave values that are not settings: {told}", node=node.id)
+            self._checked[layer] = checked
+            _bound(self._checked, REMEMBERED)
+        if isinstance(checked, ProviderError):
+            raise checked
+        return checked
+
+    def _settle(self, layers: tuple[Layer, ...]) -> _Settled:
+        raw: dict[str, Any] = {}
+        vars: dict[str, Any] = {}
+        for layer in layers:
+            raw = merge_deep(raw, layer.settings)
+            vars = merge_deep(vars, layer.vars)
+        try:
+            return _Settled(layers, raw, self._complete(read_settings(raw)), vars, _hash(raw, vars))
+        except Faulty as error:
+            raise ProviderError(f"the layers of settings do not go together: {error}") from error
+
+    def _with_request(self, base: _Settled, settings: Mapping[str, Any], vars: Mapping[str, Any]) -> _Settled:
+        wanted = {key: value for key, value in settings.items() if value is not None}  # clients send null for "default"
+        faults = [
+            Fault(("settings", key), f"a request may not set it; {nearest(key, self._may_request)}")
+            for key in wanted
+            if key not in self._may_request
+        ]
+        faults += [
+            Fault(("vars", key), f"is not declared; {nearest(key, base.vars)}") for key in vars if key not in base.vars
+        ]
+        try:
+            if faults:
+                raise Faulty(faults)
+            layer = Layer("request", wanted, read_vars(vars))
+            raw, merged = merge_deep(base.raw, wanted), merge_deep(base.vars, vars)
+            read_settings(wanted)
+            complete = self._complete(read_settings(raw))
+            if faults := [*_unknown_models(complete, self._models), *_raised(base.settings, complete)]:
+                raise Faulty(faults)
+        except Faulty as error:
+            raise RequestError(str(error)) from error
+        return _Settled((*base.layers, layer), raw, complete, merged, _hash(raw, merged))
+
+    def _complete(self, settings: Settings) -> Settings:
+        """The settings with the model named: where there is one only, it need not be."""
+        if settings.model is not None:
+            return settings
+        if len(self._models) != 1:
+            raise Faulty([Fault(("settings", "model"), f"is not set; {nearest('', self._models)}")])
+        return evolve(settings, model=next(iter(self._models)))
+
+
+def _check_layer(layer: Layer, models: frozenset[str]) -> None:
+    """Raises Faulty with every fault of a layer."""
+    if not isinstance(layer, Layer):
+        raise Faulty([Fault((), f"it is a {type(layer).__name__}, not a Layer")])
+    faults: list[Fault] = []
+    try:
+        faults += _unknown_models(read_settings(layer.settings), models)
+    except Faulty as error:
+        faults += error.faults
+    try:
+        read_vars(layer.vars)
+    except Faulty as error:
+        faults += error.faults
+    if faults:
+        raise Faulty(faults)
+
+
+def _unknown_models(settings: Settings, models: frozenset[str]) -> Iterable[Fault]:
+    if settings.model is not None and settings.model not in models:
+        yield Fault(("settings", "model"), f"models has no '{settings.model}'; {nearest(settings.model, models)}")
+    for index, name in enumerate(settings.fallbacks or ()):
+        if name not in models:
+            yield Fault(("settings", "fallbacks", index), f"models has no '{name}'; {nearest(name, models)}")
+
+
+def _raised(base: Settings, wanted: Settings) -> Iterable[Fault]:
+    limit, asked = base.max_tokens, wanted.max_tokens
+    if limit is not None and asked is not None and asked > limit:
+        yield Fault(("settings", "max_tokens"), f"a request may only lower it; {limit} is in force")
+
+
+def _told(fault: Fault, layer: Layer) -> str:
+    """The fault with the place that wrote the value, where the layer knows it."""
+    steps = [str(step) for step in fault.path]
+    for length in range(len(steps), 0, -1):
+        origin = layer.origins.get(".".join(steps[:length]))
+        if origin is not None and origin.file is not None:
+            return f"{origin.file}:{origin.line}: {fault}" if origin.line else f"{origin.file}: {fault}"
+    return str(fault)
+
+
+def _placed(error: Exception, node: Node) -> ProviderError:
+    if isinstance(error, ProviderError) and error.node:
+        return error
+    if isinstance(error, VictorError):
+        return ProviderError(f"{node.place}: {error.message}", node=node.id, hint=error.hint)
+    return ProviderError(f"{node.place}: failed: {type(error).__name__}: {error}", node=node.id)
+
+
+def _hash(settings: Mapping[str, Any], vars: Mapping[str, Any]) -> str:
+    text = json.dumps([settings, vars], sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _bound(remembered: dict[Any, Any], most: int) -> None:
+    """Forgets the oldest over the bound."""
+    while len(remembered) > most:
+        del remembered[next(iter(remembered))]

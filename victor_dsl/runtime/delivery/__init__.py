@@ -1,0 +1,41 @@
+"""Delivers events to every exporter, each at its own pace: none holds up another, or a turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from victor_dsl.runtime.delivery.queue import ExporterQueue
+from victor_dsl.values.event import Event
+
+FLUSH_SECONDS = 10.0
+"""How long closing waits for the events that are still queued."""
+
+
+class Delivery:
+    """The queues of all exporters and their tasks, from `open` to `close`."""
+
+    def __init__(self, queues: Sequence[ExporterQueue]) -> None:
+        self.queues = tuple(queues)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def open(self) -> None:
+        """Starts a task for each exporter."""
+        self._tasks = [asyncio.create_task(queue.run(), name=f"delivery to {queue.node}") for queue in self.queues]
+
+    def put(self, event: Event) -> None:
+        """Queues the event for every exporter. Never waits, never raises."""
+        for queue in self.queues:
+            queue.put(event)
+
+    async def close(self) -> dict[str, int]:
+        """Delivers what is queued, as far as `FLUSH_SECONDS` allow, and says how many events each exporter lost."""
+        for queue in self.queues:
+            queue.close()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=FLUSH_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        return {queue.node: lost for queue in self.queues if (lost := queue.dropped + queue.waiting)}

@@ -1,0 +1,201 @@
+"""The orchestrator: a compiled spec, opened, that answers and renders requests."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from random import Random
+from types import TracebackType
+from typing import Any, Self
+
+from victor_dsl.errors import ComponentError, Refused, UsageError, VictorError
+from victor_dsl.graph.plan import Program
+from victor_dsl.language.component import Clock
+from victor_dsl.language.registry import Registry
+from victor_dsl.runtime.build import Held, LiveObjects
+from victor_dsl.runtime.clock import SystemClock
+from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator, error_data, turn_data
+from victor_dsl.runtime.delivery import Delivery
+from victor_dsl.runtime.delivery.queue import ExporterQueue
+from victor_dsl.runtime.flight import Flight
+from victor_dsl.runtime.middleware import chain
+from victor_dsl.runtime.pipelines import Pipelines
+from victor_dsl.runtime.rendering import render
+from victor_dsl.runtime.runner import Runner
+from victor_dsl.runtime.sessions import SessionLocks
+from victor_dsl.runtime.to_the_end import to_the_end
+from victor_dsl.values.event import uuid7
+from victor_dsl.values.message import Reply, StopReason
+from victor_dsl.values.outcome import Answer, Rendered
+from victor_dsl.values.request import Request
+from victor_dsl.values.turn import Emit, Handler, Trace, Turn, discard, forget
+
+logger = logging.getLogger("victor_dsl")
+
+
+class Orchestrator:
+    """Runs a program, from `async with` to its end.
+
+    With `answering=False` it only renders: no model, exporter or admission is opened. Every other plan than the base
+    is opened when a turn first needs it.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        registry: Registry | None = None,
+        clock: Clock | None = None,
+        random: Random | None = None,
+        answering: bool = True,
+    ) -> None:
+        self.program = program
+        self._clock = clock or SystemClock()
+        self._random = random or Random()  # noqa: S311 - jitter
+        self._answering = answering
+        self._live = LiveObjects(program, registry or Registry(), self._clock, self._random, self._report)
+        self._pipelines = Pipelines(self._live, self._clock, answering=answering)
+        self._delivery = Delivery(())
+        self._analytics = AnalyticsCoordinator(program.name, self._clock, self._deliver)
+        self._runner = Runner(program, self._pipelines, self._analytics, SessionLocks())
+        self._handler: Handler = self._runner.run
+        self._held: Held | None = None
+        self._flight = Flight()
+        self._open = False
+
+    async def __aenter__(self) -> Self:
+        """Opens the base plan. Raises ComponentError or SecretError, and then nothing stays open."""
+        base = self.program.plan_for(None, {})
+        try:
+            if self._answering:
+                self._held = await self._live.open(base.nodes)
+                self._handler = chain([self._held.objects[id] for id in base.roles.admission], self._runner.run)
+                self._delivery = Delivery([self._queue(id, self._held) for id in base.roles.exporters])
+                self._delivery.open()
+            await self._pipelines.take(base)
+        except BaseException:
+            await to_the_end(self._close())
+            raise
+        self._open = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Lets the turns in flight finish, delivers all events, and closes everything in reverse order of opening."""
+        await to_the_end(self._close())
+
+    async def answer(self, request: Request, emit: Emit | None = None) -> Answer:
+        """The answer to a request; what fails is in its `error`. `emit` takes the pieces of the reply as they come."""
+        self._must_be_open()
+        if not self._answering:
+            raise UsageError("this orchestrator only renders; open it with answering=True")
+        with self._flight:
+            return await self._answer(request, emit)
+
+    async def chat(
+        self,
+        text: str,
+        *,
+        session_id: str | None = None,
+        tenant: str | None = None,
+        user: str | None = None,
+        vars: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        emit: Emit | None = None,
+    ) -> Reply:
+        """The reply to a message in a session. Raises what `answer` tells."""
+        request = Request(
+            message=text, session=session_id, tenant=tenant, user=user, vars=vars or {}, settings=settings or {}
+        )
+        answer = await self.answer(request, emit)
+        if answer.error is not None:
+            raise answer.error
+        assert answer.message is not None
+        return Reply(answer.message, answer.usage, answer.stop_reason)
+
+    async def render(self, request: Request) -> Rendered:
+        """What the model would be sent. No model is called, nothing is admitted, counted or written."""
+        self._must_be_open()
+        turn = self._turn(request, request.turn_id or uuid7(self._clock.now()), None)
+        return await render(turn.replace(record=forget), self._runner)
+
+    async def _answer(self, request: Request, emit: Emit | None) -> Answer:
+        started = self._clock.monotonic()
+        turn = self._turn(request, request.turn_id or uuid7(self._clock.now()), emit)
+        trace = turn.trace
+        failure: VictorError | None = None
+        reply: Reply | None = None
+        try:
+            reply = await self._handler(turn)
+        except asyncio.CancelledError:
+            turn.record("error", {"code": "cancelled", "node": None})
+            raise
+        except VictorError as error:
+            failure = error
+        except Exception as error:
+            logger.exception("a turn failed in a way that no component should")
+            failure = ComponentError(f"internal error: {type(error).__name__}: {error}")
+            failure.__cause__ = error
+        latency_ms = (self._clock.monotonic() - started) * 1000
+        stop_reason: StopReason = "error" if reply is None else reply.stop_reason
+        if failure is not None:
+            turn.record("error", error_data(failure))
+        turn.record("turn", turn_data(trace, latency_ms, stop_reason))
+        return Answer(
+            id=turn.id if request.id is None else request.id,
+            session=trace.session,
+            tenant=trace.tenant,
+            message=None if reply is None else reply.message,
+            stop_reason=stop_reason,
+            variants=trace.arms,
+            usage=trace.usage,
+            latency_ms=latency_ms,
+            plan=trace.plan,
+            error=failure,
+        )
+
+    def _turn(self, request: Request, turn_id: str, emit: Emit | None) -> Turn:
+        """The turn of a request. One without a session stands alone under its own id."""
+        session = request.session or (turn_id if request.id is None else str(request.id))
+        trace = Trace(session, request.tenant, request.user)
+        return Turn(
+            id=turn_id,
+            session=session,
+            messages=(),
+            tenant=request.tenant,
+            user=request.user,
+            emit=emit or discard,
+            record=self._analytics.recorder(turn_id, trace) if self._delivery.queues else forget,
+            streaming=emit is not None,
+            pipeline=self.program.name,
+            metadata=request.metadata,
+            request=request,
+            trace=trace,
+        )
+
+    def _must_be_open(self) -> None:
+        if not self._open:
+            raise Refused("the orchestrator is not open", hint="use it inside `async with`")
+
+    def _queue(self, id: str, held: Held) -> ExporterQueue:
+        node = self.program.plan_for(None, {}).by_id[id]
+        return ExporterQueue(node, held.objects[id], clock=self._clock, random=self._random, report=self._report)
+
+    def _deliver(self, event: Any) -> None:
+        self._delivery.put(event)
+
+    def _report(self, node: str, message: str, data: Mapping[str, Any]) -> None:
+        if self._analytics.report(node, message, data):
+            logger.warning("%s: %s", node, message)
+
+    async def _close(self) -> None:
+        self._open = False
+        await self._flight.drain()
+        await self._pipelines.close()
+        for node, lost in (await self._delivery.close()).items():
+            logger.warning("%s: %d events are lost", node, lost)
+        if self._held is not None:
+            held, self._held = self._held, None
+            await self._live.release(held)

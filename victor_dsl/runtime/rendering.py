@@ -1,0 +1,85 @@
+"""Renders a request: the way of a turn up to the model, without admission, counting and writing."""
+
+from __future__ import annotations
+
+from victor_dsl.errors import ComponentError, VictorError
+from victor_dsl.runtime.coordinators.origins import origins, settings_as_json
+from victor_dsl.runtime.pipeline import Pipeline
+from victor_dsl.runtime.runner import Runner, with_messages
+from victor_dsl.values.outcome import Rendered, Tokens
+from victor_dsl.values.tokens import messages_tokens, text_tokens, tool_tokens
+from victor_dsl.values.turn import Turn
+
+
+async def render(turn: Turn, runner: Runner) -> Rendered:
+    """What the model would be sent; after an error, as far as the turn came. Only cancellation is raised."""
+    progress = _Progress(turn)
+    try:
+        await progress.go(runner)
+    except VictorError as error:
+        progress.error = error
+    except Exception as error:  # noqa: BLE001 - a fault of a component; the caller gets an error, not a crash
+        progress.error = ComponentError(f"internal error: {type(error).__name__}: {error}")
+        progress.error.__cause__ = error
+    return progress.rendered()
+
+
+class _Progress:
+    """How far a turn came."""
+
+    def __init__(self, turn: Turn) -> None:
+        self.turn = turn
+        self.given = turn
+        self.limit: int | None = None
+        self.error: VictorError | None = None
+
+    async def go(self, runner: Runner) -> None:
+        self.turn, plan = runner.planned(self.turn)
+        pipeline = await runner.pipelines.take(plan)
+        try:
+            await self._steps(pipeline)
+        finally:
+            runner.pipelines.give_back(plan)
+
+    async def _steps(self, pipeline: Pipeline) -> None:
+        self.turn = self.given = await with_messages(self.turn, pipeline)
+        for step in pipeline.rendering():
+            self.turn = await step(self.turn)
+            self.limit = pipeline.window(self.turn)
+
+    def rendered(self) -> Rendered:
+        turn = self.turn
+        settled = bool(turn.layers)
+        offered = turn.tools if turn.selection is not None else ()
+        return Rendered(
+            id=turn.request.id,
+            session=turn.session,
+            tenant=turn.tenant,
+            variants=turn.trace.arms,
+            settings=settings_as_json(turn.settings) if settled else {},
+            origins=origins(turn) if settled else {},
+            system=turn.system or "",
+            contributors=turn.contributions,
+            messages=turn.messages,
+            kept=self._kept(),
+            tools=tuple(tool.name for tool in offered),
+            tokens=Tokens(
+                system=text_tokens(turn.system or ""),
+                messages=messages_tokens(turn.messages),
+                tools=sum(map(tool_tokens, offered)),
+                limit=self.limit,
+            ),
+            compaction=turn.compaction,
+            plan=turn.trace.plan,
+            error=self.error,
+        )
+
+    def _kept(self) -> tuple[int, ...]:
+        """Indices into the input, of which system messages are always kept."""
+        kept = range(len(self.given.messages)) if self.turn.kept is None else self.turn.kept
+        given = self.turn.request.messages
+        if given is None:
+            return tuple(kept)
+        others = [index for index, message in enumerate(given) if message.role != "system"]
+        system = [index for index, message in enumerate(given) if message.role == "system"]
+        return tuple(sorted([*system, *(others[index] for index in kept)]))

@@ -1,0 +1,120 @@
+"""Answers a model's tool calls. Whatever goes wrong with one is told to the model as its result; the turn goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from attrs import frozen
+
+from victor_dsl.errors import Refused, ToolError, VictorError
+from victor_dsl.graph.plan import Node
+from victor_dsl.language.component import Clock
+from victor_dsl.language.kinds import Middleware, ToolSource
+from victor_dsl.runtime.coordinators.tool_selection import allowed
+from victor_dsl.runtime.middleware import chain
+from victor_dsl.values.faults import nearest
+from victor_dsl.values.message import Message, Reply, ToolCall
+from victor_dsl.values.tokens import CHARACTERS_PER_TOKEN, text_tokens
+from victor_dsl.values.turn import Turn
+
+
+@frozen
+class _Source:
+    """A source of tools and what its item says about each call."""
+
+    source: ToolSource
+    timeout_seconds: float
+    max_result_tokens: int
+
+
+class ToolCalls:
+    """The tools of a plan as the model calls them, each call through the middleware around tools."""
+
+    def __init__(
+        self, sources: Sequence[tuple[Node, ToolSource]], middleware: Sequence[Middleware], clock: Clock
+    ) -> None:
+        self._sources = {node.id: _source(node, source) for node, source in sources}
+        self._handler = chain(middleware, self._call)
+        self._clock = clock
+
+    async def answer(self, calls: Sequence[ToolCall], turn: Turn) -> tuple[Message, ...]:
+        """A tool message for each call, in the calls' order; the calls run side by side."""
+        if len(calls) == 1:
+            return (await self._answer(calls[0], turn),)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._answer(call, turn)) for call in calls]
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from failures  # one failure that is no tool's own ends the turn by itself
+        return tuple(task.result() for task in tasks)
+
+    async def _answer(self, call: ToolCall, turn: Turn) -> Message:
+        started = self._clock.monotonic()
+        code = None
+        try:
+            _check(call, turn)
+            reply = await self._handler(turn.replace(call=call))
+            text = reply.message.text()
+        except (ToolError, Refused) as error:
+            code = error.code
+            text = f"Error: {error.message}"
+        latency_ms = round((self._clock.monotonic() - started) * 1000, 3)
+        turn.record("tool_call", {**_about(call, turn), "ok": code is None, "error": code, "latency_ms": latency_ms})
+        return Message("tool", text, tool_call_id=call.id, name=call.name)
+
+    async def _call(self, turn: Turn) -> Reply:
+        """The innermost handler: one call of one tool."""
+        call = turn.call
+        assert call is not None
+        tool = next(tool for tool in turn.tools if tool.name == call.name)
+        source = self._sources[tool.source or ""]
+        try:
+            async with asyncio.timeout(source.timeout_seconds):
+                text = await source.source.call(call, turn)
+        except TimeoutError as error:
+            raise ToolError(f"the tool '{call.name}' gave no result within {source.timeout_seconds:g} s") from error
+        except VictorError:
+            raise
+        except Exception as error:
+            raise ToolError(f"the tool '{call.name}' failed: {type(error).__name__}: {error}") from error
+        if not isinstance(text, str):
+            raise ToolError(f"the tool '{call.name}' gave {type(text).__name__} instead of text")
+        return Reply(Message("tool", _cut(text, source.max_result_tokens), tool_call_id=call.id, name=call.name))
+
+
+def _source(node: Node, source: ToolSource) -> _Source:
+    config: Any = node.config
+    return _Source(source, config.timeout_seconds, config.max_result_tokens)
+
+
+def _check(call: ToolCall, turn: Turn) -> None:
+    """Raises ToolError for a call that no tool should see."""
+    if not allowed(call.name, turn.settings.limits):
+        raise ToolError(f"the tool '{call.name}' may not be used")
+    offered = {tool.name: tool for tool in turn.tools}
+    if call.name not in offered:
+        raise ToolError(f"there is no tool '{call.name}'; {nearest(call.name, offered)}")
+    try:
+        arguments = orjson.loads(call.arguments or "{}")
+    except orjson.JSONDecodeError as error:
+        raise ToolError(f"the arguments of '{call.name}' are not JSON: {error}") from error
+    if not isinstance(arguments, dict):
+        raise ToolError(f"the arguments of '{call.name}' are not a JSON object")
+
+
+def _about(call: ToolCall, turn: Turn) -> Mapping[str, Any]:
+    """Which tool was called, at what place among those offered; of a name that nobody offered, not even the name."""
+    for rank, tool in enumerate(turn.tools):
+        if tool.name == call.name:
+            return {"tool": tool.name, "source": tool.source, "rank": rank, "cost_usd": tool.cost_usd}
+    return {"tool": None, "source": None, "rank": None, "cost_usd": None}
+
+
+def _cut(text: str, most: int) -> str:
+    """The text, cut to so many tokens, with a last line that says so."""
+    if (tokens := text_tokens(text)) <= most:
+        return text
+    return f"{text[: most * CHARACTERS_PER_TOKEN]}\n[The result is cut here: {most} of {tokens} tokens are shown.]"

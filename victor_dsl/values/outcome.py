@@ -1,0 +1,131 @@
+"""What comes of a request: the answer to it, or what the model would have been sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from victor_dsl.errors import VictorError
+from victor_dsl.values.chat_format import message_to_json
+from victor_dsl.values.message import Message, StopReason, Usage
+from victor_dsl.values.settings import Origin
+from victor_dsl.values.turn import CompactionRecord, Contribution
+
+
+@frozen(kw_only=True, eq=False)
+class Answer:
+    """What came of a request; `message` is None where `error` is not. `stop_reason` is then `error`."""
+
+    id: str | int
+    session: str
+    tenant: str | None
+    message: Message | None
+    stop_reason: StopReason
+    variants: Mapping[str, str]
+    usage: Usage
+    latency_ms: float
+    plan: str
+    error: VictorError | None = None
+
+    @property
+    def text(self) -> str:
+        """The reply's text; empty where there is none."""
+        return self.message.text() if self.message is not None else ""
+
+    def as_json(self) -> dict[str, Any]:
+        """The answer as a reply line; `tool_calls` is there where the caller is to answer some."""
+        line: dict[str, Any] = {
+            "id": self.id,
+            "session": self.session,
+            "tenant": self.tenant,
+            "reply": self.text,
+            "stop_reason": self.stop_reason,
+            "variants": dict(self.variants),
+            "usage": {
+                "input_tokens": self.usage.input_tokens,
+                "output_tokens": self.usage.output_tokens,
+                "cost_usd": self.usage.cost_usd,
+            },
+            "latency_ms": round(self.latency_ms, 3),
+            "plan": self.plan,
+            "error": None if self.error is None else self.error.as_json(),
+        }
+        if self.message is not None and self.message.tool_calls:
+            line["tool_calls"] = message_to_json(self.message)["tool_calls"]
+        return line
+
+
+@frozen(kw_only=True, eq=False)
+class Tokens:
+    """The tokens of what would be sent, and the model's window; None where it is not known."""
+
+    system: int = 0
+    messages: int = 0
+    tools: int = 0
+    limit: int | None = None
+
+    def as_json(self) -> dict[str, int | None]:
+        """The counts with their sum."""
+        total = self.system + self.messages + self.tools
+        return {
+            "system": self.system,
+            "messages": self.messages,
+            "tools": self.tools,
+            "total": total,
+            "limit": self.limit,
+        }
+
+
+@frozen(kw_only=True, eq=False)
+class Rendered:
+    """What the model would be sent, and why; after an error, as far as it was known.
+
+    `kept` are indices into the input: the request's `messages`, or the session's history with its `message` last.
+    """
+
+    id: str | int | None
+    session: str
+    tenant: str | None
+    variants: Mapping[str, str]
+    settings: Mapping[str, Any]
+    origins: Mapping[str, Origin]
+    system: str
+    contributors: tuple[Contribution, ...]
+    messages: tuple[Message, ...]
+    kept: tuple[int, ...]
+    tools: tuple[str, ...]
+    tokens: Tokens
+    compaction: CompactionRecord | None
+    plan: str
+    error: VictorError | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The rendered turn as `victor render` prints it."""
+        return {
+            "id": self.id,
+            "session": self.session,
+            "tenant": self.tenant,
+            "variants": dict(self.variants),
+            "settings": dict(self.settings),
+            "origins": {path: origin.as_json() for path, origin in self.origins.items()},
+            "system": self.system,
+            "contributors": [
+                {
+                    "type": piece.type,
+                    "name": piece.name,
+                    "priority": piece.priority,
+                    "tokens": piece.tokens,
+                    "dropped": piece.dropped,
+                }
+                for piece in self.contributors
+            ],
+            "messages": [message_to_json(message) for message in self.messages],
+            "kept": list(self.kept),
+            "tools": list(self.tools),
+            "tokens": self.tokens.as_json(),
+            "compaction": None if self.compaction is None else self.compaction.as_json(),
+            "plan": self.plan,
+            "error": None if self.error is None else self.error.as_json(),
+        }
