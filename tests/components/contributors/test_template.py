@@ -1,0 +1,140 @@
+"""Pieces of the system prompt that are rendered for each turn; what a template may do is tested with the sandbox."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.components.context import TURN, surroundings
+from victor_dsl.components.contributors.template import Config, build
+from victor_dsl.errors import ContributorError
+from victor_dsl.language.kinds import Contributor
+from victor_dsl.values.settings import Settings
+
+ACME = TURN.replace(
+    tenant="acme", user="ann", vars={"product": "Acme Cloud", "session": "mine"}, settings=Settings(temperature=0.3)
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "secret.txt").write_text("secret")
+    return tmp_path / "prompts"
+
+
+def from_file(folder: Path, **files: str) -> Contributor:
+    for name, text in files.items():
+        (folder / f"{name}.j2").write_text(text)
+    return build(Config(path=str(folder / "base.j2")), surroundings(folder.parent, "contributors/template").context)
+
+
+def from_text(text: str, tmp_path: Path) -> Contributor:
+    return build(Config(template=text), surroundings(tmp_path, "contributors/template").context)
+
+
+async def test_a_template_sees_vars_and_the_turn(tmp_path: Path) -> None:
+    text = "{{ product }} {{ session }} {{ tenant }} {{ user }} {{ settings.temperature }}\n"
+    assert await from_text(text, tmp_path).contribute(ACME) == "Acme Cloud s1 acme ann 0.3"
+
+
+async def test_each_turn_is_rendered_anew(folder: Path) -> None:
+    template = from_file(folder, base="{{ n }}")
+    texts = await asyncio.gather(*[template.contribute(TURN.replace(vars={"n": n})) for n in range(20)])
+    assert texts == [str(n) for n in range(20)]
+
+
+async def test_a_template_that_says_nothing_adds_nothing(tmp_path: Path) -> None:
+    template = from_text("{% if tenant == 'acme' %}\nFor Acme.\n{% endif %}\n", tmp_path)
+    assert await template.contribute(TURN) == ""
+    assert await template.contribute(ACME) == "For Acme."
+
+
+async def test_files_of_the_folder_may_be_used_and_are_seen_to_change(folder: Path) -> None:
+    (folder / "parts").mkdir()
+    (folder / "parts" / "tone.j2").write_text("Be kind.")
+    template = from_file(
+        folder,
+        base="{% extends 'frame.j2' %}{% from 'm.j2' import hi %}{% block a %}{{ hi(product) }} "
+        "{% include 'parts/tone.j2' %}{% include 'none.j2' ignore missing %}{% endblock %}",
+        frame="<{% block a %}{% endblock %}>",
+        m="{% macro hi(n) %}Hi {{ n }}.{% endmacro %}",
+    )
+    assert await template.contribute(ACME) == "<Hi Acme Cloud. Be kind.>"
+    (folder / "parts" / "tone.j2").write_text("Be brief.")
+    assert await template.contribute(ACME) == "<Hi Acme Cloud. Be brief.>"
+    (folder / "none.j2").write_text(" Now.")
+    assert await template.contribute(ACME) == "<Hi Acme Cloud. Be brief. Now.>"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../secret.txt", "parts/../../secret.txt", "/etc/passwd", "link.j2", "linked/secret.txt", "..\\\\secret.txt"],
+)
+async def test_no_file_outside_the_folder_is_read(folder: Path, name: str) -> None:
+    (folder / "link.j2").symlink_to(folder.parent / "secret.txt")
+    (folder / "linked").symlink_to(folder.parent)
+    template = from_file(folder, base=f"{{% include '{name}' %}}")
+    with pytest.raises(ContributorError, match="is outside the template's folder"):
+        await template.contribute(TURN)
+
+
+async def test_a_link_within_the_folder_is_fine(folder: Path) -> None:
+    (folder / "link.j2").symlink_to(folder / "real.j2")
+    assert await from_file(folder, base="{% include 'link.j2' %}", real="yes").contribute(TURN) == "yes"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a\n{% if %}", "prompts/base.j2:2: Expected an expression, got 'end of statement block'"),
+        ("a\n{{ x | nothing }}", "prompts/base.j2:2: No filter named 'nothing'."),
+        ("a\n\n{{ prodct }}", "prompts/base.j2:3: 'prodct' is undefined; did you mean 'product'? there are: product, "),
+        ("{{ product.x }}", "prompts/base.j2:1: 'str object' has no attribute 'x'"),
+        ("a\n{{ 1 / 0 }}", "prompts/base.j2:2: division by zero"),
+        ("a\n{{ ''.__class__ }}", "prompts/base.j2:2: access to attribute '__class__' of 'str' object is unsafe."),
+        ("a\n{% include 'bad.j2' %}", "prompts/bad.j2:2: 'y' is undefined"),
+        ("a\n{% include 'broken.j2' %}", "prompts/broken.j2:1: "),
+        ("a\n{% include 'nowhere.j2' %}", "prompts/base.j2:2: there is no template 'nowhere.j2'"),
+        ("{% include product %}", "prompts/base.j2:1: the name of an included template must be a plain text"),
+        ("{% include 'base.j2' %}", "prompts/base.j2:1: nests or calls itself too deep"),
+        ("\n{% include 'latin.j2' %}", "prompts/latin.j2:1: the line is not UTF-8 text"),
+        ("{% for i in range(99999) %}x{% endfor %}", "prompts/base.j2:1: goes round its loops more than 50,000 times"),
+    ],
+)
+async def test_an_error_names_the_line_of_the_template(folder: Path, text: str, said: str) -> None:
+    (folder / "latin.j2").write_bytes(b"\xe9")
+    template = from_file(folder, base=text, bad="x\n{{ y }}", broken="{{")
+    with pytest.raises(ContributorError) as caught:
+        await template.contribute(ACME)
+    assert str(caught.value).startswith(f"contributors/template: {said}")
+
+
+async def test_a_mended_template_renders_again(folder: Path) -> None:
+    template = from_file(folder, base="{% if %}")
+    for _ in range(2):
+        with pytest.raises(ContributorError):
+            await template.contribute(TURN)
+    (folder / "base.j2").write_text("well")
+    assert await template.contribute(TURN) == "well"
+
+
+async def test_a_template_file_that_is_not_there_is_named(folder: Path) -> None:
+    template = from_file(folder)
+    with pytest.raises(ContributorError, match=r"prompts/base\.j2: there is no template 'base\.j2'"):
+        await template.contribute(TURN)
+
+
+async def test_the_line_of_an_inline_template_is_its_own(tmp_path: Path) -> None:
+    with pytest.raises(ContributorError, match="contributors/template: template:2: 'x' is undefined"):
+        await from_text("a\n{{ x }}", tmp_path).contribute(TURN)
+    with pytest.raises(ContributorError, match="template:2: "):
+        await from_text("a\n{% if %}", tmp_path).contribute(TURN)
+    with pytest.raises(ContributorError, match="template:1: there is no template 'a'"):
+        await from_text("{% include 'a' %}", tmp_path).contribute(TURN)
+
+
+@pytest.mark.parametrize("config", [{}, {"path": "a.j2", "template": "a"}])
+def test_a_template_has_one_source(config: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="give either 'path' or 'template'"):
+        Config.model_validate(config)

@@ -1,0 +1,63 @@
+"""Pieces of the system prompt from the spec and from a file."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.components.context import TURN, surroundings
+from victor_dsl.components.contributors import file, text
+from victor_dsl.errors import ContributorError
+from victor_dsl.language.kinds import Contributor
+
+
+def contributor(path: Path, **config: object) -> Contributor:
+    made = file.Config.model_validate({"path": str(path), **config})
+    return file.build(made, surroundings(path.parent, "contributors/file").context)
+
+
+async def test_a_text_is_added_as_it_is_written(tmp_path: Path) -> None:
+    built = text.build(text.Config(text=" {{ x }} ${env:A}\n"), surroundings(tmp_path).context)
+    assert await built.contribute(TURN) == " {{ x }} ${env:A}\n"
+
+
+async def test_a_file_is_added_without_its_mark_and_the_white_space_at_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    path.write_bytes("\ufeffOne {{ é }}\r\nTwo\r\n\r\n".encode())
+    assert await contributor(path).contribute(TURN) == "One {{ é }}\nTwo"
+
+
+async def test_a_changed_file_is_read_again_and_an_unchanged_one_gives_the_same_object(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    path.write_text("one")
+    built = contributor(path)
+    first = await built.contribute(TURN)
+    path.write_text("one")
+    assert await built.contribute(TURN) is first
+    path.write_text("two")
+    assert await built.contribute(TURN) == "two"
+
+
+async def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(ContributorError) as caught:
+        await contributor(tmp_path / "a.md").contribute(TURN)
+    assert str(caught.value) == (
+        "contributors/file: there is no file 'a.md' (give it a `default`, or make it `optional`)"
+    )
+
+
+async def test_a_default_stands_in_for_a_missing_file_and_for_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    built = contributor(path, default="Be kind.", max_bytes=10)
+    assert await built.contribute(TURN) == "Be kind."
+    path.write_text("from file")
+    assert await built.contribute(TURN) == "from file"
+    path.write_text("01234567890")
+    with pytest.raises(ContributorError, match=r"cannot read 'a\.md': is larger than 10 bytes"):
+        await built.contribute(TURN)
+    path.write_bytes(b"ab\xff")
+    with pytest.raises(ContributorError, match=r"'a\.md' is not UTF-8 text \(byte 2\)"):
+        await built.contribute(TURN)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(ContributorError, match=r"cannot read 'a\.md': is not a file"):
+        await built.contribute(TURN)

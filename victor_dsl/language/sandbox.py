@@ -1,0 +1,242 @@
+"""The Jinja2 that templates are written in: sandboxed, strict, and bounded in what it may loop, hold and write.
+
+Imported only where there is a template: jinja2 costs 50 ms.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from jinja2 import BaseLoader, StrictUndefined, Template, nodes
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import Context, Undefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.visitor import NodeTransformer
+
+MOST_CHARACTERS = 1_048_576
+"""How long a rendered text, and any text on the way to it, may be."""
+MOST_ITEMS = 100_000
+"""How many items a list on the way may have, all levels counted."""
+MOST_STEPS = 50_000
+"""How often loops and macros may go round in one rendering."""
+MOST_SECONDS = 2.0
+"""How long one rendering may take: looked at in every step."""
+MOST_BITS = 10_000
+
+FILTERS = (
+    *("abs", "capitalize", "count", "d", "default", "dictsort", "filesizeformat", "first", "float", "groupby", "int"),
+    *("items", "last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "reverse", "round"),
+    *("select", "selectattr", "sort", "string", "sum", "title", "trim", "truncate", "unique", "upper", "urlencode"),
+    "wordcount",
+)
+"""Jinja2's own filters that templates have. Those for HTML, those that are random and those without bounds are left out."""
+TEXT_METHODS = (
+    *("capitalize", "casefold", "count", "endswith", "find", "index", "isalnum", "isalpha", "isdigit", "islower"),
+    *("isnumeric", "isspace", "istitle", "isupper", "lower", "lstrip", "partition", "removeprefix", "removesuffix"),
+    *("rfind", "rpartition", "rsplit", "rstrip", "split", "splitlines", "startswith", "strip", "swapcase", "title"),
+    "upper",
+)
+METHODS: tuple[tuple[type, tuple[str, ...]], ...] = (
+    (str, TEXT_METHODS),
+    (Mapping, ("get", "items", "keys", "values")),
+    (list, ("count", "index")),
+    (tuple, ("count", "index")),
+)
+WIDTH = re.compile(r"%[^%a-zA-Z]*(\d{4}|\*)")
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """An environment whose templates see what they are given and nothing else. One rendering at a time."""
+
+    intercepted_binops = frozenset({"+", "*", "**", "%"})
+
+    def __init__(self, loader: BaseLoader | None = None) -> None:
+        super().__init__(
+            loader=loader, undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True,
+            finalize=_weighed, auto_reload=False,
+        )  # fmt: skip
+        self.filters = {name: self.filters[name] for name in FILTERS} | {
+            "format": _format, "indent": _indent, "join": _join, "replace": _replace, "tojson": _tojson,
+        }  # fmt: skip
+        self.globals = {name: self.globals[name] for name in ("dict", "namespace", "range")}
+        self._steps = 0
+        self._end = 0.0
+
+    def render(self, template: Template, values: Mapping[str, Any]) -> str:
+        """The template's text. Raises whatever the template raises, and SecurityError over a bound."""
+        self._steps = 0
+        self._end = time.monotonic() + MOST_SECONDS
+        pieces, length = [], 0
+        for piece in template.generate(values):
+            length += len(piece)
+            _bound(length)
+            pieces.append(piece)
+        return "".join(pieces)
+
+    def step(self) -> None:
+        """Counts one round of a loop or a macro; put into each by the rewriting below."""
+        self._steps += 1
+        if self._steps > MOST_STEPS:
+            raise SecurityError(f"goes round its loops more than {MOST_STEPS:,} times")
+        if time.monotonic() > self._end:
+            raise SecurityError(f"takes longer than {MOST_SECONDS:g} seconds")
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Plain values have the few methods that are harmless; everything else has what Jinja2 thinks safe."""
+        for of, methods in METHODS:
+            if isinstance(obj, of):
+                return attr in methods
+        return super().is_safe_attribute(obj, attr, value)
+
+    def wrap_str_format(self, value: Any) -> None:
+        """Nothing stands in for `str.format`, so that it is unsafe like other methods: its widths have no bounds."""
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """The operators whose result may be much larger than what goes in."""
+        if operator == "%" and isinstance(left, str):
+            return _format(left, *(right if isinstance(right, tuple) else (right,)))
+        if operator == "*":
+            _bound_product(left, right)
+            _bound_product(right, left)
+        elif operator == "+" and isinstance(left, str | list | tuple) and isinstance(right, str | list | tuple):
+            _bound(len(left) + len(right), left)
+        elif operator == "**" and isinstance(left, int) and isinstance(right, int):
+            _bound_bits(left.bit_length() * right)
+        return super().call_binop(context, operator, left, right)
+
+    def _generate(
+        self,
+        source: nodes.Template,
+        name: str | None,
+        filename: str | None,
+        defer_init: bool = False,
+    ) -> str:
+        return super()._generate(_Bounds(self).visit(source), name, filename, defer_init)
+
+
+class _Bounds(NodeTransformer):
+    """Puts a step into each loop and macro, and writes `a ~ b` as a join, which is bounded."""
+
+    def __init__(self, environment: Sandbox) -> None:
+        self._environment = environment
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - Jinja2 calls visitors so
+        return self._with_step(node)
+
+    def visit_Macro(self, node: nodes.Macro) -> nodes.Node:  # noqa: N802
+        return self._with_step(node)
+
+    def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node:  # noqa: N802
+        return self._with_step(node)
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        parts = nodes.Tuple(node.nodes, "load", lineno=node.lineno)
+        return self._at(nodes.Filter(parts, "join", [], [], None, None), node.lineno)
+
+    def _with_step(self, node: Any) -> nodes.Node:
+        self.generic_visit(node)
+        step = nodes.EnvironmentAttribute("step()")  # compiled to `environment.step()`: a Call would cost 7 µs
+        node.body.insert(0, self._at(nodes.ExprStmt(step), node.lineno))
+        return node  # type: ignore[no-any-return]
+
+    def _at(self, node: nodes.Node, line: int) -> nodes.Node:
+        return node.set_lineno(line).set_environment(self._environment)
+
+
+def _bound(size: int, of: Any = "") -> None:
+    if isinstance(of, str) and size > MOST_CHARACTERS:
+        raise SecurityError(f"makes a text of more than {MOST_CHARACTERS:,} characters")
+    if not isinstance(of, str) and size > MOST_ITEMS:
+        raise SecurityError(f"makes a list of more than {MOST_ITEMS:,} items")
+
+
+def _bound_bits(bits: int) -> None:
+    if bits > MOST_BITS:
+        raise SecurityError(f"makes a number of more than {MOST_BITS:,} bits")
+
+
+def _bound_product(one: Any, times: Any) -> None:
+    if not isinstance(times, int):
+        return
+    if isinstance(one, str | list | tuple):
+        _bound(len(one) * times, one)
+    elif isinstance(one, int):
+        _bound_bits(one.bit_length() + times.bit_length())
+
+
+def _weighed(value: Any) -> Any:
+    """The value, if its text is not too long: a list that holds itself twice, and so on, is small until it is written."""
+    if isinstance(value, str | int | float | Undefined) or value is None:
+        return value
+    items = characters = 0
+    waiting: list[Any] = [value]
+    while waiting:
+        here = waiting.pop()
+        items += 1
+        if isinstance(here, Undefined):
+            str(here)  # raises; within a list, Python would write `Undefined`
+        characters += len(here) if isinstance(here, str) else 4
+        _bound(items, ())
+        _bound(characters)
+        if isinstance(here, Mapping):
+            waiting += [*here.keys(), *here.values()]
+        elif isinstance(here, list | tuple | set | frozenset):
+            waiting += here
+    return value
+
+
+def _text(value: Any) -> str:
+    text: str = str(_weighed(value))
+    return text
+
+
+def _join(value: Iterable[Any], d: str = "", attribute: str | None = None) -> str:
+    """The items' texts with `d` between them."""
+    if attribute is not None:
+        raise SecurityError("join has no `attribute` here; write `map(attribute=…) | join`")
+    parts: list[str] = []
+    length = 0
+    for item in value:
+        parts.append(_text(item))
+        length += len(parts[-1]) + len(d)
+        _bound(length)
+        _bound(len(parts), ())
+    return d.join(parts)
+
+
+def _replace(text: Any, old: str, new: str, count: int = -1) -> str:
+    """The text with `old` replaced by `new`."""
+    known: str = _text(text)
+    found = known.count(old) if count < 0 else min(count, known.count(old))
+    _bound(len(known) + found * (len(new) - len(old)))
+    return known.replace(old, new, count)
+
+
+def _format(pattern: Any, *values: Any, **named: Any) -> str:
+    """`printf` formatting: `"%.2f"|format(price)`."""
+    pattern = str(pattern)
+    if WIDTH.search(pattern):
+        raise SecurityError("formats with a width of more than 999")
+    longest = max((len(_text(value)) for value in (*values, *named.values())), default=0)
+    _bound(len(pattern) + pattern.count("%") * longest)
+    text: str = pattern % (named or values)
+    return text
+
+
+def _indent(text: Any, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
+    """The text with each line but the first (unless `first`) moved in; empty lines only with `blank`."""
+    space = width if isinstance(width, str) else " " * min(width, 100)
+    lines = _text(text).split("\n")
+    _bound(sum(map(len, lines)) + len(lines) * len(space))
+    moved = [space + line if (first or number) and (line or blank) else line for number, line in enumerate(lines)]
+    return "\n".join(moved)
+
+
+def _tojson(value: Any, indent: int | None = None) -> str:
+    """The value as JSON, as a model should read it: nothing is escaped for HTML."""
+    return json.dumps(_weighed(value), ensure_ascii=False, indent=None if indent is None else max(0, min(indent, 8)))
