@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import ssl
 from collections.abc import Callable, Mapping
@@ -90,8 +91,9 @@ class Failures:
             case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError() | ssl.SSLError():
                 return self._error("unreachable", f"no TLS connection to {self.host}: {self.quote(str(error))}")
             case aiohttp.ClientConnectorError():
-                reason = error.os_error.strerror or str(error.os_error)
-                return self._error("unreachable", f"no connection to {self.host}: {self.quote(reason)}")
+                number = error.os_error.errno
+                reason = os.strerror(number) if number else self.quote(str(error.os_error))
+                return self._error("unreachable", f"no connection to {self.host}: {reason}")
             case aiohttp.ClientPayloadError():
                 return self.bad_response("the answer broke off")
             case aiohttp.ClientResponseError():

@@ -57,7 +57,7 @@ class Http:
         silence = config.chunk_timeout_seconds
         self._whole = aiohttp.ClientTimeout(total=total, sock_connect=connect)
         self._streamed = aiohttp.ClientTimeout(total=total, sock_connect=connect, sock_read=silence)
-        self.failures = Failures(context.node, self._url.host or url, config, context.clock.now)
+        self.failures = Failures(context.node, self._url.host_port_subcomponent or url, config, context.clock.now)
 
     async def __aenter__(self) -> Self:
         headers = dict(self._headers)

@@ -1,0 +1,149 @@
+"""The catalogue, and what a hosted model's Config makes of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from victor_dsl.components.models import anthropic, echo, openai
+from victor_dsl.components.models._catalogue import CATALOGUE, Rates, find
+from victor_dsl.components.models._hosted import HostedConfig
+from victor_dsl.language.config import Secret
+
+KEY = Secret("env", "KEY")
+
+
+def claude(**fields: Any) -> anthropic.Config:
+    return anthropic.Config.model_validate({"model": "claude-sonnet-4-5", "api_key": KEY, **fields})
+
+
+def gpt(**fields: Any) -> openai.Config:
+    return openai.Config.model_validate({"model": "gpt-4.1-mini", "api_key": KEY, **fields})
+
+
+@pytest.mark.parametrize(
+    ("name", "window"),
+    [
+        ("claude-sonnet-4-5", 200_000),
+        ("claude-sonnet-4-5-20250929", 200_000),
+        ("claude-haiku-4-5@20251001", 200_000),
+        ("anthropic/claude-opus-5-5", 1_000_000),
+        ("gpt-4.1-mini", 1_047_576),
+        ("gpt-4.1-2025-04-14", 1_047_576),
+        ("openrouter/openai/GPT-4o", 128_000),
+        ("gpt-5", 272_000),
+        ("o3", 200_000),
+    ],
+)
+def test_a_well_known_model_has_its_window(name: str, window: int) -> None:
+    found = find(name)
+    assert found is not None
+    assert found.window == window
+
+
+@pytest.mark.parametrize("name", ["qwen3", "gpt-4.1-micro", "claude", "ft:gpt-4o-mini:acme::1", "", "2025-01-01"])
+def test_a_name_that_is_not_known_has_no_window_and_no_price(name: str) -> None:
+    assert find(name) is None
+    config = HostedConfig.model_validate({"model": name or "x"})
+    assert (config.window(), config.price(), config.rates()) == (None, None, None)
+
+
+def test_what_the_spec_writes_wins_over_the_catalogue() -> None:
+    assert claude().window() == 200_000
+    assert claude().price() == (3.0, 15.0)
+    assert claude(context_window=1000).window() == 1000
+    assert claude(input_usd_per_million=1.0).price() == (1.0, 15.0)
+    assert claude(input_usd_per_million=1.0, output_usd_per_million=0.0).rates() == Rates(1.0, 0.0)
+    rates = claude(cached_usd_per_million=0.25).rates()
+    assert rates is not None
+    assert (rates.input, rates.cached, rates.written) == (3.0, 0.25, 3.75)
+
+
+def test_one_price_of_an_unknown_model_is_no_price() -> None:
+    assert gpt(model="mine", input_usd_per_million=1.0).price() is None
+    assert gpt(model="mine", input_usd_per_million=1.0, output_usd_per_million=2.0).price() == (1.0, 2.0)
+
+
+def test_a_local_model_has_the_window_and_price_that_are_written() -> None:
+    assert echo.Config().window() is None
+    assert echo.Config().price() is None
+    priced = echo.Config.model_validate(
+        {"input_usd_per_million": 1.0, "output_usd_per_million": 2, "context_window": 9}
+    )
+    assert (priced.window(), priced.price()) == (9, (1.0, 2.0))
+
+
+def test_each_kind_of_token_has_its_rate() -> None:
+    rates = Rates(2.0, 10.0, cached=0.5, written=2.5)
+    assert rates.cost(plain=1_000_000, output=0) == 2.0
+    assert rates.cost(plain=0, output=1_000_000) == 10.0
+    assert rates.cost(plain=0, output=0, cached=1_000_000) == 0.5
+    assert rates.cost(plain=0, output=0, written=1_000_000) == 2.5
+    assert Rates(2.0, 10.0).cost(plain=0, output=0, cached=1_000_000, written=1_000_000) == 4.0
+
+
+def test_a_long_prompt_costs_more_in_all_its_tokens() -> None:
+    rates = Rates(2.0, 10.0, 0.2, long_above=100, long_input=2.0, long_output=1.5)
+    assert rates.cost(plain=50, cached=50, output=10) == pytest.approx((100 + 10 + 100) / 1e6)
+    assert rates.cost(plain=51, cached=50, output=10) == pytest.approx((204 + 20 + 150) / 1e6)
+
+
+def test_every_entry_is_plausible() -> None:
+    for name, entry in CATALOGUE.items():
+        assert 8_000 <= entry.window <= 1_100_000, name
+        assert 0 < entry.rates.input < entry.rates.output, name
+        assert entry.rates.cached is None or entry.rates.cached < entry.rates.input, name
+
+
+@pytest.mark.parametrize(
+    ("name", "reasoning"),
+    [("o3-mini", True), ("gpt-5-nano", True), ("gpt-7", True), ("openai/o9", True), ("gpt-10-x", True),
+     ("gpt-4.1", False), ("gpt-5-chat-latest", False), ("gpt-oss-120b", False), ("olmo", False), ("qwen3", False)],
+)  # fmt: skip
+def test_reasoning_models_are_known_by_their_names(name: str, reasoning: bool) -> None:
+    assert gpt(model=name).reasoning is reasoning
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"base_url": "127.0.0.1:8080"}, "http://"),
+        ({"base_url": "ftp://x"}, "http://"),
+        ({"base_url": "http://"}, "host"),
+        ({"base_url": "https://user:pass@x/v1"}, "user and password"),
+        ({"base_url": "https://x/v1?api-version=1"}, "cannot stand"),
+        ({"headers": {"Authorization": "Bearer x"}}, "api_key"),
+        ({"headers": {"X-Api-Key": "x"}}, "api_key"),
+        ({"headers": {"Content-Length": "3"}}, "cannot be changed"),
+        ({"headers": {"X-A": "a\r\nX-B: b"}}, "cannot carry"),
+        ({"headers": {"X A": "a"}}, "cannot carry"),
+        ({"extra_body": {"messages": []}}, "messages"),
+        ({"timeout_seconds": 0}, "greater than 0"),
+        ({"proxy": "here"}, "http://"),
+    ],
+)
+@pytest.mark.parametrize("config", [claude, gpt])
+def test_a_field_that_cannot_work_is_refused_in_plain_words(config: Any, fields: dict[str, Any], word: str) -> None:
+    with pytest.raises(ValidationError, match=word if word != "cannot stand" else "can stand"):
+        config(**fields)
+
+
+def test_openai_itself_needs_a_key_and_a_local_server_none() -> None:
+    with pytest.raises(ValidationError, match="needs an `api_key`"):
+        openai.Config.model_validate({"model": "gpt-4.1"})
+    assert openai.Config.model_validate({"model": "qwen3", "base_url": "http://127.0.0.1:11434/v1/"}).api_key is None
+
+
+def test_describing_the_models_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from victor_dsl.components.models import anthropic, echo, openai, scripted\n"
+        "heavy = {'aiohttp', 'asyncio', 'cattrs', 'jinja2', 'numpy', 'logging', 'importlib.metadata'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
