@@ -204,7 +204,7 @@ class Checker:
             children.append(self._child(kind.name, Located(kind.fallback, located.span), path, f"{node}.fallback"))
             given.value["fallback"] = f"{node}.fallback"
         without_type = Located({k: v for k, v in body.value.items() if k != "type"}, body.span, body.key_span)
-        what = f"the {kind.name} item '{component.type}'" if kind.shape == "list" else f"{kind.name} '{component.type}'"
+        what = f"the {kind.name} item '{component.type}'" if kind.shape == "list" else ".".join(map(str, path))
         config, faults = validate(component.config, without_type, given, path, what)
         self.diagnostics += faults
         return Item(

@@ -13,6 +13,7 @@ from victor_dsl.language.config import Secret
 from victor_dsl.source.diagnostic import Diagnostic, suggest
 from victor_dsl.source.interpolate import Interpolated
 from victor_dsl.source.located import Located, Path
+from victor_dsl.source.veil import looks_secret
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -274,6 +275,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, list):
         return "a list"
     if isinstance(value, str):
+        if looks_secret(value):
+            return "what looks like a secret"
         return f"the text '{value[:40]}{'…' if len(value) > 40 else ''}'"
     return str(value)[:40]
 

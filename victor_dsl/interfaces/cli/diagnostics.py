@@ -11,6 +11,7 @@ from victor_dsl.interfaces.cli.output import counted
 from victor_dsl.source import excerpt
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.reader import Files
+from victor_dsl.source.veil import Veiled
 
 Format = Callable[[Sequence[str], Sequence[Diagnostic], Files, bool], str]
 """Specs, their diagnostics, the files read and whether there is colour, to what stdout shows."""
@@ -18,7 +19,8 @@ Format = Callable[[Sequence[str], Sequence[Diagnostic], Files, bool], str]
 
 def excerpts(diagnostics: Sequence[Diagnostic], files: Files, *, colour: bool) -> str:
     """Every diagnostic with its lines of the spec, a caret under the token and the hint."""
-    return "\n".join(excerpt.render(diagnostic, files, colour=colour) for diagnostic in diagnostics)
+    veiled = Veiled(files, diagnostics)
+    return "\n".join(excerpt.render(diagnostic, veiled, colour=colour) for diagnostic in diagnostics)
 
 
 def summary(specs: Sequence[str], diagnostics: Sequence[Diagnostic]) -> str:
