@@ -37,6 +37,7 @@ class Playback:
     def __init__(self, *answers: Answer) -> None:
         self.answers = list(answers)
         self.asked: list[Asked] = []
+        self.was_asked = asyncio.Event()
         self.hung_up = asyncio.Event()
         self.connections = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -67,6 +68,7 @@ class Playback:
             while (asked := await _read(reader)) is not None:
                 number = len(self.asked)
                 self.asked.append(asked)
+                self.was_asked.set()
                 answer = self.answers[min(number, len(self.answers) - 1)]
                 if not await self._play(answer, reader, writer):
                     break

@@ -65,12 +65,16 @@ async def refused(turn: Turn, **fields: Any) -> ModelError:
 
 async def test_a_plain_answer_counts_all_of_its_input() -> None:
     reply = await answered([TEXT, {"type": "text", "text": " There."}])
-    assert reply == Reply(Message("assistant", "Hi. There."), Usage(1120, 12, None, 1000), "stop")
+    assert reply == Reply(
+        Message("assistant", "Hi. There."), Usage(1120, 12, None, 1000), "stop", "claude-sonnet-4-5-20250929"
+    )
 
 
 async def test_a_streamed_answer_is_the_pieces_that_were_heard() -> None:
     reply, pieces = await heard(ANTHROPIC_TEXT)
-    assert reply == Reply(Message("assistant", "Grüß dich, 🌍!"), Usage(1120, 12, None, 1000), "stop")
+    assert reply == Reply(
+        Message("assistant", "Grüß dich, 🌍!"), Usage(1120, 12, None, 1000), "stop", "claude-sonnet-4-5-20250929"
+    )
     assert pieces == ["Grüß", " dich, 🌍!"]
 
 
@@ -102,9 +106,15 @@ async def test_a_call_in_one_piece_and_a_call_without_arguments() -> None:
 
 async def test_arguments_that_are_no_json_are_handed_on_as_written() -> None:
     call = {"type": "tool_use", "id": "t1", "name": "weather", "input": {}}
-    reply, _ = await heard(events(ANTHROPIC_START, *block(0, call, wrote("{city:")), *anthropic_end("max_tokens")))
+    reply, _ = await heard(events(ANTHROPIC_START, *block(0, call, wrote("{city:")), *anthropic_end("tool_use")))
     assert reply.message.tool_calls == (ToolCall("t1", "weather", "{city:"),)
-    assert reply.stop_reason == "length"
+
+
+@pytest.mark.parametrize("arguments", ['{"ci', ""])
+async def test_a_call_that_was_cut_off_is_not_made_whole(arguments: str) -> None:
+    call = {"type": "tool_use", "id": "t1", "name": "weather", "input": {}}
+    reply, _ = await heard(events(ANTHROPIC_START, *block(0, call, wrote(arguments)), *anthropic_end("max_tokens")))
+    assert (reply.stop_reason, reply.message.tool_calls) == ("length", (ToolCall("t1", "weather", arguments),))
 
 
 async def test_thoughts_before_a_call_are_kept_as_they_are_and_go_back() -> None:
@@ -248,8 +258,8 @@ async def test_thoughts_are_never_marked() -> None:
 
 async def test_every_setting_that_the_api_has_is_sent() -> None:
     schema = {"type": "object"}
-    format = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
-    settings = Settings(temperature=1.5, top_p=0.5, max_tokens=9, stop=("a",), seed=3, response_format=format)
+    shape = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    settings = Settings(temperature=1.5, top_p=0.5, max_tokens=9, stop=("a",), seed=3, response_format=shape)
     body = await sent(HELLO.replace(settings=settings))
     del body["model"], body["messages"]
     assert body == {
@@ -260,8 +270,8 @@ async def test_every_setting_that_the_api_has_is_sent() -> None:
 
 
 async def test_a_format_that_the_api_does_not_have_is_refused_here() -> None:
-    for format in ({"type": "json_object"}, {"type": "json_schema"}, {"type": "json_schema", "json_schema": {}}):
-        assert "response_format" in str(await refused(HELLO.replace(settings=Settings(response_format=format))))
+    for shape in ({"type": "json_object"}, {"type": "json_schema"}, {"type": "json_schema", "json_schema": {}}):
+        assert "response_format" in str(await refused(HELLO.replace(settings=Settings(response_format=shape))))
 
 
 async def test_thinking_by_budget_and_by_its_own_measure() -> None:

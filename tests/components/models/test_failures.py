@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.components.models.asking import HELLO, KEY, MODULES, Listener, asking
-from tests.components.models.playback import Answer, Playback, events, streamed, whole
+from tests.components.models.playback import Answer, Piece, Playback, events, streamed, whole
 from tests.components.models.recorded import FINISHED, TEXT, anthropic_whole, openai_whole
 from victor_dsl.components.models import _http
 from victor_dsl.errors import ModelError, SecretError
@@ -190,7 +190,8 @@ async def test_half_a_stream_is_never_a_clean_stop(type: str, ending: Any) -> No
 async def test_a_whole_answer_that_breaks_off_is_none(type: str) -> None:
     (answer,) = GOOD[type]
     assert isinstance(answer, bytes)
-    for ending in ([], ["reset"]):
+    endings: list[list[Piece]] = [[], ["reset"]]
+    for ending in endings:
         error = await failing(type, [answer[:-5].replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1), *ending])
         assert error.kind in ("bad_response", "unreachable")
         assert error.transient
@@ -342,14 +343,13 @@ async def test_cancelling_hangs_up(type: str, streaming: bool) -> None:
         began.set()
 
     turn = HELLO.replace(streaming=streaming, emit=emit)
-    answer = streamed(TEXT[type][:-200], "hang") if streaming else ["hang"]
+    answer: Answer = streamed(TEXT[type][:-200], "hang") if streaming else ["hang"]
     async with Playback(answer) as server, asking(type, server.url) as model:
         task = asyncio.create_task(model.answer(turn))
         async with asyncio.timeout(5):
             if streaming:
                 await began.wait()
-            while not server.asked:
-                await asyncio.sleep(0)
+            await server.was_asked.wait()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task

@@ -44,12 +44,14 @@ async def heard(stream: bytes, turn: Turn = HELLO, **fields: Any) -> tuple[Reply
 
 async def test_a_plain_answer() -> None:
     reply = await answered(openai_whole({"content": "Hi.", "refusal": None, "annotations": []}))
-    assert reply == Reply(Message("assistant", "Hi."), Usage(1200, 10, None, 1024), "stop")
+    assert reply == Reply(Message("assistant", "Hi."), Usage(1200, 10, None, 1024), "stop", "gpt-4.1-mini-2025-04-14")
 
 
 async def test_a_streamed_answer_is_the_pieces_that_were_heard() -> None:
     reply, pieces = await heard(OPENAI_TEXT)
-    assert reply == Reply(Message("assistant", "Grüß dich, 🌍!"), Usage(1200, 10, None, 1024), "stop")
+    assert reply == Reply(
+        Message("assistant", "Grüß dich, 🌍!"), Usage(1200, 10, None, 1024), "stop", "gpt-4.1-mini-2025-04-14"
+    )
     assert pieces == ["Grüß", " dich, 🌍!"]
 
 
@@ -117,10 +119,11 @@ async def test_an_unknown_end_is_no_stop(finish: str | None) -> None:
     assert raised.value.kind == "bad_response"
 
 
-async def test_calls_that_were_cut_off_are_not_said_to_be_whole() -> None:
-    call = {"id": "x", "function": {"name": "a", "arguments": '{"ci'}}
+@pytest.mark.parametrize("arguments", ['{"ci', ""])
+async def test_a_call_that_was_cut_off_is_not_made_whole(arguments: str) -> None:
+    call = {"id": "x", "function": {"name": "a", "arguments": arguments}}
     reply = await answered(openai_whole({"tool_calls": [call]}, "length"))
-    assert reply.stop_reason == "length"
+    assert (reply.stop_reason, reply.message.tool_calls) == ("length", (ToolCall("x", "a", arguments),))
 
 
 async def test_a_refusal_is_told_and_streamed_as_such() -> None:
@@ -209,20 +212,20 @@ async def test_the_request_of_a_turn() -> None:
 
 
 async def test_every_setting_is_sent_and_none_that_is_not_set() -> None:
-    format = {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}
+    shape = {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}
     settings = Settings(
         temperature=0.0,
         top_p=0.5,
         max_tokens=9,
         stop=("a", "b"),
         seed=0,
-        response_format=format,
+        response_format=shape,
         thinking=Thinking(2000),
     )
     body = await sent(HELLO.replace(settings=settings), prompt_cache_key="support")
     del body["model"], body["messages"]
     assert body == {
-        "temperature": 0.0, "top_p": 0.5, "max_tokens": 9, "stop": ["a", "b"], "seed": 0, "response_format": format,
+        "temperature": 0.0, "top_p": 0.5, "max_tokens": 9, "stop": ["a", "b"], "seed": 0, "response_format": shape,
         "prompt_cache_key": "support",
     }  # fmt: skip
     assert set(await sent(HELLO)) == {"model", "messages"}

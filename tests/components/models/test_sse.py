@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,7 +32,7 @@ def test_a_stream_cut_in_two_at_any_byte_gives_the_same_events() -> None:
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=8))
 def test_no_bytes_and_no_cuts_change_what_is_read(stream: bytes, cuts: list[int]) -> None:
     places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
-    pieces = [stream[a:b] for a, b in zip(places, places[1:], strict=False)]
+    pieces = [stream[a:b] for a, b in pairwise(places)]
     assert decoded(*pieces) == decoded(stream)
 
 

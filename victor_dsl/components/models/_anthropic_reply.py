@@ -36,6 +36,7 @@ class Answer:
         self._input: dict[int, str] = {}
         self._stop: str | None = None
         self._usage: dict[str, Any] = {}
+        self._model: str | None = None
 
     def take(self, event: Mapping[str, Any]) -> str:
         """Takes an event, or a whole answer of a server that does not stream; gives the text that it adds.
@@ -44,7 +45,7 @@ class Answer:
         """
         match event.get("type"):
             case "message_start":
-                self._count(as_map(event.get("message"), "message_start").get("usage"))
+                self._start(as_map(event.get("message"), "message_start"))
             case "content_block_start":
                 block = dict(as_map(event.get("content_block"), "a block"))
                 self._blocks[_index(event)] = block
@@ -64,7 +65,7 @@ class Answer:
         blocks = [as_map(block, "a block") for block in as_list(message.get("content"), "its content")]
         self._blocks = dict(enumerate(blocks))
         self._stop = as_text(message.get("stop_reason"), "a stop_reason") or None
-        self._count(message.get("usage"))
+        self._start(message)
         return "".join(as_text(block.get("text"), "a block's text") for block in blocks if block.get("type") == "text")
 
     def reply(self, *, names: Mapping[str, str], rates: Rates | None) -> Reply:
@@ -81,17 +82,20 @@ class Answer:
         calls: list[ToolCall] = []
         for index, block in sorted(self._blocks.items()):
             if block.get("type") == "tool_use":
-                calls.append(self._call(index, block, names))
+                calls.append(self._call(index, block, names, cut=stop == "length"))
             elif block.get("type") in _THOUGHTS or (block.get("type") == "text" and block.get("text")):
                 parts.append({key: value for key, value in block.items() if key != "citations"})
         message = Message("assistant", _content(parts, calls), tuple(calls))
-        return Reply(message, usage(self._usage, rates), stop)
+        return Reply(message, usage(self._usage, rates), stop, self._model)
 
-    def _call(self, index: int, block: Mapping[str, Any], names: Mapping[str, str]) -> ToolCall:
+    def _call(self, index: int, block: Mapping[str, Any], names: Mapping[str, str], *, cut: bool) -> ToolCall:
         id, name = as_text(block.get("id"), "a tool call's id"), as_text(block.get("name"), "a tool call's name")
         if not id or not name:
             raise Malformed("a tool call has no id or no name")
-        arguments = self._input.get(index) or orjson.dumps(block.get("input") or {}).decode()
+        arguments = self._input.get(index, "")
+        # Nothing written means no arguments, unless the answer was cut off before they began.
+        if not arguments and (block.get("input") or not cut):
+            arguments = orjson.dumps(block.get("input") or {}).decode()
         return ToolCall(id, names.get(name, name), arguments)
 
     def _grow(self, index: int, delta: dict[str, Any]) -> str:
@@ -106,6 +110,11 @@ class Answer:
             block[key] = as_text(block.get(key), "a block") + piece
             return piece if kind == "text_delta" else ""
         return ""
+
+    def _start(self, message: Mapping[str, Any]) -> None:
+        if isinstance(message.get("model"), str):
+            self._model = message["model"]
+        self._count(message.get("usage"))
 
     def _count(self, told: Any) -> None:
         # Later counts are totals, not increments; one that a later event leaves out still holds.

@@ -44,9 +44,12 @@ class Answer:
         self._finish: str | None = None
         self._refused = False
         self._usage: dict[str, Any] = {}
+        self._model: str | None = None
 
     def take(self, piece: Mapping[str, Any]) -> str:
         """Takes a chunk or a whole completion; gives the text that it adds. Raises Malformed."""
+        if isinstance(piece.get("model"), str):
+            self._model = piece["model"]
         if piece.get("usage"):
             self._usage = as_map(piece["usage"], "its usage")
         for element in as_list(piece.get("choices"), "its list of choices")[:1]:
@@ -79,7 +82,8 @@ class Answer:
         for number, call in sorted(self._calls.items()):
             if not call.name:
                 raise Malformed("a tool call has no name")
-            arguments = call.arguments or "{}"
+            # Nothing written means no arguments, unless the answer was cut off before they began.
+            arguments = call.arguments or ("" if stop == "length" else "{}")
             calls.append(ToolCall(call.id or f"{call_prefix}{number}", names.get(call.name, call.name), arguments))
         if self._refused:
             stop = "content_filter"
@@ -87,7 +91,7 @@ class Answer:
             stop = "tool_calls"
         content = "".join(self._text)
         message = Message("assistant", content or (None if calls else ""), tuple(calls))
-        return Reply(message, usage(self._usage, rates), stop)
+        return Reply(message, usage(self._usage, rates), stop, self._model)
 
     def _take_call(self, call: dict[str, Any], position: int | None) -> None:
         index = as_count(call.get("index")) if position is None else position
