@@ -10,7 +10,8 @@ from attrs import define, field, frozen
 from pydantic import ValidationError
 
 from victor_dsl.compiler.overlays import name_of
-from victor_dsl.compiler.validate import Plain, plain, secret_of, validate
+from victor_dsl.compiler.plain import Plain, plain, secret_of
+from victor_dsl.compiler.validate import validate
 from victor_dsl.language.component import Component
 from victor_dsl.language.config import Config, FilePath, Nested, Ref, Secret
 from victor_dsl.language.kinds import KINDS, Kind

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from victor_dsl.compiler.overlays import leaves, same
-from victor_dsl.compiler.validate import plain, validate
+from victor_dsl.compiler.plain import plain
+from victor_dsl.compiler.validate import validate
 from victor_dsl.language.spec import SettingsSection
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.interpolate import Interpolated

@@ -101,7 +101,8 @@ class Model(BaseModel):
     )
 
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")]
+NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """A name that people give: letters, digits, `_`, `-` and `.`, at most 64."""
 
 

@@ -33,7 +33,8 @@ UNTOUCHABLE: frozenset[str] = frozenset(
 )
 """Sections that tenants and arms may not change."""
 
-VarName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+VAR_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+VarName = Annotated[str, Field(pattern=VAR_PATTERN)]
 SettingsSection: Any = section()
 
 
