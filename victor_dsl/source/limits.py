@@ -11,7 +11,7 @@ MAX_INCLUDED_BYTES = 1024 * 1024
 MAX_DEPTH = 100
 """Of maps and lists in one another, aliases followed. The later passes recurse, and rely on it."""
 
-MAX_NODES = 1_000_000
+MAX_NODES = 500_000
 """Of keys, values and ends of maps and lists in a file."""
 
 MAX_ALIASED = 100_000

@@ -12,17 +12,25 @@ UNEXPECTED_COLON = "found unexpected ':'"
 
 _NO_BREAKS = "\x85\u2028\u2029"  # break lines in YAML 1.1 only
 _COLON_IN_TEXT = re.compile(r"(?<=\w):(?=[\w/])")  # never an indicator in YAML 1.2, since no quote is before it
+_MARK_IN_TEXT = re.compile(
+    r"(?<=[^\s\[{,])\?|\?(?=[^\s,\[\]{}])"
+)  # an indicator has space around it, or a bracket before
 _PRIVATE = range(0xE000, 0xF900)
 
 
 def mask(text: str, *, colons: bool = False) -> tuple[str, dict[int, str]]:
     """The text for the parser, and the table that translates back what it reads; empty where nothing was hidden."""
-    hidden = "".join(c for c in _NO_BREAKS if c in text) + ":" * colons
+    hidden = "".join(c for c in _NO_BREAKS if c in text) + "?" * ("?" in text) + ":" * colons
     if not hidden:
         return text, {}
     free = (chr(code) for code in _PRIVATE if chr(code) not in text)
     masks = dict(zip(hidden, free, strict=False))
-    masked = text.translate({ord(c): private for c, private in masks.items() if c != ":"})
-    if ":" in masks:
-        masked = _COLON_IN_TEXT.sub(masks[":"], masked)
-    return masked, {ord(private): c for c, private in masks.items()}
+    masked = text
+    for character, private in masks.items():
+        if character == "?":
+            masked = _MARK_IN_TEXT.sub(private, masked)
+        elif character == ":":
+            masked = _COLON_IN_TEXT.sub(private, masked)
+        else:
+            masked = masked.replace(character, private)
+    return masked, {ord(private): character for character, private in masks.items()}

@@ -7,7 +7,8 @@ import re
 from ruamel.yaml.error import MarkedYAMLError
 
 from victor_dsl.source.diagnostic import Diagnostic, Related
-from victor_dsl.source.places import span_at
+from victor_dsl.source.located import Span
+from victor_dsl.source.places import lines_of, span_at
 
 _QUOTE = "put the text in quotes"
 _INDENT = "check the indentation, and put text that has ': ' in it in quotes"
@@ -65,12 +66,13 @@ _TAB = (
     "found a tab character that violates indentation",
     "found a tab character where an indentation space is expected",
 )
+_CLOSERS = {"[": "]", "{": "}"}
 _UNCLOSED_TEXT = ("found unexpected end of stream", "found unexpected document indicator")
 _NOT_YAML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def syntax_error(error: MarkedYAMLError, file: str, text: str) -> Diagnostic:
-    """The parser's error as a diagnostic."""
+def syntax_error(error: MarkedYAMLError, file: str, text: str, within: tuple[int, int]) -> Diagnostic:
+    """The parser's error as a diagnostic. `within` is where the map or list begins that was being read."""
     problem = str(error.problem)
     at = error.problem_mark.index if error.problem_mark is not None else 0
     since = error.context_mark.index if error.context_mark is not None else at
@@ -90,10 +92,11 @@ def syntax_error(error: MarkedYAMLError, file: str, text: str) -> Diagnostic:
         span = span_at(file, text, since, since + 1)
         return Diagnostic("yaml-syntax", "this quoted text is never closed", span, hint=f"close it with {quote}")
     if context.startswith("while parsing a flow") and ended:
-        opener = text[since : since + 1]
-        if opener in ("[", "{"):
-            closer = {"[": "]", "{": "}"}[opener]
-            span = span_at(file, text, since, since + 1)
+        line, column = within
+        opener = lines_of(text)[line - 1][column - 1 : column]
+        if opener in _CLOSERS:
+            span = Span(file, line, column, line, column + 1)
+            closer = _CLOSERS[opener]
             return Diagnostic("yaml-syntax", f"this '{opener}' is never closed", span, hint=f"close it with '{closer}'")
     if problem.startswith("found character"):
         return Diagnostic("yaml-syntax", f"text cannot start with '{found}'", here, hint=_QUOTE)

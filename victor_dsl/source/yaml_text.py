@@ -52,7 +52,10 @@ def compose(text: str, file: str, *, colons: bool = False) -> tuple[Located | No
     except MarkedYAMLError as error:
         if error.problem == UNEXPECTED_COLON and not colons:
             return compose(text, file, colons=True)
-        return None, [*composer.diagnostics, syntax_error(error, file, text)]
+        return None, [
+            *composer.diagnostics,
+            syntax_error(error, file, text, (composer.open.line, composer.open.column)),
+        ]
 
 
 class _Stop(Exception):
@@ -82,30 +85,31 @@ class _Composer(Nesting):
             event = next_event()
             kind = event.__class__
             if kind is ScalarEvent:
-                start, end = event.start_mark, event.end_mark
-                last = new(Span, (file, start.line + 1, start.column + 1, end.line + 1, end.column + 1))
                 text, style = event.value, event.style
-                if masks:
+                if masks and not text.isascii():
                     text = text.translate(masks)
                 if event.ctag is not None or event.anchor is not None or not (text or style):
-                    self.rare_scalar(event, text, last)
-                elif here.key is WANTED:
+                    last = self.rare_scalar(event, text, last)
+                    continue
+                start, end = event.start_mark, event.end_mark
+                last = new(Span, (file, start.line + 1, start.column + 1, end.line + 1, end.column + 1))
+                if here.key is WANTED:
                     if text in here.items or (text == "<<" and not style):
                         self.rare_key(text, style, last)
                     else:
                         here.key, here.key_span = text, last
+                    continue
+                value = text
+                if style:
+                    if style in "|>":
+                        last = self.block_text_span(event)
+                elif text[0] in meaningful:
+                    value = self.plain(text, last)
+                if here.key is None:
+                    here.items.append(Located(value, last))
                 else:
-                    value = text
-                    if style:
-                        if style in "|>":
-                            last = self.block_text_span(event)
-                    elif text[0] in meaningful:
-                        value = self.plain(text, last)
-                    if here.key is None:
-                        here.items.append(Located(value, last))
-                    else:
-                        here.items[here.key] = Located(value, last, here.key_span)
-                        here.key = WANTED
+                    here.items[here.key] = Located(value, last, here.key_span)
+                    here.key = WANTED
             elif kind is MappingStartEvent or kind is SequenceStartEvent:
                 here = self.begin(event, count)
             elif kind is MappingEndEvent or kind is SequenceEndEvent:
@@ -131,9 +135,14 @@ class _Composer(Nesting):
 
     # Keys and scalars out of the ordinary
 
-    def rare_scalar(self, event: ScalarEvent, text: str, span: Span) -> None:
-        """A scalar with a tag or an anchor, or nothing at all."""
+    def rare_scalar(self, event: ScalarEvent, text: str, last: Span) -> Span:
+        """A scalar with a tag or an anchor, or nothing at all. Gives the place of what was written last."""
         here = self.open
+        start, end = event.start_mark.index, event.end_mark.index
+        if start == end:
+            span = span_at(self.file, self.text, start, end)
+        else:
+            span = last = self.block_text_span(event) if event.style and event.style in "|>" else self.span(event)
         tag = self.tag(event, scalars.SCALAR_TAGS)
         if here.key is WANTED:
             if not (text or event.style or tag):
@@ -151,6 +160,7 @@ class _Composer(Nesting):
             self.add(node)
         if event.anchor is not None:
             self.anchors.close(event.anchor, Anchored(node, 1, 0))
+        return last
 
     def rare_value(self, event: ScalarEvent, text: str, tag: str | None, span: Span) -> Any:
         if tag is not None:
@@ -191,6 +201,8 @@ class _Composer(Nesting):
             here.key = DROPPED
 
     def complex_key(self, message: str, span: Span) -> None:
+        if any(outer.key is WANTED for outer in self.stack):
+            return  # it stands inside a key that was reported
         self.report(
             "complex-key", message, span, "a key is a plain or quoted text; quote text that begins with *, [ or {"
         )
