@@ -38,7 +38,7 @@ async def echo(of: Line) -> Mapping[str, Any]:
 def job(answer: Answer = echo, written: list[Mapping[str, Any]] | None = None, session: str | None = None) -> Job:
     return Job(
         answer=answer,
-        fail=lambda of, error: {"id": of.id, "error": error},
+        fail=lambda of, error: {"id": of.id, "error": error.as_json()},
         write=(written if written is not None else []).append,
         watch=lambda _, __: None,
         session=session,
@@ -146,7 +146,7 @@ async def test_a_failing_line_gets_an_error_object_and_the_others_run(ledger: Le
     assert [(output["error"] or {}).get("code") for output in written] == [
         None,
         "bad-request",
-        "internal",
+        "component",
         "bad-request",
         None,
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
@@ -95,7 +94,7 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
         return EXIT_BROKEN_PIPE
     except OSError as error:
         if os.environ.get("VICTOR_DEBUG"):
-            traceback.print_exc()
+            _trace(error)
         where = f"{error.filename}: " if error.filename else ""
         say(error_line(f"{where}{error.strerror or error}"))
         return EXIT_OUTSIDE
@@ -106,7 +105,11 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
 
 def _internal(error: Exception) -> int:
     if os.environ.get("VICTOR_DEBUG"):
-        traceback.print_exc()
+        _trace(error)
     say(error_line(f"internal error: {type(error).__name__}: {error}"))
     say("This is a fault of victor, please report it; VICTOR_DEBUG=1 shows where it happened.")
     return EXIT_OUTSIDE
+
+
+def _trace(error: Exception) -> None:
+    sys.__excepthook__(type(error), error, error.__traceback__)

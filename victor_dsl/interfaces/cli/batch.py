@@ -16,12 +16,14 @@ from typing import Any, BinaryIO
 
 from attrs import define, evolve, field, frozen
 
-from victor_dsl.errors import EXIT_OK, EXIT_OUTSIDE, UsageError
+from victor_dsl.errors import EXIT_OK, EXIT_OUTSIDE, UsageError, VictorError
 from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces.cli.caller import Caller
 from victor_dsl.interfaces.cli.output import counted, say, warning_line
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.codec import read_request
+from victor_dsl.values.message import Usage
+from victor_dsl.values.outcome import Answer, Rendered, Tokens
 from victor_dsl.workbench.batch import (
     Job,
     Ledger,
@@ -93,7 +95,7 @@ class _Run:
 
     async def all(self, stream: BinaryIO, ledger: Ledger) -> None:
         """Answers every line of the stream; after a signal, only those begun."""
-        async with Orchestrator(self.batch.program) as orchestrator:
+        async with Orchestrator(self.batch.program, answering=not self.batch.renders) as orchestrator:
             with _progress(stream) as bar:
                 job = self._job(orchestrator, bar)
                 work = asyncio.ensure_future(
@@ -135,8 +137,10 @@ class _Run:
                 return (await orchestrator.render(request)).as_json()
             return (await orchestrator.answer(request)).as_json()
 
-        def fail(line: Line, error: Mapping[str, Any]) -> Mapping[str, Any]:
-            return {"id": line.id, "error": {**error, "line": line.number}}
+        def fail(line: Line, error: VictorError) -> Mapping[str, Any]:
+            failed = _unrendered(line, error) if self.batch.renders else _unanswered(line, error)
+            failed["error"]["line"] = line.number
+            return failed
 
         def watch(line: Line, output: Mapping[str, Any]) -> None:
             if (error := output.get("error")) and self.tally.errors <= SHOWN_ERRORS:
@@ -168,6 +172,43 @@ class _Run:
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
+
+
+def _unanswered(line: Line, error: VictorError) -> dict[str, Any]:
+    """The reply line of a line that never became a request."""
+    return Answer(
+        id=line.id,
+        session=line.session or str(line.id),
+        tenant=None,
+        message=None,
+        stop_reason="error",
+        variants={},
+        usage=Usage(),
+        latency_ms=0.0,
+        plan="",
+        error=error,
+    ).as_json()
+
+
+def _unrendered(line: Line, error: VictorError) -> dict[str, Any]:
+    """The rendered turn of a line that never became a request."""
+    return Rendered(
+        id=line.id,
+        session=line.session or str(line.id),
+        tenant=None,
+        variants={},
+        settings={},
+        origins={},
+        system="",
+        contributors=(),
+        messages=(),
+        kept=(),
+        tools=(),
+        tokens=Tokens(),
+        compaction=None,
+        plan="",
+        error=error,
+    ).as_json()
 
 
 @contextmanager

@@ -8,10 +8,9 @@ import importlib
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any
 
 from attrs import evolve
 
@@ -23,12 +22,13 @@ from victor_dsl.interfaces.cli.single import show
 from victor_dsl.interfaces.cli.terminal import Page
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.event import uuid7
+from victor_dsl.values.outcome import Answer
 from victor_dsl.values.turn import Emit
 
 PROMPT = "> "
 QUIT = ("/quit", "/exit")
 
-Ask = Callable[[str, Emit | None], Mapping[str, Any]]
+Ask = Callable[[str, Emit | None], Answer]
 
 
 def chat(program: Program, caller: Caller, *, as_json: bool) -> int:
@@ -44,14 +44,14 @@ def chat(program: Program, caller: Caller, *, as_json: bool) -> int:
     with _conversation(program, caller) as ask:
         for message in _messages_typed() if on_terminal else _messages_piped():
             try:
-                line = ask(message, page.emit if page.streams and not as_json else None)
+                answer = ask(message, page.emit if page.streams and not as_json else None)
             except KeyboardInterrupt:
                 page.break_off()
                 if not on_terminal:
                     raise
                 say("(stopped)")
                 continue
-            worst = max(worst, show(line, page, as_json=as_json))
+            worst = max(worst, show(answer, page, as_json=as_json))
     return EXIT_OK if on_terminal else worst
 
 
@@ -114,10 +114,10 @@ def _conversation(program: Program, caller: Caller) -> Iterator[Ask]:
     threading.Thread(target=serve, name="conversation").start()
     loop, orchestrator = opened.result()
 
-    def ask(message: str, emit: Emit | None) -> Mapping[str, Any]:
-        async def answer() -> Mapping[str, Any]:
+    def ask(message: str, emit: Emit | None) -> Answer:
+        async def answer() -> Answer:
             try:
-                return (await orchestrator.answer(caller.request(message), emit)).as_json()
+                return await orchestrator.answer(caller.request(message), emit)
             finally:
                 over.set()
 

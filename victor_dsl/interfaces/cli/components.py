@@ -8,8 +8,9 @@ import textwrap
 import click
 
 from victor_dsl.errors import UsageError, VictorError
+from victor_dsl.interfaces.cli.document import print_json
 from victor_dsl.interfaces.cli.fields import Field, fields_of
-from victor_dsl.interfaces.cli.output import print_json, say, warning_line
+from victor_dsl.interfaces.cli.output import say, warning_line
 from victor_dsl.interfaces.cli.shape import Command, Group
 from victor_dsl.language.component import Component
 from victor_dsl.language.kinds import KINDS

@@ -21,7 +21,7 @@ _BLANK = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
 _ENTRY = re.compile(r"[ \t]*(?:export[ \t]+)?(?P<key>[A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=[ \t]*")
 _SINGLE = re.compile(r"'(?P<text>[^']*)'")
 _DOUBLE = re.compile(r'"(?P<text>(?:[^"\\]|\\.)*)"', re.DOTALL)
-_PLAIN = re.compile(r"(?P<text>[^\n]*?)(?=[ \t]+#|[ \t]*(?:\n|\Z))")
+_PLAIN = re.compile(r"(?P<text>[^\n]*?)(?=[ \t]*(?:(?<=[ \t])#|\n|\Z))")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 

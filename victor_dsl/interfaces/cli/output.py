@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any, TextIO
+from typing import TextIO
 
 import click
-import orjson
 
 
 def say(text: str) -> None:
@@ -24,12 +23,6 @@ def error_line(text: str) -> str:
 def warning_line(text: str) -> str:
     """`warning: …`, its first word in yellow where there is colour."""
     return f"{click.style('warning:', fg='yellow', bold=True)} {text}"
-
-
-def print_json(document: Any) -> None:
-    """One indented JSON document on stdout."""
-    text = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str)
-    click.echo(text.decode())
 
 
 def colourful(stream: TextIO) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from victor_dsl.interfaces.cli.output import print_json
+from victor_dsl.interfaces.cli.document import print_json
 from victor_dsl.interfaces.cli.shape import Command
 from victor_dsl.language.schema import schema
 

@@ -70,8 +70,8 @@ def command(
     code = exit_code(diagnostics, strict=strict)
     if connect and not code:
         connecting = importlib.import_module("victor_dsl.interfaces.cli.connecting")  # asyncio: 50 ms for the few
-        programs = [compilation.program for compilation in compilations if compilation.program]
-        for failure in connecting.connect(programs, registry):
-            say(error_line(failure))
-            code = EXIT_OUTSIDE
+        for compilation in compilations:
+            for failure in connecting.connect(compilation.program, registry):
+                say(error_line(failure))
+                code = EXIT_OUTSIDE
     raise click.exceptions.Exit(code)

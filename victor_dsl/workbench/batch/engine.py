@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import define, field
 
-from victor_dsl.errors import VictorError
+from victor_dsl.errors import ComponentError, VictorError
 from victor_dsl.workbench.batch.ledger import Ledger
 from victor_dsl.workbench.batch.lines import Line
 
@@ -32,12 +32,12 @@ class Job:
     """What to do with each line.
 
     `answer` gives a line's output object; a VictorError that it raises, like a fault of the line, becomes the object
-    that `fail` gives for the error object. `write` keeps an object; what it raises ends the run. `watch` sees each
+    that `fail` gives for it. `write` keeps an object; what it raises ends the run. `watch` sees each
     line after that. `session` is the session of lines that name none; None lets each stand alone.
     """
 
     answer: Callable[[Line], Awaitable[Mapping[str, Any]]]
-    fail: Callable[[Line, Mapping[str, Any]], Mapping[str, Any]]
+    fail: Callable[[Line, VictorError], Mapping[str, Any]]
     write: Callable[[Mapping[str, Any]], None]
     watch: Callable[[Line, Mapping[str, Any]], None]
     session: str | None = None
@@ -128,14 +128,13 @@ class _Run:
 
     async def output(self, line: Line) -> Mapping[str, Any]:
         if line.error is not None:
-            return self.job.fail(line, line.error.as_json())
+            return self.job.fail(line, line.error)
         try:
             return await self.job.answer(line)
         except VictorError as error:
-            return self.job.fail(line, error.as_json())
+            return self.job.fail(line, error)
         except Exception as error:  # noqa: BLE001 - a fault of this program; the other lines run all the same
-            what = f"internal error: {type(error).__name__}: {error}"
-            return self.job.fail(line, {"code": "internal", "message": what})
+            return self.job.fail(line, ComponentError(f"internal error: {type(error).__name__}: {error}"))
 
 
 async def _cancel_after(event: asyncio.Event, task: asyncio.Task[None]) -> None:

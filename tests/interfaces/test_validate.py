@@ -1,0 +1,172 @@
+"""`victor validate`: its three formats and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.interfaces.conftest import ROOT, Victor
+
+FIVE_FAULTS = """\
+victor: 1
+name: demo
+models:
+  main: {type: ecko}
+settings:
+  temperture: 0.7
+  max_tokens: many
+contributors:
+  - {type: text, text: hi, priority: high}
+compaction: {type: recent, threshold: 2}
+"""
+
+SECRET = """\
+victor: 1
+name: demo
+models:
+  main: {type: openai, model: m, context_window: 9000, api_key: "${env:A_KEY_THAT_IS_NOT_SET}"}
+"""
+
+
+def test_a_valid_spec_says_so(victor: Victor) -> None:
+    done = victor("validate", "victor.yml")
+    assert (done.code, done.out, done.err) == (0, "victor.yml is valid\n", "")
+
+
+def test_every_fault_is_shown_at_its_line(victor: Victor, folder: Path) -> None:
+    (folder / "victor.yml").write_text(FIVE_FAULTS)
+    done = victor("validate", "victor.yml")
+    assert done.code == 1
+    for place in ("4:16", "6:3", "7:15", "9:38", "10:40"):
+        assert f"victor.yml:{place}: error: " in done.out
+    assert done.out.splitlines()[-1] == "5 errors in victor.yml"
+    assert "\x1b" not in done.out
+
+
+def test_json_is_one_document_with_the_keys_of_the_contract(victor: Victor, folder: Path) -> None:
+    (folder / "victor.yml").write_text(FIVE_FAULTS)
+    done = victor("validate", "victor.yml", "--format", "json")
+    assert done.code == 1
+    assert done.err == ""
+    assert list(done.json) == ["valid", "diagnostics"]
+    assert done.json["valid"] is False
+    keys = [
+        "code",
+        "severity",
+        "message",
+        "file",
+        "line",
+        "column",
+        "end_line",
+        "end_column",
+        "path",
+        "hint",
+        "related",
+    ]
+    assert [list(diagnostic) for diagnostic in done.json["diagnostics"]] == [keys] * 5
+    first = done.json["diagnostics"][0]
+    assert (first["file"], first["line"], first["column"], first["end_column"]) == ("victor.yml", 4, 16, 20)
+    assert (first["code"], first["path"]) == ("unknown-component", "/models/main/type")
+
+
+def test_several_specs_are_one_document(victor: Victor, folder: Path) -> None:
+    (folder / "other.yml").write_text(FIVE_FAULTS)
+    done = victor("validate", "victor.yml", "other.yml", "missing.yml", "--format", "json")
+    assert done.code == 1
+    assert {diagnostic["file"] for diagnostic in done.json["diagnostics"]} == {"other.yml", "missing.yml"}
+
+
+def test_the_summary_counts_over_all_specs(victor: Victor, folder: Path) -> None:
+    (folder / "other.yml").write_text(FIVE_FAULTS)
+    assert victor("validate", "victor.yml", "other.yml").out.endswith("5 errors in 2 specs\n")
+    assert victor("validate", "victor.yml", "victor.yml").out == "victor.yml is valid\n"
+
+
+def test_github_annotations_are_escaped(victor: Victor, folder: Path) -> None:
+    name = "a,b:c.yml"
+    (folder / name).write_text('victor: 1\nname: demo\nmodels:\n  "100%": {type: echo}\n')
+    done = victor("validate", name, "--format", "github")
+    assert done.code == 1
+    first = done.out.splitlines()[0]
+    assert first.startswith("::error file=a%2Cb%3Ac.yml,line=4,col=3,endLine=4,endColumn=9,title=")
+    assert "100%25" in first
+    assert "\n" not in first
+
+
+def test_a_spec_that_github_finds_nothing_in_prints_nothing(victor: Victor) -> None:
+    done = victor("validate", "victor.yml", "--format", "github")
+    assert (done.code, done.out) == (0, "")
+
+
+def test_warnings_are_fine_unless_strict(victor: Victor, folder: Path) -> None:
+    (folder / "victor.yml").write_text(
+        "victor: 1\nname: demo\nmodels: {main: {type: echo}}\ndatabases: {unused: {type: sqlite, path: a.db}}\n"
+    )
+    done = victor("validate", "victor.yml")
+    assert done.code == 0
+    assert "victor.yml is valid, with 1 warning" in done.out
+    assert victor("validate", "victor.yml", "--strict").code == 1
+    assert victor("validate", "victor.yml", "--strict", "--format", "json").json["valid"] is True
+
+
+def test_secrets_are_needed_only_when_asked_for(victor: Victor, folder: Path) -> None:
+    (folder / "victor.yml").write_text(SECRET)
+    assert victor("validate", "victor.yml").code == 0
+    done = victor("validate", "victor.yml", "--env")
+    assert done.code == 3
+    assert "A_KEY_THAT_IS_NOT_SET" in done.out
+
+
+def test_an_env_file_gives_the_variables(victor: Victor, folder: Path) -> None:
+    (folder / "victor.yml").write_text(SECRET)
+    (folder / "keys.env").write_text("A_KEY_THAT_IS_NOT_SET=s3cret-text\n")
+    done = victor("validate", "victor.yml", "--env", "--env-file", "keys.env")
+    assert done.code == 0
+    assert "s3cret-text" not in done.out + done.err
+
+
+@pytest.mark.parametrize("name", ["missing.yml", ".", "missing/victor.yml"])
+def test_a_spec_that_cannot_be_read_is_a_diagnostic(victor: Victor, name: str) -> None:
+    done = victor("validate", name, "--format", "json")
+    assert done.code == 1
+    assert [diagnostic["code"] for diagnostic in done.json["diagnostics"]] == ["unreadable-file"]
+
+
+def test_a_spec_may_come_from_stdin(victor: Victor) -> None:
+    done = victor("validate", "-", stdin="victor: 1\nname: demo\nmodels: {main: {type: ecko}}\n")
+    assert done.code == 1
+    assert "-:3:22: error: " in done.out
+
+
+def test_a_json_spec_is_held_to_the_same_rules(victor: Victor, folder: Path) -> None:
+    spec = {"victor": 1, "name": "demo", "models": {"main": {"type": "echo"}}, "settngs": {}}
+    (folder / "victor.json").write_text(json.dumps(spec, indent=2))
+    done = victor("validate", "victor.json")
+    assert done.code == 1
+    assert "victor.json:9:3: error: " in done.out
+    assert "did you mean 'settings'?" in done.out
+
+
+def test_no_spec_at_all_is_wrong_usage(victor: Victor) -> None:
+    assert victor("validate").code == 2
+    assert victor("validate", "victor.yml", "--format", "xml").code == 2
+
+
+def test_the_way_of_validate_stays_free_of_what_it_does_not_need(folder: Path) -> None:
+    program = (
+        "import sys; from victor_dsl.interfaces.cli import main\n"
+        "try: main(['validate', 'victor.yml'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'asyncio', 'rich', 'jinja2', 'cattrs', 'numpy', 'aiohttp', 'logging', 'sqlite3'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, text=True, cwd=folder, env=environment
+    )
+    assert done.stdout == "victor.yml is valid\n[]\n"
