@@ -27,7 +27,7 @@ from victor_dsl.language.registry import Registry
 from victor_dsl.language.spec import VERSION, Spec
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.extends import read_family
-from victor_dsl.source.interpolate import interpolate
+from victor_dsl.source.interpolate import Interpolated, interpolate
 from victor_dsl.source.located import Located
 from victor_dsl.source.reader import Files
 
@@ -148,10 +148,10 @@ def _version(document: Located) -> Diagnostic | None:
     written = document.get("victor")
     if written is None:
         return None  # check says that it is missing
-    if type(written.value) is int and written.value == VERSION:
-        return None
+    if written.value == VERSION or not isinstance(written.value, int | Interpolated):
+        return None  # or check says that it is no number
     hint = f"write `victor: {VERSION}`"
-    shown = getattr(written.value, "text", written.value) if not isinstance(written.value, dict | list) else "…"
+    shown = getattr(written.value, "text", written.value)
     return Diagnostic(
         "unknown-version", f"there is no version {shown} of the language", written.span, ("victor",), hint
     )

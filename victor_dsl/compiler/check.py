@@ -17,7 +17,7 @@ from victor_dsl.language.config import Config, FilePath, Nested, Ref, Secret
 from victor_dsl.language.kinds import KINDS, Kind
 from victor_dsl.language.marks import marks
 from victor_dsl.language.registry import Registry
-from victor_dsl.language.spec import VERSION, Spec
+from victor_dsl.language.spec import SECTIONS, VERSION, Spec
 from victor_dsl.source.diagnostic import Diagnostic, Related, nearest, suggest
 from victor_dsl.source.interpolate import Interpolated
 from victor_dsl.source.located import NOWHERE, Located, Path, Span
@@ -117,8 +117,7 @@ class Checker:
         """The hint for an unknown top-level key knows the kinds' sections too."""
         if fault.code != "unknown-key" or len(fault.path) != 1:
             return fault
-        names = [*(f.alias or n for n, f in Spec.model_fields.items()), *KINDS]
-        hint = suggest(str(fault.path[0]), names, what="sections", most=len(names))
+        hint = suggest(str(fault.path[0]), SECTIONS, what="sections", most=len(SECTIONS))
         return Diagnostic(fault.code, fault.message, fault.span, fault.path, hint)
 
     def _shared(self, kind: Kind, document: Located) -> tuple[Item, ...]:
@@ -168,7 +167,7 @@ class Checker:
                         (written or item).span,
                         (kind.name, i, *(("name",) if written is not None else ())),
                         "give one of them another `name`",
-                        related=(Related("the first one", taken[name].span),),
+                        related=(Related("the first one", (taken[name].get("name") or taken[name]).span),),
                     )
                 )
             unique, n = name, 2
@@ -183,6 +182,8 @@ class Checker:
     def _shape(self, kind: Kind, section: Located, wanted: str) -> None:
         message = f"{kind.name} must be {wanted}"
         hint = "write each item as `- {type: …}`" if wanted == "a list" else "write each item as `NAME: {type: …}`"
+        if isinstance(section.value, str) and wanted == "a list":
+            hint = f"write it as a list: `[{section.value[:40]}]`"
         self._fault("wrong-type", message, section.span, (kind.name,), hint)
 
     def _item(self, kind: Kind, located: Located, path: Path, name: str | None) -> Item | None:
@@ -205,7 +206,7 @@ class Checker:
             children.append(self._child(kind.name, Located(kind.fallback, located.span), path, f"{node}.fallback"))
             given.value["fallback"] = f"{node}.fallback"
         without_type = Located({k: v for k, v in body.value.items() if k != "type"}, body.span, body.key_span)
-        what = f"the {kind.name} item '{component.type}'" if kind.shape == "list" else ".".join(map(str, path))
+        what = _called(node, component.type)
         config, faults = validate(component.config, without_type, given, path, what)
         self.diagnostics += faults
         return Item(
@@ -310,6 +311,14 @@ def _sound(rest: Mapping[str, Located], faults: list[Diagnostic]) -> Spec | None
         return Spec.model_validate(value)
     except ValidationError:
         return None
+
+
+def _called(node: str, type: str) -> str:
+    """How messages call an item: `models.main (openai)`, `compaction (recent)`."""
+    kind, _, name = node.partition("/")
+    if name != type:
+        return f"{kind}.{name} ({type})"
+    return f"{kind} ({type})" if KINDS[kind].shape == "one" else f"{kind}.{name}"
 
 
 def _each(value: Located, path: Path) -> Iterator[tuple[Path, Located]]:

@@ -28,7 +28,7 @@ def _merged(family: Family, diagnostics: list[Diagnostic]) -> Located | None:
     if own is None or not isinstance(own.value, dict):
         return own
     if not family.parents:
-        return own
+        return _without_extends(own)
     parents = [(parent, merged) for parent in family.parents if (merged := _merged(parent, diagnostics)) is not None]
     below: Located | None = None
     overlay = Overlay(diagnostics=diagnostics)
@@ -36,7 +36,7 @@ def _merged(family: Family, diagnostics: list[Diagnostic]) -> Located | None:
         for earlier, before in parents[:i]:
             _agree(earlier, before, parent, merged, own, diagnostics)
         below = merged if below is None else overlay.lay(below, merged, ())
-    without = Located({k: v for k, v in own.value.items() if k != "extends"}, own.span, own.key_span)
+    without = _without_extends(own)
     if below is None:
         return without
     top = overlay.lay(below, without, ())
@@ -65,6 +65,12 @@ def _agree(
                 related=(Related("the other one", other.span),),
             )
         )
+
+
+def _without_extends(document: Located) -> Located:
+    if "extends" not in document.value:
+        return document
+    return Located({k: v for k, v in document.value.items() if k != "extends"}, document.span, document.key_span)
 
 
 def _sets(document: Located, path: tuple[str | int, ...]) -> bool:

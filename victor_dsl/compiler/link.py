@@ -58,13 +58,18 @@ class Linker:
             here = document.at(("variants", name))
             if experiment.control is not None and experiment.control not in experiment.arms:
                 self._unknown(
-                    "control", experiment.control, experiment.arms, here.at(("control",)), ("variants", name, "control")
+                    f"variants.{name}.arms",
+                    experiment.control,
+                    experiment.arms,
+                    here.at(("control",)),
+                    ("variants", name, "control"),
                 )
             if not any(arm.weight > 0 for arm in experiment.arms.values()):
                 arms = here.at(("arms",))
                 message = f"the arms of {name} have no weight: nobody could be assigned"
                 hint = "give at least one arm a weight above 0, or set `status: stopped`"
-                self.diagnostics.append(Diagnostic("bad-weights", message, arms.span, ("variants", name, "arms"), hint))
+                span = arms.key_span or arms.span
+                self.diagnostics.append(Diagnostic("bad-weights", message, span, ("variants", name, "arms"), hint))
         for tenant, experiments in variations.opted_out.items():
             at: Path = ("tenants", tenant, "with", "variants")
             for name in experiments - variations.experiments.keys():

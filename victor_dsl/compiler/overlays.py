@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from attrs import define, field
 
 from victor_dsl.language.kinds import KINDS, Kind
-from victor_dsl.language.spec import UNTOUCHABLE
+from victor_dsl.language.spec import SECTIONS, UNTOUCHABLE
 from victor_dsl.source.diagnostic import Diagnostic, Related, suggest
 from victor_dsl.source.located import Located, Path
 
@@ -35,6 +35,9 @@ class Overlay:
                     self._fault(
                         "untouchable", f"a tenant or an arm may not change {key}", value, where, _untouchable_hint(key)
                     )
+            elif self.guarded and key not in SECTIONS:
+                hint = suggest(key, SECTIONS - UNTOUCHABLE, what="sections of an overlay")
+                self._fault("unknown-key", f"an overlay has no '{key}'", value, where, hint)
             elif value.value is None:
                 merged.pop(key, None)
             elif key in KINDS:

@@ -171,5 +171,5 @@ class Spec(Model):
     tests: list[Test] | None = Field(None, description="Tests of the spec itself.")
 
 
-SECTIONS: tuple[str, ...] = (*Spec.model_fields, *KINDS)
+SECTIONS: frozenset[str] = frozenset({*Spec.model_fields, *KINDS})
 """Every key that may stand at the top of a spec."""

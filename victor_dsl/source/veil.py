@@ -18,7 +18,7 @@ _SECRET = re.compile(
 
 # A text under a key that speaks of a secret, misspelt ones included; numbers and `${…}` are none.
 _UNDER_KEY = re.compile(
-    r"""(?ix) (?<![\w-]) ["']? [\w-]* (?: key | kye | token | secret | passw | credential | dsn ) \w* ["']? \s* : \s*
+    r"""(?ix) (?<![\w-]) ["']? [\w-]* (?: key(?!word) | kye | token(?!s) | secret | passw | credential | dsn ) \w* ["']? \s* : \s*
     (?: "(?P<double> (?!\$\{) [^"]{4,} )" | '(?P<single> (?!\$\{) [^']{4,} )'
       | (?P<plain> (?! \$\{ | [\d._]+ (?:[\s,}\]]|$) | null\b | ["'{\[] ) [^\s,}\]]{4,} ) )"""
 )

@@ -56,13 +56,14 @@ def _faults(
     if parts and total >= window:
         parts.sort(key=lambda part: -part.tokens)
         shown = ", ".join(f"{part.name} {part.tokens:,}" for part in parts[:4])
+        shown += f" and {len(parts) - 4} more" if len(parts) > 4 else ""
         yield Diagnostic(
             "over-budget",
-            f"{total:,} tokens are spoken for{label}, and the window of {name} has {window:,}: {shown}",
+            f"{total:,} tokens are promised ({shown}){label}, but the window of {name} has {window:,}",
             parts[0].span,
             (),
             f"lower {parts[0].name}, or use a model with a larger window",
-            related=(Related(f"the window of {name} ({window:,} tokens)", model.located.span),),
+            related=(Related(f"the window of {name}", (model.located.get("context_window") or model.located).span),),
         )
         return
     threshold = settings.get("threshold")

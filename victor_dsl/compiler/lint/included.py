@@ -9,6 +9,7 @@ from victor_dsl.compiler.lint.subject import Subject
 from victor_dsl.language.config import FilePath
 from victor_dsl.language.marks import marks
 from victor_dsl.source.diagnostic import Diagnostic, nearest
+from victor_dsl.source.reader import reason
 
 
 def included_files_exist(subject: Subject) -> Iterator[Diagnostic]:
@@ -23,7 +24,8 @@ def included_files_exist(subject: Subject) -> Iterator[Diagnostic]:
             if not isinstance(value, str) or leaf is None or (fault := _fault(subject, value, mark)) is None:
                 continue
             written = getattr(leaf.value, "text", leaf.value)
-            yield Diagnostic("missing-file", f"{written}: {fault}", leaf.span, (*item.path, name), _hint(value))
+            message = f"cannot read '{written}': {fault}"
+            yield Diagnostic("missing-file", message, leaf.span, (*item.path, name), _hint(str(written), value))
 
 
 def _fault(subject: Subject, path: str, mark: FilePath) -> str | None:
@@ -33,20 +35,20 @@ def _fault(subject: Subject, path: str, mark: FilePath) -> str | None:
         else:
             os.stat(path)
     except OSError as error:
-        return (error.strerror or str(error)).lower()
+        return reason(error)
     except UnicodeDecodeError as error:
         return f"it is not UTF-8 (byte {error.start + 1})"
     return None
 
 
-def _hint(path: str) -> str:
+def _hint(written: str, path: str) -> str:
     folder, name = os.path.split(path)
     try:
         close = nearest(name, os.listdir(folder))
     except OSError:
         return "its folder is not there either; paths are relative to the file that writes them"
     return (
-        f"did you mean '{close}'?"
+        f"did you mean '{written[: len(written) - len(name)]}{close}'?"
         if close
         else "paths are relative to the file that writes them; or say `optional: true`"
     )

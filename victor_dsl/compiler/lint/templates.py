@@ -15,7 +15,7 @@ from victor_dsl.compiler.lint.subject import Subject
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.config import FilePath, TemplateText
 from victor_dsl.language.marks import marks
-from victor_dsl.language.template import GLOBALS, VISIBLE
+from victor_dsl.language.template import GLOBALS, TAGS, VISIBLE
 from victor_dsl.source.diagnostic import Diagnostic, suggest
 from victor_dsl.source.located import Located, Path, Span
 from victor_dsl.source.reader import resolve
@@ -68,7 +68,8 @@ def _faults(subject: Subject, variation: Variation, source: _Source) -> Iterator
     try:
         tree = jinja2.Environment().parse(source.text)
     except jinja2.TemplateSyntaxError as error:
-        yield Diagnostic("template-syntax", str(error.message), source.span(error.lineno), source.path)
+        message, hint = _in_words(str(error.message))
+        yield Diagnostic("template-syntax", message, source.span(error.lineno), source.path, hint)
         return
     _include(subject, source, tree, nodes)
     known = _known(variation)
@@ -98,6 +99,16 @@ def _faults(subject: Subject, variation: Variation, source: _Source) -> Iterator
                 source.path,
                 f"declare it under `vars`; {hint}",
             )
+
+
+def _in_words(problem: str) -> tuple[str, str]:
+    """What Jinja says, in our words where they help, and what to do."""
+    if unclosed := re.search(r"innermost block that needs to be closed is '(\w+)'", problem):
+        tag = unclosed[1]
+        return f"this template ends inside '{{% {tag} %}}'", f"close it with `{{% end{tag} %}}`"
+    if unknown := re.match(r"Encountered unknown tag '(\w+)'", problem):
+        return f"there is no tag '{unknown[1]}'", suggest(unknown[1], TAGS, what="tags")
+    return f"this is not a template: {problem[:1].lower()}{problem[1:].rstrip('.')}", "a value is written `{{ name }}`"
 
 
 def _include(subject: Subject, source: _Source, tree: Any, nodes: Any) -> None:
