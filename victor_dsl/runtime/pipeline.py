@@ -141,7 +141,8 @@ class Pipeline:
 
 
 def _window(config: Any) -> int | None:
-    return config.window()  # type: ignore[no-any-return] - a model's config
+    window: int | None = config.window()
+    return window
 
 
 def _pairs(plan: Plan, ids: Sequence[str], objects: Mapping[str, Any]) -> tuple[tuple[Node, Any], ...]:

@@ -101,7 +101,9 @@ class PromptCoordinator:
         if self._policy.overflow == "truncate":
             return _cut_to(pieces, most)
         if self._policy.overflow == "drop":
-            for piece in sorted(pieces[::-1], key=lambda piece: piece.source.priority):
+            lowest_first = pieces[::-1]
+            lowest_first.sort(key=lambda piece: piece.source.priority)
+            for piece in lowest_first:
                 if piece.text and not piece.dropped:
                     piece.dropped = True
                     if (shorter := _join(pieces)) and text_tokens(shorter) <= most:

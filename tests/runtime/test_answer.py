@@ -1,0 +1,354 @@
+"""The model, its tools and the models that stand in for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.runtime.stage import Gate, HandClock, Says, Spy, Stage, Toolbox, call, settle
+from victor_dsl.errors import ModelError, Refused, ToolError
+from victor_dsl.values.message import Delta, Message, Reply, Usage
+from victor_dsl.values.request import Request
+from victor_dsl.values.tool import Tool
+from victor_dsl.values.turn import Handler, Turn
+
+ONE = """
+models: {main: {type: given}}
+tools: [{type: given}]
+exporters: [given]
+"""
+TWO = """
+models: {main: {type: given}, spare: {type: given}}
+settings: {model: main, fallbacks: [spare]}
+exporters: [given]
+"""
+
+
+async def good(vars: Mapping[str, Any]) -> str:
+    return "result"
+
+
+async def bad(vars: Mapping[str, Any]) -> str:
+    raise ValueError("out of paper")
+
+
+async def number(vars: Mapping[str, Any]) -> Any:
+    return 7
+
+
+async def refused(vars: Mapping[str, Any]) -> str:
+    raise ToolError("closed on Sundays")
+
+
+def set_up(stage: Stage, *replies: Any) -> tuple[Says, Toolbox, Spy]:
+    model, tools, spy = (
+        Says(list(replies)),
+        Toolbox({"good": good, "bad": bad, "number": number, "refused": refused}),
+        Spy(),
+    )
+    stage.objects |= {"models/main": model, "tools/given": tools, "exporters/given": spy}
+    return model, tools, spy
+
+
+async def told(stage: Stage, *replies: Any, spec: str = "") -> list[str | None]:
+    """What the model was told after its first reply, call by call."""
+    model, _, _ = set_up(stage, *replies, "done")
+    async with stage.orchestrator(ONE + spec) as orchestrator:
+        await orchestrator.chat("go")
+    return [message.text() for message in model.turns[1].messages if message.role == "tool"]
+
+
+async def test_a_tools_result_goes_back_to_the_model_and_into_the_session(stage: Stage) -> None:
+    model, _, spy = set_up(stage, [call("good")], "done", "again")
+    async with stage.orchestrator(ONE) as orchestrator:
+        reply = await orchestrator.chat("go", session_id="s")
+        await orchestrator.chat("on", session_id="s")
+    assert reply.message.text() == "done"
+    assert reply.usage == Usage(20, 10, 1.0)
+    roles = [message.role for message in model.turns[-1].messages]
+    assert roles == ["user", "assistant", "tool", "assistant", "user"]
+    assert spy.data("tool_call")[0] | {"latency_ms": 0} == {
+        "tool": "good",
+        "source": "tools/given",
+        "rank": 0,
+        "cost_usd": None,
+        "ok": True,
+        "error": None,
+        "latency_ms": 0,
+    }
+
+
+async def test_calls_run_side_by_side_and_their_results_keep_the_calls_order(stage: Stage) -> None:
+    gate = Gate()
+
+    async def first(vars: Mapping[str, Any]) -> str:
+        await gate.pass_through()
+        return "first"
+
+    async def second(vars: Mapping[str, Any]) -> str:
+        gate.opened.set()
+        return "second"
+
+    model, _, _ = set_up(stage, [call("first", id="1"), call("second", id="2")], "done")
+    stage.objects["tools/given"] = Toolbox({"first": first, "second": second})
+    async with stage.orchestrator(ONE) as orchestrator:
+        await orchestrator.chat("go")
+    results = [(m.tool_call_id, m.content) for m in model.turns[1].messages if m.role == "tool"]
+    assert results == [("1", "first"), ("2", "second")]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "expected"),
+    [
+        ("god", "{}", "Error: there is no tool 'god'; did you mean 'good'? there are: bad, good, number, refused"),
+        ("good", "{", "Error: the arguments of 'good' are not JSON: "),
+        ("good", "[1]", "Error: the arguments of 'good' are not a JSON object"),
+        ("bad", "{}", "Error: the tool 'bad' failed: ValueError: out of paper"),
+        ("number", "{}", "Error: the tool 'number' gave int instead of text"),
+        ("refused", "{}", "Error: closed on Sundays"),
+        ("good", "", "result"),
+    ],
+)
+async def test_what_goes_wrong_with_a_call_is_told_to_the_model(
+    stage: Stage, name: str, arguments: str, expected: str
+) -> None:
+    [result] = await told(stage, [call(name, arguments)])
+    assert result is not None
+    assert result.startswith(expected)
+    [event] = stage.objects["exporters/given"].data("tool_call")
+    assert event["ok"] == (expected == "result")
+    assert event["error"] == (None if event["ok"] else "tool")
+
+
+async def test_a_denied_tool_is_neither_offered_nor_called(stage: Stage) -> None:
+    [result] = await told(stage, [call("good")], spec="settings: {limits: {tools: {deny: [go*]}}}")
+    assert result == "Error: the tool 'good' may not be used"
+    assert stage.objects["tools/given"].called == []
+    assert "good" not in [tool.name for tool in stage.objects["models/main"].turns[0].tools]
+
+
+async def test_a_tool_that_takes_too_long_is_told_to_the_model(stage: Stage) -> None:
+    async def stuck(vars: Mapping[str, Any]) -> str:
+        await asyncio.Event().wait()
+        return "never"
+
+    model, _, _ = set_up(stage, [call("stuck")], "done")
+    stage.objects["tools/given"] = Toolbox({"stuck": stuck})
+    async with stage.orchestrator(
+        ONE.replace("{type: given}]", "{type: given, timeout_seconds: 0.001}]")
+    ) as orchestrator:
+        await orchestrator.chat("go")
+    assert model.turns[1].messages[-1].text() == "Error: the tool 'stuck' gave no result within 0.001 s"
+
+
+async def test_a_long_result_is_cut_and_says_so(stage: Stage) -> None:
+    async def long(vars: Mapping[str, Any]) -> str:
+        return "word" * 100
+
+    model, _, _ = set_up(stage, [call("long")], "done")
+    stage.objects["tools/given"] = Toolbox({"long": long})
+    spec = ONE.replace("{type: given}]", "{type: given, max_result_tokens: 3}]")
+    async with stage.orchestrator(spec) as orchestrator:
+        await orchestrator.chat("go")
+    assert model.turns[1].messages[-1].text() == "wordwordword\n[The result is cut here: 3 of 100 tokens are shown.]"
+
+
+async def test_a_middleware_that_refuses_a_call_is_told_to_the_model(stage: Stage) -> None:
+    class Never:
+        def wrap(self, handler: Handler) -> Handler:
+            async def wrapped(turn: Turn) -> Reply:
+                raise Refused("not today")
+
+            return wrapped
+
+    stage.objects["middleware/given"] = Never()
+    results = await told(stage, [call("good"), call("bad", id="2")], spec="middleware: [{type: given, around: tool}]")
+    assert results == ["Error: not today"] * 2
+
+
+async def test_a_middleware_that_breaks_around_a_tool_ends_the_turn(stage: Stage) -> None:
+    class Broken:
+        def wrap(self, handler: Handler) -> Handler:
+            async def wrapped(turn: Turn) -> Reply:
+                raise ModelError("broken", kind="bad_request")
+
+            return wrapped
+
+    set_up(stage, [call("good"), call("bad", id="2")], "done")
+    stage.objects["middleware/given"] = Broken()
+    async with stage.orchestrator(ONE + "middleware: [{type: given, around: tool}]") as orchestrator:
+        with pytest.raises(ModelError, match="broken"):
+            await orchestrator.chat("go")
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 3])
+async def test_after_its_last_round_the_model_may_answer_once_more_without_tools(stage: Stage, rounds: int) -> None:
+    model, tools, _ = set_up(stage, *[[call("good")]] * (rounds + 1), "what I know")
+    async with stage.orchestrator(ONE + f"settings: {{max_tool_rounds: {rounds}}}") as orchestrator:
+        reply = await orchestrator.chat("go")
+    assert (reply.message.text(), reply.stop_reason) == ("what I know", "max_tool_rounds")
+    assert len(tools.called) == rounds
+    assert model.turns[-1].messages[-1].text().startswith("Error: no more tools can be called")
+
+
+async def test_a_model_that_will_not_stop_calling_tools_is_stopped(stage: Stage) -> None:
+    _, tools, _ = set_up(stage, [call("good")])
+    async with stage.orchestrator(ONE) as orchestrator:
+        reply = await orchestrator.chat("go")
+    assert (reply.message, reply.stop_reason) == (Message("assistant", ""), "max_tool_rounds")
+    assert len(tools.called) == 8
+
+
+async def test_a_call_of_the_callers_tool_among_others_must_be_made_again_alone(stage: Stage) -> None:
+    model, _, _ = set_up(stage, [call("theirs", id="1"), call("good", id="2")], [call("theirs")])
+    async with stage.orchestrator(ONE) as orchestrator:
+        answer = await orchestrator.answer(Request(message="go", tools=(Tool("theirs"),)))
+    first, second = model.turns[1].messages[-2:]
+    assert first.text().startswith("Error: this tool is answered by the caller")
+    assert second.text() == "result"
+    assert answer.stop_reason == "tool_calls"
+
+
+async def test_a_tool_of_the_request_may_not_hide_one_of_the_spec(stage: Stage) -> None:
+    set_up(stage, "x")
+    async with stage.orchestrator(ONE) as orchestrator:
+        answer = await orchestrator.answer(Request(message="go", tools=(Tool("other"), Tool("good"))))
+    assert str(answer.error) == "tools[1].function.name: the spec has a tool 'good' already"
+
+
+FALLS_BACK = ["rate_limited", "overloaded", "timeout", "unreachable", "bad_response", "authentication"]
+STAYS = ["bad_request", "content_filter", "context_length"]
+
+
+@pytest.mark.parametrize("kind", FALLS_BACK)
+async def test_another_model_stands_in_for_one_that_failed(stage: Stage, kind: Any) -> None:
+    spy = Spy()
+    stage.objects |= {
+        "models/main": Says([ModelError("no", kind=kind)]),
+        "models/spare": Says(["yes"]),
+        "exporters/given": spy,
+    }
+    async with stage.orchestrator(TWO) as orchestrator:
+        assert (await orchestrator.chat("go")).message.text() == "yes"
+    assert spy.data("error") == [{"code": f"model-{kind}", "node": "models/main", "status": None}]
+    assert [(data["model"], data["error"]) for data in spy.data("model_call")] == [("main", kind), ("spare", None)]
+    assert spy.data("turn")[0]["model"] == "spare"
+
+
+@pytest.mark.parametrize("kind", STAYS)
+async def test_no_other_model_is_asked_what_would_fail_there_too(stage: Stage, kind: Any) -> None:
+    spare = Says(["yes"])
+    stage.objects |= {
+        "models/main": Says([ModelError("no", kind=kind)]),
+        "models/spare": spare,
+        "exporters/given": Spy(),
+    }
+    async with stage.orchestrator(TWO) as orchestrator:
+        with pytest.raises(ModelError) as raised:
+            await orchestrator.chat("go")
+    assert raised.value.kind == kind
+    assert spare.turns == []
+
+
+async def test_a_larger_window_stands_in_where_the_request_was_too_long(stage: Stage) -> None:
+    stage.objects |= {
+        "models/main": Says([ModelError("too long", kind="context_length")]),
+        "models/spare": Says(["yes"]),
+        "exporters/given": Spy(),
+    }
+    spec = TWO.replace("main: {type: given}", "main: {type: given, context_window: 4000}").replace(
+        "spare: {type: given}", "spare: {type: given, context_window: 8000}"
+    )
+    async with stage.orchestrator(spec) as orchestrator:
+        assert (await orchestrator.chat("go")).message.text() == "yes"
+
+
+async def test_a_stand_in_with_a_smaller_window_is_sent_less(stage: Stage) -> None:
+    main, spare = Says([ModelError("no", kind="overloaded")]), Says(["yes"])
+    stage.objects |= {"models/main": main, "models/spare": spare, "exporters/given": Spy()}
+    spec = TWO.replace("spare: {type: given}", "spare: {type: given, context_window: 400}")
+    said = tuple(Message("user" if n % 2 == 0 else "assistant", "words " * 20) for n in range(21))
+    async with stage.orchestrator(spec) as orchestrator:
+        answer = await orchestrator.answer(Request(messages=said))
+    assert answer.text == "yes"
+    assert len(main.turns[0].messages) == 21
+    assert len(spare.turns[0].messages) < 21
+
+
+async def test_when_all_models_fail_the_error_names_each(stage: Stage) -> None:
+    stage.objects |= {
+        "models/main": Says([ModelError("no key", kind="authentication", status=401)]),
+        "models/spare": Says([ModelError("gone", kind="unreachable")]),
+        "exporters/given": Spy(),
+    }
+    async with stage.orchestrator(TWO) as orchestrator:
+        with pytest.raises(ModelError) as raised:
+            await orchestrator.chat("go")
+    assert str(raised.value) == "no model answered: models/main: no key; models/spare: gone"
+    assert (raised.value.kind, raised.value.status) == ("authentication", 401)
+
+
+async def test_nothing_stands_in_once_a_piece_was_streamed(stage: Stage) -> None:
+    async def torn(turn: Turn) -> Any:
+        await turn.emit(Delta("half a"))
+        return ModelError("the stream broke", kind="bad_response")
+
+    spare, pieces = Says(["yes"]), []
+
+    async def emit(delta: Delta) -> None:
+        pieces.append(delta.text)
+
+    stage.objects |= {"models/main": Says([torn]), "models/spare": spare, "exporters/given": Spy()}
+    async with stage.orchestrator(TWO) as orchestrator:
+        answer = await orchestrator.answer(Request(message="go"), emit)
+    assert answer.error is not None
+    assert "the stream broke" in str(answer.error)
+    assert (spare.turns, pieces) == ([], ["half a"])
+
+
+@pytest.mark.parametrize("nothing", ["", Reply(Message("assistant", None))])
+async def test_an_answer_that_is_empty_is_none(stage: Stage, nothing: Any) -> None:
+    stage.objects |= {"models/main": Says([nothing]), "models/spare": Says(["yes"]), "exporters/given": (spy := Spy())}
+    async with stage.orchestrator(TWO) as orchestrator:
+        assert (await orchestrator.chat("go")).message.text() == "yes"
+    assert spy.data("model_call")[0]["error"] == "bad_response"
+
+
+async def test_a_stand_in_stays_for_the_rest_of_the_turn(stage: Stage) -> None:
+    main, spare = Says([ModelError("no", kind="timeout"), "main again"]), Says([[call("good")], "done"])
+    stage.objects |= {
+        "models/main": main,
+        "models/spare": spare,
+        "exporters/given": Spy(),
+        "tools/given": Toolbox({"good": good}),
+    }
+    async with stage.orchestrator(TWO + "tools: [given]") as orchestrator:
+        assert (await orchestrator.chat("go")).message.text() == "done"
+    assert (len(main.turns), len(spare.turns)) == (1, 2)
+
+
+async def test_the_time_to_the_first_piece_is_measured_where_one_is_streamed(stage: Stage) -> None:
+    clock = HandClock()
+
+    async def slow(turn: Turn) -> str:
+        clock.time += 0.25
+        await turn.emit(Delta("a"))
+        clock.time += 0.5
+        await turn.emit(Delta("b"))
+        return "ab"
+
+    async def emit(delta: Delta) -> None:
+        """Nobody looks."""
+
+    stage.objects |= {"models/main": Says([slow]), "exporters/given": (spy := Spy())}
+    orchestrator = stage.orchestrator(ONE.replace("tools: [{type: given}]", ""), clock=clock)
+    async with orchestrator:
+        await orchestrator.answer(Request(message="a"), emit)
+        await orchestrator.answer(Request(message="b"))
+        await settle()
+        clock.move(2)
+    first, second = spy.data("model_call")
+    assert (first["ttft_ms"], first["latency_ms"], second["ttft_ms"]) == (250.0, 750.0, None)
