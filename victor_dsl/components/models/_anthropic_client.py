@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from victor_dsl.components.models._anthropic_messages import Unsupported
 from victor_dsl.components.models._anthropic_reply import Answer, ends
@@ -12,11 +12,13 @@ from victor_dsl.components.models._anthropic_request import body
 from victor_dsl.components.models._http import Http
 from victor_dsl.components.models._shape import Malformed
 from victor_dsl.components.models._tool_names import given
-from victor_dsl.components.models.anthropic import Config
 from victor_dsl.errors import ModelError
 from victor_dsl.language.component import Context
 from victor_dsl.values.message import Delta, Reply
 from victor_dsl.values.turn import Turn
+
+if TYPE_CHECKING:
+    from victor_dsl.components.models.anthropic import Config
 
 
 class Anthropic:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from victor_dsl.components.models._anthropic_messages import Unsupported, messages
 from victor_dsl.components.models._hosted import merged
 from victor_dsl.components.models._tool_names import sent
-from victor_dsl.components.models.anthropic import Config
 from victor_dsl.values.settings import Settings
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
+
+if TYPE_CHECKING:
+    from victor_dsl.components.models.anthropic import Config
 
 _MARK = {"type": "ephemeral"}
 

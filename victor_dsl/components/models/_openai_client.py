@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from victor_dsl.components.models._http import Http
 from victor_dsl.components.models._openai_reply import Answer
 from victor_dsl.components.models._openai_request import body
 from victor_dsl.components.models._shape import Malformed
 from victor_dsl.components.models._tool_names import given
-from victor_dsl.components.models.openai import Config
 from victor_dsl.language.component import Context
 from victor_dsl.values.message import Delta, Reply
 from victor_dsl.values.turn import Turn
+
+if TYPE_CHECKING:
+    from victor_dsl.components.models.openai import Config
 
 
 class OpenAI:

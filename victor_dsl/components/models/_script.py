@@ -6,18 +6,21 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from pydantic import ValidationError
 
 from victor_dsl.components.models._estimate import Estimate
+from victor_dsl.components.models._steps import Failure, Step
 from victor_dsl.components.models._words import say
-from victor_dsl.components.models.scripted import Config, Failure, Step
 from victor_dsl.errors import ComponentError, ModelError
 from victor_dsl.language.component import Context
 from victor_dsl.values.message import Message, Reply, StopReason, ToolCall, Usage
 from victor_dsl.values.turn import Turn
+
+if TYPE_CHECKING:
+    from victor_dsl.components.models.scripted import Config
 
 SESSIONS = 100_000
 """How many sessions' places are kept; beyond that, the one that was silent longest begins anew."""
