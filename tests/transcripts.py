@@ -43,7 +43,7 @@ ANY_MESSAGE = st.one_of(
     st.builds(Message, st.just("tool"), CONTENTS, tool_call_id=st.one_of(IDS, st.none())),
     st.builds(Message, st.just("system"), CONTENTS),
 )
-TRANSCRIPTS = st.lists(ANY_MESSAGE, max_size=30).map(tuple)
+TRANSCRIPTS = st.one_of(st.lists(ANY_MESSAGE, max_size=8), st.lists(ANY_MESSAGE, min_size=10, max_size=40)).map(tuple)
 """Any messages in any order: repeated ids, results without calls, calls without results, system messages between."""
 
 

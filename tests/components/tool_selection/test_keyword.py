@@ -74,6 +74,7 @@ async def test_equals_keep_their_order_and_the_rest_fills_up() -> None:
     tools = [tool("x"), tool("read_b"), tool("y"), tool("read_c")]
     assert await names("read", tools=tools, k=3) == ["read_b", "read_c", "x"]
     assert await names("read", tools=tools, k=None) == ["read_b", "read_c", "x", "y"]
+    assert await names("go swim", tools=[tool("swim"), tool("go")], k=2) == ["swim", "go"]
 
 
 @pytest.mark.parametrize("text", ["", "yes", "the and of", "!!!", "zzz"])

@@ -114,7 +114,7 @@ def test_the_budget_is_met_or_the_record_says_that_it_is_not(
         assert record.after <= max(record.target, group(messages).fixed_tokens)
 
 
-@given(TRANSCRIPTS, st.integers(1, 600), RATIOS, st.sampled_from([0.0, 0.3, 0.8, 1.0]), STRATEGIES)
+@given(TRANSCRIPTS, st.integers(1, 3000), RATIOS, st.sampled_from([0.0, 0.3, 0.8, 1.0]), STRATEGIES)
 def test_the_result_fits_the_window_or_the_error_says_the_numbers(
     messages: tuple[Message, ...], window: int, ratio: float, threshold: float, strategy: Any
 ) -> None:
@@ -128,7 +128,7 @@ def test_the_result_fits_the_window_or_the_error_says_the_numbers(
         assert messages_tokens(after.messages) + 50 <= window
 
 
-@given(TRANSCRIPTS, st.integers(60, 600), RATIOS, st.sampled_from([0.0, 0.3, 0.8]), STRATEGIES)
+@given(TRANSCRIPTS, st.integers(60, 3000), RATIOS, st.sampled_from([0.0, 0.3, 0.8]), STRATEGIES)
 def test_compacting_what_is_compact_changes_nothing(
     messages: tuple[Message, ...], window: int, ratio: float, threshold: float, strategy: Any
 ) -> None:
@@ -141,6 +141,11 @@ def test_compacting_what_is_compact_changes_nothing(
     if threshold > 0 and once.compaction:  # also for a later request that sends what is left
         again = compact(turn(once.messages, target_ratio=ratio, threshold=threshold), window, strategy=strategy)
         assert again.messages == once.messages
+
+
+def test_compacting_a_turn_twice_with_threshold_0_acts_once() -> None:
+    once = compact(turn(CHAT))
+    assert compact(once).messages == once.messages
 
 
 @given(TRANSCRIPTS, RATIOS, STRATEGIES)
@@ -157,6 +162,7 @@ def test_an_open_exchange_stays_however_small_the_target() -> None:
     assert after.messages == (CHAT[0], CHAT[40], *open_exchange)
     assert after.compaction is not None
     assert after.compaction.after > after.compaction.target
+    assert not after.compaction.fallback
 
 
 @pytest.mark.parametrize(("threshold", "acts"), [(0.99, True), (1.0, False)])
@@ -175,6 +181,24 @@ def test_system_prompt_and_tools_count_towards_the_threshold() -> None:
     assert compact(given_turn, window).compaction is None
     assert compact(given_turn.replace(system=prompt + "12345678"), window).compaction is not None
     assert compact(given_turn.replace(tools=(tool, tool)), window).compaction is not None
+
+
+def test_tools_are_counted_anew_when_they_change() -> None:
+    small, large = Tool("a"), Tool("b", "x" * 4 * CHAT_TOKENS)
+    context = coordinator()
+    given_turn = turn(CHAT, threshold=1.0).replace(tools=(small,))
+    assert asyncio.run(context.compact(given_turn, 2 * CHAT_TOKENS)).compaction is None
+    assert asyncio.run(context.compact(given_turn.replace(tools=(large,)), 2 * CHAT_TOKENS)).compaction is not None
+
+
+@pytest.mark.parametrize("window", [204, 203])
+def test_messages_that_must_stay_may_fill_the_window_to_the_last_token(window: int) -> None:
+    given_turn = turn((message("user", "x" * 396), message("assistant", "and?")), max_tokens=101)
+    if window == 204:
+        assert compact(given_turn, window).kept == (0,)
+    else:
+        with pytest.raises(BudgetError):
+            compact(given_turn, window)
 
 
 def test_the_answer_s_tokens_are_kept_free() -> None:
