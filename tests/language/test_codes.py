@@ -70,6 +70,6 @@ def _words(folder: Path) -> Iterator[str]:
     """Every text in the code of a folder that is a code, or has the form of one."""
     for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                if WORD.fullmatch(node.value) or node.value in CODES:
-                    yield node.value
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(text, str) and (WORD.fullmatch(text) or text in CODES):
+                yield text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from attrs import evolve
 
@@ -21,18 +21,22 @@ def placed(found: Iterable[Diagnostic], documents: Iterable[Located]) -> list[Di
     found = list(found)
     if not found:
         return []
-    paths: dict[Span, Path] = {}
+    paths: dict[Span, list[Path]] = {}
     files: dict[str, int] = {}
     for document in documents:
         files.setdefault(document.span.file, len(files))
         for path, located in document.walk():
-            paths.setdefault(located.span, path)
+            paths.setdefault(located.span, []).append(path)
             if located.key_span is not None:
-                paths.setdefault(located.key_span, path)
-    once = {(d.code, d.span, d.message): evolve(d, path=paths.get(d.span, d.path)) for d in reversed(found)}
+                paths.setdefault(located.key_span, []).append(path)
+    once = {(d.code, d.span, d.message): _mended(d, paths.get(d.span)) for d in reversed(found)}
     valueless = {(d.span.file, d.path) for d in once.values() if d.code in _VALUELESS}
     order = {d.span.file: files.get(d.span.file, len(files)) for d in found}
     return sorted(
         (d for d in once.values() if d.code in _VALUELESS or (d.span.file, d.path) not in valueless),
         key=lambda d: (order[d.span.file], d.span.file, d.span.line, d.span.column, d.code),
     )
+
+
+def _mended(diagnostic: Diagnostic, written: Sequence[Path] | None) -> Diagnostic:
+    return diagnostic if not written or diagnostic.path in written else evolve(diagnostic, path=written[0])

@@ -53,7 +53,9 @@ class Nesting:
         return tuple(steps)
 
     def report(self, code: str, message: str, span: Span, hint: str | None = None, *related: Related) -> None:
-        """Notes a fault of what is being read."""
+        """Notes a fault of what is being read, unless it stands inside a key, which is reported itself."""
+        if any(outer.key is WANTED for outer in self.stack):
+            return
         self.diagnostics.append(Diagnostic(code, message, span, self.path(), hint, related=related))
 
     def add(self, node: Located) -> None:

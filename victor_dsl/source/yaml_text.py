@@ -2,7 +2,8 @@
 
 The C library's own composer recurses, and kills the process on deep input; this one keeps a stack and stops at
 a depth. It differs from YAML 1.1, which the C parser speaks, where YAML 1.2 does: in what a plain scalar means
-(`scalars`), in U+0085, U+2028 and U+2029, which break no line, and in a ':' inside a plain text in `[…]` or `{…}`.
+(`scalars`), in U+0085, U+2028 and U+2029, which break no line, and in ':' and '?' inside a plain text
+in `[…]` or `{…}` (`masks`). One difference stays: a plain text there that begins with ':' is refused.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ from victor_dsl.source.places import span_at, trimmed_end
 from victor_dsl.source.tags import read_tag
 from victor_dsl.source.yaml_syntax import character_error, syntax_error
 
+TEMPLATE = "a text that begins with '{{' needs quotes"
+
 
 def compose(text: str, file: str, *, colons: bool = False) -> tuple[Located | None, list[Diagnostic]]:
     """The document and the faults found; None where the text has none, or where reading had to stop.
@@ -52,10 +55,11 @@ def compose(text: str, file: str, *, colons: bool = False) -> tuple[Located | No
     except MarkedYAMLError as error:
         if error.problem == UNEXPECTED_COLON and not colons:
             return compose(text, file, colons=True)
-        return None, [
-            *composer.diagnostics,
-            syntax_error(error, file, text, (composer.open.line, composer.open.column)),
-        ]
+        found = syntax_error(error, file, text, (composer.open.line, composer.open.column))
+        last = composer.diagnostics[-1] if composer.diagnostics else None
+        if last is not None and last.message == TEMPLATE and last.span.line == found.span.line:
+            return None, composer.diagnostics  # what follows such a text on its line cannot be YAML
+        return None, [*composer.diagnostics, found]
 
 
 class _Stop(Exception):
@@ -201,8 +205,6 @@ class _Composer(Nesting):
             here.key = DROPPED
 
     def complex_key(self, message: str, span: Span) -> None:
-        if any(outer.key is WANTED for outer in self.stack):
-            return  # it stands inside a key that was reported
         self.report(
             "complex-key", message, span, "a key is a plain or quoted text; quote text that begins with *, [ or {"
         )
@@ -237,7 +239,11 @@ class _Composer(Nesting):
         start = event.start_mark
         is_map = event.__class__ is MappingStartEvent
         if self.open.key is WANTED:
-            self.complex_key(f"a {'map' if is_map else 'list'} cannot be a key", self.opening(event))
+            if self.text.startswith("{{", start.index - 1):
+                braces = span_at(self.file, self.text, start.index - 1, start.index + 1)
+                self.report("complex-key", TEMPLATE, braces, 'write `"{{ … }}"`')
+            else:
+                self.complex_key(f"a {'map' if is_map else 'list'} cannot be a key", self.opening(event))
         inner = Open({} if is_map else [], WANTED if is_map else None, start.line + 1, start.column + 1)
         if event.ctag is not None:
             self.tag(event, ("map",) if is_map else ("seq",))
