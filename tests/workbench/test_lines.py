@@ -33,22 +33,21 @@ async def test_an_id_is_kept_as_it_was_written() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (b"{", "is not JSON"),
-        (b"[1]", "is not a JSON object"),
-        (b'"text"', "is not a JSON object"),
-        (b'{"id": true, "message": "a"}', "'id' is neither text nor a number"),
-        (b'{"id": [], "message": "a"}', "'id' is neither text nor a number"),
-        (b'{"message": "\xff"}', "is not JSON"),
-        (b'{"message": "\\ud800"}', "is not JSON"),
-        (b"[" * 100_000, "is not JSON"),
+        (b"{", "not JSON: "),
+        (b"[1]", "not a JSON object"),
+        (b'"text"', "not a JSON object"),
+        (b'{"id": true, "message": "a"}', "'id' is neither text nor a whole number"),
+        (b'{"id": [], "message": "a"}', "'id' is neither text nor a whole number"),
+        (b'{"message": "\xff"}', "not JSON: "),
+        (b'{"message": "\\ud800"}', "not JSON: "),
+        (b"[" * 100_000, "not JSON: "),
     ],
 )
 def test_a_line_that_is_no_request_says_its_number_and_why(text: bytes, told: str) -> None:
     line = parse_line(text, 3)
     assert line is not None
     assert line.error is not None
-    assert str(line.error).startswith("line 3")
-    assert told in str(line.error)
+    assert str(line.error).startswith(told)
     assert line.id == 3
 
 

@@ -52,14 +52,15 @@ def stages(plan: Plan) -> tuple[Stage, ...]:
 
 def as_text(plan: Plan) -> str:
     """The path as a tree, with the place of each node."""
-    rows: list[tuple[str, str]] = [(_title(plan), "")]
+    rows: list[tuple[str, str]] = []
     path = stages(plan)
     for number, stage in enumerate(path):
         last = number == len(path) - 1
         rows.append((f"{'└' if last else '├'}─ {stage.title}", ""))
         rows.extend(_tree(plan, stage.stops, "   " if last else "│  "))
     width = max(len(left) for left, _ in rows)
-    return "".join(f"{left}{' ' * (width - len(left) + 2)}{right}".rstrip() + "\n" for left, right in rows)
+    lines = [_title(plan), *(f"{left:{width}}  {right}".rstrip() for left, right in rows)]
+    return "\n".join(lines) + "\n"
 
 
 def as_mermaid(plan: Plan) -> str:
@@ -151,7 +152,7 @@ def _priority(node: Node) -> str:
 
 
 def _title(plan: Plan) -> str:
-    parts = [plan.name or "unnamed", f"plan {plan.digest}"]
+    parts = [plan.name or "unnamed", f"plan {plan.digest[:12]}"]
     if plan.tenant is not None:
         parts.append(f"tenant {plan.tenant}")
     parts += [f"{experiment}={arm}" for experiment, arm in plan.arms.items()]

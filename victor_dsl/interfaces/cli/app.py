@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -43,6 +43,17 @@ class Commands(Group):
             return None
         command: click.Command = importlib.import_module(f"victor_dsl.interfaces.cli.{cmd_name}").command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command that is named. Where nobody reads stdout any more, it ends in silence."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            # What is still in the buffer must not fail again when Python closes it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(EXIT_BROKEN_PIPE) from error
+        return result
 
     def short_helps(self, ctx: click.Context) -> Mapping[str, str]:  # noqa: ARG002
         """Each command's name and short help."""
@@ -88,10 +99,6 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Nobody reads any more. What is still in the buffer must not fail again when Python closes it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_BROKEN_PIPE
     except OSError as error:
         if os.environ.get("VICTOR_DEBUG"):
             _trace(error)

@@ -49,6 +49,7 @@ def command(
 
     Exits 0 when all specs are valid, 1 when one has a fault.
     """
+    specs = tuple(dict.fromkeys(specs))
     environment = read_environment(env_files, os.environ)
     registry, files = Registry(), Files()
     compilations = [
@@ -61,7 +62,7 @@ def command(
             need_environment=env or connect,
             need_secrets=env or connect,
         )
-        for spec in dict.fromkeys(specs)
+        for spec in specs
     ]
     diagnostics = list(dict.fromkeys(d for compilation in compilations for d in compilation.diagnostics))
     shown = FORMATS[format_](specs, diagnostics, files, colourful(sys.stdout))

@@ -54,7 +54,7 @@ class Ledger:
         except sqlite3.IntegrityError:
             first = self._rows.execute("SELECT line FROM met WHERE id = ?", (key,)).fetchone()[0]
             key = f"line {line.number}"
-            error = RepeatedId(f"line {line.number}: the id {orjson.dumps(line.id).decode()} is line {first}'s already")
+            error = RepeatedId(f"the id {orjson.dumps(line.id).decode()} is line {first}'s already")
             line = Line(line.number, line.id, error=error, size=line.size)
         if self.already and self._rows.execute("SELECT 1 FROM answered WHERE id = ?", (key,)).fetchone():
             return None

@@ -67,8 +67,7 @@ def parse_line(text: bytes, number: int, size: int | None = None) -> Line | None
     """The line that a text is; None where it is blank. `size` is the length before any cut."""
     size = len(text) if size is None else size
     if size > MAX_LINE_BYTES:
-        what = f"longer than {MAX_LINE_BYTES >> 20} MiB ({size:,} bytes)"
-        return Line(number, number, error=RequestError(f"line {number} is {what}"), size=size)
+        return _bad(number, f"longer than {MAX_LINE_BYTES >> 20} MiB ({size:,} bytes)", size)
     if number == 1:
         text = text.removeprefix(b"\xef\xbb\xbf")
     if not text.strip():
@@ -76,16 +75,19 @@ def parse_line(text: bytes, number: int, size: int | None = None) -> Line | None
     try:
         data = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        return Line(number, number, error=RequestError(f"line {number} is not JSON: {error}"), size=size)
+        return _bad(number, f"not JSON: {error.msg} (column {error.colno})", size)
     if not isinstance(data, dict):
-        what = "a JSON object with 'message' or 'messages'"
-        return Line(number, number, error=RequestError(f"line {number} is not {what}"), size=size)
+        return _bad(number, "not a JSON object with 'message' or 'messages'", size)
     id = data.get("id")
     if id is None:
         return Line(number, number, data, size=size)
     if isinstance(id, bool) or not isinstance(id, str | int) or id == "":
-        return Line(number, number, error=RequestError(f"line {number}: 'id' is neither text nor a number"), size=size)
+        return _bad(number, "'id' is neither text nor a whole number", size)
     return Line(number, id, data, size=size)
+
+
+def _bad(number: int, what: str, size: int) -> Line:
+    return Line(number, number, error=RequestError(what), size=size)
 
 
 async def _chunks(stream: BinaryIO) -> AsyncGenerator[bytes, None]:
@@ -115,14 +117,16 @@ async def _chunks(stream: BinaryIO) -> AsyncGenerator[bytes, None]:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(settle, future, chunk, error)
 
-    threading.Thread(target=serve, name="request-lines", daemon=True).start()
+    thread = threading.Thread(target=serve, name="request-lines", daemon=True)
+    thread.start()
+    future: asyncio.Future[bytes] = loop.create_future()
     try:
-        while True:
-            future: asyncio.Future[bytes] = loop.create_future()
-            asked.put(future)
-            chunk = await future
-            if not chunk:
-                return
+        asked.put(future)
+        while chunk := await future:
             yield chunk
+            future = loop.create_future()
+            asked.put(future)
     finally:
         asked.put(None)
+        if future.done() and not future.cancelled():  # else the thread waits for its stream, perhaps for ever
+            thread.join()
