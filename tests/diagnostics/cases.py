@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.compiler.stand_ins import REGISTRY
 from victor_dsl.compiler import Compilation, compile_spec
 from victor_dsl.interfaces.cli.diagnostics import FORMATS
+from victor_dsl.language.registry import Registry
 
 FOLDER = Path(__file__).parent
 ABSENT = "unreadable-file.yml"
@@ -33,8 +34,9 @@ def expected(case: str) -> Path:
 def compilation(case: str) -> Compilation:
     """A case compiled, its surroundings asked for where they are what it is about."""
     external = code(case) in ("missing-variable", "missing-secret")
+    registry = REGISTRY if code(case) in ("untouchable", "unwise-order") else Registry(entry_points=False)
     with contextlib.chdir(FOLDER):
-        return compile_spec(case, environment={}, registry=REGISTRY, need_environment=external, need_secrets=external)
+        return compile_spec(case, environment={}, registry=registry, need_environment=external, need_secrets=external)
 
 
 def text(case: str) -> str:

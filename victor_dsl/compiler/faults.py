@@ -9,7 +9,8 @@ from attrs import evolve, frozen
 from pydantic import BaseModel
 
 from victor_dsl.compiler.plain import Plain, converted
-from victor_dsl.language.config import NAME_PATTERN
+from victor_dsl.language.config import NAME_PATTERN, Config, FunctionName
+from victor_dsl.language.marks import marks
 from victor_dsl.language.spec import VAR_PATTERN
 from victor_dsl.source.diagnostic import Diagnostic, nearest, suggest
 from victor_dsl.source.located import Located, Path
@@ -26,7 +27,9 @@ def faults(
     misspelt: set[tuple[Path, str | None]] = set()
     for raw in errors:
         path = _real(located, raw)
-        if _unknowable(path, raw["type"], given.unknown):
+        if _unknowable(path, raw["type"], given.unknown) or (
+            raw["type"] == "string_pattern_mismatch" and path and _is_function(model, path[0])
+        ):
             continue
         diagnostic = _diagnostic(model, located, given, raw, path, at, names)
         found.setdefault((path, diagnostic.code), diagnostic)
@@ -45,6 +48,11 @@ def faults(
         for (path, code), diagnostic in found.items()
         if not (code == "missing-key" and (path[:-1], path[-1]) in misspelt)
     ]
+
+
+def _is_function(model: type[BaseModel], name: str | int) -> bool:
+    """Whether a field names a function, which has a rule of its own."""
+    return issubclass(model, Config) and isinstance(marks(model).get(str(name)), FunctionName)
 
 
 def _real(located: Located, error: Any) -> Path:

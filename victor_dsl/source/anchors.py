@@ -41,6 +41,7 @@ class Anchors:
             return Diagnostic("alias-loop", message, span, hint="an alias cannot hold itself")
         if anchored is None:
             hint = suggest(name, [n for n, found in self._known.items() if found], what="anchors above")
+            hint += "; a text that begins with '*' needs quotes"
             return Diagnostic("unknown-alias", f"there is no anchor '&{name}' above", span, hint=hint)
         self.aliased += anchored.size
         if self.aliased > MAX_ALIASED:

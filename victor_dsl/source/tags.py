@@ -12,6 +12,7 @@ from victor_dsl.source.scalars import SCALAR_TAGS
 _CORE = "tag:yaml.org,2002:"
 _TAGS = (*SCALAR_TAGS, "map", "seq")
 _KINDS = {"map": "a map", "seq": "a list", "str": "a single value"}
+_NO_TAG = "leave it out; a variable is written `${env:NAME}`, the text of a file `${file:path}`"
 _WRITTEN = re.compile(r"![^\s,\[\]{}]*")
 
 
@@ -26,9 +27,8 @@ def read_tag(event: Any, file: str, text: str, allowed: tuple[str, ...]) -> str 
     start, end = written.span() if written else (event.start_mark.index, event.start_mark.index + 1)
     span = span_at(file, text, start, end)
     if name == full or name not in _TAGS:
-        return Diagnostic(
-            "unknown-tag", f"the tag '{shown}' is not known", span, hint=suggest(name, _TAGS, what="tags after '!!'")
-        )
+        hint = suggest(name, _TAGS, what="tags after '!!'") if shown.startswith("!!") else _NO_TAG
+        return Diagnostic("unknown-tag", f"the tag '{shown}' is not known", span, hint=hint)
     if name not in allowed:
         return Diagnostic("bad-tag", f"this is {_KINDS[allowed[0]]}, not '{shown}'", span, hint="leave the tag out")
     return name

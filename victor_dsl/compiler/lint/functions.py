@@ -42,7 +42,9 @@ def _fault(text: str, directory: Path, modules: dict[str, _Module]) -> tuple[str
     """What is wrong with `module:function`, and a hint; None where nothing is."""
     name, colon, function = text.partition(":")
     if not colon or not function.isidentifier() or not all(part.isidentifier() for part in name.split(".")):
-        return f"'{text}' does not name a function", "write `package.module:function`"
+        dotted = not colon and "." in text and all(part.isidentifier() for part in text.split("."))
+        meant = ":".join(text.rsplit(".", 1)) if dotted else "package.module:function"
+        return f"'{text}' does not name a function", f"write `{meant}`"
     if name not in modules:
         modules[name] = _module(name, directory)
     module = modules[name]
