@@ -41,12 +41,13 @@ class FilePath:
     """The field is a path. Where `included`, its content belongs to the plan's digest and must exist to compile.
 
     Where it `exists`, the file must be there but its content is read at run time; where it is a `template`, it is
-    Jinja2 source. `optional: true` or a `default` of the same Config lifts the must.
+    Jinja2 source, and where it holds `values`, a map of `settings` and `vars`. `optional: true` or a `default` of the same Config lifts the must.
     """
 
     included: bool = False
     template: bool = False
     exists: bool = False
+    values: bool = False
 
 
 @frozen

@@ -38,6 +38,15 @@ VarName = Annotated[str, Field(pattern=VAR_PATTERN)]
 SettingsSection: Any = section()
 
 
+class Values(Model):
+    """What a layer says: settings and vars."""
+
+    settings: SettingsSection = Field(
+        default_factory=SettingsSection, description="Settings of this layer, written as in the spec's own `settings`."
+    )
+    vars: dict[VarName, Any] = Field(default_factory=dict, description="Variables of this layer, for templates.")
+
+
 class Prompt(Model):
     """The budget of the whole system prompt."""
 

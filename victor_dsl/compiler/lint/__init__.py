@@ -8,6 +8,7 @@ from victor_dsl.compiler.lint.budget import context_budget
 from victor_dsl.compiler.lint.functions import functions_exist
 from victor_dsl.compiler.lint.included import included_files_exist
 from victor_dsl.compiler.lint.order import middleware_order
+from victor_dsl.compiler.lint.provided import provided_values_are_sound
 from victor_dsl.compiler.lint.secrets import no_literal_secrets
 from victor_dsl.compiler.lint.subject import Subject
 from victor_dsl.compiler.lint.templates import templates_are_sound
@@ -17,6 +18,7 @@ from victor_dsl.source.diagnostic import Diagnostic
 RULES: tuple[Callable[[Subject], Iterable[Diagnostic]], ...] = (
     no_literal_secrets,
     included_files_exist,
+    provided_values_are_sound,
     templates_are_sound,
     functions_exist,
     middleware_order,

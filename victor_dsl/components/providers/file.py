@@ -20,7 +20,7 @@ class Config(ProviderConfig):
     fault is reported with its line. Nothing in it is expanded, so it holds no secrets: `${env:NAME}` is plain text there.
     """
 
-    path: Annotated[str, FilePath()] = Field(
+    path: Annotated[str, FilePath(exists=True, values=True)] = Field(
         description="The file, relative to the spec. Its name ends in `.yml`, `.yaml` or `.json`.",
         examples=["settings.yml"],
     )

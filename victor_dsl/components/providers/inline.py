@@ -8,19 +8,10 @@ from typing import Any
 from pydantic import Field
 
 from victor_dsl.language.component import Context
-from victor_dsl.language.config import Model, ProviderConfig
-from victor_dsl.language.spec import SettingsSection, VarName
+from victor_dsl.language.config import ProviderConfig
+from victor_dsl.language.spec import Values
 from victor_dsl.values.settings import Layer, Origin
 from victor_dsl.values.turn import Turn
-
-
-class Values(Model):
-    """What a layer says: settings and vars."""
-
-    settings: SettingsSection = Field(
-        default_factory=SettingsSection, description="Settings of this layer, written as in the spec's own `settings`."
-    )
-    vars: dict[VarName, Any] = Field(default_factory=dict, description="Variables of this layer, for templates.")
 
 
 class Config(ProviderConfig):
