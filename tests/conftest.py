@@ -52,6 +52,9 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     # The event loop's own threads end with the loop, which may close after this.
     left = [t for t in threading.enumerate() if t not in threads and not t.name.startswith("asyncio_")]
+    for thread in left:  # one that is done may still be at its last step
+        thread.join(timeout=3)
+    left = [thread for thread in left if thread.is_alive()]
     assert not left, f"threads left behind: {left}"
     if folder and (files := _open_files(folder)):
         gc.collect()
