@@ -32,7 +32,8 @@ async def sent(turn: Turn, **fields: Any) -> dict[str, Any]:
     """The body of the request that a turn leads to."""
     async with Playback(HI) as server, asking("anthropic", server.url, **fields) as model:
         await model.answer(turn)
-        return server.asked[0].body
+        body: dict[str, Any] = server.asked[0].body
+        return body
 
 
 async def told(*messages: Message) -> list[Any]:

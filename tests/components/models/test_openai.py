@@ -28,7 +28,8 @@ async def sent(turn: Turn, **fields: Any) -> dict[str, Any]:
     """The body of the request that a turn leads to."""
     async with Playback(HI) as server, asking("openai", server.url, **fields) as model:
         await model.answer(turn)
-        return server.asked[0].body
+        body: dict[str, Any] = server.asked[0].body
+        return body
 
 
 async def answered(body: dict[str, Any], turn: Turn = HELLO, **fields: Any) -> Reply:
