@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from victor_dsl.errors import StoreError
+from victor_dsl.storage.ending import to_the_end
 
 T = TypeVar("T")
 
@@ -98,16 +99,7 @@ class SqliteFile:
         connections = [*self._readers, *([self._writer] if self._writer else [])]  # the writer last: it ends the WAL
         self._writer = None
         self._readers = []
-        closing = asyncio.ensure_future(_close_all(connections))
-        cancelled = False
-        while not closing.done():
-            try:
-                await asyncio.shield(closing)
-            except asyncio.CancelledError:
-                cancelled = True  # what is cancelled while it closes still closes
-        closing.result()
-        if cancelled:
-            raise asyncio.CancelledError
+        await to_the_end(_close_all(connections))
 
 
 class _Connection:
