@@ -35,7 +35,7 @@ contributors:
         the answer is 42.
   - !!str text
 settings: {seed: 0x1F, top_p: .5, limits: {tools: {deny: ["files__*"]}}} # done
-extends: [base.yml]
+extends: []
 """
 JSON = '{"victor": 1, "name": "\\ud83d\\ude00 \\u00e9", "settings": {"seed": -1.5e3, "stop": ["${env:X}", null, true]}}'
 
@@ -99,25 +99,28 @@ FRAGMENTS = (
 )
 
 
+NOISE = st.lists(st.sampled_from(FRAGMENTS), max_size=20).map("".join) | st.text(max_size=40)
+
+
 @st.composite
-def mutated(draw: st.DrawFn) -> bytes:
-    """A document with some stretches cut, doubled, moved or replaced."""
-    text = draw(st.sampled_from((SPEC, JSON, "")))
-    for _ in range(draw(st.integers(0, 6))):
+def inputs(draw: st.DrawFn) -> tuple[bytes, str]:
+    """A document with some stretches cut, doubled or replaced, or noise; mostly under the name that fits it."""
+    name, text = draw(st.sampled_from((("spec.yml", SPEC), ("spec.yml", SPEC), ("spec.json", JSON), ("", ""))))
+    if not name:
+        name = draw(st.sampled_from(("spec.yml", "spec.json")))
+        noise = draw(NOISE.map(encoded) | st.binary(max_size=60))
+        return noise, name
+    for _ in range(draw(st.integers(0, 4))):
         at = draw(st.integers(0, len(text)))
         end = min(len(text), at + draw(st.integers(0, 12)))
         new = draw(st.sampled_from(FRAGMENTS) | st.text(max_size=4) | st.just(text[at:end] * 2))
         text = text[:at] + new + text[end:]
+    return encoded(text), name
+
+
+def encoded(text: str) -> bytes:
+    """UTF-8, and half surrogates as no UTF-8 has them."""
     return text.encode("utf-8", "surrogatepass")
-
-
-INPUTS = (
-    mutated()
-    | st.lists(st.sampled_from(FRAGMENTS), max_size=20).map(
-        lambda pieces: "".join(pieces).encode("utf-8", "surrogatepass")
-    )
-    | st.binary(max_size=60)
-)
 
 
 def check(data: bytes, name: str) -> list[str]:
@@ -163,9 +166,9 @@ def search(count: int, *, steady: bool = False) -> Counter[str]:
         phases=(Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
     )
-    @given(INPUTS, st.sampled_from(("spec.yml", "spec.json")))
-    def run(data: bytes, name: str) -> None:
-        found = check(data, name)
+    @given(inputs())
+    def run(tried: tuple[bytes, str]) -> None:
+        found = check(*tried)
         codes.update(set(found) or {"none"})
 
     run()

@@ -123,7 +123,7 @@ def test_a_document_with_faults_is_still_a_document() -> None:
 
 def test_the_nearest_anchor_is_suggested() -> None:
     (fault,) = faults("a: &limits {x: 1}\nb: *limit\n")
-    assert fault.hint == "did you mean 'limits'? anchors above: limits"
+    assert fault.hint == "did you mean 'limits'? anchors above: limits; a text that begins with '*' needs quotes"
 
 
 @pytest.mark.parametrize("opener", ["[", "- ", "? ", "{a: ", "[? ", "{a: [", "- - ? "])

@@ -43,7 +43,7 @@ _VALUE, _FIRST_VALUE, _KEY, _FIRST_KEY, _COLON, _NEXT, _END = (
 def compose(text: str, file: str) -> tuple[Located | None, list[Diagnostic]]:
     """The document and the faults found; None where the text is not JSON."""
     even = text.replace("\r\n", " \n").replace("\r", "\n") if "\r" in text else text  # one kind of break, equal places
-    composer = _Composer(even, file)
+    composer = _Composer(text, even, file)
     try:
         return composer.read(), composer.diagnostics
     except _Stop as stop:
@@ -58,7 +58,8 @@ class _Stop(Exception):
 
 
 class _Composer:
-    def __init__(self, text: str, file: str) -> None:
+    def __init__(self, written: str, text: str, file: str) -> None:
+        self.written = written
         self.text = text
         self.file = file
         self.diagnostics: list[Diagnostic] = []
@@ -183,7 +184,7 @@ class _Composer:
         written = token[3]
         if len(written) > MAX_DIGITS:
             message = f"a number of {len(written)} characters is too long"
-            span = span_at(self.file, self.text, start, start + len(written))
+            span = span_at(self.file, self.written, start, start + len(written))
             hint = f"at most {MAX_DIGITS} are read; quote it if it is text"
             self.diagnostics.append(Diagnostic("bad-number", message, span, self.path(), hint))
             return None
@@ -216,5 +217,5 @@ class _Composer:
         return self.stop("json-syntax", f"expected {wanted}, found '{word[:40]}'", start, hint, length=len(word))
 
     def stop(self, code: str, message: str, start: int, hint: str | None = None, *, length: int = 1) -> _Stop:
-        span = span_at(self.file, self.text, start, start + length)
+        span = span_at(self.file, self.written, start, start + length)
         return _Stop(Diagnostic(code, message, span, self.path(), hint))

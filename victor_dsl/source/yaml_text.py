@@ -145,6 +145,7 @@ class _Composer(Nesting):
         start, end = event.start_mark.index, event.end_mark.index
         if start == end:
             span = span_at(self.file, self.text, start, end)
+            last = max(last, span) if here.key is None else last  # behind the dash
         else:
             span = last = self.block_text_span(event) if event.style and event.style in "|>" else self.span(event)
         tag = self.tag(event, scalars.SCALAR_TAGS)
@@ -265,7 +266,8 @@ class _Composer(Nesting):
             if MERGED in items:
                 items = self.merge(items)
             items.pop(DROPPED, None)
-        span = Span(self.file, done.line, done.column, last.end_line, last.end_column)
+        end_line, end_column = max((last.end_line, last.end_column), (done.line, done.column))
+        span = Span(self.file, done.line, done.column, end_line, end_column)
         node = Located(items, span, outer.key_span if outer.key is not None else None)
         outer.height = max(outer.height, done.height + 1)
         if done.anchor is not None:
