@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from victor_dsl.language.component import Component, Context
 from victor_dsl.language.config import Config, MiddlewareConfig
@@ -20,7 +20,7 @@ def _build(config: Config, context: Context) -> Any:
     raise NotImplementedError
 
 
-def middleware(type: str, around: str = "turn") -> Component:
+def middleware(type: str, around: Literal["turn", "model", "tool"] = "turn") -> Component:
     """A middleware of that name."""
     return Component(KINDS["middleware"], type, StandIn, _build, example=type, around=around)
 
