@@ -92,7 +92,6 @@ async def test_an_error_is_told_in_the_answer_and_raised_by_chat(stage: Stage) -
         line = (await orchestrator.answer(Request(id=1, message="a"))).as_json()
         with pytest.raises(ModelError, match="no such model"):
             await orchestrator.chat("a", session_id="s")
-        assert await orchestrator.render(Request(message="b", session="s"))
     assert line["error"] == {"code": "model-bad_request", "message": "models/main: no such model"}
     assert (line["reply"], line["stop_reason"]) == ("", "error")
     assert spy.data("error") == [{"code": "model-bad_request", "node": "models/main", "status": None}] * 2

@@ -197,7 +197,7 @@ def _faults(error: BaseException, path: Path) -> Iterable[Fault]:
     elif isinstance(error, ForbiddenExtraKeysError):
         names = [field.name for field in attrs.fields(error.cl)]
         for key in sorted(error.extra_fields, key=str):
-            yield Fault(path, f"there is no '{key}'; {nearest(str(key), names)}")
+            yield Fault(path, f"there is no '{key}'; {nearest(str(key), names)}", key=str(key))
     elif isinstance(error, KeyError):
         yield Fault(path, "is missing")
     else:

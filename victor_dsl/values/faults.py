@@ -13,10 +13,11 @@ Path = tuple[str | int, ...]
 
 @frozen
 class Fault:
-    """One fault of a value from outside, and the path to it."""
+    """One fault of a value from outside, and the path to it; `key` is the key that is at fault, where one is."""
 
     path: Path
     message: str
+    key: str | None = None
 
     @property
     def where(self) -> str:

@@ -189,7 +189,7 @@ def _raised(base: Settings, wanted: Settings) -> Iterable[Fault]:
 
 def _told(fault: Fault, layer: Layer) -> str:
     """The fault with the place that wrote the value, where the layer knows it."""
-    steps = [str(step) for step in fault.path]
+    steps = [str(step) for step in (*fault.path, *([fault.key] if fault.key is not None else []))]
     for length in range(len(steps), 0, -1):
         origin = layer.origins.get(".".join(steps[:length]))
         if origin is not None and origin.file is not None:

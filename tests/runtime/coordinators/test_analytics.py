@@ -1,0 +1,110 @@
+"""Events: what is in them, what is not, and their ids."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.runtime.stage import HandClock, Says, Spy, Stage, Toolbox, call
+from victor_dsl.errors import ModelError
+from victor_dsl.runtime.coordinators import analytics
+from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator, event_id
+from victor_dsl.values.event import Event, uuid7
+from victor_dsl.values.request import Request
+
+
+@given(st.text(), st.integers(0, 99))
+def test_an_events_id_is_a_uuid7_that_follows_from_the_turn_alone(turn_id: str, sequence: int) -> None:
+    id = event_id(turn_id, "turn", sequence)
+    assert uuid.UUID(id).version == 7
+    assert id == event_id(turn_id, "turn", sequence)
+    assert id not in {event_id(turn_id, "turn", sequence + 1), event_id(turn_id, "error", sequence)}
+
+
+@given(st.integers(0, 2**42))
+def test_an_events_id_has_the_time_of_its_turn(milliseconds: int) -> None:
+    turn_id = uuid7(milliseconds / 1000, b"0123456789")
+    assert event_id(turn_id, "turn", 0)[:13] == turn_id[:13]
+
+
+async def test_a_turn_is_told_whole_and_without_contents(stage: Stage) -> None:
+    async def look(vars: object) -> str:
+        return "TOP-SECRET-RESULT"
+
+    spy = Spy()
+    stage.objects |= {
+        "models/main": Says([[call("look", '{"a": "TOP-SECRET-ARGUMENT"}')], "TOP-SECRET-ANSWER"]),
+        "tools/given": Toolbox({"look": look}),
+        "exporters/given": spy,
+    }
+    spec = """
+    models: {main: {type: given}}
+    tools: [given]
+    exporters: [given]
+    vars: {product: TOP-SECRET-VAR}
+    contributors: [{type: text, text: TOP-SECRET-PROMPT}]
+    """
+    async with stage.orchestrator(spec) as orchestrator:
+        answer = await orchestrator.answer(Request(message="TOP-SECRET-QUESTION", session="s", tenant="acme"))
+    types = [event.type for event in spy.events]
+    assert types == ["model_call", "token_usage", "tool_call", "model_call", "token_usage", "turn"]
+    assert {(e.session, e.tenant, e.pipeline, e.plan) for e in spy.events} == {("s", "acme", "stage", answer.plan)}
+    [turn] = spy.data("turn")
+    assert turn | {"latency_ms": 0, "values": ""} == {
+        "latency_ms": 0,
+        "input_tokens": 20,
+        "output_tokens": 10,
+        "cost_usd": 1.0,
+        "model": "main",
+        "stop_reason": "stop",
+        "values": "",
+    }
+    assert len(turn["values"]) == 16
+    assert "TOP-SECRET" not in json.dumps([event.as_json() for event in spy.events])
+
+
+async def test_an_error_event_does_not_quote_the_error(stage: Stage) -> None:
+    spy = stage.objects["exporters/given"] = Spy()
+    stage.objects["models/main"] = Says([ModelError("you said TOP-SECRET", kind="bad_request", status=400)])
+    async with stage.orchestrator("models: {main: {type: given}}\nexporters: [given]") as orchestrator:
+        await orchestrator.answer(Request(message="TOP-SECRET"))
+    assert spy.data("error") == [{"code": "model-bad_request", "node": "models/main", "status": 400}]
+
+
+def coordinator(into: list[Event]) -> AnalyticsCoordinator:
+    return AnalyticsCoordinator("p", HandClock(), into.append)
+
+
+def test_a_unit_is_exposed_once_and_the_memory_of_it_is_bounded(monkeypatch: object) -> None:
+    seen = coordinator([])
+    assert seen.first_exposure("tone", "s1")
+    assert not seen.first_exposure("tone", "s1")
+    assert seen.first_exposure("tone", "s2")
+    assert seen.first_exposure("other", "s1")
+    for number in range(analytics.EXPOSED + 5):
+        seen.first_exposure("many", str(number))
+    assert len(seen._exposed) == analytics.EXPOSED
+
+
+def test_a_report_is_made_once(monkeypatch: object) -> None:
+    events: list[Event] = []
+    reporting = coordinator(events)
+    assert reporting.report("exporters/a", "full", {"code": "dropped"})
+    assert not reporting.report("exporters/a", "full", {"code": "dropped"})
+    assert reporting.report("exporters/b", "full", {})
+    assert [event.data for event in events] == [
+        {"code": "dropped", "node": "exporters/a", "message": "full"},
+        {"code": "component", "node": "exporters/b", "message": "full"},
+    ]
+
+
+async def test_many_turns_at_once_keep_their_events_apart(stage: Stage) -> None:
+    spy = stage.objects["exporters/given"] = Spy()
+    async with stage.orchestrator("models: {main: {type: echo}}\nexporters: [given]") as orchestrator:
+        await asyncio.gather(*(orchestrator.answer(Request(message="a", session=f"s{i}")) for i in range(20)))
+    assert len({event.id for event in spy.events}) == len(spy.events) == 60
+    assert sorted(event.session for event in spy.of("turn")) == sorted(f"s{i}" for i in range(20))

@@ -1,0 +1,243 @@
+"""The values in force: their layers, their checks, the last good ones."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from tests.runtime.stage import Layers, Stage
+from victor_dsl.errors import ProviderError, RequestError
+from victor_dsl.runtime.coordinators.config import ConfigCoordinator
+from victor_dsl.runtime.coordinators.origins import origins
+from victor_dsl.values.request import Request
+from victor_dsl.values.settings import Layer, Origin
+from victor_dsl.values.turn import Turn
+
+SPEC = """
+models: {main: {type: echo}, spare: {type: echo}}
+settings: {model: main, temperature: 0.1, max_tokens: 100, limits: {concurrency: 3}}
+vars: {product: Acme, colours: {sky: blue, sea: green}}
+"""
+GIVEN = SPEC + "providers: [{type: given, name: low, priority: 10}, {type: given, name: high, priority: 90}]\n"
+ONE = SPEC + "providers: [given]\n"
+
+
+class Told:
+    """A turn of a request, and the errors it recorded."""
+
+    def __init__(self, tenant: str | None = None, **request: Any) -> None:
+        self.errors: list[dict[str, Any]] = []
+        self.turn = Turn(
+            "t",
+            "s",
+            (),
+            tenant=tenant,
+            request=Request(message="x", **request),
+            record=lambda _, data: self.errors.append(dict(data)),
+        )
+
+
+def coordinator(stage: Stage, spec: str, *given: Any, tenant: str | None = None) -> ConfigCoordinator:
+    plan = stage.program(spec).plan_for(tenant, {})
+    nodes = [plan.by_id[id] for id in plan.roles.providers]
+    return ConfigCoordinator(plan, list(zip(nodes, [Layers(gives) for gives in given], strict=True)))
+
+
+async def test_a_higher_layer_wins_and_maps_merge_deep(stage: Stage) -> None:
+    low = Layer(
+        "low", {"temperature": 0.3, "top_p": 0.5, "limits": {"cost_usd_per_day": 2}}, {"colours": {"sky": "grey"}}
+    )
+    high = Layer("high", {"temperature": 0.7, "stop": ["END"]})
+    turn = await coordinator(stage, GIVEN, low, high).settle(Told().turn)
+    settings = turn.settings
+    assert (settings.model, settings.temperature, settings.top_p, settings.stop) == ("main", 0.7, 0.5, ("END",))
+    assert (settings.limits.concurrency, settings.limits.cost_usd_per_day) == (3, 2.0)
+    assert turn.vars == {"product": "Acme", "colours": {"sky": "grey", "sea": "green"}}
+
+
+async def test_tenants_and_requests_stand_above_the_providers(stage: Stage) -> None:
+    spec = ONE + "tenants: {acme: {with: {settings: {temperature: 0.5, seed: 1}}}}"
+    layer = Layer("p", {"temperature": 0.9, "seed": 9, "top_p": 0.9})
+    config = coordinator(stage, spec, layer, tenant="acme")
+    settings = (await config.settle(Told(settings={"seed": 2, "stop": ["x"]}).turn)).settings
+    assert (settings.temperature, settings.seed, settings.top_p, settings.stop) == (0.5, 2, 0.9, ("x",))
+
+
+async def test_null_means_not_set(stage: Stage) -> None:
+    turn = await coordinator(stage, ONE, Layer("p", {"temperature": None, "max_tokens": None})).settle(Told().turn)
+    assert (turn.settings.temperature, turn.settings.max_tokens) == (None, None)
+
+
+async def test_the_same_layers_are_settled_once(stage: Stage) -> None:
+    config = coordinator(stage, ONE, Layer("p", {"seed": 1}))
+    one, two = await config.settle(Told().turn), await config.settle(Told().turn)
+    assert one.settings is two.settings
+    assert one.vars is two.vars
+
+
+async def test_the_hash_of_the_values_changes_with_them(stage: Stage) -> None:
+    layer = Layer("p", {"seed": 1})
+    config = coordinator(stage, ONE, lambda turn: layer)
+    hashes = []
+    for given in (Layer("p", {"seed": 1}), Layer("p", {"seed": 1}), Layer("p", {}, {"product": "Other"})):
+        layer = given
+        hashes.append((await config.settle(Told().turn)).trace.values)
+    requested = (await config.settle(Told(settings={"seed": 4}).turn)).trace.values
+    assert hashes[0] == hashes[1]
+    assert len({*hashes, requested}) == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"temprature": 1}, "settings: there is no 'temprature'; did you mean 'temperature'?"),
+        ({"temperature": True}, "settings.temperature: must be a number, not true or false"),
+        ({"temperature": math.nan}, "settings.temperature: must be a finite number"),
+        ({"temperature": 3}, "settings.temperature: must be at most 2"),
+        ({"max_tokens": 1.5}, "settings.max_tokens: must be a whole number, not a fraction"),
+        ({"stop": "x"}, "settings.stop: must be a list, not text"),
+        ({"limits": {"tools": {"deny": [3]}}}, "settings.limits.tools.deny[0]: must be text, not a number"),
+        ({"model": "mian"}, "settings.model: models has no 'mian'; did you mean 'main'?"),
+        ({"fallbacks": ["spare", "spair"]}, "settings.fallbacks[1]: models has no 'spair'; did you mean 'spare'?"),
+        ({"thinking": {}}, "settings.thinking.budget_tokens: is missing"),
+    ],
+)
+async def test_a_bad_value_is_told_with_its_path_and_place(stage: Stage, settings: Any, told: str) -> None:
+    place = Origin("providers/given", "values.yml", 3)
+    layer = Layer("p", settings, origins={f"settings.{key}": place for key in settings})
+    with pytest.raises(ProviderError) as raised:
+        await coordinator(stage, ONE, layer).settle(Told().turn)
+    message = str(raised.value)
+    assert told in message
+    assert "values.yml:3: settings" in message
+    assert raised.value.node == "providers/given"
+    assert "victor.yml:7" in message
+
+
+async def test_every_fault_of_a_layer_is_told_at_once(stage: Stage) -> None:
+    layer = Layer("p", {"temperature": "hot", "seed": "x"}, {"a": {1: 2}, "b": math.inf})
+    with pytest.raises(ProviderError) as raised:
+        await coordinator(stage, ONE, layer).settle(Told().turn)
+    for path in ("settings.temperature", "settings.seed", "vars.a", "vars.b"):
+        assert path in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "fault", [ProviderError("cannot read it"), KeyError("oops"), Layer("p", {"seed": "x"}), "not a layer", None]
+)
+async def test_the_last_good_layer_holds_while_a_provider_is_at_fault(stage: Stage, fault: Any) -> None:
+    given: Any = Layer("p", {"seed": 1})
+    config = coordinator(stage, ONE, lambda turn: given)
+    await config.settle(Told().turn)
+    given, told = fault, Told()
+    for _ in range(3):
+        assert (await config.settle(told.turn)).settings.seed == 1
+    [error] = told.errors  # once, not three times
+    assert (error["code"], error["node"]) == ("provider", "providers/given")
+    given, again = Layer("p", {"seed": 2}), Told()
+    assert (await config.settle(again.turn)).settings.seed == 2
+    given = fault
+    await config.settle(again.turn)
+    assert len(again.errors) == 1
+
+
+async def test_each_distinct_fault_is_told(stage: Stage) -> None:
+    given: Any = Layer("p", {"seed": 1})
+    config = coordinator(stage, ONE, lambda turn: given)
+    await config.settle(Told().turn)
+    told = Told()
+    for text in ("one", "one", "two"):
+        given = ProviderError(text)
+        await config.settle(told.turn)
+    assert [error["message"].rpartition(": ")[2] for error in told.errors] == ["one", "two"]
+
+
+async def test_a_tenants_bad_layer_does_not_fall_back_on_another_tenants(stage: Stage) -> None:
+    given: Any = {"a": Layer("p", {"seed": 1}), "b": ProviderError("no row")}
+    config = coordinator(stage, ONE, lambda turn: given[turn.tenant])
+    assert (await config.settle(Told("a").turn)).settings.seed == 1
+    with pytest.raises(ProviderError, match="no row"):
+        await config.settle(Told("b").turn)
+
+
+async def test_an_optional_provider_may_be_missing(stage: Stage) -> None:
+    told = Told()
+    spec = SPEC + "providers: [{type: given, optional: true}]"
+    turn = await coordinator(stage, spec, ProviderError("no file")).settle(told.turn)
+    assert turn.settings.temperature == 0.1
+    assert len(told.errors) == 1
+
+
+@pytest.mark.parametrize(
+    ("request_", "told"),
+    [
+        ({"settings": {"model": "spare"}}, "settings.model: a request may not set it"),
+        ({"settings": {"temprature": 1}}, "settings.temprature: a request may not set it; did you mean 'temperature'?"),
+        ({"settings": {"max_tokens": 101}}, "settings.max_tokens: a request may only lower it; 100 is in force"),
+        ({"settings": {"temperature": "hot"}}, "settings.temperature: must be a number, not text"),
+        ({"vars": {"prodct": "x"}}, "vars.prodct: is not declared; did you mean 'product'?"),
+        ({"vars": {"product": math.nan}}, "vars.product: must be finite"),
+    ],
+)
+async def test_what_a_request_may_not_set_is_told_by_name(stage: Stage, request_: Any, told: str) -> None:
+    with pytest.raises(RequestError) as raised:
+        await coordinator(stage, SPEC).settle(Told(**request_).turn)
+    assert told in str(raised.value)
+
+
+async def test_a_request_may_set_what_the_spec_lets_it(stage: Stage) -> None:
+    config = coordinator(stage, SPEC + "request: [model]")
+    turn = await config.settle(Told(settings={"model": "spare", "max_tokens": 99, "top_p": None}).turn)
+    assert (turn.settings.model, turn.settings.max_tokens) == ("spare", 99)
+    with pytest.raises(RequestError, match="models has no 'spar'"):
+        await config.settle(Told(settings={"model": "spar"}).turn)
+
+
+async def test_null_in_a_request_does_not_lift_a_cap(stage: Stage) -> None:
+    turn = await coordinator(stage, SPEC).settle(Told(settings={"max_tokens": None}).turn)
+    assert turn.settings.max_tokens == 100
+
+
+async def test_a_request_changes_vars_for_itself_alone(stage: Stage) -> None:
+    config = coordinator(stage, SPEC)
+    theirs = await config.settle(Told(vars={"colours": {"sky": "red"}}).turn)
+    others = await config.settle(Told().turn)
+    assert theirs.vars["colours"] == {"sky": "red", "sea": "green"}
+    assert others.vars["colours"] == {"sky": "blue", "sea": "green"}
+
+
+async def test_where_there_is_one_model_it_need_not_be_named(stage: Stage) -> None:
+    turn = await coordinator(stage, "models: {only: {type: echo}}").settle(Told().turn)
+    assert turn.settings.model == "only"
+
+
+async def test_every_value_in_force_knows_its_origin(stage: Stage) -> None:
+    spec = ONE + "tenants: {acme: {with: {settings: {seed: 1}}}}"
+    layer = Layer(
+        "p", {"temperature": 0.4}, {"colours": {"sky": "grey"}}, {"settings.temperature": Origin("p", "v.yml", 2)}
+    )
+    config = coordinator(stage, spec, layer, tenant="acme")
+    turn = await config.settle(Told(settings={"top_p": 0.5}).turn)
+    found = origins(turn)
+    spec_file = str(stage.folder / "victor.yml")
+    assert found["settings.temperature"] == Origin("p", "v.yml", 2)
+    assert found["settings.seed"] == Origin("tenant acme", spec_file, 8)
+    assert found["settings.top_p"] == Origin("request")
+    assert found["settings.limits.concurrency"] == Origin("spec", spec_file, 5)
+    assert found["settings.max_tool_rounds"] == Origin("default")
+    assert found["vars.colours.sky"] == Origin("p")
+    assert found["vars.colours.sea"] == Origin("spec", spec_file, 6)
+
+
+async def test_a_value_that_a_higher_layer_unsets_has_its_default_as_origin(stage: Stage) -> None:
+    plan = stage.program(SPEC).plan_for(None, {})
+    over = Layer("tenant x", {"limits": None, "max_tool_rounds": None})
+    config = ConfigCoordinator(evolve(plan, overlays=(over,)), [])
+    turn = await config.settle(Told().turn)
+    found = origins(turn)
+    assert "settings.limits.concurrency" not in found
+    assert found["settings.max_tool_rounds"] == Origin("default")
+    assert turn.settings.max_tool_rounds == 8

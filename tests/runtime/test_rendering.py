@@ -1,0 +1,154 @@
+"""What the model would be sent: the contract of `victor render`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.runtime.stage import Piece, Says, Spy, Stage, Toolbox
+from victor_dsl.errors import ContributorError
+from victor_dsl.values.message import Message, Reply
+from victor_dsl.values.request import Request
+from victor_dsl.values.tool import Tool
+from victor_dsl.values.turn import Handler, Turn
+
+SPEC = """
+models: {main: {type: given, context_window: 300}}
+settings: {temperature: 0.5, max_tokens: 50}
+contributors: [{type: text, name: tone, text: Be brief.}]
+tools: [given]
+exporters: [given]
+"""
+
+
+async def never(*arguments: Any) -> Any:
+    raise AssertionError("nobody may call it")
+
+
+def set_up(stage: Stage) -> None:
+    stage.objects |= {
+        "models/main": Says([never]),
+        "tools/given": Toolbox({"look": never, "find": never}),
+        "exporters/given": Spy(),
+    }
+
+
+async def test_the_rendered_turn_is_the_object_of_the_contract(stage: Stage) -> None:
+    set_up(stage)
+    async with stage.orchestrator(SPEC) as orchestrator:
+        rendered = await orchestrator.render(Request(id=1, session="s", tenant="acme", message="hi there"))
+        plan = orchestrator.program.plan_for("acme", {}).digest
+    line = rendered.as_json()
+    assert line.pop("origins")["settings.temperature"] == {
+        "source": "spec",
+        "file": str(stage.folder / "victor.yml"),
+        "line": 5,
+    }
+    tools = line["tokens"].pop("tools")
+    assert tools > 10
+    assert line.pop("tokens") == {"system": 3, "messages": 6, "total": 9 + tools, "limit": 300}
+    assert line == {
+        "id": 1,
+        "session": "s",
+        "tenant": "acme",
+        "variants": {},
+        "settings": {
+            "model": "main",
+            "temperature": 0.5,
+            "max_tokens": 50,
+            "max_tool_rounds": 8,
+            "threshold": 0.8,
+            "target_ratio": 0.5,
+        },
+        "system": "Be brief.",
+        "contributors": [{"type": "text", "name": "tone", "priority": 50, "tokens": 3, "dropped": False}],
+        "messages": [{"role": "user", "content": "hi there"}],
+        "kept": [0],
+        "tools": ["look", "find"],
+        "compaction": None,
+        "plan": plan,
+        "error": None,
+    }
+    assert stage.objects["exporters/given"].events == []
+
+
+async def test_kept_counts_in_the_input_and_has_every_system_message(stage: Stage) -> None:
+    set_up(stage)
+    said = [Message("user" if n % 2 else "assistant", f"{n} " * 60) for n in range(1, 9)]
+    said[3:3] = [Message("system", "Mind the gap.")]
+    async with stage.orchestrator(SPEC) as orchestrator:
+        rendered = await orchestrator.render(Request(messages=tuple(said)))
+    assert rendered.error is None
+    assert rendered.compaction is not None
+    assert rendered.system.endswith("Mind the gap.")
+    assert 3 in rendered.kept
+    assert [said[index] for index in rendered.kept if index != 3] == list(rendered.messages)
+    assert len(rendered.kept) < len(said)
+
+
+async def test_kept_of_a_message_counts_in_the_history_with_the_message_last(stage: Stage) -> None:
+    set_up(stage)
+    stage.objects["models/main"] = Says(["answer"])
+    async with stage.orchestrator(SPEC) as orchestrator:
+        await orchestrator.chat("first", session_id="s")
+        rendered = await orchestrator.render(Request(message="second", session="s"))
+        again = await orchestrator.render(Request(message="second", session="s"))
+    assert rendered.kept == (0, 1, 2)
+    assert rendered.messages == again.messages
+
+
+async def test_rendering_passes_admission_and_every_middleware_by_but_what_reshapes(stage: Stage) -> None:
+    class Redacts:
+        def wrap(self, handler: Handler) -> Handler:
+            async def wrapped(turn: Turn) -> Reply:
+                raise AssertionError("rendering has no onion")
+
+            return wrapped
+
+        def reshape(self, turn: Turn) -> Turn:
+            return turn.replace(
+                messages=tuple(Message(m.role, m.text().replace("4711", "****")) for m in turn.messages)
+            )
+
+    set_up(stage)
+    stage.objects["middleware/given"] = Redacts()
+    async with stage.orchestrator(SPEC + "middleware: [given]") as orchestrator:
+        rendered = await orchestrator.render(Request(message="order 4711"))
+    assert rendered.messages == (Message("user", "order ****"),)
+
+
+async def test_an_error_is_shown_with_what_was_known_before_it(stage: Stage) -> None:
+    set_up(stage)
+    stage.objects["contributors/given"] = Piece(ContributorError("no file"))
+    spec = SPEC.replace("contributors: [", "contributors: [{type: given}, ")
+    async with stage.orchestrator(spec) as orchestrator:
+        line = (await orchestrator.render(Request(id=1, message="hi"))).as_json()
+    assert line["error"]["code"] == "contributor"
+    assert (line["system"], line["tools"], line["settings"]["temperature"]) == ("", [], 0.5)
+    assert line["messages"] == [{"role": "user", "content": "hi"}]
+
+
+async def test_a_bad_request_is_an_error_object(stage: Stage) -> None:
+    set_up(stage)
+    async with stage.orchestrator(SPEC) as orchestrator:
+        line = (await orchestrator.render(Request(message="hi", settings={"model": "x"}))).as_json()
+    assert line["error"]["code"] == "bad-request"
+    assert (line["settings"], line["origins"], line["kept"]) == ({}, {}, [0])
+
+
+async def test_a_fault_of_a_component_is_an_error_object_too(stage: Stage) -> None:
+    class Broken(Toolbox):
+        async def tools(self) -> list[Tool]:
+            raise KeyError("oops")
+
+    set_up(stage)
+    stage.objects["tools/given"] = Broken({})
+    async with stage.orchestrator(SPEC) as orchestrator:
+        line = (await orchestrator.render(Request(message="hi"))).as_json()
+    assert line["error"] == {"code": "component", "message": "internal error: KeyError: 'oops'"}
+
+
+async def test_the_requests_tools_are_selected_from_with_the_specs(stage: Stage) -> None:
+    set_up(stage)
+    async with stage.orchestrator(SPEC) as orchestrator:
+        rendered = await orchestrator.render(Request(message="hi", tools=(Tool("theirs"),)))
+    assert rendered.tools == ("look", "find", "theirs")
