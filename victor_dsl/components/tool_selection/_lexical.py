@@ -7,6 +7,7 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from victor_dsl.values.tool import Tool
@@ -18,6 +19,9 @@ SATURATION, LENGTH = 1.2, 0.5
 """BM25's k1 and b (Robertson & Zaragoza 2009, §3.4)."""
 
 DEEPEST_PARAMETER = 4
+
+LONGEST_KNOWN = 32
+"""Up to this length a word is remembered with its terms."""
 
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -62,13 +66,17 @@ def terms(text: str) -> Iterator[str]:
     Scripts that are written without spaces give each pair of neighbouring characters.
     """
     for run in _WORD.findall(text):
-        if _UNSPACED.search(run):
-            yield from (run[i : i + 2] for i in range(max(1, len(run) - 1)))
-            continue
-        for word in _HUMP.split(run):
-            folded = word.casefold()
-            if folded not in _STOP:
-                yield _stem(folded)
+        yield from _known_run(run) if len(run) <= LONGEST_KNOWN else _run(run)
+
+
+def _run(run: str) -> tuple[str, ...]:
+    """The terms of a run of letters or digits."""
+    if _UNSPACED.search(run):
+        return tuple(run[i : i + 2] for i in range(max(1, len(run) - 1)))
+    return tuple(_stem(word) for word in map(str.casefold, _HUMP.split(run)) if word not in _STOP)
+
+
+_known_run = lru_cache(maxsize=8192)(_run)  # people use few words, again and again: a third of a turn's time
 
 
 def _stem(word: str) -> str:
