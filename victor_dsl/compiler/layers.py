@@ -22,7 +22,8 @@ def layer_of(source: str, document: Located, at: Path) -> tuple[Layer, list[Diag
         model, faults = validate(
             SettingsSection, settings, plain(settings), (*at, "settings"), "settings", within="settings"
         )
-        diagnostics += faults
+        lifted = {settings.value[key].span for key in _lifted(document)} if isinstance(settings.value, dict) else set()
+        diagnostics += [fault for fault in faults if fault.span not in lifted]  # their component's check reports them
         values = model.model_dump(exclude_unset=True) if model is not None else {}
     vars = document.get("vars")
     variables = plain(vars).value if vars is not None and isinstance(vars.value, dict) else {}
@@ -39,27 +40,34 @@ def _settings(document: Located, at: Path) -> tuple[Located | None, list[Diagnos
     section = document.get("settings")
     diagnostics: list[Diagnostic] = []
     lifted = {} if section is None or not isinstance(section.value, dict) else dict(section.value)
-    for name, keys in LIFTED.items():
-        component = document.get(name)
-        for key in keys:
-            value = component.get(key) if component is not None else None
-            if value is None or not (value.value is None or isinstance(value.value, int | float | Interpolated)):
-                continue
-            if key in lifted and not same(lifted[key], value):
-                diagnostics.append(
-                    Diagnostic(
-                        "set-twice",
-                        f"{name}.{key} and settings.{key} are one setting, and say different things",
-                        value.span,
-                        (*at, name, key),
-                        "write it in one place",
-                        related=(Related("the other one", lifted[key].span),),
-                    )
+    for key, (name, value) in _lifted(document).items():
+        if key in lifted and not same(lifted[key], value):
+            diagnostics.append(
+                Diagnostic(
+                    "set-twice",
+                    f"{name}.{key} and settings.{key} are one setting, and say different things",
+                    value.span,
+                    (*at, name, key),
+                    "write it in one place",
+                    related=(Related("the other one", lifted[key].span),),
                 )
-            lifted[key] = value
+            )
+        lifted[key] = value
     if not lifted and section is None:
         return None, diagnostics
     if section is not None and not isinstance(section.value, dict):
         return section, diagnostics
     span = section.span if section is not None else document.span
     return Located(lifted, span, section.key_span if section is not None else None), diagnostics
+
+
+def _lifted(document: Located) -> dict[str, tuple[str, Located]]:
+    """The settings that are written on a component: its section and the value, by key."""
+    found: dict[str, tuple[str, Located]] = {}
+    for name, keys in LIFTED.items():
+        component = document.get(name)
+        for key in keys:
+            value = component.get(key) if component is not None else None
+            if value is not None and (value.value is None or isinstance(value.value, int | float | Interpolated)):
+                found[key] = (name, value)
+    return found

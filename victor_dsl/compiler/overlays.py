@@ -107,9 +107,11 @@ class Overlay:
         names = {name_of(kind, item) for item in admission}
         hint = _untouchable_hint(kind.name)
         if isinstance(over.value, list):
-            for item in over.value:
-                if type_of(kind, item) == AUTH:
-                    self._fault("untouchable", "a tenant or an arm may not add auth", item, at, hint)
+            added = [item for item in over.value if type_of(kind, item) == AUTH]
+            for item in added:
+                self._fault("untouchable", "a tenant or an arm may not add auth", item, at, hint)
+            if added:
+                return Located([item for item in over.value if item not in added], over.span, over.key_span)
         elif isinstance(over.value, dict):
             allowed = dict(over.value)
             for name, value in over.value.items():
@@ -117,7 +119,8 @@ class Overlay:
                     message = f"a tenant or an arm may not change '{name}', which is admission"
                     self._fault("untouchable", message, allowed.pop(name), (*at, name), hint)
                 elif type_of(kind, value) == AUTH:
-                    self._fault("untouchable", "a tenant or an arm may not add auth", value, (*at, name), hint)
+                    message = "a tenant or an arm may not add auth"
+                    self._fault("untouchable", message, allowed.pop(name), (*at, name), hint)
             return Located(allowed, over.span, over.key_span)
         return over
 

@@ -50,16 +50,19 @@ class Variation:
 
     def written(self, name: str) -> tuple[Path, Located] | None:
         """Where the value in force of a setting was written, as a setting or on its component."""
-        overlays = [_arm_path(*arm) for arm in self.arms[::-1]]
-        overlays += [_tenant_path(self.tenant)] if self.tenant is not None else []
-        for overlay in (*overlays, ()):
-            for section in ("settings", *LIFTED):
-                path = (*overlay, section)
-                leaf = self.source.at(path)
-                if leaf is self.source or (found := leaf.get(name)) is None:
-                    continue
-                if section == "settings" or name in LIFTED[section]:
-                    return (*path, name), found
+        overlays = [] if self.tenant is None else [_tenant_path(self.tenant)]
+        overlays += [_arm_path(*arm) for arm in self.arms]
+        for layer, overlay in ((self.overlays[i], overlays[i]) for i in reversed(range(len(overlays)))):
+            if name in layer.settings:
+                return self._written(name, overlay)
+        return self._written(name, ()) if name in self.spec.settings else None
+
+    def _written(self, name: str, overlay: Path) -> tuple[Path, Located] | None:
+        for section in ("settings", *(section for section, names in LIFTED.items() if name in names)):
+            path = (*overlay, section)
+            found = self.source.at(path).get(name)
+            if found is not None:
+                return (*path, name), found
         return None
 
 
@@ -85,7 +88,7 @@ class Variations:
             name: {arm: _with(body) for arm, body in _maps(experiment.get("arms"))}
             for name, experiment in _maps(self.document.get("variants"))
         }
-        self.opted_out = {name: frozenset(_keys(overlay.get("variants"))) for name, overlay in self.tenants.items()}
+        self.opted_out = {name: frozenset(_removed(overlay.get("variants"))) for name, overlay in self.tenants.items()}
         self._spec, faults = layer_of("spec", self.document, ())
         self._faults += faults
 
@@ -196,8 +199,10 @@ def _with(holder: Located) -> Located:
     return overlay if overlay is not None and isinstance(overlay.value, dict) else Located({}, holder.span)
 
 
-def _keys(section: Located | None) -> list[str]:
-    return list(section.value) if section is not None and isinstance(section.value, dict) else []
+def _removed(section: Located | None) -> list[str]:
+    if section is None or not isinstance(section.value, dict):
+        return []
+    return [name for name, value in section.value.items() if value.value is None]
 
 
 def _tenant_path(tenant: str) -> Path:
