@@ -17,6 +17,8 @@ from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
+from victor_dsl.language.template import GLOBALS
+
 MOST_CHARACTERS = 1_048_576
 """How long a rendered text, and any text on the way to it, may be."""
 MOST_ITEMS = 100_000
@@ -62,7 +64,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.filters = {name: self.filters[name] for name in FILTERS} | {
             "format": _format, "indent": _indent, "join": _join, "replace": _replace, "tojson": _tojson,
         }  # fmt: skip
-        self.globals = {name: self.globals[name] for name in ("dict", "namespace", "range")}
+        self.globals = {name: self.globals[name] for name in GLOBALS}
         self._steps = 0
         self._end = 0.0
 

@@ -1,0 +1,117 @@
+"""A component's EXAMPLE made into what `build` is given, as the compiler and the runtime would make it."""
+
+from __future__ import annotations
+
+import textwrap
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from tests.components.context import surroundings
+from victor_dsl.language.component import Component, Context
+from victor_dsl.language.config import Config, FilePath, FunctionName, Nested, Ref, Secret
+from victor_dsl.language.marks import marks
+from victor_dsl.language.registry import Registry
+from victor_dsl.language.values_file import plain
+from victor_dsl.source.reader import Files
+
+STAND_INS = {"databases": "sqlite", "embedders": "hashing", "models": "echo"}
+"""Whom a reference in an example is taken to mean."""
+FILES = {".json": "{}", ".jsonl": "", ".yml": "settings: {}", ".yaml": "settings: {}"}
+
+
+@frozen
+class Node:
+    """One component with its config, and the nodes that it refers to, by id."""
+
+    component: Component
+    config: Config
+    context: Context
+    needs: dict[str, Node]
+
+    def build(self) -> Any:
+        """What `build` gives: the live object, or its context manager."""
+        return self.component.build(self.config, self.context)
+
+    async def open(self, stack: AsyncExitStack) -> Any:
+        """The live object; what it needs is opened first."""
+        for id, node in self.needs.items():
+            self.context.needs[id] = await node.open(stack)  # type: ignore[index]
+        built = self.build()
+        return await stack.enter_async_context(built) if hasattr(built, "__aenter__") else built
+
+
+def item_of(component: Component) -> dict[str, Any]:
+    """The EXAMPLE as a map; a bare word is `{type: word}`."""
+    text = textwrap.dedent(component.example).strip()
+    if text.isidentifier():
+        return {"type": text}
+    result = Files().parse(text.encode(), "EXAMPLE")
+    assert result.document is not None, f"its EXAMPLE is not YAML: {[d.message for d in result.diagnostics]}"
+    assert not result.diagnostics, f"its EXAMPLE has faults: {[d.message for d in result.diagnostics]}"
+    item: dict[str, Any] = plain(result.document)
+    return item
+
+
+def node_of(component: Component, folder: Path, item: dict[str, Any] | None = None, id: str = "") -> Node:
+    """The component in a spec of that folder, made from an item (the EXAMPLE, where none is given)."""
+    values = dict(item_of(component) if item is None else item)
+    values.pop("type", None)
+    id = id or f"{component.kind.name}/{component.type}"
+    needs: dict[str, Node] = {}
+    environment: dict[str, str] = {}
+    for name, mark in marks(component.config).items():
+        if values.get(name) is not None:
+            values[name] = _each(
+                values[name], lambda value, mark=mark: _meant(value, mark, id, folder, needs, environment)
+            )
+    config = component.config.model_validate(values)
+    made = surroundings(folder, id, place="victor.yml:1", environment=environment, needs={})
+    return Node(component, config, made.context, needs)
+
+
+def _each(value: Any, change: Any) -> Any:
+    """A marked field is one value, a list of them, or a map."""
+    return [change(inner) for inner in value] if isinstance(value, list) else change(value)
+
+
+def _meant(value: Any, mark: Any, id: str, folder: Path, needs: dict[str, Node], environment: dict[str, str]) -> Any:
+    if mark is Secret:
+        source, _, name = value.removeprefix("${").removesuffix("}").partition(":")
+        environment[name] = "a secret"
+        return Secret(source, name)
+    if isinstance(mark, FilePath):
+        return _path(folder / value, mark)
+    if isinstance(mark, FunctionName):
+        _module(folder, value)
+    if isinstance(mark, Ref):
+        return _need(f"{mark.kind}/{value}", mark.kind, {"type": STAND_INS[mark.kind]}, folder, needs, own=True)
+    if isinstance(mark, Nested):
+        item = {"type": value} if isinstance(value, str) else value
+        return _need(f"{id}.{len(needs)}", mark.kind, item, folder, needs)
+    return value
+
+
+def _need(id: str, kind: str, item: dict[str, Any], folder: Path, needs: dict[str, Node], *, own: bool = False) -> str:
+    component = Registry(entry_points=False).find(kind, item["type"])
+    assert component is not None, f"its EXAMPLE names {kind} '{item['type']}', which there is not"
+    needs[id] = node_of(component, folder, None if own else item, id)
+    return id
+
+
+def _path(path: Path, mark: FilePath) -> str:
+    """The path; what must be there is there."""
+    if mark.included or mark.exists:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(FILES.get(path.suffix, "Be kind.\n"), encoding="utf-8")
+    return str(path)
+
+
+def _module(folder: Path, function: str) -> None:
+    """Writes the module that a function's name points to."""
+    module, _, name = function.partition(":")
+    path = folder.joinpath(*module.split(".")).with_suffix(".py")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f'def {name}(number: int) -> str:\n    """Looks something up."""\n    return str(number)\n')
