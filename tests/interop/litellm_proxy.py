@@ -244,7 +244,7 @@ def installed(folder: Path) -> str:
     """The Python of a new environment with the proxy in it."""
     python = folder / "env" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", str(folder / "env")], check=True)
-    subprocess.run([str(python), "-m", "pip", "install", "--quiet", "litellm[proxy]"], check=True)
+    subprocess.run([str(python), "-m", "pip", "install", "-qq", "litellm[proxy]"], check=True)
     return str(python)
 
 

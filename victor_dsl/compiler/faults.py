@@ -238,6 +238,8 @@ def _about(model: type[BaseModel], path: Path, key: str) -> str:
 
 
 def _arms(annotation: Any) -> tuple[Any, ...]:
+    if hasattr(annotation, "__metadata__"):  # Annotated: what it marks
+        return _arms(annotation.__origin__)
     origin = getattr(annotation, "__origin__", None)
     if origin is None and get_args(annotation):
         return get_args(annotation)

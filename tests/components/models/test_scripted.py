@@ -9,7 +9,9 @@ from pydantic import ValidationError
 
 from tests.components.context import TURN, surroundings
 from tests.components.models.asking import Listener
+from victor_dsl.compiler.faults import field_names
 from victor_dsl.components.models import _script
+from victor_dsl.components.models._steps import Step
 from victor_dsl.components.models.scripted import Config, build
 from victor_dsl.errors import ComponentError, ModelError, ModelErrorKind
 from victor_dsl.values.message import Message, Reply, ToolCall, Usage
@@ -157,3 +159,13 @@ async def test_a_recording_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_a_script_is_a_list_or_a_recording(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Config.model_validate(fields)
+
+
+def test_a_slip_in_a_reply_is_one_fault() -> None:
+    with pytest.raises(ValidationError) as raised:
+        Config.model_validate({"replies": ["a", {"tool_cals": []}, {"error": "rate_limitd"}]})
+    assert [error["loc"] for error in raised.value.errors()] == [
+        ("replies", 1, "tool_cals"),
+        ("replies", 2, "error", "kind"),
+    ]
+    assert field_names(Config, ("replies", 1)) == list(Step.model_fields)

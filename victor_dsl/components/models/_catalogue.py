@@ -9,14 +9,12 @@ nothing is guessed. What a spec writes on its model (`context_window`, `input_us
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
-from attrs import frozen
-
-_DATE = re.compile(r"(-\d{8}|-\d{4}-\d{2}-\d{2}|@\d{8}|-latest)$")
+_DATE = r"(-\d{8}|-\d{4}-\d{2}-\d{2}|@\d{8}|-latest)$"
 
 
-@frozen
-class Rates:
+class Rates(NamedTuple):
     """US dollars for a million tokens: of plain input, of output, read from a prompt cache, and written to one.
 
     Where a prompt is longer than `long_above` tokens, all of its input costs `long_input` times as much and all of
@@ -42,8 +40,7 @@ class Rates:
         return (of_input + of_output) / 1_000_000
 
 
-@frozen
-class Entry:
+class Entry(NamedTuple):
     """One model. `window` is the context window or, where the provider limits input below it, that limit.
 
     A `reasoning` model takes no `temperature` and `top_p`, and thinks by its own measure.
@@ -57,7 +54,7 @@ class Entry:
 def find(model: str) -> Entry | None:
     """The entry of a model, whatever path stands before its name and whatever date after it."""
     name = model.rsplit("/", 1)[-1].lower()
-    return CATALOGUE.get(name) or CATALOGUE.get(_DATE.sub("", name))
+    return CATALOGUE.get(name) or CATALOGUE.get(re.sub(_DATE, "", name))
 
 
 def _claude(window: int, input: float, output: float, cached: float, *, reasoning: bool = False) -> Entry:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import evolve
 from pydantic import Field, field_validator
 
 from victor_dsl.components.models._catalogue import Entry, Rates, find
@@ -91,7 +90,7 @@ class HostedConfig(ModelConfig):
         of_input, of_output = self.input_usd_per_million, self.output_usd_per_million
         cached = self.cached_usd_per_million
         if known and of_input is None and of_output is None:
-            return known if cached is None else evolve(known, cached=cached)
+            return known if cached is None else known._replace(cached=cached)
         if known:
             of_input = known.input if of_input is None else of_input
             of_output = known.output if of_output is None else of_output

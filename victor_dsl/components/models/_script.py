@@ -75,8 +75,7 @@ class Scripted:
             )
         return (steps[-1] if self._end == "repeat" else steps[number % len(steps)]), number
 
-    def _failure(self, error: Failure | str) -> ModelError:
-        failure = error if isinstance(error, Failure) else Failure.model_validate({"kind": error})
+    def _failure(self, failure: Failure) -> ModelError:
         return ModelError(
             failure.message,
             kind=failure.kind,
@@ -98,10 +97,7 @@ class Scripted:
 @asynccontextmanager
 async def scripted(config: Config, context: Context) -> AsyncIterator[Scripted]:
     """The live model. Raises ComponentError for a recording that cannot be read."""
-    if config.path is not None:
-        steps = read(Path(config.path), context.node)
-    else:
-        steps = [Step(content=step) if isinstance(step, str) else step for step in config.replies or ()]
+    steps = (config.replies or []) if config.path is None else read(Path(config.path), context.node)
     yield Scripted(steps, config, context)
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from victor_dsl.errors import ModelErrorKind
 from victor_dsl.language.config import Model
+
+
+def _text_as(field: str) -> Callable[[Any], Any]:
+    """Reads a bare text as the map that has it as that field."""
+    return lambda value: {field: value} if isinstance(value, str) else value
 
 
 class Call(Model):
@@ -42,7 +48,7 @@ class Step(Model):
 
     content: str | None = Field(None, description="The answer's text.")
     tool_calls: list[Call] = Field(default_factory=list, description="The tools that it calls.")
-    error: Failure | ModelErrorKind | None = Field(
+    error: Annotated[Failure, BeforeValidator(_text_as("kind"), Failure | ModelErrorKind)] | None = Field(
         None,
         description="An error, by its kind alone or in full. With `content`, the text is streamed before it fails.",
     )
@@ -54,3 +60,7 @@ class Step(Model):
     request: str | None = Field(
         None, description="The answer is for turns whose latest user message is this text, and no others."
     )
+
+
+Written = Annotated[Step, BeforeValidator(_text_as("content"), str | Step)]
+"""A step as it may be written: a bare text is its content."""

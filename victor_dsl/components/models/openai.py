@@ -13,7 +13,7 @@ from victor_dsl.language.component import Context
 from victor_dsl.language.config import Secret
 from victor_dsl.language.kinds import Model
 
-_REASONING = re.compile(r"^(?:.*/)?(?:o[1-9]|gpt-(?:[5-9]|\d\d))(?!.*-chat)")
+_REASONING = r"(?:.*/)?(?:o[1-9]|gpt-(?:[5-9]|\d\d))(?!.*-chat)"
 
 
 class Config(HostedConfig):
@@ -67,7 +67,7 @@ class Config(HostedConfig):
     def reasoning(self) -> bool:
         """Whether this is one of OpenAI's reasoning models, which refuse some of the older fields."""
         entry = self.entry()
-        return entry.reasoning if entry else bool(_REASONING.match(self.model))
+        return entry.reasoning if entry else bool(re.match(_REASONING, self.model))
 
 
 EXAMPLE = '{type: openai, model: gpt-4.1-mini, api_key: "${env:OPENAI_API_KEY}"}'

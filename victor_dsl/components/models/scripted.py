@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from victor_dsl.components.models._steps import Step
+from victor_dsl.components.models._steps import Written
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import FilePath, ModelConfig
 from victor_dsl.language.kinds import Model as LiveModel
@@ -19,7 +19,7 @@ class Config(ModelConfig):
     An answer that names its `request` is for that request alone; all others are given in their order.
     """
 
-    replies: list[str | Step] | None = Field(
+    replies: list[Written] | None = Field(
         None,
         min_length=1,
         description="The answers, in order: texts, or maps with tool calls, errors and delays.",
