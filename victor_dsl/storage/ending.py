@@ -10,17 +10,16 @@ T = TypeVar("T")
 
 
 async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """What `work` gives. Cancelled, it first lets the work end, and is cancelled then."""
+    """What `work` gives. Cancelled, it first lets the work end, and is cancelled then; an error of the work is lost."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:
-            await asyncio.shield(task)
+            await asyncio.wait([task])  # a cancelled wait leaves the task alone
         except asyncio.CancelledError as error:
             cancelled = error
-        except Exception:  # noqa: BLE001 - `result` below raises it
-            break
     if cancelled is not None:
-        task.exception()  # it is looked at, so that asyncio does not complain
+        if not task.cancelled():
+            task.exception()  # seen: asyncio logs errors that nobody looked at
         raise cancelled
     return task.result()
