@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from functools import cached_property
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -60,7 +61,7 @@ class Config(HostedConfig):
     def _base_url_is_an_address(cls, base_url: str) -> str:
         return checked_address(base_url).removesuffix("/v1")
 
-    @property
+    @cached_property
     def reasoning(self) -> bool:
         """Whether this is one of the models that take no sampling settings and think by their own measure."""
         entry = self.entry()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import AbstractAsyncContextManager
+from functools import cached_property
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -63,7 +64,7 @@ class Config(HostedConfig):
             raise ValueError("api.openai.com needs an `api_key`; for another server, write its `base_url`")
         return self
 
-    @property
+    @cached_property
     def reasoning(self) -> bool:
         """Whether this is one of OpenAI's reasoning models, which refuse some of the older fields."""
         entry = self.entry()
