@@ -40,7 +40,7 @@ class Environment:
             for fault in error.faults:
                 path = fault.path[1:]  # it begins with `settings`
                 name = next((name for name, of in names.items() if path[: len(of)] == of), self._prefix)
-                faults.append(f"the variable {name} {fault.message}")
+                faults.append(f"the variable {name} {fault.message.removesuffix(', not text')}")
         if faults:
             raise ProviderError("; ".join(faults), node=self._context.node)
         return Layer(self._context.node, typed, variables)
