@@ -42,7 +42,7 @@ def test_a_changed_weight_moves_hardly_more_units_than_it_must() -> None:
 
 
 def test_the_order_of_the_arms_does_not_matter() -> None:
-    turned = evolve(TONE, arms=dict(reversed(TONE.arms.items())))
+    turned = evolve(TONE, arms=dict(reversed([*TONE.arms.items()])))
     assert all(assign(TONE, str(i)) == assign(turned, str(i)) for i in range(500))
 
 

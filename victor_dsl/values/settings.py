@@ -53,7 +53,9 @@ class Settings:
     max_tokens: Annotated[int, Ge(1), Doc("The most tokens of one answer.")] | None = None
     stop: Annotated[Strings, Doc("Texts at which the model stops.")] | None = None
     seed: Annotated[int, Doc("A seed for models that sample reproducibly.")] | None = None
-    response_format: Annotated[Mapping[str, Any], Doc("The answer's format, as the OpenAI API writes it.")] | None = None
+    response_format: Annotated[Mapping[str, Any], Doc("The answer's format, as the OpenAI API writes it.")] | None = (
+        None
+    )
     thinking: Annotated[Thinking, Doc("Extended thinking, where the model has it.")] | None = None
     max_tool_rounds: Annotated[int, Ge(0), Doc("How often the model may call tools in one turn.")] = 8
     limits: Annotated[Limits, Doc("What the caller may use.")] = Factory(Limits)
