@@ -68,16 +68,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self._steps = 0
         self._end = 0.0
 
-    def render(self, template: Template, values: Mapping[str, Any]) -> str:
-        """The template's text. Raises whatever the template raises, and SecurityError over a bound."""
+    def begin(self) -> None:
+        """Gives one rendering all its steps and time."""
         self._steps = 0
         self._end = time.monotonic() + MOST_SECONDS
-        pieces, length = [], 0
-        for piece in template.generate(values):
-            length += len(piece)
-            _bound(length)
-            pieces.append(piece)
-        return "".join(pieces)
 
     def step(self) -> None:
         """Counts one round of a loop or a macro; put into each by the rewriting below."""
@@ -118,6 +112,19 @@ class Sandbox(ImmutableSandboxedEnvironment):
         defer_init: bool = False,
     ) -> str:
         return super()._generate(_Bounds(self).visit(source), name, filename, defer_init)
+
+
+def render(template: Template, values: Mapping[str, Any]) -> str:
+    """The text of a sandbox's template. Raises whatever the template raises, and SecurityError over a bound."""
+    environment = template.environment
+    assert isinstance(environment, Sandbox)
+    environment.begin()
+    pieces, length = [], 0
+    for piece in template.generate(values):
+        length += len(piece)
+        _bound(length)
+        pieces.append(piece)
+    return "".join(pieces)
 
 
 class _Bounds(NodeTransformer):

@@ -9,13 +9,14 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any
 
+from attrs import frozen
 from jinja2 import BaseLoader, Environment, Template, TemplateSyntaxError, UndefinedError, meta
 from jinja2.exceptions import TemplateNotFound
 
 from victor_dsl.components.contributors._text_file import decode
 from victor_dsl.errors import ContributorError
 from victor_dsl.language.component import Context
-from victor_dsl.language.sandbox import Sandbox
+from victor_dsl.language.sandbox import Sandbox, render
 from victor_dsl.storage.file_value import Stamp, read, reason, stamp
 from victor_dsl.values.faults import nearest
 from victor_dsl.values.turn import Turn
@@ -29,17 +30,29 @@ class InlineTemplate:
 
     def __init__(self, text: str, context: Context) -> None:
         self._context = context
-        self._sandbox = Sandbox(_Sources({}))
         self._text = text
         self._template: Template | None = None
 
     async def contribute(self, turn: Turn) -> str:
         try:
             if self._template is None:
-                self._template = self._sandbox.from_string(self._text)
-            return render(self._sandbox, self._template, turn)
+                self._template = Sandbox(_Sources({})).from_string(self._text)
+            return text_of(self._template, turn)
         except Exception as error:  # a template may raise anything
             raise fault(error, ("<template>",), _inline, turn, self._context) from error
+
+
+@frozen(eq=False)
+class Loaded:
+    """A template, the sources of all templates that it names, and the state of their files when they were read."""
+
+    template: Template
+    sources: Mapping[str, str]
+    stamps: Mapping[Path, Stamp | str | None]
+
+    def is_current(self) -> bool:
+        """Whether all files are as they were."""
+        return all(_stamp(path) == kept for path, kept in self.stamps.items())
 
 
 class FileTemplate:
@@ -49,21 +62,21 @@ class FileTemplate:
         self._context = context
         self._folder = Path(path).parent
         self._name = Path(path).name
-        self._sources: dict[str, str] = {}
-        self._stamps: dict[Path, Stamp | str | None] = {}
-        self._sandbox = Sandbox()
-        self._template: Template | None = None
+        self._loaded: Loaded | None = None
 
     async def contribute(self, turn: Turn) -> str:
+        loaded = self._loaded
         try:
-            if self._template is None or any(_stamp(path) != kept for path, kept in self._stamps.items()):
-                await asyncio.to_thread(self._load)
-            assert self._template is not None
-            return render(self._sandbox, self._template, turn)
+            if loaded is None or not loaded.is_current():
+                loaded = self._loaded = await asyncio.to_thread(self._load, loaded)
+            return text_of(loaded.template, turn)
         except Exception as error:  # a template may raise anything
-            raise fault(error, (self._name, *self._sources), self._shown, turn, self._context) from error
+            templates = (self._name, *(loaded.sources if loaded else ()))
+            raise fault(error, templates, self._shown, turn, self._context) from error
 
-    def _load(self) -> None:
+    def _load(self, before: Loaded | None) -> Loaded:
+        """The template as its files are now; the same object where their content is the same."""
+        parser = Sandbox()
         sources: dict[str, str] = {}
         stamps: dict[Path, Stamp | str | None] = {}
         waiting = [self._name]
@@ -75,16 +88,14 @@ class FileTemplate:
             try:
                 data, settled = read(path, MOST_BYTES)
             except FileNotFoundError:
-                stamps[path] = None  # Jinja2 says so where it is needed, and looks elsewhere where it is not
+                stamps[path] = None  # Jinja2 says so where it is needed, and goes on where it is not
                 continue
             stamps[path] = settled or "unsettled"
             sources[name] = self._text(name, data)
-            waiting += self._references(name, sources[name])
-        self._stamps = stamps
-        if self._template is None or sources != self._sources:
-            self._sources = sources
-            self._sandbox = Sandbox(_Sources(sources))
-            self._template = self._sandbox.get_template(self._name)
+            waiting += references(parser, name, sources[name])
+        if before is not None and before.sources == sources:
+            return Loaded(before.template, sources, stamps)
+        return Loaded(Sandbox(_Sources(sources)).get_template(self._name), sources, stamps)
 
     def _text(self, name: str, data: bytes) -> str:
         try:
@@ -92,12 +103,6 @@ class FileTemplate:
         except UnicodeDecodeError as error:
             line = data[: error.start].count(b"\n") + 1
             raise TemplateSyntaxError("the line is not UTF-8 text", line, name, name) from error
-
-    def _references(self, name: str, source: str) -> Iterator[str]:
-        for reference in meta.find_referenced_templates(self._sandbox.parse(source, name, name)):
-            if reference is None:
-                raise TemplateSyntaxError("the name of an included template must be a plain text", 1, name, name)
-            yield reference
 
     def _shown(self, name: str) -> str:
         return self._context.shown(str(self._folder / name))
@@ -125,9 +130,17 @@ def confined(folder: Path, name: str) -> Path:
     return path
 
 
-def render(sandbox: Sandbox, template: Template, turn: Turn) -> str:
+def references(parser: Sandbox, name: str, source: str) -> Iterator[str]:
+    """The templates that a template includes, imports or extends. Raises TemplateSyntaxError where it computes a name."""
+    for reference in meta.find_referenced_templates(parser.parse(source, name, name)):
+        if reference is None:
+            raise TemplateSyntaxError("the name of an included template must be a plain text", 1, name, name)
+        yield reference
+
+
+def text_of(template: Template, turn: Turn) -> str:
     """The template's text for a turn, without white space at its ends."""
-    return sandbox.render(template, names(turn)).strip()
+    return render(template, names(turn)).strip()
 
 
 def names(turn: Turn) -> Mapping[str, Any]:
