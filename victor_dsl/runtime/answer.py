@@ -66,13 +66,10 @@ class Answering:
             reply, turn = await self._ask(turn)
             calls = reply.message.tool_calls
             if rounds > turn.settings.max_tool_rounds:
-                return evolve(
-                    reply, message=_without_calls(reply.message), usage=trace.usage, stop_reason="max_tool_rounds"
-                )
+                return Reply(_without_calls(reply.message), trace.usage, "max_tool_rounds", reply.model)
             theirs = _callers(calls, turn)
             if not calls or len(theirs) == len(calls):
-                stop_reason = "tool_calls" if calls else reply.stop_reason
-                return evolve(reply, usage=trace.usage, stop_reason=stop_reason)
+                return Reply(reply.message, trace.usage, "tool_calls" if calls else reply.stop_reason, reply.model)
             results = await self._results(calls, theirs, turn, last=rounds == turn.settings.max_tool_rounds)
             rounds += 1
             added = (reply.message, *results)

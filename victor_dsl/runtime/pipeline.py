@@ -125,7 +125,7 @@ class Pipeline:
         """The turn with all tools of the plan, and then its request's own."""
         lists = tuple([await source.tools() for _, source in self._sources])
         known, tools = self._listed
-        if len(lists) != len(known) or any(new is not old for new, old in zip(lists, known, strict=True)):
+        if lists != known:  # quick for the same lists: a tuple's elements are compared by identity first
             tools = tuple(tool for listed in lists for tool in listed)
             self._listed = (lists, tools)
         if turn.request.tools:

@@ -46,7 +46,7 @@ class Event:
 
 def rfc3339(seconds: float) -> str:
     """A Unix time as RFC 3339 text in UTC with microseconds: `2026-01-31T12:00:00.000000Z`."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
 
 
 def uuid7(now: float | None = None, random: bytes | None = None) -> str:

@@ -23,6 +23,8 @@ def text_tokens(text: str) -> int:
 
 def message_tokens(message: Message) -> int:
     """A message's tokens: its text and its tool calls, joined by line breaks, and 4 more."""
+    if type(message.content) is str and not message.tool_calls:  # nearly all; counted for each message of each turn
+        return -(-len(message.content) // CHARACTERS_PER_TOKEN) + MESSAGE_OVERHEAD
     if not message.tool_calls:
         return text_tokens(message.text()) + MESSAGE_OVERHEAD
     lines = [message.text()] if message.text() else []

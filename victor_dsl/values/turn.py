@@ -120,7 +120,7 @@ class Turn:
     tenant: str | None = None
     user: str | None = None
     arms: Mapping[str, str] = field(factory=dict)
-    settings: Settings = field(factory=Settings)
+    settings: Settings = Settings()
     vars: Mapping[str, Any] = field(factory=dict)
     system: str | None = None
     tools: tuple[Tool, ...] = ()
@@ -135,7 +135,7 @@ class Turn:
     compaction: CompactionRecord | None = None
     kept: tuple[int, ...] | None = None
     metadata: Mapping[str, Any] = field(factory=dict)
-    request: Request = field(factory=Request)
+    request: Request = Request()
     trace: Trace = field(factory=lambda: Trace(""))
     system_messages: tuple[Message, ...] = ()
     contributions: tuple[Contribution, ...] = ()

@@ -53,11 +53,6 @@ async def test_the_requests_system_messages_end_the_prompt(stage: Stage) -> None
     assert (await coordinator(stage, {}).compose(turn())).system == ""
 
 
-async def test_the_same_pieces_are_joined_once(stage: Stage) -> None:
-    prompt = coordinator(stage, {"a": "x" * 100, "b": "y"})
-    assert (await prompt.compose(turn())).system is (await prompt.compose(turn())).system
-
-
 @pytest.mark.parametrize(
     ("overflow", "system", "dropped"), [("drop", "short", True), ("truncate", "12345678\n\nshort", False)]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
@@ -100,7 +101,7 @@ class LineFile:
 
     def _remember(self, ids: Iterable[str]) -> None:
         self._written.update(dict.fromkeys(ids))
-        for id in list(self._written)[: max(0, len(self._written) - REMEMBERED)]:
+        for id in list(islice(self._written, max(0, len(self._written) - REMEMBERED))):
             del self._written[id]
 
 

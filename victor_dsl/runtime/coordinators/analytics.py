@@ -6,6 +6,7 @@ Event data name models, tools and codes; they hold no contents and no secrets.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -34,13 +35,14 @@ class AnalyticsCoordinator:
     def recorder(self, turn_id: str, trace: Trace) -> Callable[[EventType, Mapping[str, Any]], None]:
         """What a turn records its events with. A turn that is repeated with one id gives events with the same ids."""
         counts: dict[EventType, int] = {}
+        moment = _moment(turn_id)
         clock, deliver, pipeline = self._clock, self._deliver, self._pipeline
 
         def record(type: EventType, data: Mapping[str, Any]) -> None:
             counts[type] = sequence = counts.get(type, -1) + 1
             deliver(
                 Event(
-                    event_id(turn_id, type, sequence),
+                    _id(moment, turn_id, type, sequence),
                     type,
                     clock.now(),
                     trace.session,
@@ -80,8 +82,7 @@ class AnalyticsCoordinator:
 
 def event_id(turn_id: str, type: EventType, sequence: int) -> str:
     """The UUIDv7 of a turn's n-th event of a type: the turn id's time, and noise that follows from all three."""
-    noise = hashlib.sha256(f"{turn_id}\0{type}\0{sequence}".encode()).digest()[:10]
-    return uuid7(_seconds(turn_id), noise)
+    return _id(_moment(turn_id), turn_id, type, sequence)
 
 
 def turn_data(trace: Trace, latency_ms: float, stop_reason: str) -> dict[str, Any]:
@@ -106,9 +107,14 @@ def error_data(error: VictorError) -> dict[str, Any]:
     return data
 
 
-def _seconds(turn_id: str) -> float:
-    """The time in a UUIDv7; 0 where the id is none."""
-    try:
-        return int(turn_id[:8] + turn_id[9:13], 16) / 1000
-    except ValueError:
-        return 0.0
+def _id(moment: str, turn_id: str, type: EventType, sequence: int) -> str:
+    noise = hashlib.sha256(f"{turn_id}\0{type}\0{sequence}".encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{moment}-7{noise[:3]}-{'89ab'[int(noise[3], 16) & 3]}{noise[4:7]}-{noise[7:19]}"
+
+
+def _moment(turn_id: str) -> str:
+    """The first 48 bits of a UUIDv7, its time, as they are written; the beginning of time where the id is none."""
+    return turn_id[:13] if _UUID7.fullmatch(turn_id) else "00000000-0000"
+
+
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")

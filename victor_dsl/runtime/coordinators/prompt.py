@@ -18,8 +18,16 @@ GAP = "\n\n"
 
 
 @frozen
+class _Piece:
+    """One contributor's text as it stands in the prompt; none where it is dropped."""
+
+    text: str
+    contribution: Contribution
+
+
+@define
 class _Source:
-    """A contributor and what its item says about its piece."""
+    """A contributor, what its item says about its piece, and the piece that it gave last, with the text it was made of."""
 
     node: Node
     contributor: Contributor
@@ -27,24 +35,12 @@ class _Source:
     max_tokens: int | None
     overflow: Overflow
     optional: bool
+    last: tuple[str, _Piece] | None = None
 
-
-@define
-class _Piece:
-    """One contributor's text in the making."""
-
-    source: _Source
-    text: str
-    dropped: bool = False
-
-
-@frozen
-class _Composed:
-    """A prompt, and the texts that it was composed of."""
-
-    texts: tuple[str, ...]
-    system: str
-    contributions: tuple[Contribution, ...]
+    def piece(self, text: str, *, dropped: bool = False) -> _Piece:
+        tokens = 0 if dropped else text_tokens(text)
+        contribution = Contribution(self.node.type, self.node.name, self.priority, tokens, dropped)
+        return _Piece("" if dropped else text, contribution)
 
 
 class PromptCoordinator:
@@ -53,7 +49,6 @@ class PromptCoordinator:
     def __init__(self, contributors: Sequence[tuple[Node, Contributor]], policy: PromptPolicy) -> None:
         self._sources = tuple(_source(node, contributor) for node, contributor in contributors)
         self._policy = policy
-        self._last = _Composed((), "", ())
 
     async def compose(self, turn: Turn) -> Turn:
         """The turn with its system prompt; system messages of the request come last.
@@ -61,57 +56,41 @@ class PromptCoordinator:
         Raises ContributorError where a piece cannot be made, BudgetError where a budget is exceeded that may not be.
         """
         pieces = [await _contribute(source, turn) for source in self._sources]
-        composed = self._composed(pieces)
-        system = composed.system
+        system = _join(pieces)
+        if self._policy.max_tokens is not None and text_tokens(system) > self._policy.max_tokens:
+            pieces = self._cut(pieces, self._policy.max_tokens)
+            system = _join(pieces)
         if turn.system_messages:
             said = [text for message in turn.system_messages if (text := message.text())]
             system = GAP.join([system, *said] if system else said)
-        return turn.replace(system=system, contributions=composed.contributions)
+        return turn.replace(system=system, contributions=tuple([piece.contribution for piece in pieces]))
 
-    def _composed(self, pieces: list[_Piece]) -> _Composed:
-        """What comes of the pieces; the same as last time where their texts are."""
-        texts = tuple(piece.text for piece in pieces)
-        if any(piece.dropped for piece in pieces):
-            return self._compose(texts, pieces)
-        if texts != self._last.texts:
-            self._last = self._compose(texts, pieces)
-        return self._last
-
-    def _compose(self, texts: tuple[str, ...], pieces: list[_Piece]) -> _Composed:
-        for piece in pieces:
-            _hold_budget(piece)
-        system = self._hold_policy(pieces)
-        contributions = tuple(
-            Contribution(
-                piece.source.node.type,
-                piece.source.node.name,
-                piece.source.priority,
-                0 if piece.dropped else text_tokens(piece.text),
-                piece.dropped,
-            )
-            for piece in pieces
-        )
-        return _Composed(texts, system, contributions)
-
-    def _hold_policy(self, pieces: list[_Piece]) -> str:
-        most = self._policy.max_tokens
-        system = _join(pieces)
-        if most is None or text_tokens(system) <= most:
-            return system
+    def _cut(self, pieces: list[_Piece], most: int) -> list[_Piece]:
+        """The pieces within the budget of the whole prompt. Raises BudgetError, also where none would be left."""
+        cut = list(pieces)
         if self._policy.overflow == "truncate":
-            return _cut_to(pieces, most)
+            return self._truncated(cut, most)
         if self._policy.overflow == "drop":
-            lowest_first = pieces[::-1]
-            lowest_first.sort(key=lambda piece: piece.source.priority)
-            for piece in lowest_first:
-                if piece.text and not piece.dropped:
-                    piece.dropped = True
-                    if (shorter := _join(pieces)) and text_tokens(shorter) <= most:
-                        return shorter
+            lowest_first = sorted(range(len(cut)), key=lambda place: (self._sources[place].priority, -place))
+            for place in lowest_first:
+                if cut[place].text:
+                    cut[place] = self._sources[place].piece("", dropped=True)
+                    if (shorter := _join(cut)) and text_tokens(shorter) <= most:
+                        return cut
         raise BudgetError(
-            f"the system prompt has {text_tokens(system)} tokens; prompt.max_tokens allows {most}",
+            f"the system prompt has {text_tokens(_join(pieces))} tokens; prompt.max_tokens allows {most}",
             hint="shorten or drop contributors, or raise prompt.max_tokens",
         )
+
+    def _truncated(self, pieces: list[_Piece], most: int) -> list[_Piece]:
+        """The prompt cut at its end; a piece of which nothing is left is dropped."""
+        room = most * CHARACTERS_PER_TOKEN
+        for place, piece in enumerate(pieces):
+            if piece.text:
+                text = piece.text[: max(room, 0)]
+                room -= len(text) + len(GAP)
+                pieces[place] = self._sources[place].piece(text, dropped=not text)
+        return pieces
 
 
 def _source(node: Node, contributor: Contributor) -> _Source:
@@ -129,8 +108,27 @@ async def _contribute(source: _Source, turn: Turn) -> _Piece:
         if not source.optional:
             raise failure from error
         turn.record("error", error_data(failure))
-        return _Piece(source, "", dropped=True)
-    return _Piece(source, text.strip("\n") if text and not text.isspace() else "")
+        return source.piece("", dropped=True)
+    if source.last is None or source.last[0] != text:
+        source.last = (text, _within_budget(source, text))
+    return source.last[1]
+
+
+def _within_budget(source: _Source, text: str) -> _Piece:
+    """The piece, cut or dropped where it is over its own `max_tokens`. Raises BudgetError where it may not be."""
+    text = text.strip("\n") if text and not text.isspace() else ""
+    most = source.max_tokens
+    if most is None or text_tokens(text) <= most:
+        return source.piece(text)
+    if source.overflow == "drop":
+        return source.piece("", dropped=True)
+    if source.overflow == "truncate":
+        return source.piece(text[: most * CHARACTERS_PER_TOKEN])
+    raise BudgetError(
+        f"{source.node.place}: the piece has {text_tokens(text)} tokens; its max_tokens allows {most}",
+        node=source.node.id,
+        hint="shorten it, raise max_tokens, or say overflow: drop or truncate",
+    )
 
 
 def _placed(error: Exception, node: Node) -> ContributorError:
@@ -139,34 +137,5 @@ def _placed(error: Exception, node: Node) -> ContributorError:
     return ContributorError(f"{node.place}: failed: {type(error).__name__}: {error}", node=node.id)
 
 
-def _hold_budget(piece: _Piece) -> None:
-    """Cuts or drops a piece over its own `max_tokens`, or raises BudgetError."""
-    source, tokens = piece.source, text_tokens(piece.text)
-    if source.max_tokens is None or tokens <= source.max_tokens:
-        return
-    if source.overflow == "drop":
-        piece.dropped = True
-    elif source.overflow == "truncate":
-        piece.text = piece.text[: source.max_tokens * CHARACTERS_PER_TOKEN]
-    else:
-        raise BudgetError(
-            f"{source.node.place}: the piece has {tokens} tokens; its max_tokens allows {source.max_tokens}",
-            node=source.node.id,
-            hint="shorten it, raise max_tokens, or say overflow: drop or truncate",
-        )
-
-
-def _cut_to(pieces: list[_Piece], most: int) -> str:
-    """The prompt cut at its end; a piece of which nothing is left is dropped."""
-    room = most * CHARACTERS_PER_TOKEN
-    for piece in pieces:
-        if not piece.text or piece.dropped:
-            continue
-        piece.text = piece.text[: max(room, 0)]
-        piece.dropped = not piece.text
-        room -= len(piece.text) + len(GAP)
-    return _join(pieces)
-
-
 def _join(pieces: list[_Piece]) -> str:
-    return GAP.join(piece.text for piece in pieces if piece.text and not piece.dropped)
+    return GAP.join([piece.text for piece in pieces if piece.text])

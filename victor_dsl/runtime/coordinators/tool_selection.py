@@ -37,6 +37,7 @@ class ToolSelectionCoordinator:
         fallback_type: str | None = None,
     ) -> None:
         self._strategies = [(type, strategy)]
+        self._last_allowed: tuple[tuple[Tool, ...], Limits, tuple[Tool, ...]] = ((), Limits(), ())
         if fallback is not None:
             self._strategies.append((fallback_type or "fallback", fallback))
 
@@ -44,14 +45,21 @@ class ToolSelectionCoordinator:
         """The turn with the tools to offer, out of `turn.tools` (of those with one name, the first counts)."""
         if not turn.tools:
             return turn
-        by_name: dict[str, Tool] = {}
-        for tool in turn.tools:
-            if tool.name not in by_name and allowed(tool.name, turn.settings.limits):
-                by_name[tool.name] = tool
-        tools = tuple(by_name.values())
+        tools = self._allowed(turn.tools, turn.settings.limits)
         type, offered, fallback = await self._choose(turn, tools)
         record = SelectionRecord(type, len(tools), tuple(tool.name for tool in offered), fallback)
         return turn.replace(tools=offered, selection=record)
+
+    def _allowed(self, tools: tuple[Tool, ...], limits: Limits) -> tuple[Tool, ...]:
+        given, under, found = self._last_allowed
+        if given is not tools or under is not limits:
+            by_name: dict[str, Tool] = {}
+            for tool in tools:
+                if tool.name not in by_name and allowed(tool.name, limits):
+                    by_name[tool.name] = tool
+            found = tuple(by_name.values())
+            self._last_allowed = (tools, limits, found)
+        return found
 
     async def _choose(self, turn: Turn, tools: tuple[Tool, ...]) -> tuple[str, tuple[Tool, ...], bool]:
         """The type whose selection holds, the tools, and whether that is a fallback."""
