@@ -238,8 +238,6 @@ def test_arms_that_set_other_paths_or_the_same_value_agree(program: Programme, f
 
 
 def test_arms_of_one_experiment_may_differ(program: Programme) -> None:
-    text = BASE + (
-        "variants: {tone: {arms: {a: {with: {settings: {seed: 1}}}, b: {with: {settings: {seed: 2}}}}}}\n"
-    )
+    text = BASE + ("variants: {tone: {arms: {a: {with: {settings: {seed: 1}}}, b: {with: {settings: {seed: 2}}}}}}\n")
     made = program(text)
     assert [made.plan_for(None, {"tone": arm}).overlays[-1].settings for arm in "ab"] == [{"seed": 1}, {"seed": 2}]

@@ -24,6 +24,9 @@ def layer_of(source: str, document: Located, at: Path) -> tuple[Layer, list[Diag
         )
         lifted = {settings.value[key].span for key in _lifted(document)} if isinstance(settings.value, dict) else set()
         diagnostics += [fault for fault in faults if fault.span not in lifted]  # their component's check reports them
+        model = model or _sound(
+            settings, {fault.path[len(at) + 1] for fault in faults if len(fault.path) > len(at) + 1}
+        )
         values = model.model_dump(exclude_unset=True) if model is not None else {}
     vars = document.get("vars")
     variables = plain(vars).value if vars is not None and isinstance(vars.value, dict) else {}
@@ -59,6 +62,14 @@ def _settings(document: Located, at: Path) -> tuple[Located | None, list[Diagnos
         return section, diagnostics
     span = section.span if section is not None else document.span
     return Located(lifted, span, section.key_span if section is not None else None), diagnostics
+
+
+def _sound(settings: Located, faulty: set[Any]) -> Any:
+    """What can be checked further of faulty settings: those without faults."""
+    if not isinstance(settings.value, dict):
+        return None
+    rest = Located({key: value for key, value in settings.value.items() if key not in faulty}, settings.span)
+    return validate(SettingsSection, rest, plain(rest), (), "settings")[0]
 
 
 def _lifted(document: Located) -> dict[str, tuple[str, Located]]:

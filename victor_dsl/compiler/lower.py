@@ -156,7 +156,7 @@ def _digest(
             "nodes": {id: meanings[id] for id in sorted(reached)},
             "order": [roles.providers, roles.contributors, roles.tools, roles.admission, roles.middleware],
             "prompt": [prompt.max_tokens, prompt.overflow],
-            "layers": [[layer.settings, layer.vars] for layer in layers],
+            "layers": [[layer.settings, layer.vars] for layer in layers if layer.settings or layer.vars],
         }
     )
 

@@ -1,0 +1,119 @@
+"""Values: layers, settings written on their component, and the origin of each."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.compiler.conftest import Compile, Programme, places
+from victor_dsl.values.settings import Origin
+
+SPEC = """\
+victor: 1
+name: support
+models:
+  main: {type: echo}
+settings:
+  temperature: 0.7
+  limits: {requests_per_minute: 60}
+vars: {product: {name: Acme, plan: free}}
+compaction: {type: recent, threshold: 0.6}
+tool_selection: {type: keyword, k: 4}
+tenants:
+  acme: {with: {settings: {temperature: 0.2}, vars: {product: {plan: gold}}}}
+variants:
+  tone:
+    arms:
+      control: {}
+      warm: {with: {settings: {temperature: 0.9}, tool_selection: {k: 9}}}
+"""
+
+
+def test_a_value_written_on_its_component_is_a_setting_of_that_layer(program: Programme) -> None:
+    plan = program(SPEC).plan_for(None, {"tone": "warm"})
+    assert (plan.spec.settings["threshold"], plan.spec.settings["k"]) == (0.6, 4)
+    assert plan.overlays[-1].settings == {"temperature": 0.9, "k": 9}
+
+
+def test_the_layers_over_the_spec_are_the_tenants_then_the_arms(program: Programme) -> None:
+    plan = program(SPEC).plan_for("acme", {"tone": "warm"})
+    assert [layer.source for layer in plan.overlays] == ["tenant acme", "arm tone.warm"]
+
+
+def test_every_value_knows_the_line_that_wrote_it(program: Programme) -> None:
+    plan = program(SPEC).plan_for("acme", {"tone": "warm"})
+    assert plan.spec.origins["settings.temperature"] == Origin("spec", "victor.yml", 6)
+    assert plan.spec.origins["settings.limits.requests_per_minute"] == Origin("spec", "victor.yml", 7)
+    assert plan.spec.origins["settings.threshold"] == Origin("spec", "victor.yml", 9)
+    tenant, arm = plan.overlays
+    assert tenant.origins["vars.product.plan"] == Origin("tenant acme", "victor.yml", 12)
+    assert arm.origins["settings.k"] == Origin("arm tone.warm", "victor.yml", 17)
+
+
+def test_a_value_of_a_parent_knows_the_parents_line(program: Programme) -> None:
+    made = program(
+        "victor: 1\nname: support\nextends: base.yml\n",
+        {"base.yml": "victor: 1\nname: base\nmodels: {main: {type: echo}}\nsettings:\n  seed: 1\n"},
+    )
+    assert made.plan_for(None, {}).spec.origins["settings.seed"] == Origin("spec", "base.yml", 5)
+
+
+def test_a_layer_is_the_same_object_in_every_plan(program: Programme) -> None:
+    made = program(SPEC)
+    one, other = made.plan_for("acme", {"tone": "warm"}), made.plan_for("acme", {"tone": "control"})
+    assert one.spec is other.spec
+    assert one.overlays[0] is other.overlays[0]
+
+
+def test_one_setting_in_two_places_with_two_values_is_a_fault(compile: Compile) -> None:
+    text = SPEC.replace("temperature: 0.7", "threshold: 0.9")
+    assert places(compile(text)) == [("set-twice", "victor.yml", 9, 39)]
+
+
+def test_one_setting_in_two_places_with_one_value_is_none(program: Programme) -> None:
+    program(SPEC.replace("temperature: 0.7", "threshold: 0.6"))
+
+
+@pytest.mark.parametrize("written", ["settings: {k: 0}", "tool_selection: {type: keyword, k: 0}"])
+def test_a_value_out_of_bounds_is_one_fault_wherever_it_is_written(compile: Compile, written: str) -> None:
+    compilation = compile(f"victor: 1\nname: s\nmodels: {{main: {{type: echo}}}}\n{written}\n")
+    assert [(d.code, d.span.line) for d in compilation.diagnostics] == [("wrong-value", 4)]
+
+
+def test_model_and_fallbacks_name_models_also_in_overlays(compile: Compile) -> None:
+    text = """\
+        victor: 1
+        name: support
+        models: {main: {type: echo}}
+        settings: {fallbacks: [spare]}
+        tenants: {acme: {with: {settings: {model: mian}}}}
+        variants: {m: {arms: {a: {}, b: {with: {settings: {model: other}}}}}}
+        """
+    assert [(code, line) for code, _, line, _ in places(compile(text))] == [
+        ("unknown-name", 4),
+        ("unknown-name", 5),
+        ("unknown-name", 6),
+    ]
+
+
+def test_equal_priority_lets_the_later_provider_win_and_the_earlier_contributor_come_first(program: Programme) -> None:
+    plan = program("""\
+        victor: 1
+        name: support
+        models: {main: {type: echo}}
+        providers:
+          - {type: inline, name: a, values: {}}
+          - {type: inline, name: b, values: {}, priority: 10}
+          - {type: inline, name: c, values: {}}
+        contributors:
+          - {type: text, name: a, text: x}
+          - {type: text, name: b, text: x, priority: 70}
+          - {type: text, name: c, text: x}
+        """).plan_for(None, {})
+    assert plan.roles.providers == ("providers/b", "providers/a", "providers/c")
+    assert plan.roles.contributors == ("contributors/b", "contributors/a", "contributors/c")
+
+
+def test_a_request_may_name_further_settings_that_exist(program: Programme, compile: Compile) -> None:
+    text = "victor: 1\nname: s\nmodels: {main: {type: echo}}\nrequest: [model]\n"
+    assert program(text).plan_for(None, {}).request == frozenset({"model"})
+    assert [d.code for d in compile(text.replace("[model]", "[modle]")).diagnostics] == ["unknown-name"]
