@@ -20,7 +20,7 @@ from victor_dsl.graph.plan import Node, Program
 from victor_dsl.language.component import Clock, Context
 from victor_dsl.language.config import Secret
 from victor_dsl.language.registry import Registry
-from victor_dsl.runtime.to_the_end import to_the_end
+from victor_dsl.storage.ending import to_the_end
 
 CLOSING_SECONDS = 10.0
 """How long one object may take to close before its task is cancelled."""

@@ -24,7 +24,7 @@ from victor_dsl.runtime.pipelines import Pipelines
 from victor_dsl.runtime.rendering import render
 from victor_dsl.runtime.runner import Runner
 from victor_dsl.runtime.sessions import SessionLocks
-from victor_dsl.runtime.to_the_end import to_the_end
+from victor_dsl.storage.ending import to_the_end
 from victor_dsl.values.event import uuid7
 from victor_dsl.values.message import Reply, StopReason
 from victor_dsl.values.outcome import Answer, Rendered
