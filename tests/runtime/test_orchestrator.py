@@ -427,3 +427,17 @@ async def test_a_request_with_neither_message_nor_messages_is_told(stage: Stage)
     async with stage.orchestrator(ECHO) as orchestrator:
         answer = await orchestrator.answer(Request())
     assert "either 'message' or 'messages'" in str(answer.error)
+
+
+async def test_what_a_component_reports_while_it_is_opened_becomes_an_event_once(stage: Stage) -> None:
+    def build(config: Any, context: Any) -> Any:
+        for _ in range(2):
+            context.report("others may write the file", {"file": "settings.yml"})
+        return Piece("p")
+
+    spy = stage.objects["exporters/given"] = Spy()
+    stage.objects["contributors/given"] = build
+    async with stage.orchestrator(ECHO + SPIED + "contributors: [given]"):
+        pass
+    told = {"code": "component", "node": "contributors/given", "message": "others may write the file"}
+    assert spy.data("error") == [told | {"file": "settings.yml"}]

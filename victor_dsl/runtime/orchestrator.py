@@ -25,7 +25,7 @@ from victor_dsl.runtime.rendering import render
 from victor_dsl.runtime.runner import Runner
 from victor_dsl.runtime.sessions import SessionLocks
 from victor_dsl.storage.ending import to_the_end
-from victor_dsl.values.event import uuid7
+from victor_dsl.values.event import Event, uuid7
 from victor_dsl.values.message import Reply, StopReason
 from victor_dsl.values.outcome import Answer, Rendered
 from victor_dsl.values.request import Request
@@ -57,6 +57,7 @@ class Orchestrator:
         self._live = LiveObjects(program, registry or Registry(), self._clock, self._random, self._report)
         self._pipelines = Pipelines(self._live, self._clock, answering=answering)
         self._delivery = Delivery(())
+        self._early: list[Event] = []  # what components report while they are opened, the exporters among them
         self._analytics = AnalyticsCoordinator(program.name, self._clock, self._deliver)
         self._runner = Runner(program, self._pipelines, self._analytics, SessionLocks())
         self._handler: Handler = self._runner.run
@@ -73,6 +74,9 @@ class Orchestrator:
                 self._handler = chain([self._held.objects[id] for id in base.roles.admission], self._runner.run)
                 self._delivery = Delivery([self._queue(id, self._held) for id in base.roles.exporters])
                 self._delivery.open()
+                for event in self._early:
+                    self._delivery.put(event)
+                self._early.clear()
             await self._pipelines.take(base)
         except BaseException:
             await to_the_end(self._close())
@@ -183,8 +187,11 @@ class Orchestrator:
         node = self.program.plan_for(None, {}).by_id[id]
         return ExporterQueue(node, held.objects[id], clock=self._clock, random=self._random, report=self._report)
 
-    def _deliver(self, event: Any) -> None:
-        self._delivery.put(event)
+    def _deliver(self, event: Event) -> None:
+        if self._open or self._delivery.queues:
+            self._delivery.put(event)
+        else:
+            self._early.append(event)
 
     def _report(self, node: str, message: str, data: Mapping[str, Any]) -> None:
         if self._analytics.report(node, message, data):
