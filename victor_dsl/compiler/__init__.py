@@ -78,14 +78,15 @@ def compile_spec(
     variations = Variations(document, checker)
     linker = Linker()
     base = variations.make(None, {})
-    for variation in variations.all():
+    every = tuple(variations.all())
+    for variation in every:
         linker.link(variation)
     linker.link_experiments(base.checked.spec, variations)
     found += variations.diagnostics + list(variations.conflicts()) + checker.diagnostics + linker.diagnostics
 
     directory = Path(os.path.abspath(os.path.dirname(name) if name != "-" else "."))
     included = Included()
-    subject = Subject(document, tuple(variations.all()), frozenset(linker.used), directory, files, included)
+    subject = Subject(document, every, frozenset(linker.used), directory, files, included)
     found += lint(subject)
     if need_environment or need_secrets:
         found += missing(document, checker.secrets, environment, variables=need_environment, secrets=need_secrets)

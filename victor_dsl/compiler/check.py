@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from attrs import define, field, frozen
@@ -60,21 +60,6 @@ class Checked:
     def items(self) -> Iterator[Item]:
         """Every item and every nested one."""
         return (item for section in self.sections.values() for top in section for item in top.family())
-
-
-def distinct(checked: Iterable[Checked]) -> Iterator[tuple[Checked, Item]]:
-    """Every item over several checked specs once, with the first of them that has it. Shared sections are passed over."""
-    sections: set[int] = set()
-    items: set[int] = set()
-    for one in checked:
-        for section in one.sections.values():
-            if id(section) in sections:
-                continue
-            sections.add(id(section))
-            for top in section:
-                if id(top) not in items:
-                    items.add(id(top))
-                    yield from ((one, item) for item in top.family())
 
 
 @define

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 from attrs import frozen
 
 from victor_dsl.language import config as configs
-from victor_dsl.values.event import Event
-from victor_dsl.values.history import Choice, History
-from victor_dsl.values.message import Message, Reply, ToolCall
-from victor_dsl.values.settings import Layer
-from victor_dsl.values.tool import Tool
-from victor_dsl.values.turn import Handler, Turn
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a spec is checked without the values that flow
     import numpy as np
+
+    from victor_dsl.values.event import Event
+    from victor_dsl.values.history import Choice, History
+    from victor_dsl.values.message import Message, Reply, ToolCall
+    from victor_dsl.values.settings import Layer
+    from victor_dsl.values.tool import Tool
+    from victor_dsl.values.turn import Handler, Turn
 
 
 @runtime_checkable

@@ -47,13 +47,15 @@ def _faults(
     sizes: _Sizes, variation: Variation, settings: Mapping[str, Any], model: Item, window: int
 ) -> Iterator[Diagnostic]:
     name = model.id.split("/", 1)[1]
-    answer = settings.get("max_tokens") or 0
-    parts = sizes.of(variation)
-    if answer:
-        parts.append(_Part("settings.max_tokens", answer, _place(variation, "max_tokens", model)))
-    total = sum(part.tokens for part in parts)
+    answer, threshold = settings.get("max_tokens") or 0, settings.get("threshold") or 0.0
+    total = sizes.total(variation) + answer
+    if total < window and (not answer or threshold * window <= window - answer):
+        return
     label = f" for {variation.label}" if variation.label else ""
-    if parts and total >= window:
+    if total >= window:
+        parts = sizes.of(variation)
+        if answer:
+            parts.append(_Part("settings.max_tokens", answer, _place(variation, "max_tokens", model)))
         parts.sort(key=lambda part: -part.tokens)
         shown = ", ".join(f"{part.name} {part.tokens:,}" for part in parts[:4])
         shown += f" and {len(parts) - 4} more" if len(parts) > 4 else ""
@@ -65,9 +67,7 @@ def _faults(
             f"lower {parts[0].name}, or use a model with a larger window",
             related=(Related(f"the window of {name}", (model.located.get("context_window") or model.located).span),),
         )
-        return
-    threshold = settings.get("threshold")
-    if threshold and answer and threshold * window > window - answer:
+    else:
         yield Diagnostic(
             "compaction-too-late",
             f"compaction begins at {threshold:g} of the window of {name}{label}, but the answer's {answer:,} tokens leave "
@@ -93,6 +93,14 @@ class _Sizes:
     subject: Subject
     _sections: dict[int, tuple[_Part, ...]] = field(factory=dict)
     _items: dict[int, _Part | None] = field(factory=dict)
+    _totals: dict[int, int] = field(factory=dict)
+
+    def total(self, variation: Variation) -> int:
+        """The tokens of all parts."""
+        spec, sections = variation.checked.spec, variation.checked.sections
+        if spec is not None and spec.prompt is not None and spec.prompt.max_tokens is not None:
+            return spec.prompt.max_tokens + self._tokens(sections["tools"])
+        return self._tokens(sections["contributors"]) + self._tokens(sections["tools"])
 
     def of(self, variation: Variation) -> list[_Part]:
         """The prompt's parts, by its own limit or by its contributors', and the tools'."""
@@ -102,6 +110,11 @@ class _Sizes:
             place = checked.document.at(("prompt", "max_tokens")).span
             return [_Part("prompt.max_tokens", checked.spec.prompt.max_tokens, place), *tools]
         return [*self._section(checked.sections["contributors"]), *tools]
+
+    def _tokens(self, section: tuple[Item, ...]) -> int:
+        if id(section) not in self._totals:
+            self._totals[id(section)] = sum(part.tokens for part in self._section(section))
+        return self._totals[id(section)]
 
     def _section(self, section: tuple[Item, ...]) -> tuple[_Part, ...]:
         if id(section) not in self._sections:

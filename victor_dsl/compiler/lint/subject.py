@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path as FilesystemPath
 
-from attrs import frozen
+from attrs import field, frozen
 
-from victor_dsl.compiler.check import Item, distinct
+from victor_dsl.compiler.check import Item
 from victor_dsl.compiler.files import Included
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.source.located import Located
@@ -16,7 +16,10 @@ from victor_dsl.source.reader import Files
 
 @frozen(eq=False)
 class Subject:
-    """A spec's document and variations. `used` are the names that something refers to, as (section, name)."""
+    """A spec's document and variations. `used` are the names that something refers to, as (section, name).
+
+    `first` holds every distinct item over all variations, nested ones included, with the first variation that has it.
+    """
 
     document: Located
     variations: tuple[Variation, ...]
@@ -25,6 +28,32 @@ class Subject:
     files: Files
     included: Included
 
+    first: tuple[tuple[Variation, Item], ...] = field(init=False)
+
+    @first.default
+    def _first(self) -> tuple[tuple[Variation, Item], ...]:
+        return tuple(distinct(self.variations))
+
     def items(self) -> Iterator[Item]:
-        """Every distinct item over all variations, nested ones included."""
-        return (item for _, item in distinct(variation.checked for variation in self.variations))
+        """Every distinct item."""
+        return (item for _, item in self.first)
+
+
+def distinct(variations: Iterable[Variation]) -> Iterator[tuple[Variation, Item]]:
+    """Every item once, with the first variation that has it. What variations share is passed over whole."""
+    documents: set[int] = set()
+    sections: set[int] = set()
+    items: set[int] = set()
+    for variation in variations:
+        if id(variation.checked) in documents:
+            continue
+        documents.add(id(variation.checked))
+        for section in variation.checked.sections.values():
+            if id(section) in sections:
+                continue
+            sections.add(id(section))
+            for top in section:
+                if id(top) not in items:
+                    items.add(id(top))
+                    for item in top.family():
+                        yield variation, item

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import frozen
 
-from victor_dsl.compiler.check import Item, distinct
+from victor_dsl.compiler.check import Item
 from victor_dsl.compiler.lint.subject import Subject
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.config import FilePath, TemplateText
@@ -20,6 +20,9 @@ from victor_dsl.source.diagnostic import Diagnostic, suggest
 from victor_dsl.source.located import Located, Path, Span
 from victor_dsl.source.reader import resolve
 from victor_dsl.values.settings import merge_deep
+
+_PLAIN = re.compile(r"\{\{ ([A-Za-z_][A-Za-z0-9_]*) \}\}")
+_WORDS = {"and", "else", "if", "in", "is", "not", "or", "true", "false", "none", "True", "False", "None"}
 
 
 @frozen
@@ -48,18 +51,29 @@ def templates_are_sound(subject: Subject) -> Iterator[Diagnostic]:
 
     Overlays add vars and rarely take any away: only those that do are held against every template again.
     """
-    by_document = {id(variation.checked): variation for variation in reversed(subject.variations)}
-    pairs = [(by_document[id(one)], item) for one, item in distinct(v.checked for v in subject.variations)]
+    pairs = list(subject.first)
     for variation in subject.variations:
         if any(value is None for layer in variation.overlays for value in layer.vars.values()):
             pairs += [(variation, item) for item in variation.checked.items()]
+    known: dict[int, set[str]] = {}
     seen: set[tuple[str, Span]] = set()
     for variation, item in pairs:
         for source in _sources(subject, item):
+            names = _plain_names(source.text)
+            if id(variation) not in known:
+                known[id(variation)] = _known(variation)
+            if names is not None and names <= known[id(variation)]:
+                continue
             for fault in _faults(subject, variation, source):
                 if (fault.code, fault.span) not in seen:
                     seen.add((fault.code, fault.span))
                     yield fault
+
+
+def _plain_names(text: str) -> set[str] | None:
+    """The names of a template that has nothing but `{{ name }}` in it, which Jinja2 need not parse; else None."""
+    rest, names = _PLAIN.sub("", text), set(_PLAIN.findall(text))
+    return None if any(mark in rest for mark in ("{{", "{%", "{#")) or names & _WORDS else names
 
 
 def _faults(subject: Subject, variation: Variation, source: _Source) -> Iterator[Diagnostic]:

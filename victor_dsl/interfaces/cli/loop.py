@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -33,6 +34,8 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         finally:
             loop.remove_signal_handler(signal.SIGTERM)
 
+    gc.freeze()
+    gc.enable()
     try:
         return asyncio.run(guarded())
     except asyncio.CancelledError:
