@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 _REFERENCE: Json = {"$ref": "#/$defs/Reference"}
 _NULL: Json = {"type": "null"}
-_SECTIONS = {
+SECTIONS = {
     "models": "Named back ends that answer.",
     "databases": "Named databases, for components that keep or read rows.",
     "embedders": "Named embedders, which turn texts into vectors.",
@@ -41,7 +41,7 @@ def schema(registry: Registry | None = None) -> Json:
         components = [found for type in registry.types(kind.name) if (found := registry.find(kind.name, type))]
         definitions[kind.name] = _item(kind, components, definitions)
         definitions[f"{kind.name}_overlay"] = _overlay_item(kind, components, definitions)
-        properties[kind.name] = {"description": _SECTIONS[kind.name], **_section(kind)}
+        properties[kind.name] = {"description": SECTIONS[kind.name], **_section(kind)}
     definitions["Overlay"] = _overlay(properties)
     for holder in ("Tenant", "Arm"):
         described = definitions[holder]["properties"]["with"]["description"]

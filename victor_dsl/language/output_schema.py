@@ -1,0 +1,162 @@
+"""The JSON Schemas of what comes out: events, and rendered turns. What goes in has its own (`schema`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from victor_dsl.values.event import EventType
+
+Json = dict[str, Any]
+
+_TEXT: Json = {"type": "string"}
+_NUMBER: Json = {"type": "number"}
+_COUNT: Json = {"type": "integer", "minimum": 0}
+_UUID7 = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+_MICROSECONDS = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"
+
+
+def _or_null(schema: Json) -> Json:
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def _object(properties: Mapping[str, Json], *, closed: bool = True, **more: Any) -> Json:
+    """An object that has all these properties; one that is not closed may have more."""
+    return {
+        "type": "object",
+        "required": list(properties),
+        "additionalProperties": not closed,
+        "properties": dict(properties),
+        **more,
+    }
+
+
+_USAGE: Mapping[str, Json] = {
+    "input_tokens": _COUNT,
+    "output_tokens": _COUNT,
+    "cost_usd": {**_or_null(_NUMBER), "description": "US dollars; null where a price is not known."},
+}
+_CODE: Json = {**_or_null(_TEXT), "description": "What went wrong, as a word; null where nothing did."}
+
+DATA: Mapping[str, Mapping[str, Json]] = {
+    "turn": {
+        "latency_ms": _NUMBER,
+        **_USAGE,
+        "model": {**_or_null(_TEXT), "description": "The model that answered; a name under `models`."},
+        "stop_reason": _TEXT,
+        "values": {**_TEXT, "description": "A hash of the settings and vars that were in force."},
+    },
+    "token_usage": {"model": _TEXT, **_USAGE},
+    "model_call": {"model": _TEXT, "latency_ms": _NUMBER, "error": _CODE},
+    "tool_call": {"ok": {"type": "boolean"}, "error": _CODE, "latency_ms": _NUMBER},
+    "compaction": {
+        "type": {**_TEXT, "description": "The strategy whose choice was taken."},
+        "before": {**_COUNT, "description": "Tokens of the messages before."},
+        "after": {**_COUNT, "description": "Tokens of the messages after."},
+        "fallback": {"type": "boolean", "description": "Whether it stood in for one that failed."},
+    },
+    "exposure": {"experiment": _TEXT, "arm": _TEXT},
+    "feedback": {"metric": _TEXT, "value": _NUMBER},
+    "error": {"code": _TEXT},
+    "reload": {},
+}
+"""What the `data` of each type of event has at least."""
+
+
+def event_schema() -> Json:
+    """The schema of one analytics event."""
+    common: Mapping[str, Json] = {
+        "id": {"type": "string", "pattern": _UUID7, "description": "A UUIDv7; the same event has the same id everywhere."},
+        "type": {"enum": list(get_args(EventType))},
+        "timestamp": {"type": "string", "pattern": _MICROSECONDS, "description": "RFC 3339, UTC, with microseconds."},
+        "session": _TEXT,
+        "tenant": _or_null(_TEXT),
+        "pipeline": {**_TEXT, "description": "The spec's `name`."},
+        "plan": {**_TEXT, "description": "The digest of the plan that the turn ran; empty outside of turns."},
+        "variants": {
+            "type": "object",
+            "additionalProperties": _TEXT,
+            "description": "The arms that the turn was in, by experiment.",
+        },
+        "data": {"type": "object", "description": "What the event's type says; see below."},
+    }
+    return {
+        **_head("event", "One analytics event of victor."),
+        **_object(common),
+        "allOf": [
+            {
+                "if": {"properties": {"type": {"const": type}}, "required": ["type"]},
+                "then": {"properties": {"data": _object(data, closed=False)}},
+            }
+            for type, data in DATA.items()
+            if data
+        ],
+    }
+
+
+def rendered_schema() -> Json:
+    """The schema of one rendered turn: a line of `victor render`."""
+    return {
+        **_head("rendered", "What a model would be sent, and why, as `victor render` prints it."),
+        **_object(
+            {
+                "id": {"type": ["string", "integer", "null"], "description": "The request's id, or its line number."},
+                "session": _TEXT,
+                "tenant": _or_null(_TEXT),
+                "variants": {"type": "object", "additionalProperties": _TEXT},
+                "settings": {"type": "object", "description": "The settings in force, by name."},
+                "origins": {
+                    "type": "object",
+                    "description": "Where each value in force came from, by its dotted path.",
+                    "additionalProperties": _object(
+                        {"source": _TEXT, "file": _or_null(_TEXT), "line": _or_null({"type": "integer", "minimum": 1})}
+                    ),
+                },
+                "system": {**_TEXT, "description": "The system prompt."},
+                "contributors": {
+                    "type": "array",
+                    "items": _object(
+                        {
+                            "type": _TEXT,
+                            "name": _TEXT,
+                            "priority": {"type": "integer"},
+                            "tokens": _COUNT,
+                            "dropped": {"type": "boolean"},
+                        }
+                    ),
+                },
+                "messages": {
+                    "type": "array",
+                    "description": "As sent, in the OpenAI chat format, without the system prompt.",
+                    "items": {"type": "object", "required": ["role"], "properties": {"role": _TEXT}},
+                },
+                "kept": {
+                    "type": "array",
+                    "items": _COUNT,
+                    "description": "Indices of the input messages that are sent.",
+                },
+                "tools": {"type": "array", "items": _TEXT, "description": "The names of the tools offered, best first."},
+                "tokens": _object(
+                    {
+                        "system": _COUNT,
+                        "messages": _COUNT,
+                        "tools": _COUNT,
+                        "total": _COUNT,
+                        "limit": {**_or_null(_COUNT), "description": "The model's window; null where it is not known."},
+                    }
+                ),
+                "compaction": {"anyOf": [{"type": "null"}, _object(DATA["compaction"], closed=False)]},
+                "plan": {**_TEXT, "description": "The digest of the plan."},
+                "error": {"anyOf": [{"type": "null"}, _object({"code": _TEXT, "message": _TEXT}, closed=False)]},
+            }
+        ),
+    }
+
+
+def _head(name: str, description: str) -> Json:
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"{name}.schema.json",
+        "title": f"victor {name}",
+        "description": description,
+    }
