@@ -150,3 +150,20 @@ def test_a_spec_from_stdin_is_called_a_dash(monkeypatch: pytest.MonkeyPatch) -> 
     stdin = io.TextIOWrapper(io.BytesIO(b"victor: 1\nname: s\nmodels: {main: {type: ecko}}\n"))
     monkeypatch.setattr(sys, "stdin", stdin)
     assert places(compile_spec("-", environment={})) == [("unknown-component", "-", 3, 23)]
+
+
+def test_a_secret_file_lies_beside_the_file_that_names_it(program: Programme) -> None:
+    text = "victor: 1\nname: s\nextends: base/base.yml\n"
+    base = 'victor: 1\nname: b\nmodels: {main: {type: openai, model: gpt-4o, api_key: "${file:key.txt}"}}\n'
+    secret = program(text, {"base/base.yml": base}).plan_for(None, {}).by_id["models/main"].config.api_key  # type: ignore[attr-defined]
+    assert (str(secret), secret.path.endswith("/base/key.txt")) == ("${file:key.txt}", True)
+
+
+def test_two_secret_files_of_one_name_are_two_live_objects_of_one_meaning(program: Programme) -> None:
+    base = 'victor: 1\nname: b\nmodels: {main: {type: openai, model: gpt-4o, api_key: "${file:key.txt}"}}\n'
+    one, other = (
+        program(f"victor: 1\nname: s\nextends: {folder}/base.yml\n", {f"{folder}/base.yml": base}).plan_for(None, {})
+        for folder in ("a", "b")
+    )
+    assert one.digest == other.digest
+    assert one.by_id["models/main"].fingerprint != other.by_id["models/main"].fingerprint

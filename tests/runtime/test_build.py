@@ -244,7 +244,7 @@ def test_a_secret_is_read_where_the_spec_says(tmp_path: Path) -> None:
     node = node_with_a_place(tmp_path)
     (tmp_path / "key.txt").write_text("from a file\n")
     assert find_secret({"KEY": "from the environment"}, node, Secret("env", "KEY")) == "from the environment"
-    assert find_secret({}, node, Secret("file", "key.txt")) == "from a file"
+    assert find_secret({}, node, Secret("file", "key.txt", str(tmp_path / "key.txt"))) == "from a file"
 
 
 @pytest.mark.parametrize(
@@ -262,6 +262,7 @@ def test_a_missing_secret_names_itself_and_its_place(
 ) -> None:
     (tmp_path / "empty.txt").touch()
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    secret = evolve(secret, path=str(tmp_path / secret.name))
     with pytest.raises(SecretError) as raised:
         find_secret(environment, node_with_a_place(tmp_path), secret)
     assert raised.value.message == f"{tmp_path}/victor.yml:12: {told}"

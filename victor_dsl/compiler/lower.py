@@ -16,7 +16,7 @@ from victor_dsl.compiler.overlays import AUTH
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.graph.order import dependency_order
 from victor_dsl.graph.plan import Node, Plan, PromptPolicy, Roles
-from victor_dsl.language.config import Around, Config, FilePath
+from victor_dsl.language.config import Around, Config, FilePath, Secret
 from victor_dsl.language.marks import marks
 from victor_dsl.language.spec import VERSION
 from victor_dsl.values.settings import LIFTED, Layer
@@ -80,7 +80,8 @@ class Lowering:
 
     def _fingerprint(self, item: Item, config: Config, below: list[str]) -> str:
         content = [self.included.hash(path) for path in _paths(config, included=True)]
-        return _sha256([item.component.type, item.component.version, config.model_dump(mode="json"), content, below])
+        fields = [config.model_dump(mode="json"), _secret_paths(config)]
+        return _sha256([item.component.type, item.component.version, fields, content, below])
 
     def _meaning(self, item: Item, config: Config, below: list[str]) -> str:
         """Like the fingerprint, but the same on every machine: files count by their content, not by their path."""
@@ -168,6 +169,12 @@ def _paths(config: Config, *, included: bool) -> list[str]:
             value = getattr(config, name)
             found += value if isinstance(value, list) else [value] if value is not None else []
     return found
+
+
+def _secret_paths(config: Config) -> list[str]:
+    """Where the secrets lie that are files: what was written does not tell two files apart."""
+    values = (getattr(config, name) for name, mark in marks(type(config)).items() if mark is Secret)
+    return [value.path for value in values if isinstance(value, Secret)]
 
 
 def _path_fields(config: Config) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 from attrs import define, field
@@ -81,5 +82,6 @@ def secret_of(value: Any) -> Secret | None:
     if isinstance(value, Interpolated) and len(value.references) == 1:
         reference = value.references[0]
         if reference.default is None and value.text == f"${{{reference.source}:{reference.name}}}":
-            return Secret(reference.source, reference.name)
+            path = os.path.abspath(reference.path) if reference.source == "file" else ""
+            return Secret(reference.source, reference.name, path)
     return None

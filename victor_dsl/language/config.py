@@ -65,10 +65,14 @@ Mark = Ref | Nested | FilePath | TemplateText | FunctionName
 
 @frozen
 class Secret:
-    """A secret: where it will be found, never what it is. `source` is `env` or `file`."""
+    """A secret: where it will be found, never what it is. `source` is `env` or `file`.
+
+    `name` is the variable, or the path as it was written; `path` that path made absolute.
+    """
 
     source: Literal["env", "file"]
     name: str
+    path: str = ""
 
     def __str__(self) -> str:
         return f"${{{self.source}:{self.name}}}"

@@ -164,10 +164,7 @@ class LiveObjects:
 
 
 def find_secret(environment: Mapping[str, str], node: Node, secret: Secret) -> str:
-    """The secret's text. Raises SecretError, which names the variable or file and the place that asks for it.
-
-    A path is relative to the file that wrote the node.
-    """
+    """The secret's text. Raises SecretError, which names the variable or file and the place that asks for it."""
     if secret.source == "env":
         text = environment.get(secret.name, "")
         if not text:
@@ -175,7 +172,7 @@ def find_secret(environment: Mapping[str, str], node: Node, secret: Secret) -> s
             raise SecretError(f"{node.place}: the environment variable {secret.name} {state}", node=node.id)
         return text
     try:
-        text = (Path(node.span.file).parent / secret.name).read_text(encoding="utf-8").strip()
+        text = Path(secret.path or secret.name).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SecretError(f"{node.place}: cannot read the secret in {secret.name}: {reason}", node=node.id) from error
