@@ -180,7 +180,7 @@ async def test_one_session_is_one_turn_at_a_time_and_two_are_not(stage: Stage) -
 
 async def test_every_session_turn_is_stored_whole_or_not_at_all(stage: Stage) -> None:
     class Full:
-        async def load(self, tenant: str | None, session: str) -> tuple[Message, ...]:
+        async def load(self, tenant: str | None, session: str, before: str | None = None) -> tuple[Message, ...]:
             return ()
 
         async def append(self, tenant: Any, session: Any, turn_id: Any, messages: Any) -> None:
@@ -378,7 +378,7 @@ class SlowStore:
     def __init__(self) -> None:
         self.appended: list[str] = []
 
-    async def load(self, tenant: str | None, session: str) -> tuple[Message, ...]:
+    async def load(self, tenant: str | None, session: str, before: str | None = None) -> tuple[Message, ...]:
         await asyncio.sleep(0)
         return ()
 

@@ -134,8 +134,12 @@ class SqlDatabase(Database, Protocol):
 class SessionStore(Protocol):
     """Histories, each under its tenant and session id."""
 
-    async def load(self, tenant: str | None, session: str) -> tuple[Message, ...]:
-        """The history, oldest first; empty for a new session. Raises StoreError."""
+    async def load(self, tenant: str | None, session: str, before: str | None = None) -> tuple[Message, ...]:
+        """The history, oldest first; empty for a new session. Raises StoreError.
+
+        `before` is the id of the turn that asks: where it is a turn that was added already and is tried again, the
+        history ends before it.
+        """
         ...
 
     async def append(self, tenant: str | None, session: str, turn_id: str, messages: Sequence[Message]) -> None:

@@ -88,7 +88,7 @@ async def with_messages(turn: Turn, pipeline: Pipeline) -> Turn:
     new = Message("user", request.message)
     if not belongs_to_session(turn):
         return turn.replace(messages=(new,))
-    return turn.replace(messages=(*await pipeline.sessions.load(turn.tenant, turn.session), new))
+    return turn.replace(messages=(*await pipeline.sessions.load(turn.tenant, turn.session, turn.id), new))
 
 
 def _closed(message: Message) -> Sequence[Message]:

@@ -62,6 +62,14 @@ async def test_a_turn_that_was_added_before_adds_nothing(store: SessionStore) ->
     assert await store.load(None, "s1") == HELLO + HELLO[:1]
 
 
+async def test_a_turn_that_is_tried_again_sees_the_history_before_it(store: SessionStore) -> None:
+    await store.append(None, "s1", "t1", HELLO)
+    await store.append(None, "s1", "t2", EVERYTHING)
+    assert await store.load(None, "s1", "t2") == HELLO
+    assert await store.load(None, "s1", "t1") == ()
+    assert await store.load(None, "s1", "t3") == HELLO + EVERYTHING
+
+
 @given(
     keys=st.sets(
         st.tuples(st.none() | st.text(max_size=3), st.text(st.characters(exclude_categories=[]), max_size=3)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any, Self
 
 import orjson
@@ -23,7 +24,7 @@ CREATE TABLE IF NOT EXISTS victor_turns (
     UNIQUE (tenant, session, turn_id)
 )
 """
-LOAD = "SELECT messages FROM victor_turns WHERE tenant = $1 AND session = $2 ORDER BY number"
+LOAD = "SELECT turn_id, messages FROM victor_turns WHERE tenant = $1 AND session = $2 ORDER BY number"
 APPEND = """
 INSERT INTO victor_turns (tenant, session, turn_id, messages) VALUES ($1, $2, $3, $4)
 ON CONFLICT (tenant, session, turn_id) DO NOTHING
@@ -58,10 +59,11 @@ class Turns:
         if self._own:
             await self._database.__aexit__()
 
-    async def load(self, tenant: str | None, session: str) -> tuple[Message, ...]:
+    async def load(self, tenant: str | None, session: str, before: str | None = None) -> tuple[Message, ...]:
         rows = await self._database.fetch(LOAD, json.dumps(tenant), json.dumps(session))
+        earlier = takewhile(lambda row: row["turn_id"] != before, rows)
         try:
-            return tuple(restore_message(message) for row in rows for message in _read(row["messages"]))
+            return tuple(restore_message(message) for row in earlier for message in _read(row["messages"]))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise StoreError(
                 f"{self._database.path}: the history of session {json.dumps(session[:80])} cannot be read",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import takewhile
 
 from pydantic import Field
 
@@ -53,12 +54,15 @@ class Memory:
         self._max_messages = max_messages
         self._sessions: OrderedDict[Key, Session] = OrderedDict()
 
-    async def load(self, tenant: str | None, session: str) -> tuple[Message, ...]:
+    async def load(self, tenant: str | None, session: str, before: str | None = None) -> tuple[Message, ...]:
         found = self._sessions.get((tenant, session))
         if found is None:
             return ()
         self._sessions.move_to_end((tenant, session))
-        return found.messages
+        if before not in found.turns:
+            return found.messages
+        earlier = takewhile(lambda turn: turn != before, found.turns)
+        return found.messages[: sum(found.turns[turn] for turn in earlier)]
 
     async def append(self, tenant: str | None, session: str, turn_id: str, messages: Sequence[Message]) -> None:
         kept = self._sessions.setdefault((tenant, session), Session())
