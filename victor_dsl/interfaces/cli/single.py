@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from victor_dsl.errors import EXIT_OK, VictorError
 from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces.cli.document import print_json
@@ -25,7 +27,12 @@ def answer_one(program: Program, request: Request, *, as_json: bool) -> int:
 
 
 def render_one(program: Program, request: Request, *, indent: bool) -> int:
-    """Prints the rendered request; the exit code."""
+    """Prints the rendered request; the exit code.
+
+    Like the first line of a batch it has the id 1, and without a session that is its session: arms are drawn by it, so
+    that one command always shows the same.
+    """
+    request = evolve(request, id=1)
 
     async def render() -> Rendered:
         async with Orchestrator(program, answering=False) as orchestrator:
