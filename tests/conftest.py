@@ -22,6 +22,8 @@ settings.register_profile(
 )
 settings.load_profile("steady")
 
+pytest_plugins = ["tests.services"]
+
 OPEN_FILES = Path("/proc/self/fd")
 
 

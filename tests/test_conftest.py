@@ -8,6 +8,8 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
+ROOT = Path(__file__).parents[1]
+
 LEAKS = {
     "tasks left behind": """
         import asyncio
@@ -24,6 +26,12 @@ LEAKS = {
             test_leak.file = (tmp_path / "a").open("w")
     """,
 }
+
+
+@pytest.fixture(autouse=True)
+def with_this_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The copy of conftest.py finds what it names."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
 @pytest.mark.parametrize("message", LEAKS)
