@@ -4,12 +4,15 @@
     ├── SpecError                exit 1: the spec is at fault; carries its diagnostics
     ├── UsageError               exit 2: the call is at fault
     ├── RequestError             exit 1: one request (or one line of a batch) is at fault
-    ├── Refused                  the turn may not run: auth, limits, an unknown tenant
+    ├── Refused                  the turn may not run: an unknown tenant, a closed orchestrator
+    │   ├── Unauthenticated      the caller's key is missing, or does not hold
+    │   └── LimitReached         a limit of the caller is used up
     ├── ComponentError           a live component failed
     │   ├── ProviderError        a settings layer could not be read
     │   ├── ContributorError     a piece of the system prompt could not be made
     │   ├── ToolError            a tool failed; the model is told, the turn goes on
     │   ├── StoreError           a session store, database or exporter failed
+    │   ├── TimedOut             a turn took longer than it may
     │   └── ModelError           a model did not answer; `kind` says why
     ├── BudgetError              the turn cannot fit the model's context window
     └── SecretError              a secret or variable that the spec names is not there
@@ -100,6 +103,23 @@ class Refused(VictorError):
         super().__init__(message, node=node, hint=hint)
         self.retry_after_s = retry_after_s
 
+    def as_json(self) -> dict[str, Any]:
+        """The error object of an output line, with `retry_after_s` where that is known."""
+        told = super().as_json()
+        return told if self.retry_after_s is None else {**told, "retry_after_s": round(self.retry_after_s, 3)}
+
+
+class Unauthenticated(Refused):
+    """The caller's key is missing or does not hold, or the request asks for what is not the key's."""
+
+    code = "unauthenticated"
+
+
+class LimitReached(Refused):
+    """A limit of the caller is used up."""
+
+    code = "limit-reached"
+
 
 class ComponentError(VictorError):
     """A live component failed."""
@@ -129,6 +149,12 @@ class StoreError(ComponentError):
     """A session store, database or exporter could not read or write."""
 
     code = "store"
+
+
+class TimedOut(ComponentError):
+    """A turn took longer than it may."""
+
+    code = "timeout"
 
 
 class ModelError(ComponentError):
