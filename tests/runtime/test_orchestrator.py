@@ -350,9 +350,11 @@ async def test_a_cancelled_turn_leaves_no_lock_no_lease_and_no_message(stage: St
             with pytest.raises(asyncio.CancelledError):
                 await task
             reached += 1
-            assert len(orchestrator._runner.locks) == 0
-            assert len(orchestrator._flight) == 0
-            assert all(entry.turns == (plan.tenant is None) for plan, entry in orchestrator._pipelines._open.items())
+            assert len(orchestrator._locks) == 0
+            assert len(orchestrator._current.flight) == 0
+            assert all(
+                entry.turns == (plan.tenant is None) for plan, entry in orchestrator._current.pipelines._open.items()
+            )
             assert store.appended in ([], ["whole"])
         assert len(orchestrator._live) == 0
         assert [data["code"] for data in spy.data("error")] == ["cancelled"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from attrs import frozen
 
 from victor_dsl.compiler.check import Checked, Checker
-from victor_dsl.compiler.families import documents, merge_family
+from victor_dsl.compiler.families import complete, documents, merge_family
 from victor_dsl.compiler.files import Included
 from victor_dsl.compiler.link import Linker
 from victor_dsl.compiler.lint import lint
@@ -30,6 +30,10 @@ from victor_dsl.source.extends import read_family
 from victor_dsl.source.interpolate import Interpolated, interpolate
 from victor_dsl.source.located import Located
 from victor_dsl.source.reader import Files
+
+
+_OF_ABSENCE = frozenset({"missing-key", "no-model", "undefined-variable", "unknown-name", "unused-name"})
+"""Faults that say that something is not there."""
 
 
 @frozen
@@ -90,10 +94,13 @@ def compile_spec(
     found += lint(subject)
     if need_environment or need_secrets:
         found += missing(document, checker.secrets, environment, variables=need_environment, secrets=need_secrets)
+    if not complete(family):
+        found = [fault for fault in found if fault.code not in _OF_ABSENCE]
     diagnostics = tuple(placed(found, documents(family)))
     if any(d.severity == "error" for d in diagnostics) or not _known(subject):
         return Compilation(None, diagnostics, files)
-    program = _program(name, directory, state, base.checked, variations, Lowering(included), environment)
+    sources = (*files.names(), *included.names())
+    program = _program(name, directory, state, base.checked, variations, Lowering(included), environment, sources)
     return Compilation(program, diagnostics, files)
 
 
@@ -105,6 +112,7 @@ def _program(
     variations: Variations,
     lowering: Lowering,
     environment: Mapping[str, str],
+    sources: tuple[str, ...],
 ) -> Program:
     spec = checked.spec
     assert spec is not None
@@ -127,6 +135,7 @@ def _program(
         tests=tuple(spec.tests or ()),
         plan_for=plan_for,
         environment=environment,
+        sources=sources,
     )
 
 

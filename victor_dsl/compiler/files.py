@@ -32,6 +32,10 @@ class Included:
             raise found
         return found
 
+    def names(self) -> tuple[str, ...]:
+        """Every path that was looked for."""
+        return tuple(self._bytes)
+
     def add(self, path: str, further: str) -> None:
         """Says that the file at `path` includes another, whose content then belongs to its hash."""
         self._extra.setdefault(path, []).append(further)

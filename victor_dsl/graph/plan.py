@@ -105,7 +105,7 @@ class Program:
 
     `plan_for(tenant, arms)` is pure and cached; a tenant without an overlay has the base plan. `tenants` are those
     with an overlay of their own. `directory` is the spec's folder, `state` the folder of local state.
-    `environment` is what `${env:…}` reads; secrets are looked up in it when nodes are opened.
+    `sources` are the files that it was compiled from. `environment` is what `${env:…}` reads; secrets are looked up in it when nodes are opened.
     """
 
     name: str
@@ -118,3 +118,4 @@ class Program:
     tests: tuple[Any, ...]
     plan_for: Callable[[str | None, Mapping[str, str]], Plan]
     environment: Mapping[str, str] = field(repr=False)
+    sources: tuple[str, ...] = ()

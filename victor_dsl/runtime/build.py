@@ -49,7 +49,10 @@ class Held:
 
 
 class LiveObjects:
-    """The live objects of a process. Equal (node id, fingerprint) is one object over all plans."""
+    """The live objects of a process. Equal (node id, fingerprint) is one object over all plans and reloads.
+
+    `program` gives newly opened nodes their folder, state and environment.
+    """
 
     def __init__(
         self,
@@ -59,7 +62,7 @@ class LiveObjects:
         random: Random,
         report: Callable[[str, str, Mapping[str, Any]], None],
     ) -> None:
-        self._program = program
+        self.program = program
         self._registry = registry
         self._clock = clock
         self._random = random
@@ -150,15 +153,15 @@ class LiveObjects:
             raise ComponentError(f"{node.kind} has no '{node.type}'")
         context = Context(
             node=node.id,
-            directory=self._program.directory,
-            state=self._program.state,
+            directory=self.program.directory,
+            state=self.program.state,
             needs=needs,
-            secret=partial(find_secret, self._program.environment, node),
+            secret=partial(find_secret, self.program.environment, node),
             clock=self._clock,
             random=self._random,
             report=partial(self._report, node.id),
             place=node.place,
-            environment=self._program.environment,
+            environment=self.program.environment,
         )
         return component.build(node.config, context)
 

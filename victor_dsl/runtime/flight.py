@@ -38,13 +38,14 @@ class Flight:
         """Waits until no turn is in flight; those that take longer than `DRAIN_SECONDS` are cancelled."""
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
-                await self._empty()
+                await self.landed()
         except TimeoutError:
             for task in self._tasks:
                 task.cancel()
-            await self._empty()
+            await self.landed()
 
-    async def _empty(self) -> None:
+    async def landed(self) -> None:
+        """Waits until no turn is in flight."""
         while self._tasks:
             self._landed.clear()
             await self._landed.wait()

@@ -13,23 +13,21 @@ from victor_dsl.errors import ComponentError, Refused, UsageError, VictorError
 from victor_dsl.graph.plan import Program
 from victor_dsl.language.component import Clock
 from victor_dsl.language.registry import Registry
-from victor_dsl.runtime.build import Held, LiveObjects
+from victor_dsl.runtime.build import LiveObjects
 from victor_dsl.runtime.clock import SystemClock
 from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator, error_data, turn_data
 from victor_dsl.runtime.delivery import Delivery
 from victor_dsl.runtime.delivery.queue import ExporterQueue
-from victor_dsl.runtime.flight import Flight
-from victor_dsl.runtime.middleware import chain
-from victor_dsl.runtime.pipelines import Pipelines
+from victor_dsl.runtime.flight import DRAIN_SECONDS
+from victor_dsl.runtime.generation import Generation
 from victor_dsl.runtime.rendering import render
-from victor_dsl.runtime.runner import Runner
 from victor_dsl.runtime.sessions import SessionLocks
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.values.event import Event, uuid7
 from victor_dsl.values.message import Reply, StopReason
 from victor_dsl.values.outcome import Answer, Rendered
 from victor_dsl.values.request import Request
-from victor_dsl.values.turn import Emit, Handler, Trace, Turn, discard, forget
+from victor_dsl.values.turn import Emit, Trace, Turn, discard, forget
 
 logger = logging.getLogger("victor_dsl")
 
@@ -50,37 +48,32 @@ class Orchestrator:
         random: Random | None = None,
         answering: bool = True,
     ) -> None:
-        self.program = program
         self._clock = clock or SystemClock()
         self._random = random or Random()  # noqa: S311 - jitter
         self._answering = answering
         self._live = LiveObjects(program, registry or Registry(), self._clock, self._random, self._report)
-        self._pipelines = Pipelines(self._live, self._clock, answering=answering)
+        self._locks = SessionLocks()
         self._delivery = Delivery(())
         self._early: list[Event] = []  # what components report while they are opened, the exporters among them
         self._analytics = AnalyticsCoordinator(program.name, self._clock, self._deliver)
-        self._runner = Runner(program, self._pipelines, self._analytics, SessionLocks())
-        self._handler: Handler = self._runner.run
-        self._held: Held | None = None
-        self._flight = Flight()
+        self._current = self._generation(program)
+        self._reloading = asyncio.Lock()
+        self._retiring: set[asyncio.Task[None]] = set()
         self._open = False
+
+    @property
+    def program(self) -> Program:
+        """The program that new turns run on."""
+        return self._current.program
 
     async def __aenter__(self) -> Self:
         """Opens the base plan. Raises ComponentError or SecretError, and then nothing stays open."""
-        base = self.program.plan_for(None, {})
-        try:
-            if self._answering:
-                self._held = await self._live.open(base.nodes)
-                self._handler = chain([self._held.objects[id] for id in base.roles.admission], self._runner.run)
-                self._delivery = Delivery([self._queue(id, self._held) for id in base.roles.exporters])
-                self._delivery.open()
-                for event in self._early:
-                    self._delivery.put(event)
-                self._early.clear()
-            await self._pipelines.take(base)
-        except BaseException:
-            await to_the_end(self._close())
-            raise
+        await self._current.open()
+        self._delivery = Delivery(self._queues(self._current))
+        self._delivery.open()
+        for event in self._early:
+            self._delivery.put(event)
+        self._early.clear()
         self._open = True
         return self
 
@@ -95,8 +88,9 @@ class Orchestrator:
         self._must_be_open()
         if not self._answering:
             raise UsageError("this orchestrator only renders; open it with answering=True")
-        with self._flight:
-            return await self._answer(request, emit)
+        generation = self._current
+        with generation.flight:
+            return await self._answer(generation, request, emit)
 
     async def chat(
         self,
@@ -119,20 +113,48 @@ class Orchestrator:
         assert answer.message is not None
         return Reply(answer.message, answer.usage, answer.stop_reason)
 
+    async def reload(self, program: Program) -> None:
+        """Runs new turns on another program; those in flight finish on the one that they began with.
+
+        What both programs have in common stays open. Raises ComponentError or SecretError where the new one cannot be
+        opened, and then the old one goes on. Either way a `reload` event says so.
+        """
+        self._must_be_open()
+        async with self._reloading:
+            old, new = self._current, self._generation(program)
+            before, after = old.program.plan_for(None, {}), program.plan_for(None, {})
+            self._live.program = program
+            try:
+                await new.open()
+            except BaseException as error:
+                self._live.program = old.program
+                failure = error.as_json() if isinstance(error, VictorError) else {"code": "component"}
+                self._analytics.beside("reload", {"ok": False, "plan": before.digest, "error": failure["code"]})
+                raise
+            self._current = new
+            self._analytics.pipeline = program.name
+            ending = self._delivery.replace(self._queues(new))
+            self._analytics.beside("reload", {"ok": True, "plan": after.digest, "before": before.digest})
+            task = asyncio.create_task(self._retire(old, ending), name="retirement of a program")
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
+
     async def render(self, request: Request) -> Rendered:
         """What the model would be sent. No model is called, nothing is admitted, counted or written."""
         self._must_be_open()
         turn = self._turn(request, request.turn_id or uuid7(self._clock.now()), None)
-        return await render(turn.replace(record=forget), self._runner)
+        generation = self._current
+        with generation.flight:
+            return await render(turn.replace(record=forget), generation.runner)
 
-    async def _answer(self, request: Request, emit: Emit | None) -> Answer:
+    async def _answer(self, generation: Generation, request: Request, emit: Emit | None) -> Answer:
         started = self._clock.monotonic()
         turn = self._turn(request, request.turn_id or uuid7(self._clock.now()), emit)
         trace = turn.trace
         failure: VictorError | None = None
         reply: Reply | None = None
         try:
-            reply = await self._handler(turn)
+            reply = await generation.handler(turn)
         except asyncio.CancelledError:
             turn.record("error", {"code": "cancelled", "node": None})
             raise
@@ -179,13 +201,26 @@ class Orchestrator:
             trace=trace,
         )
 
+    def _generation(self, program: Program) -> Generation:
+        return Generation(program, self._live, self._locks, self._analytics, self._clock, answering=self._answering)
+
+    def _queues(self, generation: Generation) -> list[ExporterQueue]:
+        """The queue of each exporter; of one that is delivered to already, the same."""
+        known = {id(queue.exporter): queue for queue in self._delivery.queues}
+        return [
+            known.get(id(exporter))
+            or ExporterQueue(node, exporter, clock=self._clock, random=self._random, report=self._report)
+            for node, exporter in generation.exporters().values()
+        ]
+
+    async def _retire(self, old: Generation, ending: Delivery) -> None:
+        await old.flight.landed()
+        await _flush(ending)
+        await old.close()
+
     def _must_be_open(self) -> None:
         if not self._open:
             raise Refused("the orchestrator is not open", hint="use it inside `async with`")
-
-    def _queue(self, id: str, held: Held) -> ExporterQueue:
-        node = self.program.plan_for(None, {}).by_id[id]
-        return ExporterQueue(node, held.objects[id], clock=self._clock, random=self._random, report=self._report)
 
     def _deliver(self, event: Event) -> None:
         if self._open or self._delivery.queues:
@@ -199,10 +234,17 @@ class Orchestrator:
 
     async def _close(self) -> None:
         self._open = False
-        await self._flight.drain()
-        await self._pipelines.close()
-        for node, lost in (await self._delivery.close()).items():
-            logger.warning("%s: %d events are lost", node, lost)
-        if self._held is not None:
-            held, self._held = self._held, None
-            await self._live.release(held)
+        await self._current.flight.drain()
+        if retiring := tuple(self._retiring):
+            _, late = await asyncio.wait(retiring, timeout=DRAIN_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*retiring, return_exceptions=True)
+        await self._current.pipelines.close()
+        await _flush(self._delivery)
+        await self._current.close()
+
+
+async def _flush(delivery: Delivery) -> None:
+    for node, lost in (await delivery.close()).items():
+        logger.warning("%s: %d events are lost", node, lost)

@@ -37,9 +37,15 @@ class Files:
         self._results: dict[str, ReadResult] = {}
         self._texts: dict[str, str] = {}
         self._lines: dict[str, list[str]] = {}
+        self._looked: dict[str, None] = {}
+
+    def names(self) -> tuple[str, ...]:
+        """Every file that was looked for, found or not, stdin left out: those that a watcher watches."""
+        return tuple(name for name in self._looked if name != "-")
 
     def read(self, name: str) -> ReadResult:
         """The document of a file; `-` is stdin. A file that cannot be read is a diagnostic."""
+        self._looked[name] = None
         if name not in self._results:
             try:
                 data = _bytes(name, MAX_BYTES)
@@ -59,6 +65,7 @@ class Files:
 
     def text(self, name: str, limit: int = MAX_BYTES) -> str:
         """The text of an included file. Raises OSError, UnicodeDecodeError or, over the limit in bytes, ValueError."""
+        self._looked[name] = None
         data = _bytes(name, limit)
         if len(data) > limit:
             raise ValueError(f"it has more than {limit:,} bytes")

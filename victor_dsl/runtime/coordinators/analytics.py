@@ -26,7 +26,7 @@ class AnalyticsCoordinator:
     """Makes the events of turns, and of what happens beside them. `deliver` takes each event and does not wait."""
 
     def __init__(self, pipeline: str, clock: Clock, deliver: Callable[[Event], None]) -> None:
-        self._pipeline = pipeline
+        self.pipeline = pipeline
         self._clock = clock
         self._deliver = deliver
         self._exposed: dict[tuple[str, str], None] = {}
@@ -36,7 +36,7 @@ class AnalyticsCoordinator:
         """What a turn records its events with. A turn that is repeated with one id gives events with the same ids."""
         counts: dict[EventType, int] = {}
         moment = _moment(turn_id)
-        clock, deliver, pipeline = self._clock, self._deliver, self._pipeline
+        clock, deliver, pipeline = self._clock, self._deliver, self.pipeline
 
         def record(type: EventType, data: Mapping[str, Any]) -> None:
             counts[type] = sequence = counts.get(type, -1) + 1
@@ -74,10 +74,13 @@ class AnalyticsCoordinator:
         if len(self._told) >= TOLD:
             del self._told[next(iter(self._told))]
         self._told[key] = None
-        now = self._clock.now()
-        about = {"code": "component", "node": node, "message": message, **data}
-        self._deliver(Event(uuid7(now), "error", now, "", None, self._pipeline, "", {}, about))
+        self.beside("error", {"code": "component", "node": node, "message": message, **data})
         return True
+
+    def beside(self, type: EventType, data: Mapping[str, Any]) -> None:
+        """Records something that belongs to no turn."""
+        now = self._clock.now()
+        self._deliver(Event(uuid7(now), type, now, "", None, self.pipeline, str(data.get("plan", "")), {}, data))
 
 
 def event_id(turn_id: str, type: EventType, sequence: int) -> str:

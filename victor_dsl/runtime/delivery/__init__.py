@@ -17,11 +17,22 @@ class Delivery:
 
     def __init__(self, queues: Sequence[ExporterQueue]) -> None:
         self.queues = tuple(queues)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[ExporterQueue, asyncio.Task[None]] = {}
 
     def open(self) -> None:
         """Starts a task for each exporter."""
-        self._tasks = [asyncio.create_task(queue.run(), name=f"delivery to {queue.node}") for queue in self.queues]
+        for queue in self.queues:
+            if queue not in self._tasks:
+                self._tasks[queue] = asyncio.create_task(queue.run(), name=f"delivery to {queue.node}")
+
+    def replace(self, queues: Sequence[ExporterQueue]) -> Delivery:
+        """Delivers to these from now on. Those that are no more among them go on in the delivery given back, to close."""
+        ending = Delivery([queue for queue in self.queues if queue not in queues])
+        for queue in ending.queues:
+            ending._tasks[queue] = self._tasks.pop(queue)
+        self.queues = tuple(queues)
+        self.open()
+        return ending
 
     def put(self, event: Event) -> None:
         """Queues the event for every exporter. Never waits, never raises."""
@@ -33,9 +44,10 @@ class Delivery:
         for queue in self.queues:
             queue.close()
         if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=FLUSH_SECONDS)
+            tasks = self._tasks.values()
+            _, late = await asyncio.wait(tasks, timeout=FLUSH_SECONDS)
             for task in late:
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+            await asyncio.gather(*tasks, return_exceptions=True)
+        self._tasks = {}
         return {queue.node: lost for queue in self.queues if (lost := queue.dropped + queue.waiting)}

@@ -39,7 +39,7 @@ class ExporterQueue:
         self.node = node.id
         self.dropped = 0
         self.delivered = 0
-        self._exporter = exporter
+        self.exporter = exporter
         self._batch_size: int = config.batch_size
         self._flush_seconds: float = config.flush_seconds
         self._queue_size: int = config.queue_size
@@ -98,7 +98,7 @@ class ExporterQueue:
             if not batch:
                 break
             try:
-                await self._exporter.export(batch)
+                await self.exporter.export(batch)
             except StoreError as error:
                 self._report(self.node, f"events are not stored yet: {error}", {"code": error.code})
                 if attempt + 1 < ATTEMPTS:
