@@ -186,3 +186,8 @@ def test_a_sibling_may_change_an_item_of_an_earlier_one_by_name(program: Program
 def test_a_tower_of_files_that_each_extend_one_file_twice_is_read_at_once(program: Programme) -> None:
     tower = {f"{n}.yml": f"victor: 1\nname: n{n}\nextends: [{n + 1}.yml, {n + 1}.yml]\n" for n in range(28)}
     program("victor: 1\nname: support\nextends: 0.yml\n", {**tower, "28.yml": BASE})
+
+
+def test_what_a_file_that_cannot_be_read_may_have_is_not_said_to_be_missing(compile: Compile) -> None:
+    text = "victor: 1\nname: support\nextends: gone.yml\nsettings: {model: main, temperature: 9}\n"
+    assert [d.code for d in compile(text).diagnostics] == ["extends-missing", "wrong-value"]

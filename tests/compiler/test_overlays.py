@@ -241,3 +241,9 @@ def test_arms_of_one_experiment_may_differ(program: Programme) -> None:
     text = BASE + ("variants: {tone: {arms: {a: {with: {settings: {seed: 1}}}, b: {with: {settings: {seed: 2}}}}}}\n")
     made = program(text)
     assert [made.plan_for(None, {"tone": arm}).overlays[-1].settings for arm in "ab"] == [{"seed": 1}, {"seed": 2}]
+
+
+def test_a_tenant_may_have_any_name_even_an_empty_one(program: Programme) -> None:
+    text = BASE + 'tenants: {"": {with: {settings: {seed: 1}}}, "a b/ü": {with: {settings: {seed: 2}}}}\n'
+    made = program(text)
+    assert [made.plan_for(tenant, {}).overlays[0].settings["seed"] for tenant in ("", "a b/ü")] == [1, 2]

@@ -117,3 +117,34 @@ def test_a_request_may_name_further_settings_that_exist(program: Programme, comp
     text = "victor: 1\nname: s\nmodels: {main: {type: echo}}\nrequest: [model]\n"
     assert program(text).plan_for(None, {}).request == frozenset({"model"})
     assert [d.code for d in compile(text.replace("[model]", "[modle]")).diagnostics] == ["unknown-name"]
+
+
+TWO_MODELS = "victor: 1\nname: s\nmodels: {a: {type: echo}, b: {type: echo}}\n"
+
+
+@pytest.mark.parametrize(
+    "choosing",
+    [
+        "settings: {model: a, fallbacks: [b]}",
+        'settings: {model: "${env:MODEL}"}',
+        "providers: [{type: inline, values: {settings: {model: a}}}]",
+        "providers: [{type: env, prefix: S_}]",
+        "request: [model]",
+    ],
+)
+def test_of_several_models_one_may_be_chosen_in_many_places(compile: Compile, choosing: str) -> None:
+    assert "no-model" not in [d.code for d in compile(f"{TWO_MODELS}{choosing}\n").diagnostics]
+
+
+@pytest.mark.parametrize(
+    "leaving_open",
+    ["", "settings: {model: null}", "providers: [{type: inline, values: {settings: {seed: 1}}}]"],
+)
+def test_several_models_of_which_none_is_chosen_are_a_fault(compile: Compile, leaving_open: str) -> None:
+    assert [d.code for d in compile(f"{TWO_MODELS}{leaving_open}\n").diagnostics] == ["no-model"]
+
+
+def test_an_overlay_that_adds_a_second_model_must_choose(compile: Compile) -> None:
+    text = "victor: 1\nname: s\nmodels: {a: {type: echo}}\ntenants: {acme: {with: {models: {b: {type: echo}}}}}\n"
+    (found,) = compile(text).diagnostics
+    assert (found.code, "tenant acme" in found.message) == ("no-model", True)

@@ -31,7 +31,6 @@ from victor_dsl.source.interpolate import Interpolated, interpolate
 from victor_dsl.source.located import Located
 from victor_dsl.source.reader import Files
 
-
 _OF_ABSENCE = frozenset({"missing-key", "no-model", "undefined-variable", "unknown-name", "unused-name"})
 """Faults that say that something is not there."""
 

@@ -33,6 +33,13 @@ def documents(family: Family) -> list[Located]:
     return [member.document for member in (top, *parents) if member.document is not None]
 
 
+def complete(family: Family) -> bool:
+    """Whether every file of the tree was read; else a name may be said to be missing that another file has."""
+    return all(member.document is not None for member in _lineage(family)) and not any(
+        "extends" in fault.code for fault in family.diagnostics
+    )
+
+
 def _lineage(family: Family) -> list[Family]:
     """Every file of the tree once, after all that it extends; so an override by one sibling outlasts the other's parents."""
     found: dict[int, Family] = {}

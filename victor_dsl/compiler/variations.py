@@ -37,7 +37,7 @@ class Variation:
     @property
     def label(self) -> str:
         """How messages call it: `tenant acme with tone.warm`; empty for the base."""
-        parts = [f"tenant {self.tenant}"] if self.tenant else []
+        parts = [f"tenant {self.tenant}"] if self.tenant is not None else []
         parts += [f"arm {experiment}.{arm}" for experiment, arm in self.arms]
         return " with ".join(parts)
 
@@ -47,6 +47,13 @@ class Variation:
         for layer in (self.spec, *self.overlays):
             settled = merge_deep(settled, layer.settings)
         return settled
+
+    def names(self, name: str) -> bool:
+        """Whether a setting is written and not null, its value known or not."""
+        overlays: list[Path] = [_arm_path(*arm) for arm in self.arms[::-1]]
+        overlays += [] if self.tenant is None else [_tenant_path(self.tenant)]
+        found = (self._written(name, overlay) for overlay in (*overlays, ()))
+        return next((leaf.value is not None for leaf in (one[1] for one in found if one)), False)
 
     def written(self, name: str) -> tuple[Path, Located] | None:
         """Where the value in force of a setting was written, as a setting or on its component."""
@@ -101,7 +108,11 @@ class Variations:
         """The variation for a tenant and arms that the spec has; the same object for the same question."""
         key = (tenant, tuple((name, arms[name]) for name in self.experiments if name in arms))
         if key not in self._made:
-            layers = [self._layer("tenant " + key[0], self.tenants[key[0]], _tenant_path(key[0]))] if key[0] else []
+            layers = (
+                [self._layer("tenant " + key[0], self.tenants[key[0]], _tenant_path(key[0]))]
+                if key[0] is not None
+                else []
+            )
             layers += [
                 self._layer(f"arm {name}.{arm}", self.experiments[name][arm], _arm_path(name, arm))
                 for name, arm in key[1]
@@ -145,8 +156,10 @@ class Variations:
             pairs: list[Arms] = [pair for a, b in combinations(choices, 2) for pair in product(a, b)]
             sets = [(), *singles, *pairs]
         for tenant, arms in product(tenants, sets):
-            out = self.opted_out.get(tenant, frozenset()) if tenant else frozenset()
-            if (total <= MOST_COMBINATIONS or not tenant or len(arms) < 2) and not any(name in out for name, _ in arms):
+            out = self.opted_out.get(tenant, frozenset()) if tenant is not None else frozenset()
+            if (total <= MOST_COMBINATIONS or tenant is None or len(arms) < 2) and not any(
+                name in out for name, _ in arms
+            ):
                 yield tenant, arms
 
     def _merged(self, tenant: str | None, arms: Arms) -> Located:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from victor_dsl.compiler.lint.budget import context_budget
 from victor_dsl.compiler.lint.functions import functions_exist
 from victor_dsl.compiler.lint.included import included_files_exist
+from victor_dsl.compiler.lint.model import a_model_is_chosen
 from victor_dsl.compiler.lint.order import middleware_order
 from victor_dsl.compiler.lint.provided import provided_values_are_sound
 from victor_dsl.compiler.lint.secrets import no_literal_secrets
@@ -22,6 +23,7 @@ RULES: tuple[Callable[[Subject], Iterable[Diagnostic]], ...] = (
     templates_are_sound,
     functions_exist,
     middleware_order,
+    a_model_is_chosen,
     context_budget,
     every_name_is_used,
 )

@@ -27,7 +27,10 @@ _WORDS = {"and", "else", "if", "in", "is", "not", "or", "true", "false", "none",
 
 @frozen
 class _Source:
-    """A template's text; its line 1 stands at `line` of `file`, after `indent` characters."""
+    """A template's text; its line 1 stands at `line` of `file`, after `indent` characters.
+
+    Where the lines are not written as they read (folded, or with escapes), `written` holds those of the file.
+    """
 
     text: str
     file: str
@@ -35,15 +38,28 @@ class _Source:
     indent: int
     place: Span
     path: Path
+    written: tuple[str, ...] | None = None
 
     def span(self, line: int, word: str | None = None) -> Span:
         """A line of the template, or a word on it, in the file that holds it."""
+        if self.written is not None:
+            return self._among(self.written, word)
         lines = self.text.splitlines()
         text = lines[line - 1] if 0 < line <= len(lines) else ""
-        found = re.search(rf"(?<![\w.]){re.escape(word)}\b", text) if word else None
+        found = _find(word, text)
         start, end = found.span() if found else (len(text) - len(text.lstrip()), len(text.rstrip()))
         start, end = start + self.indent, max(end, start + 1) + self.indent
         return Span(self.file, self.line + line - 1, start + 1, self.line + line - 1, end + 1)
+
+    def _among(self, lines: tuple[str, ...], word: str | None) -> Span:
+        for number, text in enumerate(lines, self.place.line):
+            if found := _find(word, text):
+                return Span(self.file, number, found.start() + 1, number, found.end() + 1)
+        return self.place
+
+
+def _find(word: str | None, text: str) -> re.Match[str] | None:
+    return re.search(rf"(?<![\w.]){re.escape(word)}\b", text) if word else None
 
 
 def templates_are_sound(subject: Subject) -> Iterator[Diagnostic]:
@@ -183,6 +199,12 @@ def _inline(subject: Subject, leaf: Located, text: str, path: Path) -> _Source:
     lines = subject.files.lines(span.file)
     first = lines[span.line - 1][span.column - 1 : span.column] if span.line <= len(lines) else ""
     if first in ("|", ">"):
-        below = lines[span.line] if span.line < len(lines) else ""
-        return _Source(text, span.file, span.line + 1, len(below) - len(below.lstrip()), span, path)
-    return _Source(text, span.file, span.line, span.column - 1 + (first in "\"'" and bool(first)), span, path)
+        below = next((line for line in lines[span.line : span.end_line] if line.strip()), "")
+        line, indent = span.line + 1, len(below) - len(below.lstrip())
+    else:
+        line, indent = span.line, span.column - 1 + (first in "\"'" and bool(first))
+    written = tuple(lines[span.line - 1 : span.end_line])
+    as_read = [line[indent:] for line in lines[line - 1 : span.end_line]]
+    read = text.splitlines()
+    same = len(read) <= len(as_read) and all(a.startswith(b) for a, b in zip(as_read, read, strict=False))
+    return _Source(text, span.file, line, indent, span, path, None if same else written)

@@ -17,6 +17,8 @@ def every_name_is_used(subject: Subject) -> Iterator[Diagnostic]:
     for kind in ("models", "databases", "embedders"):
         if kind == "models" and (len(base.sections[kind]) < 2 or from_outside):
             continue
+        if kind == "models" and not any(of == kind for of, _ in subject.used):
+            continue  # none is chosen, which has a rule of its own
         names = {item.id.split("/", 1)[1] for item in base.sections[kind]}
         if any(of == kind and name not in names for of, name in subject.used):
             continue  # one of them may be meant by the name that is not there

@@ -6,6 +6,26 @@ from victor_dsl.language.codes.code import Code
 
 CODES = (
     Code(
+        "no-model",
+        "Nothing can answer. The spec has no model, or several of which `settings` names none. Where there is one model, it "
+        "need not be named.",
+        wrong="""\
+victor: 1
+name: support
+models:
+  main: {type: echo}
+  spare: {type: echo}
+""",
+        right="""\
+victor: 1
+name: support
+models:
+  main: {type: echo}
+  spare: {type: echo}
+settings: {model: main, fallbacks: [spare]}
+""",
+    ),
+    Code(
         "unknown-function",
         "A tool's `function` is `module:function`, and there is no such module or function. The module is looked for in "
         "the spec's folder, then on Python's path; it is read, never imported, to find out.",
