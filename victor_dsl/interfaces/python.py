@@ -10,6 +10,7 @@ from pathlib import Path
 from victor_dsl.compiler import Compilation, compile_spec
 from victor_dsl.errors import EXIT_OUTSIDE, SpecError
 from victor_dsl.graph.plan import Program
+from victor_dsl.interfaces.watching import watched
 from victor_dsl.language.registry import Registry
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.outcome import Rendered
@@ -65,11 +66,24 @@ async def open(
     env: Mapping[str, str] | None = None,
     state: PathLike | None = None,
     registry: Registry | None = None,
+    watch: bool = False,
 ) -> AsyncIterator[Orchestrator]:
-    """The orchestrator of a spec, open inside `async with`. Raises SpecError, ComponentError or SecretError."""
+    """The orchestrator of a spec, open inside `async with`. Raises SpecError, ComponentError or SecretError.
+
+    With `watch` a change of the spec's files is put into force once it compiles without a fault and opens; turns in
+    flight finish on what they began with. Until then, and for a faulty change, the old one goes on.
+    """
+
+    def anew() -> Compilation:
+        return compile(path, env=env, state=state, registry=registry, need_environment=True, need_secrets=True)
+
     program = load(path, env=env, state=state, registry=registry)
     async with Orchestrator(program, registry=registry) as orchestrator:
-        yield orchestrator
+        if not watch:
+            yield orchestrator
+            return
+        async with watched(orchestrator, anew):
+            yield orchestrator
 
 
 async def render(

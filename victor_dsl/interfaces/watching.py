@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 
 from victor_dsl.compiler import Compilation
 from victor_dsl.errors import VictorError
@@ -41,11 +42,11 @@ class Watcher:
         """Reloads soon, changed or not: what SIGHUP means."""
         self._asked.set()
 
-    async def run(self) -> None:
-        """Watches until it is cancelled."""
+    async def run(self, *, files: bool) -> None:
+        """Reloads when asked, and with `files` when one of them changes, until it is cancelled."""
         while True:
             try:
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(LOOK_SECONDS if files else None):
                     await self._asked.wait()
             except TimeoutError:
                 if await asyncio.to_thread(_stamp, self._stamp) == self._stamp:
@@ -69,6 +70,20 @@ class Watcher:
             return False
         logger.info("the spec is reloaded: plan %s", compilation.program.plan_for(None, {}).digest[:12])
         return True
+
+
+@asynccontextmanager
+async def watched(
+    orchestrator: Orchestrator, compile: Callable[[], Compilation], *, files: bool = True
+) -> AsyncIterator[Watcher]:
+    """Has the orchestrator watched inside `async with`."""
+    watcher = Watcher(orchestrator, compile)
+    task = asyncio.create_task(watcher.run(files=files), name="watcher of the spec")
+    try:
+        yield watcher
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 def _stamp(files: Iterable[str]) -> Stamp:

@@ -14,12 +14,14 @@ from contextlib import contextmanager
 
 from attrs import evolve
 
+from victor_dsl.compiler import Compilation
 from victor_dsl.errors import EXIT_OK
 from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces.cli.caller import Caller
 from victor_dsl.interfaces.cli.output import say
 from victor_dsl.interfaces.cli.single import show
 from victor_dsl.interfaces.cli.terminal import Page
+from victor_dsl.interfaces.watching import watched
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.event import uuid7
 from victor_dsl.values.outcome import Answer
@@ -31,8 +33,10 @@ QUIT = ("/quit", "/exit")
 Ask = Callable[[str, Emit | None], Answer]
 
 
-def chat(program: Program, caller: Caller, *, as_json: bool) -> int:
+def chat(program: Program, caller: Caller, anew: Callable[[], Compilation], *, watch: bool, as_json: bool) -> int:
     """Answers messages until `/quit` or the end of the input; Ctrl-C stops an answer, not the chat.
+
+    SIGHUP, and with `watch` a change of the spec's files, has the spec compiled `anew` and put into force.
 
     The exit code: 0 on a terminal, where each error was shown; elsewhere 3 where a message was not answered.
     """
@@ -41,7 +45,7 @@ def chat(program: Program, caller: Caller, *, as_json: bool) -> int:
     if on_terminal:
         say(f"{program.name}: /quit or Ctrl-D ends the chat, Ctrl-C stops an answer.")
     page, worst = Page(), EXIT_OK
-    with _conversation(program, caller) as ask:
+    with _conversation(program, caller, anew, watch=watch) as ask:
         for message in _messages_typed() if on_terminal else _messages_piped():
             try:
                 answer = ask(message, page.emit if page.streams and not as_json else None)
@@ -84,23 +88,28 @@ def _messages_piped() -> Iterator[str]:
 
 
 @contextmanager
-def _conversation(program: Program, caller: Caller) -> Iterator[Ask]:
+def _conversation(program: Program, caller: Caller, anew: Callable[[], Compilation], *, watch: bool) -> Iterator[Ask]:
     """What answers a message. It runs on a thread of its own, so that this one can wait for the keyboard.
 
     An interrupt while an answer is awaited cancels the answer and is raised again when it has ended.
     """
     opened: Future[tuple[asyncio.AbstractEventLoop, Orchestrator]] = Future()
     closing: list[Callable[[], object]] = []
+    reloading: list[Callable[[], object]] = []
 
     async def live() -> None:
         done = asyncio.Event()
         loop = asyncio.get_running_loop()
-        async with Orchestrator(program) as orchestrator:
+        async with Orchestrator(program) as orchestrator, watched(orchestrator, anew, files=watch) as watcher:
+            reloading.append(lambda: loop.call_soon_threadsafe(watcher.ask))
             closing.append(lambda: loop.call_soon_threadsafe(done.set))
             opened.set_result((loop, orchestrator))
             await done.wait()
 
     def serve() -> None:
+        # Ctrl-C is for the thread at the keyboard: delivered here, it would not wake that one. What this thread
+        # starts (other threads, tool servers) is spared it, too.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             asyncio.run(live())
         except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
@@ -131,7 +140,7 @@ def _conversation(program: Program, caller: Caller) -> Iterator[Ask]:
             raise
 
     try:
-        with _terminable():
+        with _signals(reloading[0]):
             yield ask
     finally:
         closing[0]()
@@ -139,14 +148,19 @@ def _conversation(program: Program, caller: Caller) -> Iterator[Ask]:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """Lets SIGTERM end the chat with everything closed."""
+def _signals(reload: Callable[[], object]) -> Iterator[None]:
+    """Lets SIGTERM end the chat with everything closed, and SIGHUP reload the spec."""
 
     def end(number: int, _: object) -> None:
         sys.exit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, end)
+    def again(_: int, __: object) -> None:
+        reload()
+
+    handlers = {signal.SIGTERM: end, signal.SIGHUP: again}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import click
 
@@ -31,6 +32,7 @@ from victor_dsl.workbench.batch.output import Mode
     show_default=True,
     help="How many lines of a batch are answered at a time.",
 )
+@click.option("--watch", is_flag=True, help="In a chat, put changes of the spec into force; SIGHUP always does.")
 @click.option("--json", "as_json", is_flag=True, help="Print reply lines instead of replies.")
 @options.caller
 @options.environment
@@ -43,6 +45,7 @@ def command(
     resume: bool,
     overwrite: bool,
     concurrency: int,
+    watch: bool,
     as_json: bool,
     session: str | None,
     tenant: str | None,
@@ -65,7 +68,8 @@ def command(
     """
     _check(message, input_, output, resume=resume, overwrite=overwrite, as_json=as_json)
     options.check_stdin(spec, message, input_)
-    program = compile_or_exit(spec, Surroundings(env_files, state), need_secrets=True)
+    surroundings = Surroundings(env_files, state)
+    program = compile_or_exit(spec, surroundings, need_secrets=True)
     caller = Caller.read(program, session=session, tenant=tenant, user=user, arms=arms, variables=variables)
     if input_ is not None:
         mode: Mode = "resume" if resume else "overwrite" if overwrite else "new"
@@ -74,7 +78,8 @@ def command(
         text = sys.stdin.read() if message == "-" else message
         code = answer_one(program, caller.request(text), as_json=as_json)
     else:
-        code = chat(program, caller, as_json=as_json)
+        anew = partial(surroundings.compile, spec, need_environment=True, need_secrets=True)
+        code = chat(program, caller, anew, watch=watch, as_json=as_json)
     raise click.exceptions.Exit(code)
 
 

@@ -1,0 +1,81 @@
+"""A spec that changes while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+import victor_dsl
+from victor_dsl.compiler import compile_spec
+from victor_dsl.interfaces.watching import Watcher
+from victor_dsl.runtime.orchestrator import Orchestrator
+from victor_dsl.values.request import Request
+
+SPEC = """\
+victor: 1
+name: s
+models: {{main: {{type: echo, reply: "{reply}"}}}}
+contributors: [{{type: file, path: prompt.md}}]
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    (tmp_path / "prompt.md").write_text("Be brief.")
+    (tmp_path / "victor.yml").write_text(SPEC.format(reply="one"))
+    return tmp_path / "victor.yml"
+
+
+def watcher(orchestrator: Orchestrator, path: Path) -> Watcher:
+    return Watcher(orchestrator, lambda: compile_spec(str(path), environment={}))
+
+
+async def test_what_the_files_say_now_is_put_into_force(path: Path) -> None:
+    async with victor_dsl.open(path) as orchestrator:
+        watching = watcher(orchestrator, path)
+        path.write_text(SPEC.format(reply="two"))
+        assert await watching.reload()
+        assert (await orchestrator.chat("a")).message.text() == "two"
+
+
+async def test_a_changed_prompt_is_another_plan(path: Path) -> None:
+    async with victor_dsl.open(path) as orchestrator:
+        watching, before = watcher(orchestrator, path), (await orchestrator.render(Request(message="a"))).plan
+        (path.parent / "prompt.md").write_text("Be kind.")
+        assert await watching.reload()
+        rendered = await orchestrator.render(Request(message="a"))
+        assert (rendered.system, rendered.plan != before) == ("Be kind.", True)
+
+
+async def test_a_faulty_spec_is_refused_with_every_fault_and_the_old_one_goes_on(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with victor_dsl.open(path) as orchestrator:
+        path.write_text(SPEC.format(reply="two") + "modles: 1\nextra: 2\n")
+        assert not await watcher(orchestrator, path).reload()
+        assert (await orchestrator.chat("a")).message.text() == "one"
+    assert "victor.yml:5:1: the spec has no 'modles'" in caplog.text
+    assert "victor.yml:6:1: the spec has no 'extra'" in caplog.text
+
+
+async def test_a_watched_spec_reloads_by_itself_when_a_file_of_it_changes(path: Path) -> None:
+    async with victor_dsl.open(path, watch=True) as orchestrator:
+        path.write_text(SPEC.format(reply="three"))
+        async with asyncio.timeout(30):
+            while (await orchestrator.chat("a")).message.text() != "three":
+                await asyncio.sleep(0.05)  # the watcher looks once a second, on the real clock
+
+
+async def test_being_asked_reloads_at_once(path: Path) -> None:
+    async with victor_dsl.open(path) as orchestrator:
+        watching = watcher(orchestrator, path)
+        task = asyncio.create_task(watching.run(files=False))
+        path.write_text(SPEC.format(reply="four"))
+        watching.ask()
+        async with asyncio.timeout(30):
+            while (await orchestrator.chat("a")).message.text() != "four":
+                await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.wait([task])
