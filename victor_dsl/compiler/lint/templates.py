@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from attrs import frozen
@@ -95,17 +95,19 @@ def _plain_names(text: str) -> set[str] | None:
 def _faults(subject: Subject, variation: Variation, source: _Source) -> Iterator[Diagnostic]:
     jinja2 = importlib.import_module("jinja2")  # 50 ms that a spec without templates need not pay
     nodes = jinja2.nodes
+    environment = importlib.import_module("victor_dsl.language.sandbox").Sandbox()
     try:
-        tree = jinja2.Environment().parse(source.text)
+        environment.globals.clear()  # or its names would count as declared
+        tree = environment.parse(source.text)
+        undeclared = importlib.import_module("jinja2.meta").find_undeclared_variables(tree)
     except jinja2.TemplateSyntaxError as error:
-        message, hint = _in_words(str(error.message))
+        message, hint = _in_words(str(error.message), {"filter": environment.filters, "test": environment.tests})
         yield Diagnostic("template-syntax", message, source.span(error.lineno), source.path, hint)
         return
     _include(subject, source, tree, nodes)
     known = _known(variation)
     guarded = {node.node.name for node in tree.find_all(nodes.Test) if _is_guard(node, nodes)}
     guarded |= {node.node.name for node in tree.find_all(nodes.Filter) if _is_default(node, nodes)}
-    undeclared = importlib.import_module("jinja2.meta").find_undeclared_variables(tree)
     outside = any(item.component.type != "inline" for item in variation.checked.sections["providers"])
     for node in tree.find_all(nodes.Name):
         if node.ctx != "load" or node.name not in undeclared or node.name in known | guarded | GLOBALS:
@@ -131,13 +133,16 @@ def _faults(subject: Subject, variation: Variation, source: _Source) -> Iterator
             )
 
 
-def _in_words(problem: str) -> tuple[str, str]:
+def _in_words(problem: str, known: Mapping[str, Iterable[str]]) -> tuple[str, str]:
     """What Jinja says, in our words where they help, and what to do."""
     if unclosed := re.search(r"innermost block that needs to be closed is '(\w+)'", problem):
         tag = unclosed[1]
         return f"this template ends inside '{{% {tag} %}}'", f"close it with `{{% end{tag} %}}`"
     if unknown := re.match(r"Encountered unknown tag '(\w+)'", problem):
         return f"there is no tag '{unknown[1]}'", suggest(unknown[1], TAGS, what="tags")
+    if filtered := re.match(r"No (filter|test) named '(\w+)'", problem):
+        kind, name = filtered.groups()
+        return f"there is no {kind} '{name}'", suggest(name, known[kind], what=f"{kind}s", most=60)
     return f"this is not a template: {problem[:1].lower()}{problem[1:].rstrip('.')}", "a value is written `{{ name }}`"
 
 

@@ -1,0 +1,70 @@
+"""The JSON Schema, as an editor or another validator uses it, says what the compiler says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from victor_dsl.language.codes import CODES, Code
+from victor_dsl.language.kinds import KINDS
+from victor_dsl.language.registry import Registry
+from victor_dsl.language.schema import schema
+from victor_dsl.source.located import Located
+from victor_dsl.source.reader import Files
+
+SCHEMA = schema(Registry(entry_points=False))
+VALIDATOR = Draft202012Validator(SCHEMA)
+STRUCTURAL = (
+    *("unknown-key", "missing-key", "wrong-type", "wrong-value", "bad-name", "unknown-component", "unknown-version"),
+    *("literal-secret", "untouchable"),
+)
+"""Codes whose faults a schema can see."""
+
+
+def document(text: str, name: str = "victor.yml") -> Any:
+    """A spec as plain values, read as the compiler reads it."""
+    read = Files().parse(text.encode(), name).document
+    assert read is not None
+    return _plain(read)
+
+
+def _plain(value: Located) -> Any:
+    if isinstance(value.value, dict):
+        return {key: _plain(child) for key, child in value.value.items()}
+    if isinstance(value.value, list):
+        return [_plain(child) for child in value.value]
+    return value.value
+
+
+def test_the_schema_is_a_schema() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("code", [c for c in CODES.values() if c.word != "unwise-order"], ids=lambda code: code.word)
+def test_every_right_example_is_valid(code: Code) -> None:
+    assert [error.message for error in VALIDATOR.iter_errors(document(code.right, code.file))] == []
+
+
+@pytest.mark.parametrize("word", STRUCTURAL)
+def test_a_wrong_example_of_structure_is_not(word: str) -> None:
+    assert not VALIDATOR.is_valid(document(CODES[word].wrong))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_editors_are_told_every_component_and_what_each_field_means(kind: str) -> None:
+    types = Registry(entry_points=False).types(kind)
+    branches = {branch["$ref"].rpartition(".")[2] for branch in SCHEMA["$defs"][kind]["anyOf"] if "$ref" in branch}
+    assert branches == set(types)
+    for type in types:
+        for name, field in SCHEMA["$defs"][f"{kind}.{type}"]["properties"].items():
+            assert field.get("description"), f"{kind}/{type}: {name}"
+
+
+def test_a_reference_may_stand_where_a_number_or_a_truth_value_does() -> None:
+    spec = document(CODES["unused-name"].right)
+    spec["settings"] = {"model": "main", "max_tokens": "${env:MAX}", "temperature": "${env:T:-0.5}"}
+    assert VALIDATOR.is_valid(spec)
+    spec["settings"] = {"max_tokens": "many"}
+    assert not VALIDATOR.is_valid(spec)
