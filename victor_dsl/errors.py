@@ -146,9 +146,15 @@ class ToolError(ComponentError):
 
 
 class StoreError(ComponentError):
-    """A session store, database or exporter could not read or write."""
+    """A session store, database or exporter could not read or write. `transient` says that it may pass by itself."""
 
     code = "store"
+
+    def __init__(
+        self, message: str, *, node: str | None = None, hint: str | None = None, transient: bool = False
+    ) -> None:
+        super().__init__(message, node=node, hint=hint)
+        self.transient = transient
 
 
 class TimedOut(ComponentError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from victor_dsl.language.values_file import plain
 from victor_dsl.source.reader import Files
 
 STAND_INS = {"databases": "sqlite", "embedders": "hashing", "models": "echo"}
-"""Whom a reference in an example is taken to mean."""
+"""Whom a reference in an example is taken to mean, unless it is the database of the component's own type."""
+SERVICES = {"postgres": ("DATABASE_URL", "postgres_dsn"), "redis": ("REDIS_URL", "redis_url")}
+"""The variable that examples name a service's address by, and the fixture that gives it."""
 FILES = {".json": "{}", ".jsonl": "", ".yml": "settings: {}", ".yaml": "settings: {}"}
 
 
@@ -55,13 +58,22 @@ def item_of(component: Component) -> dict[str, Any]:
     return item
 
 
-def node_of(component: Component, folder: Path, item: dict[str, Any] | None = None, id: str = "") -> Node:
-    """The component in a spec of that folder, made from an item (the EXAMPLE, where none is given)."""
+def node_of(
+    component: Component,
+    folder: Path,
+    item: dict[str, Any] | None = None,
+    id: str = "",
+    secrets: Mapping[str, str] | None = None,
+) -> Node:
+    """The component in a spec of that folder, made from an item (the EXAMPLE, where none is given).
+
+    `secrets` are what the environment has; a secret that it has not is made up.
+    """
     values = dict(item_of(component) if item is None else item)
     values.pop("type", None)
     id = id or f"{component.kind.name}/{component.type}"
     needs: dict[str, Node] = {}
-    environment: dict[str, str] = {}
+    environment = dict(secrets or {})
     for name, mark in marks(component.config).items():
         if values.get(name) is not None:
             values[name] = _each(
@@ -73,31 +85,44 @@ def node_of(component: Component, folder: Path, item: dict[str, Any] | None = No
 
 
 def _each(value: Any, change: Any) -> Any:
-    """A marked field is one value, a list of them, or a map."""
+    """A marked field is one value, a list of them, or a map of secrets."""
+    if isinstance(value, dict) and "type" not in value:
+        return {key: change(inner) for key, inner in value.items()}
     return [change(inner) for inner in value] if isinstance(value, list) else change(value)
 
 
 def _meant(value: Any, mark: Any, id: str, folder: Path, needs: dict[str, Node], environment: dict[str, str]) -> Any:
     if mark is Secret:
         source, _, name = value.removeprefix("${").removesuffix("}").partition(":")
-        environment[name] = "a secret"
+        environment.setdefault(name, "a secret")
         return Secret(source, name)
     if isinstance(mark, FilePath):
         return _path(folder / value, mark)
     if isinstance(mark, FunctionName):
         _module(folder, value)
     if isinstance(mark, Ref):
-        return _need(f"{mark.kind}/{value}", mark.kind, {"type": STAND_INS[mark.kind]}, folder, needs, own=True)
+        own = id.rpartition("/")[2]
+        type = own if mark.kind == "databases" and own in SERVICES else STAND_INS[mark.kind]
+        return _need(f"{mark.kind}/{value}", mark.kind, {"type": type}, folder, needs, environment, own=True)
     if isinstance(mark, Nested):
         item = {"type": value} if isinstance(value, str) else value
-        return _need(f"{id}.{len(needs)}", mark.kind, item, folder, needs)
+        return _need(f"{id}.{len(needs)}", mark.kind, item, folder, needs, environment)
     return value
 
 
-def _need(id: str, kind: str, item: dict[str, Any], folder: Path, needs: dict[str, Node], *, own: bool = False) -> str:
+def _need(
+    id: str,
+    kind: str,
+    item: dict[str, Any],
+    folder: Path,
+    needs: dict[str, Node],
+    environment: dict[str, str],
+    *,
+    own: bool = False,
+) -> str:
     component = Registry(entry_points=False).find(kind, item["type"])
     assert component is not None, f"its EXAMPLE names {kind} '{item['type']}', which there is not"
-    needs[id] = node_of(component, folder, None if own else item, id)
+    needs[id] = node_of(component, folder, None if own else item, id, environment)
     return id
 
 

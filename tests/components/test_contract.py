@@ -19,7 +19,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from tests.components.example import Node, item_of, node_of
+from tests.components.example import SERVICES, Node, item_of, node_of
 from victor_dsl.language.component import Component
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.registry import BUILT_IN, Registry
@@ -44,9 +44,16 @@ def component(request: pytest.FixtureRequest) -> Component:
 
 
 @pytest.fixture
-def node(component: Component, tmp_path: Path) -> Iterator[Node]:
-    """The component's EXAMPLE in a spec of its own folder; modules that it imports from there are forgotten after."""
-    yield node_of(component, tmp_path)
+def node(component: Component, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Node]:
+    """The component's EXAMPLE in a spec of its own folder; modules that it imports from there are forgotten after.
+
+    One that is named after a service finds that service running.
+    """
+    secrets = {}
+    if component.type in SERVICES:
+        name, fixture = SERVICES[component.type]
+        secrets[name] = request.getfixturevalue(fixture)
+    yield node_of(component, tmp_path, secrets=secrets)
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]

@@ -119,7 +119,11 @@ class Database(Protocol):
 
 @runtime_checkable
 class SqlDatabase(Database, Protocol):
-    """A database that speaks SQL; parameters are written `$1`, `$2`, …"""
+    """A database that speaks SQL; parameters are written `$1`, `$2`, …
+
+    JSONB is a Python value on its way in and out. Tables of tenants (`victor db migrate`) have row-level security in
+    PostgreSQL: there, a statement sees rows only through `for_tenant` or `for_every_tenant`.
+    """
 
     async def fetch(self, sql: str, *parameters: Any) -> list[Mapping[str, Any]]:
         """The rows of one statement. Raises StoreError."""
@@ -127,6 +131,14 @@ class SqlDatabase(Database, Protocol):
 
     async def execute(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
         """Runs all statements in one transaction. Raises StoreError."""
+        ...
+
+    def for_tenant(self, tenant: str | None) -> SqlDatabase:
+        """The same database as that tenant sees it, each call in a transaction of its own; None is nobody's rows."""
+        ...
+
+    def for_every_tenant(self) -> SqlDatabase:
+        """The same database without regard to tenants: for exporters, keys and reports, never for a turn's reads."""
         ...
 
 

@@ -82,6 +82,14 @@ class SqliteFile:
 
         await self._open_writer().run(work)
 
+    def for_tenant(self, tenant: str | None) -> Self:  # noqa: ARG002
+        """This database: SQLite has no row-level security, statements must name the tenant."""
+        return self
+
+    def for_every_tenant(self) -> Self:
+        """This database."""
+        return self
+
     def _open_writer(self) -> _Connection:
         if self._writer is None:
             raise StoreError(f"{self.path}: the database is closed")
