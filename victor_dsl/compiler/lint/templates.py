@@ -101,8 +101,10 @@ def _faults(subject: Subject, variation: Variation, source: _Source) -> Iterator
         tree = environment.parse(source.text)
         undeclared = importlib.import_module("jinja2.meta").find_undeclared_variables(tree)
     except jinja2.TemplateSyntaxError as error:
+        unknown = re.search(r"(?:filter named|test named|unknown tag) '(\w+)'", str(error.message))
+        word = unknown[1] if unknown else None
         message, hint = _in_words(str(error.message), {"filter": environment.filters, "test": environment.tests})
-        yield Diagnostic("template-syntax", message, source.span(error.lineno), source.path, hint)
+        yield Diagnostic("template-syntax", message, source.span(error.lineno, word), source.path, hint)
         return
     _include(subject, source, tree, nodes)
     known = _known(variation)
