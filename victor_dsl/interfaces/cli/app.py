@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "render": "Show what the model would be sent, and why.",
     "run": "Answer one message, a chat, or a batch of requests.",
     "graph": "Draw a spec's request path.",
+    "assign": "Print the arms of units in the experiments.",
     "components": "List the components, or show one with all its fields.",
     "explain": "Explain a diagnostic's code by example.",
     "schema": "Print the JSON Schema of specs, for editors.",

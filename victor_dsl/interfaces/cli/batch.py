@@ -214,11 +214,12 @@ def _unrendered(line: Line, error: VictorError) -> dict[str, Any]:
 @contextmanager
 def _opened(path: str) -> Iterator[BinaryIO]:
     if path == "-":
-        yield sys.stdin.buffer
+        # Unbuffered: a thread that waits inside a buffered reader holds a lock that Python needs to exit.
+        yield getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
         return
     with ExitStack() as stack:
         try:
-            stream = stack.enter_context(Path(path).open("rb"))
+            stream = stack.enter_context(Path(path).open("rb", buffering=0))
         except OSError as error:
             raise UsageError(f"--input {path}: {error.strerror}") from error
         yield stream

@@ -19,7 +19,7 @@ AHEAD_BYTES = 64 << 20
 
 @define
 class Tally:
-    """How far a run is. `done_bytes` is how much of the input needs no more work."""
+    """How far a run is. `done_bytes` is how much of the input needs no more work, line breaks included."""
 
     answered: int = 0
     errors: int = 0
@@ -91,7 +91,7 @@ class _Run:
             line = self.ledger.admit(read)
             if line is None:
                 self.tally.skipped += 1
-                self.tally.done_bytes += read.size
+                self.tally.done_bytes += read.size + 1
                 continue
             await self.make_room(line.size)
             session = line.session or self.job.session or line.number
@@ -119,7 +119,7 @@ class _Run:
                 self.job.write(output)
                 self.tally.answered += 1
                 self.tally.errors += output.get("error") is not None
-                self.tally.done_bytes += line.size
+                self.tally.done_bytes += line.size + 1
                 self.job.watch(line, output)
             self.held -= 1
             self.held_bytes -= line.size

@@ -1,0 +1,204 @@
+"""A batch answers every line once, whatever happens to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.interfaces.conftest import OFFLINE, Victor, in_a_process
+from tests.interfaces.test_run import RENDERED_KEYS, REPLY_KEYS
+
+LINES = 800
+KILLS = int(os.environ.get("VICTOR_KILLS", "3"))
+"""How often the long-suffering batch is killed; `VICTOR_KILLS=200 ./dev test tests/interfaces/test_batch.py` is the long form."""
+
+
+def write_input(folder: Path, *lines: Any) -> None:
+    texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+    (folder / "in.jsonl").write_text("".join(f"{text}\n" for text in texts))
+
+
+def read_output(folder: Path, name: str = "out.jsonl") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+
+
+RUN = ("run", "victor.yml", "--input", "in.jsonl", "--output", "out.jsonl")
+
+
+def test_every_line_is_answered_and_a_bad_one_is_an_error_object(victor: Victor, folder: Path) -> None:
+    write_input(
+        folder,
+        {"id": "a", "session": "s", "tenant": "t", "message": "one"},
+        "{broken",
+        "",
+        {"message": "two"},
+        {"id": "a", "message": "three"},
+        {"mesage": "four"},
+        {"messages": [{"role": "user", "content": "five"}]},
+        {"id": "x" * 500, "message": "six"},
+    )
+    done = victor(*RUN)
+    assert done.code == 3
+    assert done.out == ""
+    answers = read_output(folder)
+    assert all(list(answer)[: len(REPLY_KEYS)] == REPLY_KEYS for answer in answers)
+    by_id = {answer["id"]: answer for answer in answers if (answer["error"] or {}).get("code") != "repeated-id"}
+    assert [by_id[id]["reply"] for id in ("a", 4, 7, "x" * 500)] == ["one", "two", "five", "six"]
+    assert (by_id["a"]["session"], by_id["a"]["tenant"]) == ("s", "t")
+    errors = {answer["error"]["line"]: answer["error"]["code"] for answer in answers if answer["error"]}
+    assert errors == {2: "bad-request", 5: "repeated-id", 6: "bad-request"}
+    assert "in.jsonl:2: not JSON: " in done.err
+    assert "in.jsonl:6: mesage: there is no such key; did you mean 'message'?" in done.err
+    assert "7 lines answered, 3 errors, in " in done.err
+
+
+def test_a_batch_without_an_output_goes_to_stdout(victor: Victor, folder: Path) -> None:
+    write_input(folder, {"message": "one"}, {"message": "two"})
+    done = victor("run", "victor.yml", "--input", "in.jsonl")
+    assert done.code == 0
+    assert sorted(line["reply"] for line in done.lines) == ["one", "two"]
+    assert victor("run", "victor.yml", "--input", "in.jsonl", "--output", "-").code == 0
+
+
+def test_a_batch_may_come_from_stdin(victor: Victor) -> None:
+    done = victor("run", "victor.yml", "--input", "-", stdin='{"message": "one"}')
+    assert [line["reply"] for line in done.lines] == ["one"]
+
+
+def test_an_empty_input_is_an_empty_output(victor: Victor, folder: Path) -> None:
+    write_input(folder)
+    assert victor(*RUN).code == 0
+    assert (folder / "out.jsonl").read_text() == ""
+
+
+def test_an_output_that_exists_is_refused_unless_overwritten(victor: Victor, folder: Path) -> None:
+    write_input(folder, {"message": "one"})
+    (folder / "out.jsonl").write_text("mine\n")
+    done = victor(*RUN)
+    assert done.code == 2
+    assert "out.jsonl exists already; --resume goes on where it stopped, --overwrite starts anew" in done.err
+    assert (folder / "out.jsonl").read_text() == "mine\n"
+    assert victor(*RUN, "--overwrite").code == 0
+    assert [answer["reply"] for answer in read_output(folder)] == ["one"]
+
+
+def test_resume_answers_only_what_the_output_lacks(victor: Victor, folder: Path) -> None:
+    write_input(folder, *({"id": n, "message": str(n)} for n in range(20)))
+    assert victor(*RUN, "--resume").code == 0
+    whole = (folder / "out.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "out.jsonl").write_bytes(b"".join(whole[:7]) + whole[7][:25])
+    done = victor(*RUN, "--resume")
+    assert done.code == 0
+    assert "13 lines answered (7 before)" in done.err
+    assert sorted(answer["id"] for answer in read_output(folder)) == list(range(20))
+    before = (folder / "out.jsonl").read_bytes()
+    assert victor(*RUN, "--resume").code == 0
+    assert (folder / "out.jsonl").read_bytes() == before
+
+
+def test_resume_does_not_repeat_errors_nor_mistake_repeated_ids(victor: Victor, folder: Path) -> None:
+    write_input(folder, "{broken", {"id": "a", "message": "one"}, {"id": "a", "message": "two"})
+    assert victor(*RUN).code == 3
+    whole = (folder / "out.jsonl").read_text().splitlines(keepends=True)
+    for kept in ([], whole[:1], whole[1:], whole[2:], whole[::2]):
+        (folder / "out.jsonl").write_text("".join(kept))
+        victor(*RUN, "--resume")
+        answers = [(answer["id"], (answer["error"] or {}).get("code")) for answer in read_output(folder)]
+        assert sorted(answers, key=str) == [("a", "repeated-id"), ("a", None), (1, "bad-request")]
+
+
+def test_lines_of_one_session_see_each_other_in_order(victor: Victor, folder: Path) -> None:
+    (folder / "victor.yml").write_text(OFFLINE + "sessions: {type: sqlite, path: s.db}\n")
+    write_input(folder, *({"session": f"s{n % 5}", "message": str(n)} for n in range(50)))
+    assert victor(*RUN, "--concurrency", "8").code == 0
+    for session in range(5):
+        shown = victor("render", "victor.yml", "--session", f"s{session}", "--message", "x").json["messages"]
+        said = [int(message["content"]) for message in shown[:-1] if message["role"] == "user"]
+        assert said == list(range(session, 50, 5))
+
+
+def test_renders_come_in_the_order_of_the_input(victor: Victor, folder: Path) -> None:
+    write_input(folder, *({"session": f"s{n % 3}", "message": str(n)} for n in range(30)), "{broken")
+    done = victor("render", "victor.yml", "--input", "in.jsonl")
+    assert done.code == 3
+    assert [line["id"] for line in done.lines] == list(range(1, 32))
+    assert all(list(line) == RENDERED_KEYS for line in done.lines)
+    assert victor("render", "victor.yml", "--input", "in.jsonl", "--output", "r.jsonl").code == 3
+    assert read_output(folder, "r.jsonl") == done.lines
+    assert victor("render", "victor.yml", "--input", "in.jsonl", "--output", "r.jsonl").code == 3
+    assert read_output(folder, "r.jsonl") == done.lines
+
+
+def test_a_killed_batch_that_is_resumed_answers_every_line_once(victor: Victor, folder: Path) -> None:
+    (folder / "victor.yml").write_text(OFFLINE + "sessions: {type: sqlite, path: s.db}\n")
+    write_input(folder, *({"id": f"r{n}", "session": f"s{n % 40}", "message": f"m{n}"} for n in range(LINES)))
+    chance, output, sizes = random.Random(7), folder / "out.jsonl", [0]
+    for _ in range(KILLS):
+        process = in_a_process(*RUN, "--resume", cwd=folder, stderr=subprocess.DEVNULL)
+        enough = sizes[-1] + chance.randrange(1, LINES * 300 // KILLS)
+        while process.poll() is None and (not output.exists() or output.stat().st_size < enough):
+            pass
+        process.kill()
+        process.wait()
+        sizes.append(output.stat().st_size if output.exists() else 0)
+    last = in_a_process(*RUN, "--resume", cwd=folder, stderr=subprocess.PIPE)
+    assert last.communicate()[1].endswith(b"out.jsonl\n")
+    assert last.returncode == 0
+    counts = Counter(answer["id"] for answer in read_output(folder))
+    assert counts == {f"r{n}": 1 for n in range(LINES)}
+    for session in range(40):  # the line keeps its turn's id, so that the store has it once
+        shown = victor("render", "victor.yml", "--session", f"s{session}", "--message", "x").json["messages"]
+        said = [message["content"] for message in shown[:-1] if message["role"] == "user"]
+        assert said == [f"m{n}" for n in range(session, LINES, 40)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_batch_leaves_whole_lines_and_says_how_to_go_on(folder: Path, number: signal.Signals) -> None:
+    process = in_a_process(
+        "run",
+        "victor.yml",
+        "--input",
+        "-",
+        "--output",
+        "out.jsonl",
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    process.stdin.write(b'{"message": "one"}\n')
+    process.stdin.flush()
+    output = folder / "out.jsonl"
+    while process.poll() is None and (not output.exists() or not output.read_bytes().endswith(b"\n")):
+        pass
+    process.send_signal(number)
+    error = process.stderr.read().decode() if process.stderr else ""
+    assert process.wait() == 128 + number
+    assert "1 line answered, in " in error
+    assert "interrupted; --resume goes on from here" in error
+    assert [answer["reply"] for answer in read_output(folder)] == ["one"]
+    process.stdin.close()
+    assert process.stderr is not None
+    process.stderr.close()
+
+
+def test_a_reader_who_stops_reading_ends_a_batch_in_silence(folder: Path) -> None:
+    write_input(folder, *({"message": "x" * 1000} for _ in range(2_000)))
+    process = in_a_process(
+        "run", "victor.yml", "--input", "in.jsonl", cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 141

@@ -1,0 +1,155 @@
+"""`victor run` and `render` of one message."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.interfaces.conftest import Victor, in_a_process
+
+SPEC = """\
+victor: 1
+name: demo
+models:
+  main: {type: echo, context_window: 8000}
+settings: {temperature: 0.5}
+vars: {product: Acme}
+contributors:
+  - {type: template, name: who, template: "{{ product }} {{ tenant or '' }} {{ user or '' }}"}
+variants:
+  tone:
+    arms:
+      control: {weight: 1}
+      warm: {weight: 0, with: {settings: {temperature: 0.9}}}
+tenants:
+  acme: {with: {settings: {temperature: 0.1}}}
+"""
+
+REPLY_KEYS = [
+    "id",
+    "session",
+    "tenant",
+    "reply",
+    "stop_reason",
+    "variants",
+    "usage",
+    "latency_ms",
+    "plan",
+    "error",
+]
+RENDERED_KEYS = [
+    "id",
+    "session",
+    "tenant",
+    "variants",
+    "settings",
+    "origins",
+    "system",
+    "contributors",
+    "messages",
+    "kept",
+    "tools",
+    "tokens",
+    "compaction",
+    "plan",
+    "error",
+]
+
+
+@pytest.fixture(autouse=True)
+def _spec(folder: Path) -> None:
+    (folder / "victor.yml").write_text(SPEC)
+
+
+def test_a_message_is_answered_with_plain_text_where_stdout_is_no_terminal(victor: Victor) -> None:
+    done = victor("run", "victor.yml", "Hello\x1b[31m")
+    assert (done.code, done.out, done.err) == (0, "Hello\x1b[31m\n", "")
+
+
+def test_a_message_may_come_from_stdin(victor: Victor) -> None:
+    assert victor("run", "victor.yml", "-", stdin="two\nlines").out == "two\nlines\n"
+
+
+def test_json_prints_the_reply_line_of_the_contract(victor: Victor) -> None:
+    done = victor("run", "victor.yml", "Hello", "--session", "s", "--tenant", "acme", "--json")
+    [line] = done.lines
+    assert list(line) == REPLY_KEYS
+    assert (line["session"], line["tenant"], line["reply"], line["error"]) == ("s", "acme", "Hello", None)
+    assert list(line["usage"]) == ["input_tokens", "output_tokens", "cost_usd"]
+    assert line["variants"] == {"tone": "control"}
+
+
+def test_render_prints_the_rendered_turn_of_the_contract(victor: Victor) -> None:
+    done = victor("render", "victor.yml", "--message", "Hello", "--tenant", "acme", "--user", "ann")
+    [rendered] = done.lines
+    assert list(rendered) == RENDERED_KEYS
+    assert rendered["system"] == "Acme acme ann"
+    assert rendered["settings"]["temperature"] == 0.1
+    assert rendered["origins"]["settings.temperature"] == {"source": "tenant acme", "file": "victor.yml", "line": 15}
+    assert rendered["messages"] == [{"role": "user", "content": "Hello"}]
+    assert rendered["kept"] == [0]
+
+
+def test_an_arm_and_a_var_can_be_forced(victor: Victor) -> None:
+    done = victor("render", "victor.yml", "--message", "Hello", "--arm", "tone=warm", "--var", "product=Other=1")
+    assert done.json["variants"] == {"tone": "warm"}
+    assert done.json["settings"]["temperature"] == 0.9
+    assert done.json["system"].startswith("Other=1")
+
+
+def test_a_failed_answer_is_told_on_stderr_and_in_the_reply_line(victor: Victor, folder: Path) -> None:
+    (folder / "victor.yml").write_text(
+        "victor: 1\nname: demo\nmodels:\n"
+        "  main: {type: openai, base_url: 'http://127.0.0.1:9/v1', model: m, context_window: 9000}\n"
+    )
+    done = victor("run", "victor.yml", "Hello", "--json")
+    assert done.code == 3
+    assert done.lines[0]["error"]["code"] == "model-unreachable"
+    assert list(done.lines[0]) == REPLY_KEYS
+    assert done.err.startswith("error: models/main: ")
+    plain = victor("run", "victor.yml", "Hello")
+    assert (plain.code, plain.out) == (3, "")
+
+
+def test_a_missing_secret_is_told_before_anything_runs(victor: Victor, folder: Path) -> None:
+    (folder / "victor.yml").write_text(
+        'victor: 1\nname: demo\nmodels:\n  main: {type: openai, model: m, context_window: 9000, api_key: "${env:NO_SUCH_KEY}"}\n'
+    )
+    done = victor("run", "victor.yml", "Hello")
+    assert done.code == 3
+    assert "victor.yml:4:" in done.err
+    assert "NO_SUCH_KEY" in done.err
+    assert victor("render", "victor.yml", "--message", "Hello").code == 0
+
+
+def test_without_a_message_lines_of_stdin_are_a_chat(victor: Victor, folder: Path) -> None:
+    (folder / "victor.yml").write_text(SPEC + "sessions: {type: sqlite, path: s.db}\n")
+    done = victor("run", "victor.yml", "--session", "s", stdin="one\n\n two \n/quit\nthree\n")
+    assert (done.code, done.out, done.err) == (0, "one\ntwo\n", "")
+    history = victor("render", "victor.yml", "--session", "s", "--message", "x").json["messages"]
+    assert [message["content"] for message in history] == ["one", "one", "two", "two", "x"]
+
+
+def test_a_chat_with_json_prints_reply_lines_of_one_session(victor: Victor) -> None:
+    lines = victor("run", "victor.yml", "--json", stdin="one\ntwo").lines
+    assert [line["reply"] for line in lines] == ["one", "two"]
+    assert len({line["session"] for line in lines}) == 1
+
+
+def test_the_state_folder_can_be_moved(victor: Victor, folder: Path) -> None:
+    (folder / "in.jsonl").write_text('{"message": "hi"}\n')
+    arguments = ("run", "victor.yml", "--input", "in.jsonl", "--output", "out.jsonl")
+    assert victor(*arguments, "--state", "elsewhere").code == 0
+    assert len(list((folder / "elsewhere" / "runs").iterdir())) == 1
+    assert not (folder / ".victor").exists()
+
+
+@pytest.mark.parametrize("arguments", [("run", "victor.yml", "hi"), ("render", "victor.yml", "--message", "hi")])
+def test_nothing_but_json_and_replies_is_on_stdout(folder: Path, arguments: tuple[str, ...]) -> None:
+    process = in_a_process(*arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, err = process.communicate()
+    assert process.returncode == 0
+    assert len(out.splitlines()) == 1
+    assert err == b""
