@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
-from victor_dsl.components.tools._output import in_tool, routed_output
+from victor_dsl.language.printing import in_function, routed_output
 from victor_dsl.components.tools._signature import Signature, signature_of
-from victor_dsl.components.tools._threads import Threads
+from victor_dsl.language.threads import Threads
 from victor_dsl.errors import ComponentError, ToolError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import ToolConfig
@@ -32,7 +32,7 @@ async def function_tool(name: str, config: ToolConfig, context: Context) -> Asyn
     """The tool that `module:function` names, its module imported. Raises ComponentError with the node where there is no such function."""
     with routed_output():
         try:
-            with in_tool():
+            with in_function():
                 function = import_function(name, context.directory)
             signature = signature_of(function)
         except ComponentError as error:
@@ -81,7 +81,7 @@ class FunctionTool:
         timeout = asyncio.timeout(self._config.timeout_seconds)
         try:
             async with timeout:
-                with in_tool():
+                with in_function():
                     result = await self._run(positional, named)
         except ToolError:
             raise

@@ -1,4 +1,4 @@
-"""Sends what tools print to standard error: standard output is for machines to read."""
+"""Sends what a spec's functions print to standard error: standard output is for machines to read."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-IN_TOOL: ContextVar[bool] = ContextVar("IN_TOOL", default=False)
+IN_FUNCTION: ContextVar[bool] = ContextVar("IN_FUNCTION", default=False)
 
 
 class RoutedOutput:
-    """Stands in for `sys.stdout`: what runs in a tool's context, or in a thread with it, gets `sys.stderr` instead.
+    """Stands in for `sys.stdout`: what runs in a function's context, or in a thread with it, gets `sys.stderr` instead.
 
-    `users` counts the open tools; the last one puts the real standard output back.
+    `users` counts the open functions; the last one puts the real standard output back.
     """
 
     def __init__(self, real: Any) -> None:
@@ -22,7 +22,7 @@ class RoutedOutput:
         self.users = 0
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(sys.stderr if IN_TOOL.get() else self.real, name)
+        return getattr(sys.stderr if IN_FUNCTION.get() else self.real, name)
 
 
 @contextmanager
@@ -40,10 +40,10 @@ def routed_output() -> Iterator[None]:
 
 
 @contextmanager
-def in_tool() -> Iterator[None]:
+def in_function() -> Iterator[None]:
     """What runs inside prints to standard error."""
-    token = IN_TOOL.set(True)
+    token = IN_FUNCTION.set(True)
     try:
         yield
     finally:
-        IN_TOOL.reset(token)
+        IN_FUNCTION.reset(token)

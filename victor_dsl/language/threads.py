@@ -47,7 +47,7 @@ class Threads:
             except RuntimeError:
                 return  # the loop has ended; nobody is left to tell
 
-        thread = threading.Thread(target=contextvars.copy_context().run, args=(run,), name="tool", daemon=True)
+        thread = threading.Thread(target=contextvars.copy_context().run, args=(run,), name="function", daemon=True)
         try:
             thread.start()
         except RuntimeError:  # the system has no more threads
