@@ -1,0 +1,34 @@
+"""The contributor that adds the project's own standards from a file beside the spec."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from victor_dsl.components.contributors import file
+from victor_dsl.language.component import Context
+from victor_dsl.language.config import FilePath
+from victor_dsl.language.kinds import Contributor
+
+
+class Config(file.Config):
+    """Adds the project's standards to the system prompt: the text of `.victor/standards.md`, or of another file.
+
+    The file is read again when it changes. Its content belongs to the plan's digest, so it must be there when the
+    spec is compiled, unless the contributor is `optional` or has a `default`.
+    """
+
+    path: Annotated[str, FilePath(included=True)] = Field(
+        ".victor/standards.md",
+        description="The file, relative to the spec: UTF-8 text. Left out, it is `.victor/standards.md` beside the spec.",
+        examples=["docs/standards.md"],
+    )
+
+
+EXAMPLE = "{type: standards, priority: 60, max_tokens: 800, optional: true}"
+
+
+def build(config: Config, context: Context) -> Contributor:
+    """The contributor; the file is read when the first turn asks."""
+    return file.build(config, context)
