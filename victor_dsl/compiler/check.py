@@ -242,6 +242,9 @@ class Checker:
         for name, mark in marks(component.config).items():
             value = body.get(name)
             if value is None or value.value is None:
+                default = component.config.model_fields[name].default
+                if isinstance(mark, FilePath) and isinstance(default, str):
+                    given.value[name] = os.path.abspath(resolve(body.span.file, default))
                 continue
             if mark is Secret:
                 self.secrets.add(id(value))
