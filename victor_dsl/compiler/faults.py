@@ -16,6 +16,9 @@ from victor_dsl.source.diagnostic import Diagnostic, nearest, suggest
 from victor_dsl.source.located import Located, Path
 from victor_dsl.source.veil import looks_secret
 
+MOST_OPTIONS = 12
+"""Of more values than this a message gives the number, and the hint the nearest."""
+
 
 def faults(
     model: type[BaseModel], located: Located, given: Plain, errors: Sequence[Any], at: Path, what: str, within: str
@@ -124,6 +127,8 @@ def _diagnostic(
     if kind == "literal_error" and isinstance(here.value, str):
         options = [option.strip("'\" ") for option in str(context.get("expected", "")).replace(" or ", ",").split(",")]
         hint = suggest(here.value, options, what="values")
+        if len(options) > MOST_OPTIONS:
+            message = f"be one of its {len(options)} values"
     message = f"{names.of(path)} must {message}, not {_given(located, given, path)}"
     return Diagnostic(code, message, here.span, (*at, *path), hint)
 

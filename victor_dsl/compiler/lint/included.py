@@ -21,11 +21,14 @@ def included_files_exist(subject: Subject) -> Iterator[Diagnostic]:
             if not isinstance(mark, FilePath) or not (mark.included or mark.exists):
                 continue
             value, leaf = getattr(item.config, name), item.located.get(name)
-            if not isinstance(value, str) or leaf is None or (fault := _fault(subject, value, mark)) is None:
+            if not isinstance(value, str) or (fault := _fault(subject, value, mark)) is None:
                 continue
-            written = getattr(leaf.value, "text", leaf.value)
+            if leaf is None or leaf.value is None:  # the field's default
+                written, place, path = item.component.config.model_fields[name].default, item.located, item.path
+            else:
+                written, place, path = getattr(leaf.value, "text", leaf.value), leaf, (*item.path, name)
             message = f"cannot read '{written}': {fault}"
-            yield Diagnostic("missing-file", message, leaf.span, (*item.path, name), _hint(str(written), value))
+            yield Diagnostic("missing-file", message, place.span, path, _hint(str(written), value))
 
 
 def _fault(subject: Subject, path: str, mark: FilePath) -> str | None:
