@@ -54,7 +54,7 @@ def test_every_line_is_answered_and_a_bad_one_is_an_error_object(victor: Victor,
     assert [by_id[id]["reply"] for id in ("a", 4, 7, "x" * 500)] == ["one", "two", "five", "six"]
     assert (by_id["a"]["session"], by_id["a"]["tenant"]) == ("s", "t")
     errors = {answer["error"]["line"]: answer["error"]["code"] for answer in answers if answer["error"]}
-    assert errors == {2: "bad-request", 5: "repeated-id", 6: "bad-request"}
+    assert errors == {2: "bad-line", 5: "repeated-id", 6: "bad-request"}
     assert "in.jsonl:2: not JSON: " in done.err
     assert "in.jsonl:6: " in done.err
     assert "'mesage'; did you mean 'message'?" in done.err
@@ -113,7 +113,7 @@ def test_resume_does_not_repeat_errors_nor_mistake_repeated_ids(victor: Victor, 
         (folder / "out.jsonl").write_text("".join(kept))
         victor(*RUN, "--resume")
         answers = [(answer["id"], (answer["error"] or {}).get("code")) for answer in read_output(folder)]
-        assert sorted(answers, key=str) == [("a", "repeated-id"), ("a", None), (1, "bad-request")]
+        assert sorted(answers, key=str) == [("a", "repeated-id"), ("a", None), (1, "bad-line")]
 
 
 def test_lines_of_one_session_see_each_other_in_order(victor: Victor, folder: Path) -> None:

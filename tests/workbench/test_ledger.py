@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from victor_dsl.workbench.batch.ledger import Ledger
-from victor_dsl.workbench.batch.lines import Line
+from victor_dsl.workbench.batch.lines import BadLine, Line
 
 
 def test_a_repeated_id_is_an_error_on_the_second_line() -> None:
@@ -32,12 +32,10 @@ def test_an_id_that_is_a_later_lines_number_is_that_lines_error() -> None:
 
 
 def test_what_is_answered_is_not_admitted_again() -> None:
-    with Ledger(
-        [{"id": "a"}, {"id": 3, "error": {"code": "bad-request", "message": "line 3 is not JSON", "line": 3}}]
-    ) as ledger:
+    with Ledger([{"id": "a"}, {"id": 3, "error": {"code": "bad-line", "message": "not JSON", "line": 3}}]) as ledger:
         assert ledger.admit(Line(1, "a")) is None
         assert ledger.admit(Line(2, "b")) == Line(2, "b")
-        assert ledger.admit(Line(3, 3)) is None
+        assert ledger.admit(Line(3, 3, error=BadLine("not JSON"))) is None
 
 
 def test_the_error_of_a_repeated_id_does_not_answer_the_first_line() -> None:
@@ -53,3 +51,13 @@ def test_the_first_lines_answer_does_not_answer_the_repeated_one() -> None:
         second = ledger.admit(Line(2, "a"))
         assert second is not None
         assert second.error is not None
+
+
+def test_a_bad_line_takes_no_id_from_another_line() -> None:
+    bad = Line(1, 1, error=BadLine("not JSON"))
+    with Ledger() as ledger:
+        assert ledger.admit(bad) == bad
+        assert ledger.admit(Line(2, 1)) == Line(2, 1)
+    with Ledger([{"id": 1, "error": bad.error.as_json() | {"line": 1}}] if bad.error else []) as resumed:
+        assert resumed.admit(bad) is None
+        assert resumed.admit(Line(2, 1)) == Line(2, 1)

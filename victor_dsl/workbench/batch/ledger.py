@@ -9,7 +9,7 @@ from typing import Any, Self
 import orjson
 
 from victor_dsl.errors import RequestError
-from victor_dsl.workbench.batch.lines import Line, LineId
+from victor_dsl.workbench.batch.lines import BadLine, Line, LineId
 
 
 class RepeatedId(RequestError):
@@ -32,8 +32,8 @@ class Ledger:
         self._rows.execute("BEGIN")
         for answer in answers:
             error = answer.get("error")
-            repeated = isinstance(error, dict) and error.get("code") == RepeatedId.code
-            key = f"line {error.get('line')}" if repeated and error else _key(answer["id"])
+            nameless = isinstance(error, dict) and error.get("code") in (BadLine.code, RepeatedId.code)
+            key = _line_key(error.get("line")) if error and nameless else _key(answer["id"])
             self._rows.execute("INSERT OR IGNORE INTO answered VALUES (?)", (key,))
         self.already = self._rows.execute("SELECT count(*) FROM answered").fetchone()[0]
 
@@ -48,17 +48,22 @@ class Ledger:
 
         Each line is admitted once, in the order of the input.
         """
-        key = _key(line.id)
+        key = _line_key(line.number) if isinstance(line.error, BadLine) else _key(line.id)
         try:
             self._rows.execute("INSERT INTO met VALUES (?, ?)", (key, line.number))
         except sqlite3.IntegrityError:
             first = self._rows.execute("SELECT line FROM met WHERE id = ?", (key,)).fetchone()[0]
-            key = f"line {line.number}"
+            key = _line_key(line.number)
             error = RepeatedId(f"the id {orjson.dumps(line.id).decode()} is line {first}'s already")
             line = Line(line.number, line.id, error=error, size=line.size)
         if self.already and self._rows.execute("SELECT 1 FROM answered WHERE id = ?", (key,)).fetchone():
             return None
         return line
+
+
+def _line_key(number: object) -> str:
+    """What stands for a line whose id is not its own: a bad one, or one that repeats an id."""
+    return f"line {number}"
 
 
 def _key(id: LineId) -> str:

@@ -22,6 +22,12 @@ CHUNK_BYTES = 1 << 18
 LineId = str | int
 
 
+class BadLine(RequestError):
+    """The line is no request at all."""
+
+    code = "bad-line"
+
+
 @frozen
 class Line:
     """One line of the input. `number` counts from 1; `id` is the line's own, else its number.
@@ -87,7 +93,7 @@ def parse_line(text: bytes, number: int, size: int | None = None) -> Line | None
 
 
 def _bad(number: int, what: str, size: int) -> Line:
-    return Line(number, number, error=RequestError(what), size=size)
+    return Line(number, number, error=BadLine(what), size=size)
 
 
 async def _chunks(stream: BinaryIO) -> AsyncGenerator[bytes, None]:
