@@ -170,3 +170,30 @@ def test_the_way_of_validate_stays_free_of_what_it_does_not_need(folder: Path) -
         [sys.executable, "-c", program], capture_output=True, check=True, text=True, cwd=folder, env=environment
     )
     assert done.stdout == "victor.yml is valid\n[]\n"
+
+
+def test_connect_opens_and_closes_every_component(victor: Victor, folder: Path) -> None:
+    (folder / "victor.yml").write_text(
+        "victor: 1\nname: demo\nmodels: {main: {type: echo}}\nsessions: {type: sqlite, path: s.db}\n"
+    )
+    assert victor("validate", "victor.yml").code == 0
+    assert not (folder / "s.db").exists()
+    done = victor("validate", "victor.yml", "--connect")
+    assert (done.code, done.out) == (0, "victor.yml is valid\n")
+    assert (folder / "s.db").exists()
+
+
+def test_connect_tells_what_cannot_be_opened_in_any_plan(victor: Victor, folder: Path) -> None:
+    (folder / "victor.yml").write_text(
+        "victor: 1\nname: demo\nmodels: {main: {type: echo}}\n"
+        "tenants: {acme: {with: {contributors: {note: {type: file, path: note.md}}}}}\n"
+        "sessions: {type: sqlite, path: folder}\n"
+    )
+    (folder / "note.md").write_text("note")
+    (folder / "folder").mkdir()
+    done = victor("validate", "victor.yml", "--connect")
+    assert done.code == 3
+    assert done.out == "victor.yml is valid\n"
+    assert done.err.startswith("error: sessions/sqlite: ")
+    assert "folder" in done.err
+    assert len(done.err.splitlines()) == 1
