@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from tests.runtime.stage import Gate, HandClock, Spy, settle
 from victor_dsl.errors import StoreError
 from victor_dsl.graph.plan import Node
 from victor_dsl.language.config import ExporterConfig
 from victor_dsl.runtime import delivery as delivering
-from victor_dsl.runtime.delivery import Delivery
-from victor_dsl.runtime.delivery.queue import ATTEMPTS, ExporterQueue
+from victor_dsl.runtime.delivery import Delivery, dead_letters
+from victor_dsl.runtime.delivery.dead_letters import DeadLetters
+from victor_dsl.runtime.delivery.queue import CLOSING_ATTEMPTS, ExporterQueue
+from victor_dsl.runtime.delivery.storing import REFUSALS, Refusal
 from victor_dsl.source.located import Span
 from victor_dsl.values.event import Event
 
@@ -25,15 +29,18 @@ def event(number: int) -> Event:
 
 
 class Bench:
-    """Queues over one hand-moved clock, and what they report."""
+    """Queues over one hand-moved clock, their dead letters, and what they report."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self.clock = HandClock()
         self.reports: list[tuple[str, str]] = []
+        self.letters = DeadLetters(folder / ".victor")
 
     def queue(self, exporter: Any, name: str = "x", **config: Any) -> ExporterQueue:
         node = Node(f"exporters/{name}", name, ExporterConfig(**config), (), Span("v.yml", 1, 1, 1, 1), "f")
-        return ExporterQueue(node, exporter, clock=self.clock, random=Random(1), report=self.report)
+        return ExporterQueue(
+            node, exporter, letters=self.letters, clock=self.clock, random=Random(1), report=self.report
+        )
 
     def report(self, node: str, message: str, data: Mapping[str, Any]) -> None:
         self.reports.append((node, message))
@@ -68,14 +75,27 @@ class Fails:
         self.events += events
 
 
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    await bench.letters.close()
+
+
+async def letters(bench: Bench) -> list[tuple[str, str]]:
+    return [(letter.event.id, letter.reason) for letter in await bench.letters.read()]
+
+
 def opened(*queues: ExporterQueue) -> Delivery:
     delivery = Delivery(queues)
     delivery.open()
     return delivery
 
 
-async def test_a_full_batch_goes_at_once_and_the_rest_when_its_time_is_over() -> None:
-    bench, exporter = Bench(), Batches()
+async def test_recipe_3_batch_size_is_honoured_a_full_batch_goes_at_once_and_the_rest_when_its_time_is_over(
+    bench: Bench,
+) -> None:
+    exporter = Batches()
     delivery = opened(bench.queue(exporter, batch_size=3, flush_seconds=2))
     for number in range(7):
         delivery.put(event(number))
@@ -90,8 +110,8 @@ async def test_a_full_batch_goes_at_once_and_the_rest_when_its_time_is_over() ->
     assert await delivery.close() == {}
 
 
-async def test_a_batch_that_fills_while_the_first_events_wait_goes_at_once() -> None:
-    bench, exporter = Bench(), Batches()
+async def test_a_batch_that_fills_while_the_first_events_wait_goes_at_once(bench: Bench) -> None:
+    exporter = Batches()
     delivery = opened(bench.queue(exporter, batch_size=2))
     delivery.put(event(1))
     await settle()
@@ -102,8 +122,8 @@ async def test_a_batch_that_fills_while_the_first_events_wait_goes_at_once() -> 
     await delivery.close()
 
 
-async def test_an_immediate_close_delivers_everything_in_order() -> None:
-    bench, exporter = Bench(), Batches()
+async def test_recipe_3_an_immediate_close_delivers_all_5000_events_in_order(bench: Bench) -> None:
+    exporter = Batches()
     delivery = opened(bench.queue(exporter, batch_size=100))
     for number in range(5_000):
         delivery.put(event(number))
@@ -111,14 +131,14 @@ async def test_an_immediate_close_delivers_everything_in_order() -> None:
     assert [e.id for e in exporter.events] == [f"e{n}" for n in range(5_000)]
 
 
-async def test_closing_without_any_event_exports_nothing() -> None:
-    bench, exporter = Bench(), Batches()
+async def test_closing_without_any_event_exports_nothing(bench: Bench) -> None:
+    exporter = Batches()
     assert await opened(bench.queue(exporter)).close() == {}
     assert exporter.sizes == []
 
 
-async def test_a_full_queue_drops_the_oldest_and_counts_them() -> None:
-    bench, exporter, gate = Bench(), Batches(), Gate()
+async def test_a_full_queue_drops_the_oldest_and_counts_them(bench: Bench) -> None:
+    exporter, gate = Batches(), Gate()
 
     class Slow(Batches):
         async def export(self, events: Sequence[Event]) -> None:
@@ -137,62 +157,167 @@ async def test_a_full_queue_drops_the_oldest_and_counts_them() -> None:
     assert set(bench.reports) == {("exporters/x", "the queue of 4 events is full; the oldest are dropped")}
 
 
-async def test_a_store_that_fails_for_a_while_loses_nothing() -> None:
-    bench, exporter = Bench(), Fails(ATTEMPTS - 1, StoreError("locked"))
-    delivery = opened(bench.queue(exporter, batch_size=1))
+async def test_a_store_that_fails_for_a_while_loses_nothing(bench: Bench) -> None:
+    exporter = Fails(9, StoreError("locked", transient=True))
+    queue = bench.queue(exporter, batch_size=1)
+    delivery = opened(queue)
     delivery.put(event(1))
-    for _ in range(ATTEMPTS):
+    await settle()
+    assert queue.status().fault == "locked"
+    for _ in range(10):
         await settle()
         bench.clock.move(20)
     await settle()
     assert [e.id for e in exporter.events] == ["e1"]
+    assert queue.status().as_json() | {"lag_s": 0} == {
+        "exporter": "exporters/x",
+        "waiting": 0,
+        "lag_s": 0,
+        "delivered": 1,
+        "retries": 9,
+        "put_aside": 0,
+        "dropped": 0,
+        "fault": None,
+    }
     assert await delivery.close() == {}
     assert set(bench.reports) == {("exporters/x", "events are not stored yet: locked")}
 
 
-async def test_a_store_that_fails_for_good_loses_the_batch_and_says_so() -> None:
-    bench, exporter = Bench(), Fails(ATTEMPTS, StoreError("gone"))
-    delivery = opened(bench.queue(exporter, batch_size=1))
+async def test_a_store_that_stays_away_gets_its_events_from_the_dead_letters(bench: Bench) -> None:
+    exporter = Fails(1_000, StoreError("gone", transient=True))
+    delivery = opened(bench.queue(exporter, batch_size=1, retry_seconds=60))
     delivery.put(event(1))
-    for _ in range(ATTEMPTS):
+    for _ in range(10):
         await settle()
         bench.clock.move(20)
+    while not await letters(bench):  # the file is written by a thread
+        await settle()
+    assert await letters(bench) == [("e1", "gone")]
+    exporter.left = 0
     delivery.put(event(2))
     await settle()
     assert [e.id for e in exporter.events] == ["e2"]
-    assert await delivery.close() == {"exporters/x": 1}
-    assert ("exporters/x", f"{ATTEMPTS} attempts to store events failed; they are dropped") in bench.reports
+    assert await delivery.close() == {}
 
 
-async def test_pauses_grow_and_stay_bounded() -> None:
-    bench, exporter = Bench(), Fails(99, StoreError("gone"))
+async def test_pauses_grow_and_stay_bounded(bench: Bench) -> None:
+    exporter = Fails(99, StoreError("gone", transient=True))
     delivery = opened(bench.queue(exporter, batch_size=1))
     delivery.put(event(1))
     pauses = []
-    for _ in range(ATTEMPTS - 1):
+    for _ in range(12):
         await settle()
         pauses.append(bench.clock.sleepers[-1][0] - bench.clock.time)
         bench.clock.move(20)
     assert all(0.125 <= pause <= 10.125 for pause in pauses)
+    assert max(pauses[:3]) < 1.2 < max(pauses[5:])
     assert len(set(pauses)) == len(pauses)
+    exporter.left = 0
     await settle()
     await delivery.close()
 
 
-async def test_an_exporter_with_a_fault_of_its_own_is_not_tried_again() -> None:
-    bench, exporter = Bench(), Fails(1, TypeError("bad row"))
-    delivery = opened(bench.queue(exporter, batch_size=1))
+@pytest.mark.parametrize("error", [StoreError("bad row"), TypeError("bad row")])
+@pytest.mark.parametrize("at", range(7))
+async def test_recipe_3_one_bad_row_does_not_fail_the_batch(bench: Bench, at: int, error: Exception) -> None:
+    class Picky(Batches):
+        async def export(self, events: Sequence[Event]) -> None:
+            if any(event.id == f"e{at}" for event in events):
+                raise error
+            await super().export(events)
+
+    exporter = Picky()
+    delivery = opened(bench.queue(exporter, batch_size=7))
+    for number in range(7):
+        delivery.put(event(number))
+    assert await delivery.close() == {}
+    assert [e.id for e in exporter.events] == [f"e{n}" for n in range(7) if n != at]
+    reason = "bad row" if isinstance(error, StoreError) else "the exporter failed: TypeError: bad row"
+    assert await letters(bench) == [(f"e{at}", reason)]
+
+
+async def test_a_store_that_refuses_everything_is_not_asked_for_each_event(bench: Bench) -> None:
+    exporter = Fails(10_000, StoreError("no such table"))
+    delivery = opened(bench.queue(exporter, batch_size=1_000))
+    for number in range(1_000):
+        delivery.put(event(number))
+    assert await delivery.close() == {}
+    assert exporter.tries == REFUSALS
+    assert len(await bench.letters.read(most=2_000)) == 1_000
+
+
+async def test_what_is_away_at_the_end_is_put_aside_with_the_reason(bench: Bench) -> None:
+    exporter = Fails(1_000, StoreError("gone", transient=True))
+    queue = bench.queue(exporter, batch_size=2)
+    delivery = opened(queue)
+    for number in range(5):
+        delivery.put(event(number))
+    closing = asyncio.create_task(delivery.close())
+    while not closing.done():
+        await settle()
+        bench.clock.move(20)
+    assert closing.result() == {}
+    assert await letters(bench) == [(f"e{n}", "gone") for n in range(5)]
+    assert queue.status().put_aside == 5
+    assert exporter.tries == 3 * CLOSING_ATTEMPTS
+
+
+async def test_a_replaced_letter_is_one_letter_with_the_newer_reason(bench: Bench) -> None:
+    await bench.letters.put("exporters/x", [Refusal(event(1), "first")], 1.0)
+    await bench.letters.put("exporters/x", [Refusal(event(1), "second")], 2.0)
+    await bench.letters.put("exporters/y", [Refusal(event(1), "other")], 2.0)
+    assert [(one.exporter, one.reason) for one in await bench.letters.read()] == [
+        ("exporters/x", "second"),
+        ("exporters/y", "other"),
+    ]
+
+
+async def test_a_letter_holds_any_event_as_it_was(bench: Bench) -> None:
+    odd = evolve(event(1), timestamp=1_700_000_000.123456, data={"a": "\0\ud800", "b": 2**70, "c": [1, {"d": None}]})
+    await bench.letters.put("exporters/x", [Refusal(odd, "why \ud800")], 1.0)
+    (letter,) = await bench.letters.read()
+    assert letter.event == odd
+    deep: dict[str, Any] = {}
+    for _ in range(20_000):
+        deep = {"a": deep}
+    await bench.letters.put("exporters/x", [Refusal(evolve(event(2), data=deep), "deep")], 1.0)
+    assert "omitted" in (await bench.letters.read(after=letter.number))[0].event.data
+
+
+async def test_letters_that_are_full_refuse_more_and_that_is_counted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters, "MOST_PAGES", 60)
+    delivery = opened(bench.queue(Fails(10_000, StoreError("no such table")), batch_size=100))
+    for number in range(1_000):
+        delivery.put(evolve(event(number), data={"text": "x" * 100}))
+    lost = (await delivery.close())["exporters/x"]
+    kept = await bench.letters.read(most=2_000)
+    assert 0 < len(kept) < 1_000
+    assert len(kept) + lost == 1_000
+    assert any("neither be delivered nor put aside" in message for _, message in bench.reports)
+
+
+async def test_an_exporter_that_watches_is_told_how_all_stand(bench: Bench) -> None:
+    class Watches(Batches):
+        statuses: Any = None
+
+        def watch(self, statuses: Any) -> None:
+            self.statuses = statuses
+
+    watching = Watches()
+    delivery = opened(bench.queue(Batches(), "a"), bench.queue(watching, "b"))
     delivery.put(event(1))
-    await settle()
-    delivery.put(event(2))
-    await settle()
-    assert [e.id for e in exporter.events] == ["e2"]
-    assert await delivery.close() == {"exporters/x": 1}
-    assert bench.reports == [("exporters/x", "the exporter failed: TypeError: bad row")]
+    assert [(one["exporter"], one["waiting"]) for one in watching.statuses()] == [
+        ("exporters/a", 1),
+        ("exporters/b", 1),
+    ]
+    await delivery.close()
+    assert [one["delivered"] for one in watching.statuses()] == [1, 1]
 
 
-async def test_a_dead_exporter_holds_up_no_other() -> None:
-    bench, good, gate = Bench(), Batches(), Gate()
+async def test_a_dead_exporter_holds_up_no_other(bench: Bench) -> None:
+    good, gate = Batches(), Gate()
 
     class Stuck:
         async def export(self, events: Sequence[Event]) -> None:
@@ -208,9 +333,10 @@ async def test_a_dead_exporter_holds_up_no_other() -> None:
     assert await delivery.close() == {}
 
 
-async def test_closing_gives_a_dead_exporter_up_and_counts_what_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_closing_gives_a_dead_exporter_up_and_puts_its_events_aside(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(delivering, "FLUSH_SECONDS", 0.001)
-    bench = Bench()
 
     class Stuck:
         async def export(self, events: Sequence[Event]) -> None:
@@ -219,4 +345,5 @@ async def test_closing_gives_a_dead_exporter_up_and_counts_what_is_lost(monkeypa
     delivery = opened(bench.queue(Stuck(), batch_size=2))
     for number in range(5):
         delivery.put(event(number))
-    assert await delivery.close() == {"exporters/x": 5}
+    assert await delivery.close() == {}
+    assert await letters(bench) == [(f"e{n}", "not delivered before the end: there was no time") for n in range(5)]

@@ -203,6 +203,12 @@ class ExporterConfig(ListedConfig):
     queue_size: int = Field(
         10_000, ge=1, description="How many events wait at most; over that the oldest are dropped, and counted."
     )
+    retry_seconds: float = Field(
+        300.0,
+        ge=0,
+        description="How long a batch is tried again while the place cannot take it. After that it goes to the dead "
+        "letters (`victor dead-letters`).",
+    )
 
 
 class ModelConfig(Config):

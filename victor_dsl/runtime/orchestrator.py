@@ -17,6 +17,7 @@ from victor_dsl.runtime.build import LiveObjects
 from victor_dsl.runtime.clock import SystemClock
 from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator, error_data, turn_data
 from victor_dsl.runtime.delivery import Delivery
+from victor_dsl.runtime.delivery.dead_letters import DeadLetters
 from victor_dsl.runtime.delivery.queue import ExporterQueue
 from victor_dsl.runtime.flight import DRAIN_SECONDS
 from victor_dsl.runtime.generation import Generation
@@ -54,6 +55,7 @@ class Orchestrator:
         self._live = LiveObjects(program, registry or Registry(), self._clock, self._random, self._report)
         self._locks = SessionLocks()
         self._delivery = Delivery(())
+        self._letters = DeadLetters(program.state)
         self._early: list[Event] = []  # what components report while they are opened, the exporters among them
         self._analytics = AnalyticsCoordinator(program.name, self._clock, self._deliver)
         self._current = self._generation(program)
@@ -209,7 +211,14 @@ class Orchestrator:
         known = {id(queue.exporter): queue for queue in self._delivery.queues}
         return [
             known.get(id(exporter))
-            or ExporterQueue(node, exporter, clock=self._clock, random=self._random, report=self._report)
+            or ExporterQueue(
+                node,
+                exporter,
+                letters=self._letters,
+                clock=self._clock,
+                random=self._random,
+                report=self._report,
+            )
             for node, exporter in generation.exporters().values()
         ]
 
@@ -242,6 +251,7 @@ class Orchestrator:
             await asyncio.gather(*retiring, return_exceptions=True)
         await self._current.pipelines.close()
         await _flush(self._delivery)
+        await self._letters.close()
         await self._current.close()
 
 

@@ -16,6 +16,8 @@ from victor_dsl.storage.ending import to_the_end
 T = TypeVar("T")
 
 MEMORY = ":memory:"
+PASSING = ("locked", "busy", "disk is full", "disk I/O", "readonly", "unable to open")
+"""Words in the messages of faults that may pass by themselves."""
 
 
 class SqliteFile:
@@ -71,16 +73,25 @@ class SqliteFile:
         prepared = [(sql, _numbered(parameters)) for sql, parameters in statements]
 
         def work(connection: sqlite3.Connection) -> None:
+            for sql, values in prepared:
+                connection.execute(sql, values)
+
+        await self.transaction(work)
+
+    async def transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` gives, in a transaction that no other writer is in; it runs in a thread. Raises StoreError."""
+
+        def whole(connection: sqlite3.Connection) -> T:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                for sql, values in prepared:
-                    connection.execute(sql, values)
+                result = work(connection)
                 connection.execute("COMMIT")
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+            return result
 
-        await self._open_writer().run(work)
+        return await self._open_writer().run(whole)
 
     def for_tenant(self, tenant: str | None) -> Self:  # noqa: ARG002
         """This database: SQLite has no row-level security, statements must name the tenant."""
@@ -134,9 +145,9 @@ class _Connection:
                 self._connection = self._open()
             return work(self._connection)
         except OSError as error:
-            raise StoreError(f"{self._path}: {error.strerror or error}") from error
+            raise StoreError(f"{self._path}: {error.strerror or error}", transient=True) from error
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
-            raise StoreError(f"{self._path}: {error}", hint=_hint(error)) from error
+            raise StoreError(f"{self._path}: {error}", hint=_hint(error), transient=_is_transient(error)) from error
 
     def _open(self) -> sqlite3.Connection:
         if self._path != MEMORY:
@@ -184,6 +195,11 @@ def _create_private(path: Path) -> None:
     except FileExistsError:
         if path.is_dir():
             raise IsADirectoryError(None, "is a folder", str(path)) from None
+
+
+def _is_transient(error: Exception) -> bool:
+    """Whether it is about the file, and not about what was to be written: another process may end, a disk be cleared."""
+    return isinstance(error, sqlite3.OperationalError) and any(word in str(error) for word in PASSING)
 
 
 def _hint(error: Exception) -> str | None:

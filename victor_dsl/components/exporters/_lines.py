@@ -95,7 +95,7 @@ class Console:
             sys.stderr.flush()
         except (OSError, ValueError) as error:  # a closed pipe; a closed file
             why = reason(error) if isinstance(error, OSError) else str(error)
-            raise StoreError(f"cannot write to standard error: {why}", node=self._node) from error
+            raise StoreError(f"cannot write to standard error: {why}", node=self._node, transient=True) from error
 
     def close(self) -> None:
         """Standard error stays open."""
@@ -122,7 +122,8 @@ class JsonLines:
         try:
             work()
         except OSError as error:
-            raise StoreError(f"cannot write '{self._shown}': {reason(error)}", node=self._node) from error
+            message = f"cannot write '{self._shown}': {reason(error)}"
+            raise StoreError(message, node=self._node, transient=True) from error
 
 
 def json_line(event: Event) -> str:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from victor_dsl.runtime.delivery.queue import ExporterQueue
 from victor_dsl.values.event import Event
 
 FLUSH_SECONDS = 10.0
 """How long closing waits for the events that are still queued."""
+
+
+@runtime_checkable
+class Watching(Protocol):
+    """An exporter that shows how the delivery to all exporters stands."""
+
+    def watch(self, statuses: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
+        """Takes the function that tells, each time it is called, the status of every exporter's queue."""
+        ...
 
 
 class Delivery:
@@ -24,6 +34,8 @@ class Delivery:
         for queue in self.queues:
             if queue not in self._tasks:
                 self._tasks[queue] = asyncio.create_task(queue.run(), name=f"delivery to {queue.node}")
+                if isinstance(queue.exporter, Watching):
+                    queue.exporter.watch(self.statuses)
 
     def replace(self, queues: Sequence[ExporterQueue]) -> Delivery:
         """Delivers to these from now on. Those that are no more among them go on in the delivery given back, to close."""
@@ -39,8 +51,15 @@ class Delivery:
         for queue in self.queues:
             queue.put(event)
 
+    def statuses(self) -> list[dict[str, Any]]:
+        """How the delivery to each exporter stands."""
+        return [queue.status().as_json() for queue in self.queues]
+
     async def close(self) -> dict[str, int]:
-        """Delivers what is queued, as far as `FLUSH_SECONDS` allow, and says how many events each exporter lost."""
+        """Delivers what is queued, as far as `FLUSH_SECONDS` allow, and puts the rest into the dead letters.
+
+        Says how many events each exporter has lost altogether.
+        """
         for queue in self.queues:
             queue.close()
         if self._tasks:
@@ -49,5 +68,7 @@ class Delivery:
             for task in late:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        for queue in self.queues:
+            await queue.put_rest_aside()
         self._tasks = {}
-        return {queue.node: lost for queue in self.queues if (lost := queue.dropped + queue.waiting)}
+        return {queue.node: queue.dropped for queue in self.queues if queue.dropped}

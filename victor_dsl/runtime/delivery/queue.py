@@ -4,26 +4,59 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
+
+from attrs import frozen
 
 from victor_dsl.errors import StoreError
 from victor_dsl.graph.plan import Node
 from victor_dsl.language.component import Clock
 from victor_dsl.language.kinds import Exporter
+from victor_dsl.runtime.delivery.dead_letters import DeadLetters
+from victor_dsl.runtime.delivery.storing import Refusal, store
 from victor_dsl.values.event import Event
 
-ATTEMPTS = 6
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 10.0
+CLOSING_ATTEMPTS = 3
+"""How often a batch is tried once the queue is closed."""
+
+
+@frozen
+class QueueStatus:
+    """How an exporter's delivery stands. `lag_s` is the age of its oldest event that waits; `fault` what holds it up."""
+
+    exporter: str
+    waiting: int
+    lag_s: float
+    delivered: int
+    retries: int
+    put_aside: int
+    dropped: int
+    fault: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The status as the dashboard gets it."""
+        return {
+            "exporter": self.exporter,
+            "waiting": self.waiting,
+            "lag_s": round(self.lag_s, 3),
+            "delivered": self.delivered,
+            "retries": self.retries,
+            "put_aside": self.put_aside,
+            "dropped": self.dropped,
+            "fault": self.fault,
+        }
 
 
 class ExporterQueue:
     """Takes events at once and hands them to the exporter in batches: when one is full, or after `flush_seconds`.
 
-    A full queue drops its oldest events and counts them. A batch that the exporter cannot store is tried again, in all
-    `ATTEMPTS` times with growing pauses; then it is dropped and counted too. `report` hears of each fault once.
+    A full queue drops its oldest events and counts them. A fault that may pass is tried again with growing pauses, for
+    `retry_seconds`. What the exporter refuses, or does not take in that time, goes to the dead letters with the
+    reason. `report` hears of each fault once.
     """
 
     def __init__(
@@ -31,6 +64,7 @@ class ExporterQueue:
         node: Node,
         exporter: Exporter,
         *,
+        letters: DeadLetters,
         clock: Clock,
         random: Random,
         report: Callable[[str, str, Mapping[str, Any]], None],
@@ -39,23 +73,42 @@ class ExporterQueue:
         self.node = node.id
         self.dropped = 0
         self.delivered = 0
+        self.retries = 0
+        self.put_aside = 0
+        self.fault: str | None = None
         self.exporter = exporter
         self._batch_size: int = config.batch_size
         self._flush_seconds: float = config.flush_seconds
         self._queue_size: int = config.queue_size
+        self._retry_seconds: float = config.retry_seconds
+        self._letters = letters
         self._clock = clock
         self._random = random
         self._report = report
         self._events: deque[Event] = deque()
-        self._in_hand = 0
+        self._in_hand: list[Event] = []
         self._some = asyncio.Event()
         self._full = asyncio.Event()
         self._closed = asyncio.Event()
 
     @property
     def waiting(self) -> int:
-        """How many events are neither delivered nor dropped yet."""
-        return len(self._events) + self._in_hand
+        """How many events are neither delivered nor put aside nor dropped yet."""
+        return len(self._events) + len(self._in_hand)
+
+    def status(self) -> QueueStatus:
+        """How delivery stands now."""
+        oldest = self._in_hand[0] if self._in_hand else self._events[0] if self._events else None
+        return QueueStatus(
+            exporter=self.node,
+            waiting=self.waiting,
+            lag_s=0.0 if oldest is None else max(0.0, self._clock.now() - oldest.timestamp),
+            delivered=self.delivered,
+            retries=self.retries,
+            put_aside=self.put_aside,
+            dropped=self.dropped,
+            fault=self.fault,
+        )
 
     def put(self, event: Event) -> None:
         """Takes the event. Never waits, never raises."""
@@ -80,45 +133,69 @@ class ExporterQueue:
             await self._some.wait()
             if not self._full.is_set():
                 await self._pause(self._flush_seconds, unless=self._full)
-            await self._deliver(self._take())
+            self._take()
+            await self._deliver(self._in_hand)
+            self._in_hand = []
 
-    def _take(self) -> list[Event]:
+    async def put_rest_aside(self) -> None:
+        """Puts what still waits into the dead letters. `run` has ended before."""
+        rest = [*self._in_hand, *self._events]
+        self._in_hand = []
+        self._events.clear()
+        reason = f"not delivered before the end: {self.fault or 'there was no time'}"
+        await self._put_aside([Refusal(event, reason) for event in rest])
+
+    def _take(self) -> None:
         events = self._events
-        batch = [events.popleft() for _ in range(min(len(events), self._batch_size))]
-        self._in_hand = len(batch)
+        self._in_hand = [events.popleft() for _ in range(min(len(events), self._batch_size))]
         if not self._closed.is_set():
             if not events:
                 self._some.clear()
             if len(events) < self._batch_size:
                 self._full.clear()
-        return batch
 
-    async def _deliver(self, batch: list[Event]) -> None:
-        for attempt in range(ATTEMPTS):
-            if not batch:
-                break
+    async def _deliver(self, batch: Sequence[Event]) -> None:
+        if not batch:
+            return
+        last = self._clock.monotonic() + self._retry_seconds
+        attempt = 0
+        refused: Sequence[Refusal] = ()
+        while True:
             try:
-                await self.exporter.export(batch)
+                refused = await store(self.exporter, batch)
             except StoreError as error:
+                self.fault = str(error)
                 self._report(self.node, f"events are not stored yet: {error}", {"code": error.code})
-                if attempt + 1 < ATTEMPTS:
-                    await self._back_off(attempt)
-            except Exception as error:  # noqa: BLE001 - a fault of the exporter; a second try would meet it again
-                self._drop(len(batch), f"the exporter failed: {type(error).__name__}: {error}")
-                break
+                attempt += 1
+                if self._clock.monotonic() >= last or (self._closed.is_set() and attempt >= CLOSING_ATTEMPTS):
+                    refused = [Refusal(event, str(error)) for event in batch]
+                    break
+                await self._back_off(attempt)
+                self.retries += 1
             else:
-                self.delivered += len(batch)
+                self.fault = None
                 break
+        self.delivered += len(batch) - len(refused)
+        await self._put_aside(refused)
+
+    async def _put_aside(self, refused: Sequence[Refusal]) -> None:
+        if not refused:
+            return
+        try:
+            await self._letters.put(self.node, refused, self._clock.now())
+        except StoreError as error:
+            self._drop(len(refused), f"events can neither be delivered nor put aside: {error}")
         else:
-            self._drop(len(batch), f"{ATTEMPTS} attempts to store events failed; they are dropped")
-        self._in_hand = 0
+            self.put_aside += len(refused)
+            why = f"events are put aside (see 'victor dead-letters'): {refused[0].reason}"
+            self._report(self.node, why, {"code": "put-aside"})
 
     async def _back_off(self, attempt: int) -> None:
         """Full jitter (Brooker 2015, "Exponential Backoff and Jitter"); short once the queue is closed."""
         if self._closed.is_set():
             await self._clock.sleep(FIRST_PAUSE_SECONDS)
             return
-        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)
+        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(attempt - 1, 20))
         await self._pause(FIRST_PAUSE_SECONDS / 2 + self._random.random() * longest, unless=self._closed)
 
     async def _pause(self, seconds: float, *, unless: asyncio.Event) -> None:

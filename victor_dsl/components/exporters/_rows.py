@@ -1,0 +1,89 @@
+"""Events as rows of `analytics_events`, in a form that every database takes.
+
+What JSON or a database cannot say is stored as: U+2400 (␀) for NUL, U+FFFD for a lone surrogate, the texts `NaN`,
+`Infinity` and `-Infinity` for those numbers, the text of `str()` for what is no JSON at all.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from victor_dsl.values.event import Event
+
+COLUMNS = (
+    *("event_id", "event_type", "timestamp", "session_id", "tenant_id", "pipeline", "plan", "variants"),
+    "event_data",
+)
+
+Row = tuple[str, str, Any, str, str | None, str, str, str, str]
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def row_of(event: Event, timestamp: Any) -> Row:
+    """The event in the order of COLUMNS; `variants` and `event_data` as JSON text. Raises ValueError."""
+    tenant = event.tenant
+    return (
+        event.id,
+        event.type,
+        timestamp,
+        text(event.session),
+        None if tenant is None else text(tenant),
+        text(event.pipeline),
+        text(event.plan),
+        _json(event.variants),
+        _json(event.data),
+    )
+
+
+def text(value: str) -> str:
+    """The text without what a database cannot store."""
+    if value.isascii() and "\0" not in value:
+        return value
+    return _UNSTORABLE.sub(lambda found: "␀" if found[0] == "\0" else "\ufffd", value)
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    try:
+        written = orjson.dumps(value)
+    except TypeError:  # lone surrogates, numbers over 64 bits, objects: all are told by the slow way
+        return _slow(value)
+    # orjson writes NUL as an escape, and NaN as null.
+    if b"\\u0000" in written or (b"null" in written and not all(map(_plain, value.values()))):
+        return _slow(value)
+    return written.decode()
+
+
+def _plain(value: Any) -> bool:
+    """Whether orjson's null for it is a null. Quick for what events mostly hold."""
+    return value is None or type(value) in {str, int, bool} or (type(value) is float and math.isfinite(value))
+
+
+def _slow(value: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(_storable(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except RecursionError as error:
+        raise ValueError("the data are nested too deep to be written as JSON") from error
+
+
+def _storable(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else _NUMBERS[str(value)]
+    if isinstance(value, Mapping):
+        return {text(str(key)): _storable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_storable(inner) for inner in value]
+    return text(str(value))
+
+
+_NUMBERS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}

@@ -1,0 +1,36 @@
+"""The exporter that writes events into a PostgreSQL database."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import Annotated
+
+from pydantic import Field
+
+from victor_dsl.language.component import Context
+from victor_dsl.language.config import ExporterConfig, Ref
+from victor_dsl.language.kinds import Exporter
+
+
+class Config(ExporterConfig):
+    """Writes events into a table of a PostgreSQL database; `victor db migrate` makes it.
+
+    Its columns are `event_id event_type timestamp session_id tenant_id pipeline plan variants event_data`, of types UUID,
+    timestamptz, JSONB for the last two, and text. A batch is one statement, whole or not at all. An event is known by its
+    id: one that comes again counts once. NUL is stored as ␀, a lone surrogate as �, NaN as text.
+    """
+
+    database: Annotated[str, Ref("databases")] = Field(
+        description="A database of type `postgres`, by its name under `databases`.", examples=["app"]
+    )
+    table: str = Field("analytics_events", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$", description="The table's name.")
+
+
+EXAMPLE = "{type: postgres, database: app, batch_size: 500}"
+
+
+def build(config: Config, context: Context) -> AbstractAsyncContextManager[Exporter]:
+    """The exporter; its table is looked for when it is entered."""
+    from victor_dsl.components.exporters._postgres_events import exporting
+
+    return exporting(context.live(config.database), config.table, context.node)
