@@ -13,6 +13,7 @@ from victor_dsl.language.config import NAME_PATTERN, Config, FunctionName
 from victor_dsl.language.marks import marks
 from victor_dsl.language.spec import VAR_PATTERN
 from victor_dsl.source.diagnostic import Diagnostic, nearest, suggest
+from victor_dsl.source.interpolate import as_written
 from victor_dsl.source.located import Located, Path
 from victor_dsl.source.veil import looks_secret
 
@@ -118,9 +119,10 @@ def _diagnostic(
         )
     if kind == "string_pattern_mismatch" and (rule := _NAMES.get(str(context.get("pattern")))):
         span = (here.key_span or here.span) if error["loc"][-1] == "[key]" else here.span
-        bad = str(path[-1]) if error["loc"][-1] == "[key]" else str(error["input"])
+        bad = str(path[-1]) if error["loc"][-1] == "[key]" else str(as_written(here.value))
         return Diagnostic("bad-name", f"'{bad[:80]}' cannot be a name here", span, (*at, *path), rule)
     message, hint = _wrong(kind, context, error)
+    hint = None if path in given.interpolated else hint  # it may hold the value
     code = "wrong-type" if kind in _TYPES else "wrong-value"
     if kind in ("value_error", "assertion_error"):
         return Diagnostic(code, f"{names.what}: {message}", here.span, (*at, *path), hint)

@@ -27,6 +27,8 @@ class Included:
                 self._bytes[path] = content if len(content) <= MOST_BYTES else too_large
             except OSError as error:
                 self._bytes[path] = error
+            except ValueError as error:  # a NUL in it
+                self._bytes[path] = OSError(str(error))
         found = self._bytes[path]
         if isinstance(found, OSError):
             raise found

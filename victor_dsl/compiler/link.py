@@ -12,6 +12,7 @@ from victor_dsl.language.config import Ref
 from victor_dsl.language.marks import marks
 from victor_dsl.language.spec import Spec
 from victor_dsl.source.diagnostic import Diagnostic, suggest
+from victor_dsl.source.interpolate import Interpolated, as_read
 from victor_dsl.source.located import Located, Path
 from victor_dsl.values.settings import REQUEST_SETTINGS, SETTING_NAMES
 
@@ -81,7 +82,7 @@ class Linker:
                 self._unknown("settings", name, SETTING_NAMES - REQUEST_SETTINGS, leaf, ("request", i))
 
     def _leaf(self, document: Located, leaf: Located, path: Path) -> None:
-        text = getattr(leaf.value, "value", leaf.value)
+        text = as_read(leaf.value)
         if isinstance(text, str):
             self._name(document, "models", text, leaf, path)
 
@@ -96,7 +97,8 @@ class Linker:
         known = [str(n) for n in names] if hasattr(names, "__iter__") else []
         span = leaf.key_span if key and leaf.key_span else leaf.span
         hint = suggest(name, known, what=f"names in {holder}")
-        self.diagnostics.append(Diagnostic("unknown-name", f"{holder} has no '{name}'", span, path, hint))
+        shown = leaf.value.text if isinstance(leaf.value, Interpolated) else name
+        self.diagnostics.append(Diagnostic("unknown-name", f"{holder} has no '{shown}'", span, path, hint))
 
 
 def references(item: Item) -> Iterator[tuple[str, str, Located, Path]]:
@@ -107,6 +109,6 @@ def references(item: Item) -> Iterator[tuple[str, str, Located, Path]]:
             continue
         places = enumerate(value.value) if isinstance(value.value, list) else [(None, value)]
         for i, leaf in places:
-            text = getattr(leaf.value, "value", leaf.value)
+            text = as_read(leaf.value)
             if isinstance(text, str):
                 yield mark.kind, text, leaf, (*item.path, field_name, *(() if i is None else (i,)))

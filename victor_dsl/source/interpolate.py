@@ -63,6 +63,16 @@ class Interpolated:
         return f"Interpolated({self.text!r})"
 
 
+def as_read(value: object) -> object:
+    """A leaf's value as it counts: of a text with references what they come to, None where that is not known."""
+    return value.value if isinstance(value, Interpolated) else value
+
+
+def as_written(value: object) -> object:
+    """A leaf's value as it may be shown: of a text with references the references, never what they come to."""
+    return value.text if isinstance(value, Interpolated) else value
+
+
 def interpolate(
     document: Located, environment: Mapping[str, str], files: Files
 ) -> tuple[Located, tuple[Diagnostic, ...]]:

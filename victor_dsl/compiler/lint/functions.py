@@ -14,6 +14,7 @@ from victor_dsl.compiler.lint.subject import Subject
 from victor_dsl.language.config import FunctionName
 from victor_dsl.language.marks import marks
 from victor_dsl.source.diagnostic import Diagnostic, suggest
+from victor_dsl.source.interpolate import Interpolated, as_read
 
 
 def functions_exist(subject: Subject) -> Iterator[Diagnostic]:
@@ -22,11 +23,16 @@ def functions_exist(subject: Subject) -> Iterator[Diagnostic]:
     for item in subject.items():
         for name, mark in marks(item.component.config).items():
             leaf = item.located.get(name)
-            text = getattr(leaf.value, "value", leaf.value) if leaf is not None else None
+            text = as_read(leaf.value) if leaf is not None else None
             if isinstance(mark, FunctionName) and isinstance(text, str) and leaf is not None:
                 fault = _fault(text, subject.directory, modules)
                 if fault is not None:
                     message, hint = fault
+                    if isinstance(leaf.value, Interpolated):
+                        message, hint = (
+                            f"the value of {leaf.value.text} names no function",
+                            "write `package.module:function`",
+                        )
                     yield Diagnostic("unknown-function", message, leaf.span, (*item.path, name), hint)
 
 

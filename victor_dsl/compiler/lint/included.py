@@ -9,6 +9,7 @@ from victor_dsl.compiler.lint.subject import Subject
 from victor_dsl.language.config import FilePath
 from victor_dsl.language.marks import marks
 from victor_dsl.source.diagnostic import Diagnostic, nearest
+from victor_dsl.source.interpolate import as_written
 from victor_dsl.source.reader import reason
 
 
@@ -26,7 +27,7 @@ def included_files_exist(subject: Subject) -> Iterator[Diagnostic]:
             if leaf is None or leaf.value is None:  # the field's default
                 written, place, path = item.component.config.model_fields[name].default, item.located, item.path
             else:
-                written, place, path = getattr(leaf.value, "text", leaf.value), leaf, (*item.path, name)
+                written, place, path = as_written(leaf.value), leaf, (*item.path, name)
             message = f"cannot read '{written}': {fault}"
             yield Diagnostic("missing-file", message, place.span, path, _hint(str(written), value))
 

@@ -11,6 +11,7 @@ from victor_dsl.language.config import FilePath
 from victor_dsl.language.marks import marks
 from victor_dsl.language.spec import Values
 from victor_dsl.source.diagnostic import Diagnostic, suggest
+from victor_dsl.source.interpolate import as_read
 from victor_dsl.source.located import Located, Path
 from victor_dsl.source.reader import resolve
 
@@ -24,7 +25,7 @@ def provided_values_are_sound(subject: Subject) -> Iterator[Diagnostic]:
             )
         for name, mark in marks(item.component.config).items():
             leaf = item.located.get(name)
-            text = getattr(leaf.value, "value", leaf.value) if leaf is not None else None
+            text = as_read(leaf.value) if leaf is not None else None
             if isinstance(mark, FilePath) and mark.values and leaf is not None and isinstance(text, str):
                 yield from _faults(subject, resolve(leaf.span.file, text))
 

@@ -17,6 +17,7 @@ from victor_dsl.language.config import FilePath, TemplateText
 from victor_dsl.language.marks import marks
 from victor_dsl.language.template import GLOBALS, TAGS, VISIBLE
 from victor_dsl.source.diagnostic import Diagnostic, suggest
+from victor_dsl.source.interpolate import as_read
 from victor_dsl.source.located import Located, Path, Span
 from victor_dsl.source.reader import resolve
 from victor_dsl.values.settings import merge_deep
@@ -195,7 +196,7 @@ def _sources(subject: Subject, item: Item) -> Iterator[_Source]:
                 text = subject.included.read(value).decode("utf-8")
             except (OSError, UnicodeDecodeError):
                 continue
-            file = resolve(leaf.span.file, getattr(leaf.value, "value", leaf.value))
+            file = resolve(leaf.span.file, str(as_read(leaf.value)))
             subject.files.remember(file, text)
             yield _Source(text, file, 1, 0, leaf.span, path)
 
