@@ -20,14 +20,15 @@ from typing import Any
 
 import pytest
 
+from victor_dsl.storage.migrations import migrations
+
 PASSWORD = "open-sesame"
 """Of both servers. No test may find it in a message, a log or an event."""
 NOBODY = 65534
 STARTING_SECONDS = 60
-POSTGRES_SETTINGS = {  # a server that is thrown away need not survive a power cut
+POSTGRES_SETTINGS = {  # it must survive being killed, but no power cut
     "fsync": "off",
     "full_page_writes": "off",
-    "synchronous_commit": "off",
     "listen_addresses": "127.0.0.1",
     "max_connections": "200",
     "shared_buffers": "32MB",
@@ -191,6 +192,13 @@ def postgres_database(postgres: PostgresServer) -> Iterator[str]:
 @pytest.fixture
 def postgres_dsn(postgres: PostgresServer, postgres_database: str) -> str:
     """How an empty database of this test alone is reached, as its owner, who is no superuser."""
+    return postgres.dsn(postgres_database)
+
+
+@pytest.fixture
+def migrated_dsn(postgres: PostgresServer, postgres_database: str) -> str:
+    """How a database that has the tables of `victor db migrate` is reached, as its owner."""
+    postgres.sql("SET ROLE victor", *(step.sql for step in migrations("postgres")), database=postgres_database)
     return postgres.dsn(postgres_database)
 
 

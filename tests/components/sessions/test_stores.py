@@ -4,16 +4,23 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from signal import SIGQUIT
+from types import ModuleType
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.components.context import surroundings
+from tests.services import PostgresServer, RedisServer
 from victor_dsl.components.databases import sqlite as databases_sqlite
-from victor_dsl.components.sessions import memory, sqlite
+from victor_dsl.components.sessions import memory, redis, sqlite
+from victor_dsl.components.sessions import postgres as postgres_sessions
 from victor_dsl.errors import StoreError
 from victor_dsl.language.kinds import SessionStore
+from victor_dsl.storage.migrations import migrate
+from victor_dsl.storage.postgres_pool import PostgresPool
+from victor_dsl.storage.redis_client import RedisClient
 from victor_dsl.values.message import Message, ToolCall
 
 HELLO = (Message("user", "Hello!"), Message("assistant", "Hi."))
@@ -28,12 +35,36 @@ EVERYTHING = (
 )
 
 
-@pytest.fixture(params=["memory", "sqlite by path", "sqlite by database"])
+@pytest.fixture
+async def postgres_pool(postgres_dsn: str) -> AsyncIterator[PostgresPool]:
+    async with PostgresPool(lambda: postgres_dsn, "databases/app") as database:
+        await migrate(database)
+        yield database
+
+
+@pytest.fixture
+async def redis_client(redis_url: str) -> AsyncIterator[RedisClient]:
+    async with RedisClient(lambda: redis_url, "databases/app", most=10, timeout_s=5) as client:
+        yield client
+
+
+@pytest.fixture(params=["memory", "sqlite by path", "sqlite by database", "postgres", "redis"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SessionStore]:
     path = str(tmp_path / "sessions.db")
     match request.param:
         case "memory":
             yield memory.build(memory.Config(), surroundings(tmp_path).context)
+        case "postgres":
+            dsn = request.getfixturevalue("postgres_dsn")
+            async with PostgresPool(lambda: dsn, "databases/app") as pool:
+                await migrate(pool)
+                context = surroundings(tmp_path, needs={"databases/app": pool}).context
+                yield postgres_sessions.build(postgres_sessions.Config(database="databases/app"), context)
+        case "redis":
+            url = request.getfixturevalue("redis_url")
+            async with RedisClient(lambda: url, "databases/app", most=10, timeout_s=5) as client:
+                context = surroundings(tmp_path, needs={"databases/app": client}).context
+                yield redis.build(redis.Config(database="databases/app", ttl_seconds=600), context)
         case "sqlite by path":
             async with sqlite.build(sqlite.Config(path=path), surroundings(tmp_path).context) as opened:
                 yield opened
@@ -145,3 +176,86 @@ async def test_a_database_of_another_kind_is_refused(tmp_path: Path) -> None:
     context = surroundings(tmp_path, "sessions/sqlite", needs={"databases/app": object()}).context
     with pytest.raises(StoreError, match="sessions/sqlite: keeps sessions in a database of type sqlite only"):
         await sqlite.build(sqlite.Config(database="databases/app"), context).__aenter__()
+
+
+@pytest.mark.parametrize("component", [postgres_sessions, redis])
+def test_a_database_of_another_type_is_refused(component: ModuleType, tmp_path: Path) -> None:
+    context = surroundings(tmp_path, "sessions/store", needs={"databases/app": object()}).context
+    with pytest.raises(StoreError, match=r"sessions/store: keeps sessions in a database of type (postgres|redis) only"):
+        component.build(component.Config(database="databases/app"), context)
+
+
+async def test_turns_of_one_session_at_once_are_all_there_once(store: SessionStore) -> None:
+    turns = [(Message("user", f"{number}"),) for number in range(20)]
+    await asyncio.gather(*[store.append("a", "s", f"t{n}", turn) for n, turn in enumerate(turns) for _ in range(2)])
+    history = await store.load("a", "s")
+    assert sorted(history, key=lambda message: int(message.text())) == [turn[0] for turn in turns]
+    assert await store.load("a", "s") == history
+
+
+async def test_postgres_keeps_a_tenant_from_the_history_whose_key_it_has(
+    postgres_pool: PostgresPool, tmp_path: Path
+) -> None:
+    context = surroundings(tmp_path, needs={"databases/app": postgres_pool}).context
+    store = postgres_sessions.build(postgres_sessions.Config(database="databases/app"), context)
+    await store.append("acme", "s", "t1", HELLO)
+    everything = "SELECT * FROM session_messages"
+    assert await postgres_pool.for_tenant("other").fetch(everything) == []
+    assert len(await postgres_pool.for_tenant("acme").fetch(everything)) == 1
+
+
+async def test_postgres_that_dies_loses_no_turn_and_adds_none_twice(
+    postgres: PostgresServer, postgres_pool: PostgresPool, tmp_path: Path
+) -> None:
+    context = surroundings(tmp_path, needs={"databases/app": postgres_pool}).context
+    store = postgres_sessions.build(postgres_sessions.Config(database="databases/app"), context)
+    await store.append("acme", "s", "t1", HELLO)
+    postgres.stop(SIGQUIT)
+    with pytest.raises(StoreError, match="cannot reach PostgreSQL"):
+        await store.append("acme", "s", "t2", HELLO)
+    postgres.start()
+    for turn in ("t1", "t2", "t2"):
+        await store.append("acme", "s", turn, HELLO)
+    assert await store.load("acme", "s") == HELLO + HELLO
+
+
+async def test_redis_that_is_away_is_an_error_and_is_found_when_it_returns(
+    redis_server: RedisServer, redis_client: RedisClient, tmp_path: Path
+) -> None:
+    context = surroundings(tmp_path, needs={"databases/app": redis_client}).context
+    store = redis.build(redis.Config(database="databases/app"), context)
+    await store.append("acme", "s", "t1", HELLO)
+    redis_server.stop()
+    with pytest.raises(StoreError, match=r"cannot reach Redis at 127\.0\.0\.1"):
+        await store.load("acme", "s")
+    redis_server.start()
+    await store.append("acme", "s", "t2", HELLO)
+    assert await store.load("acme", "s") == HELLO
+
+
+async def test_redis_lets_a_history_end_after_its_time(redis_client: RedisClient, tmp_path: Path) -> None:
+    context = surroundings(tmp_path, needs={"databases/app": redis_client}).context
+    store = redis.build(redis.Config(database="databases/app", ttl_seconds=60), context)
+    await store.append("acme", "s", "t1", HELLO)
+    (key,) = await redis_client.command("KEYS", "victor:sessions:*")
+    assert 0 < await redis_client.command("TTL", key) <= 60
+    await redis_client.command("PERSIST", key)
+    await store.append("acme", "s", "t1", HELLO)
+    assert await redis_client.command("TTL", key) > 0
+
+
+async def test_histories_that_others_wrote_are_told(
+    redis_client: RedisClient, postgres_pool: PostgresPool, tmp_path: Path
+) -> None:
+    needs = {"databases/app": redis_client, "databases/pg": postgres_pool}
+    context = surroundings(tmp_path, "sessions/store", needs=needs).context
+    in_redis = redis.build(redis.Config(database="databases/app"), context)
+    in_postgres = postgres_sessions.build(postgres_sessions.Config(database="databases/pg"), context)
+    for store in (in_redis, in_postgres):
+        await store.append(None, "s1", "t1", HELLO)
+    (key,) = await redis_client.command("KEYS", "victor:sessions:*")
+    await redis_client.command("HSET", key, "t1", "0 [1]")
+    await postgres_pool.for_every_tenant().execute([("UPDATE session_messages SET messages = '[1]'", ())])
+    for store in (in_redis, in_postgres):
+        with pytest.raises(StoreError, match='sessions/store: the history of session "s1" cannot be read'):
+            await store.load(None, "s1")

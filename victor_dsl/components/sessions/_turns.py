@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from itertools import takewhile
-from typing import Any, Self
+from typing import Self
 
-import orjson
-
+from victor_dsl.components.sessions._text import UNREADABLE, from_text, shown, to_text
 from victor_dsl.errors import StoreError
 from victor_dsl.storage.sqlite_file import SqliteFile
-from victor_dsl.values.chat_format import message_to_json, restore_message
 from victor_dsl.values.message import Message
 
 TABLE = """
@@ -63,28 +61,14 @@ class Turns:
         rows = await self._database.fetch(LOAD, json.dumps(tenant), json.dumps(session))
         earlier = takewhile(lambda row: row["turn_id"] != before, rows)
         try:
-            return tuple(restore_message(message) for row in earlier for message in _read(row["messages"]))
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            return tuple(message for row in earlier for message in from_text(row["messages"]))
+        except UNREADABLE as error:
             raise StoreError(
-                f"{self._database.path}: the history of session {json.dumps(session[:80])} cannot be read",
+                f"{self._database.path}: the history of session {shown(session)} cannot be read",
                 node=self._node,
                 hint="its rows in the table victor_turns were not written by this store",
             ) from error
 
     async def append(self, tenant: str | None, session: str, turn_id: str, messages: Sequence[Message]) -> None:
-        text = _write([message_to_json(message) for message in messages])
-        await self._database.execute([(APPEND, (json.dumps(tenant), json.dumps(session), turn_id, text))])
-
-
-def _write(value: Any) -> str:
-    try:
-        return orjson.dumps(value).decode()
-    except TypeError:  # lone surrogates and numbers over 64 bits, which JSON can say
-        return json.dumps(value)
-
-
-def _read(text: str) -> Any:
-    try:
-        return orjson.loads(text)
-    except ValueError:
-        return json.loads(text)
+        values = (json.dumps(tenant), json.dumps(session), turn_id, to_text(messages))
+        await self._database.execute([(APPEND, values)])

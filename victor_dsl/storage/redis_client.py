@@ -1,0 +1,95 @@
+"""A client of one Redis server, with every error as a StoreError that holds no password."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Self
+from urllib.parse import unquote, urlsplit
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, ConnectionError, RedisError, TimeoutError  # noqa: A004
+
+from victor_dsl.errors import StoreError
+from victor_dsl.storage.ending import to_the_end
+
+NO_URL = "the url is none that Redis knows"
+URL = "write it as redis://:password@host:6379/0, or rediss:// for TLS"
+
+Word = str | bytes
+
+
+class RedisClient:
+    """An open client. Used as an async context manager, any number of times.
+
+    Entering it connects to nothing: a connection is made when a command needs one. A connection that was cut is made
+    anew once, so that a server that was restarted is not noticed; a command that was on its way then may run twice.
+    """
+
+    dialect = "redis"
+
+    def __init__(self, url: Callable[[], str], node: str, *, most: int, timeout_s: float) -> None:
+        self._url = url
+        self._node = node
+        self._most = most
+        self._timeout_s = timeout_s
+        self._client: Redis | None = None
+        self._place = ""
+        self._password = ""
+
+    async def __aenter__(self) -> Self:
+        url = self._url()
+        try:
+            parts = urlsplit(url)
+            self._place = f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
+            self._password = unquote(parts.password or "")
+            pool = BlockingConnectionPool.from_url(
+                url,
+                max_connections=self._most,
+                timeout=self._timeout_s,
+                socket_timeout=self._timeout_s,
+                socket_connect_timeout=self._timeout_s,
+                retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
+            )
+        except ValueError:
+            raise StoreError(NO_URL, node=self._node, hint=URL) from None  # the error quotes the url
+        self._client = Redis.from_pool(pool)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await to_the_end(client.aclose())
+
+    async def command(self, *words: Word) -> Any:
+        """What the server answers to a command; texts are bytes. Raises StoreError."""
+        async with self.client() as client:
+            return await client.execute_command(*words)  # type: ignore[no-untyped-call]
+
+    async def run_script(self, script: str, keys: Sequence[str], arguments: Sequence[Word]) -> Any:
+        """What a Lua script gives; it runs alone, from its begin to its end. Raises StoreError."""
+        async with self.client() as client:
+            return await client.register_script(script)(keys=list(keys), args=list(arguments))
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Redis]:
+        """redis-py's own client, for what the other methods cannot say. Raises StoreError for what fails in it."""
+        if self._client is None:
+            raise StoreError("the database is closed", node=self._node)
+        try:
+            yield self._client
+        except AuthenticationError as error:
+            raise self._error(str(error), "look at the url's user and password", transient=False) from error
+        except TimeoutError as error:
+            raise self._error(f"Redis at {self._place} did not answer in time", None, transient=True) from error
+        except ConnectionError as error:
+            raise self._error(f"cannot reach Redis at {self._place}: {error}", None, transient=True) from error
+        except RedisError as error:
+            raise self._error(str(error), None, transient=False) from error
+
+    def _error(self, message: str, hint: str | None, *, transient: bool) -> StoreError:
+        if self._password:
+            message = message.replace(self._password, "…")
+        return StoreError(message, node=self._node, hint=hint, transient=transient)
