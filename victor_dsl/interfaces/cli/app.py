@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "validate": "Find every fault of a spec, without secrets or network.",
     "render": "Show what the model would be sent, and why.",
     "run": "Answer one message, a chat, or a batch of requests.",
+    "db": "Make the tables that components use.",
     "graph": "Draw a spec's request path.",
     "assign": "Print the arms of units in the experiments.",
     "components": "List the components, or show one with all its fields.",

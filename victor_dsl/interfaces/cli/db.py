@@ -1,0 +1,85 @@
+"""`victor db`: the databases that a spec names."""
+
+from __future__ import annotations
+
+from random import Random
+
+import click
+
+from victor_dsl.errors import UsageError, VictorError
+from victor_dsl.graph.plan import Node, Program
+from victor_dsl.interfaces.cli import options
+from victor_dsl.interfaces.cli.compiling import Surroundings, compile_or_exit
+from victor_dsl.interfaces.cli.loop import run
+from victor_dsl.interfaces.cli.output import say, warning_line
+from victor_dsl.interfaces.cli.shape import Command, Group
+from victor_dsl.language.registry import Registry
+from victor_dsl.runtime.build import LiveObjects
+from victor_dsl.runtime.clock import SystemClock
+from victor_dsl.storage.migrations import Migration, is_above_the_rules, migrate, pending
+from victor_dsl.values.faults import nearest
+
+SQL = ("postgres", "sqlite")
+ABOVE = (
+    "the role of this dsn is a superuser or has BYPASSRLS: PostgreSQL keeps no tenant's rows from it; "
+    "let the spec name another role"
+)
+
+
+@click.group("db", cls=Group, example="victor db migrate victor.yml")
+def command() -> None:
+    """Make and look after the tables that components use."""
+
+
+@command.command("migrate", cls=Command, example="victor db migrate victor.yml")
+@options.spec
+@click.option("--database", metavar="NAME", help="The database, where the spec has several.")
+@click.option("--dry-run", is_flag=True, help="Print the SQL that is to be run, and run nothing.")
+@options.environment
+def _migrate(spec: str, database: str | None, *, dry_run: bool, env_files: tuple[str, ...], state: str | None) -> None:
+    """Make the tables that components use, in PostgreSQL with row-level security for tenants.
+
+    What was made before is left alone, so this may be run at every start, by any number of processes at once.
+    """
+    program = compile_or_exit(spec, Surroundings(env_files, state), need_secrets=False)
+    node = _chosen(program, database)
+    steps = run(_apply(program, node, dry_run=dry_run))
+    if dry_run:
+        for step in steps:
+            click.echo(f"-- {step}\n{step.sql}")
+    said = ", ".join(map(str, steps))
+    say(f"{node.id}: {'to apply' if dry_run else 'applied'}: {said}" if steps else f"{node.id}: nothing to apply")
+
+
+async def _apply(program: Program, node: Node, *, dry_run: bool) -> tuple[Migration, ...]:
+    live = LiveObjects(program, Registry(), SystemClock(), Random(), lambda node, message, _: say(f"{node}: {message}"))  # noqa: S311
+    held = await live.open([node])
+    try:
+        database = held.objects[node.id]
+        steps = await (pending(database) if dry_run else migrate(database))
+        if await is_above_the_rules(database):
+            say(warning_line(f"{node.id}: {ABOVE}"))
+    except VictorError as error:
+        error.node = error.node or node.id
+        raise
+    finally:
+        await live.release(held)
+    return steps
+
+
+def _chosen(program: Program, name: str | None) -> Node:
+    """The database of that name, or the only one that speaks SQL. Raises UsageError."""
+    nodes = {
+        node.name: node
+        for node in program.plan_for(None, {}).nodes
+        if node.id.startswith("databases/") and node.type in SQL
+    }
+    if name is not None:
+        if name not in nodes:
+            raise UsageError(f"the spec has no SQL database '{name}'; {nearest(name, nodes)}")
+        return nodes[name]
+    if not nodes:
+        raise UsageError(f"the spec has no database of type {' or '.join(SQL)}")
+    if len(nodes) > 1:
+        raise UsageError(f"the spec has several databases, choose with --database: {', '.join(nodes)}")
+    return next(iter(nodes.values()))
