@@ -143,6 +143,19 @@ class SqlDatabase(Database, Protocol):
 
 
 @runtime_checkable
+class RedisDatabase(Database, Protocol):
+    """A database that speaks Redis; texts come back as bytes."""
+
+    async def command(self, *words: str | bytes) -> Any:
+        """What the server answers to a command. Raises StoreError."""
+        ...
+
+    async def run_script(self, script: str, keys: Sequence[str], arguments: Sequence[str | bytes]) -> Any:
+        """What a Lua script gives, which runs alone; `keys` are all that it touches. Raises StoreError."""
+        ...
+
+
+@runtime_checkable
 class SessionStore(Protocol):
     """Histories, each under its tenant and session id."""
 
