@@ -14,7 +14,7 @@ name: support
 models:
   main: {type: echo, context_window: 100000}
   spare: {type: echo, context_window: 100000}
-settings: {model: main, fallbacks: [spare], limits: {requests_per_minute: 60, concurrency: 2}}
+settings: {model: main, fallbacks: [spare], thinking: {budget_tokens: 60}}
 vars: {product: Acme, colours: {a: red, b: green}}
 contributors:
   - {type: text, name: tone, text: Be brief., priority: 70, max_tokens: 9}
@@ -41,10 +41,10 @@ def texts(plan: Plan) -> list[str]:
 
 
 def test_maps_merge_deep_and_the_base_stays_as_it_is(program: Programme) -> None:
-    made = program(acme("settings: {limits: {concurrency: 9}}\nvars: {colours: {b: blue}}"))
+    made = program(acme("settings: {thinking: {budget_tokens: 9}}\nvars: {colours: {b: blue}}"))
     base, plan = made.plan_for(None, {}), made.plan_for("acme", {})
     assert base.overlays == ()
-    assert [layer.settings for layer in plan.overlays] == [{"limits": {"concurrency": 9}}]
+    assert [layer.settings for layer in plan.overlays] == [{"thinking": {"budget_tokens": 9}}]
     assert [layer.vars for layer in plan.overlays] == [{"colours": {"b": "blue"}}]
     assert base.spec is plan.spec
 

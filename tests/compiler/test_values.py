@@ -10,8 +10,8 @@ from victor_dsl.values.settings import Origin
 SPEC = """\
 victor: 1
 name: support
-models:
-  main: {type: echo}
+models: {main: {type: echo}}
+middleware: [rate_limit]
 settings:
   temperature: 0.7
   limits: {requests_per_minute: 60}

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from victor_dsl.compiler.overlays import leaves, same
+from victor_dsl.compiler.overlays import leaves, same, type_of
 from victor_dsl.compiler.plain import plain
 from victor_dsl.compiler.validate import validate
+from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.spec import SettingsSection
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.interpolate import Interpolated
 from victor_dsl.source.located import Located, Path
-from victor_dsl.values.settings import LIFTED, Layer, Origin
+from victor_dsl.values.settings import LIFTED, Layer, Origin, lifted_fields
 
 
-def layer_of(source: str, document: Located, at: Path) -> tuple[Layer, list[Diagnostic]]:
-    """The layer that a spec or overlay is, its component values (`tool_selection.k`) lifted into its settings."""
-    settings, diagnostics = _settings(document, at)
+def layer_of(source: str, document: Located, at: Path, types: Mapping[str, str]) -> tuple[Layer, list[Diagnostic]]:
+    """The layer that a spec or overlay is, its component values (`tool_selection.k`) lifted into its settings.
+
+    `types` are those of the spec's middleware, which an overlay calls by their names.
+    """
+    lifts = tuple(_lifted(document, types))
+    settings, diagnostics = _settings(document, at, lifts)
     values: dict[str, Any] = {}
     if settings is not None:
         model, faults = validate(
             SettingsSection, settings, plain(settings), (*at, "settings"), "settings", within="settings"
         )
-        lifted = {settings.value[key].span for key in _lifted(document)} if isinstance(settings.value, dict) else set()
+        lifted = {value.span for _, _, value in lifts}
         diagnostics += [fault for fault in faults if fault.span not in lifted]  # their component's check reports them
         model = model or _sound(
             settings, {fault.path[len(at) + 1] for fault in faults if len(fault.path) > len(at) + 1}
@@ -38,30 +44,47 @@ def layer_of(source: str, document: Located, at: Path) -> tuple[Layer, list[Diag
     return Layer(source, values, variables, origins), diagnostics
 
 
-def _settings(document: Located, at: Path) -> tuple[Located | None, list[Diagnostic]]:
+def _settings(document: Located, at: Path, lifts: tuple[_Lift, ...]) -> tuple[Located | None, list[Diagnostic]]:
     """The settings section with what is written on components put in; twice and differently is a fault."""
     section = document.get("settings")
+    if section is not None and not isinstance(section.value, dict):
+        return section, []
+    if section is None and not lifts:
+        return None, []
+    settings = section if section is not None else Located({}, document.span)
     diagnostics: list[Diagnostic] = []
-    lifted = {} if section is None or not isinstance(section.value, dict) else dict(section.value)
-    for key, (name, value) in _lifted(document).items():
-        if key in lifted and not same(lifted[key], value):
+    for place, setting, value in lifts:
+        written = _written(settings, setting)
+        if written is not None and not same(written, value):
             diagnostics.append(
                 Diagnostic(
                     "set-twice",
-                    f"{name}.{key} and settings.{key} are one setting, and say different things",
+                    f"{_dotted(place)} and settings.{_dotted(setting)} are one setting, and say different things",
                     value.span,
-                    (*at, name, key),
+                    (*at, *place),
                     "write it in one place",
-                    related=(Related("the other one", lifted[key].span),),
+                    related=(Related("the other one", written.span),),
                 )
             )
-        lifted[key] = value
-    if not lifted and section is None:
-        return None, diagnostics
-    if section is not None and not isinstance(section.value, dict):
-        return section, diagnostics
-    span = section.span if section is not None else document.span
-    return Located(lifted, span, section.key_span if section is not None else None), diagnostics
+        settings = _with(settings, setting, value)
+    return settings, diagnostics
+
+
+def _written(settings: Located, path: Path) -> Located | None:
+    found: Located | None = settings
+    for step in path:
+        found = found.get(step) if found is not None else None
+    return found
+
+
+def _with(settings: Located, path: Path, value: Located) -> Located:
+    """The settings with a value at a path; where something else than a map is in its way, as they were."""
+    if not path:
+        return value
+    if not isinstance(settings.value, dict):
+        return settings
+    below = settings.value.get(path[0]) or Located({}, value.span)
+    return Located({**settings.value, path[0]: _with(below, path[1:], value)}, settings.span, settings.key_span)
 
 
 def _sound(settings: Located, faulty: set[Any]) -> Any:
@@ -72,13 +95,35 @@ def _sound(settings: Located, faulty: set[Any]) -> Any:
     return validate(SettingsSection, rest, plain(rest), (), "settings")[0]
 
 
-def _lifted(document: Located) -> dict[str, tuple[str, Located]]:
-    """The settings that are written on a component: its section and the value, by key."""
-    found: dict[str, tuple[str, Located]] = {}
-    for name, keys in LIFTED.items():
-        component = document.get(name)
-        for key in keys:
-            value = component.get(key) if component is not None else None
-            if value is not None and (value.value is None or isinstance(value.value, int | float | Interpolated)):
-                found[key] = (name, value)
-    return found
+_Lift = tuple[Path, Path, Located]
+"""A setting that is written on a component: its place there, the setting's path, and the value."""
+
+
+def _lifted(document: Located, types: Mapping[str, str]) -> Iterator[_Lift]:
+    for section in dict.fromkeys(section for section, _ in LIFTED):
+        for place, type, item in _components(section, document.get(section), types):
+            for key, setting in lifted_fields(section, type).items():
+                value = item.get(key)
+                if value is not None and (value.value is None or isinstance(value.value, int | float | Interpolated)):
+                    yield (*place, key), setting, value
+
+
+def _components(
+    name: str, section: Located | None, types: Mapping[str, str]
+) -> Iterator[tuple[Path, str | None, Located]]:
+    """The items of a section with their places and types; of an item in an overlay, the type may be the spec's."""
+    kind = KINDS[name]
+    if section is None:
+        return
+    if kind.shape == "one":
+        yield (name,), None, section
+    elif isinstance(section.value, list):
+        for index, item in enumerate(section.value):
+            yield (name, index), type_of(kind, item), item
+    elif isinstance(section.value, dict):
+        for key, item in section.value.items():
+            yield (name, key), type_of(kind, item) or types.get(key), item
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(map(str, path))

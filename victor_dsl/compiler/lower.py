@@ -17,9 +17,10 @@ from victor_dsl.compiler.variations import Variation
 from victor_dsl.graph.order import dependency_order
 from victor_dsl.graph.plan import Node, Plan, PromptPolicy, Roles
 from victor_dsl.language.config import Around, Config, FilePath, Secret
+from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.marks import marks
 from victor_dsl.language.spec import VERSION
-from victor_dsl.values.settings import LIFTED, Layer
+from victor_dsl.values.settings import Layer, lifted_fields
 
 ASIDE = ("databases", "exporters", "sessions")
 """Sections that are no part of the request path, and so of the digest, unless a node of it needs theirs."""
@@ -99,9 +100,10 @@ def _without_lifted(item: Item) -> Config:
     """The config without the values that are settings: those are in the layers, not in the structure."""
     section, _, name = item.id.partition("/")
     assert item.config is not None
-    if section not in LIFTED or "." in name:
-        return item.config
-    lifted = {key: None for key in LIFTED[section] if getattr(item.config, key, None) is not None}
+    if "." in name and KINDS[section].shape == "one":
+        return item.config  # a nested one's are its own
+    fields = lifted_fields(section, item.component.type)
+    lifted = {key: None for key in fields if getattr(item.config, key, None) is not None}
     return item.config.model_copy(update=lifted) if lifted else item.config
 
 
@@ -115,6 +117,7 @@ def _roles(checked: Checked) -> Roles:
     contributors = sorted(sections["contributors"], key=lambda item: -_priority(item))
     middleware = sections["middleware"]
     admission = max((i + 1 for i, item in enumerate(middleware) if item.component.type == AUTH), default=0)
+    placed = [(item.id, around, i < admission) for i, item in enumerate(middleware) for around in _around(item)]
     return Roles(
         models={item.id.split("/", 1)[1]: item.id for item in sections["models"]},
         providers=tuple(item.id for item in providers),
@@ -122,16 +125,16 @@ def _roles(checked: Checked) -> Roles:
         tools=ids("tools"),
         tool_selection=ids("tool_selection")[0],
         compaction=ids("compaction")[0],
-        admission=tuple(item.id for item in middleware[:admission]),
-        middleware=tuple((item.id, _around(item)) for item in middleware[admission:]),
+        admission=tuple(id for id, around, before in placed if before and around == "turn"),
+        middleware=tuple((id, around) for id, around, before in placed if not before or around != "turn"),
         exporters=ids("exporters"),
         sessions=ids("sessions")[0],
     )
 
 
-def _around(item: Item) -> Around:
+def _around(item: Item) -> tuple[Around, ...]:
     written: Around | None = getattr(item.config, "around", None)
-    return written or item.component.around
+    return (written,) if written else item.component.around
 
 
 def _priority(item: Item) -> int:
@@ -173,8 +176,13 @@ def _paths(config: Config, *, included: bool) -> list[str]:
 
 def _secret_paths(config: Config) -> list[str]:
     """Where the secrets lie that are files: what was written does not tell two files apart."""
-    values = (getattr(config, name) for name, mark in marks(type(config)).items() if mark is Secret)
-    return [value.path for value in values if isinstance(value, Secret)]
+    found: list[str] = []
+    for name, mark in marks(type(config)).items():
+        if mark is Secret:
+            value = getattr(config, name)
+            secrets = value.values() if isinstance(value, dict) else [value]
+            found += [secret.path for secret in secrets if secret is not None]
+    return found
 
 
 def _path_fields(config: Config) -> set[str]:

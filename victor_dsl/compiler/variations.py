@@ -10,10 +10,11 @@ from attrs import define, field, frozen
 
 from victor_dsl.compiler.check import Checked, Checker
 from victor_dsl.compiler.layers import layer_of
-from victor_dsl.compiler.overlays import Overlay, leaves, same
+from victor_dsl.compiler.overlays import Overlay, leaves, name_of, same, type_of
+from victor_dsl.language.kinds import KINDS
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Located, Path
-from victor_dsl.values.settings import LIFTED, Layer, merge_deep
+from victor_dsl.values.settings import LIFTED, Layer, lifted_fields, merge_deep
 
 MOST_COMBINATIONS = 256
 """Up to so many, every combination of tenant and arms is checked; over it every pair of overlays is."""
@@ -41,6 +42,12 @@ class Variation:
         parts += [f"arm {experiment}.{arm}" for experiment, arm in self.arms]
         return " with ".join(parts)
 
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """Where its layers were written: the spec itself, then its overlays."""
+        tenant = [] if self.tenant is None else [_tenant_path(self.tenant)]
+        return ((), *tenant, *(_arm_path(*arm) for arm in self.arms))
+
     def settings(self) -> dict[str, Any]:
         """The settings in force as far as the spec alone says: what is read at run time may change them."""
         settled: dict[str, Any] = {}
@@ -65,7 +72,10 @@ class Variation:
         return self._written(name, ()) if name in self.spec.settings else None
 
     def _written(self, name: str, overlay: Path) -> tuple[Path, Located] | None:
-        for section in ("settings", *(section for section, names in LIFTED.items() if name in names)):
+        for section in (
+            "settings",
+            *(section for (section, _), fields in LIFTED.items() if fields.get(name) == (name,)),
+        ):
             path = (*overlay, section)
             found = self.source.at(path).get(name)
             if found is not None:
@@ -83,6 +93,7 @@ class Variations:
     tenants: dict[str, Located] = field(init=False)
     experiments: dict[str, dict[str, Located]] = field(init=False)
     opted_out: dict[str, frozenset[str]] = field(init=False)
+    _types: Mapping[str, str] = field(init=False)
     _overlay: Overlay = field(factory=lambda: Overlay(guarded=True))
     _spec: Layer = field(init=False)
     _layers: dict[Path, Layer] = field(factory=dict)
@@ -96,7 +107,8 @@ class Variations:
             for name, experiment in _maps(self.document.get("variants"))
         }
         self.opted_out = {name: frozenset(_removed(overlay.get("variants"))) for name, overlay in self.tenants.items()}
-        self._spec, faults = layer_of("spec", self.document, ())
+        self._types = _types(self.document)
+        self._spec, faults = layer_of("spec", self.document, (), self._types)
         self._faults += faults
 
     @property
@@ -130,9 +142,9 @@ class Variations:
         """Arms of different experiments that set one path to different values."""
         for (first, arms_a), (second, arms_b) in combinations(self.experiments.items(), 2):
             for (a, overlay_a), (b, overlay_b) in product(arms_a.items(), arms_b.items()):
-                set_by_a = {_setting(path): leaf for path, leaf in leaves(overlay_a)}
+                set_by_a = {self._setting(path): leaf for path, leaf in leaves(overlay_a)}
                 for path, leaf in leaves(overlay_b):
-                    other = _meeting(_setting(path), leaf, set_by_a)
+                    other = _meeting(self._setting(path), leaf, set_by_a)
                     if other is not None:
                         yield Diagnostic(
                             "arms-disagree",
@@ -142,6 +154,13 @@ class Variations:
                             "a unit may be in both: let one experiment alone set it, or make them one experiment",
                             related=(Related("the other one", other.span),),
                         )
+
+    def _setting(self, path: Path) -> Path:
+        """A component's value under the name of the setting that it is."""
+        section, key = str(path[0]), str(path[-1])
+        type = self._types.get(str(path[1])) if len(path) == 3 else None
+        setting = lifted_fields(section, type).get(key) if len(path) == (3 if type else 2) else None
+        return ("settings", *setting) if setting else path
 
     def _combinations(self) -> Iterator[tuple[str | None, Arms]]:
         choices = [[(name, arm) for arm in arms] for name, arms in self.experiments.items()]
@@ -183,7 +202,7 @@ class Variations:
 
     def _layer(self, source: str, overlay: Located, at: Path) -> Layer:
         if at not in self._layers:
-            self._layers[at], faults = layer_of(source, overlay, at)
+            self._layers[at], faults = layer_of(source, overlay, at, self._types)
             self._faults += faults
         return self._layers[at]
 
@@ -197,9 +216,11 @@ def _meeting(path: Path, leaf: Located, others: Mapping[Path, Located]) -> Locat
     return None
 
 
-def _setting(path: Path) -> Path:
-    """A component's value under the name of the setting that it is."""
-    return ("settings", path[1]) if len(path) == 2 and path[1] in LIFTED.get(str(path[0]), ()) else path
+def _types(document: Located) -> dict[str, str]:
+    """The type of each middleware, by the name that overlays call it by."""
+    kind, section = KINDS["middleware"], document.get("middleware")
+    items = section.value if section is not None and isinstance(section.value, list) else []
+    return {name_of(kind, item): type for item in items if (type := type_of(kind, item)) is not None}
 
 
 def _maps(section: Located | None) -> Iterator[tuple[str, Located]]:

@@ -15,7 +15,7 @@ It must not do I/O before it is entered.
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
@@ -32,7 +32,8 @@ ConfigClass = type[Config]
 class Component:
     """A component as the registry knows it. `version` is part of every fingerprint.
 
-    `around` is where a middleware stands unless its item says so; `admission` marks `auth`.
+    Of a middleware, `around` is where it stands unless its item says so; `after_auth` says that it needs what is known
+    only after admission, `holds` which of `settings.limits` it holds turns to.
     """
 
     kind: Kind
@@ -41,7 +42,9 @@ class Component:
     build: Callable[[Any, Context], Any]
     example: str
     version: int = 1
-    around: Around = "turn"
+    around: tuple[Around, ...] = ("turn",)
+    after_auth: bool = False
+    holds: frozenset[str] = frozenset()
 
     @property
     def summary(self) -> str:
@@ -74,7 +77,8 @@ class Context:
 
     `needs` holds the live objects of the node's references and children by node id; `directory` is the spec's
     folder, `state` the folder for local state (it may not exist yet); `secret` gives a secret's text or raises
-    SecretError; `report` says something once to the log and as an `error` event.
+    SecretError; `report` says something once to the log and as an `error` event. `kept` is state of the node's id that
+    outlives its live objects (counters, breakers, cursors): every object of that id in this process has the same map.
     """
 
     node: str
@@ -87,6 +91,7 @@ class Context:
     report: Report
     place: str = ""
     environment: Mapping[str, str] = field(factory=dict, repr=False)
+    kept: MutableMapping[str, Any] = field(factory=dict, repr=False)
 
     def live(self, node: str) -> Any:
         """The live object of a node that this one refers to."""

@@ -62,7 +62,9 @@ class Registry:
 
 
 def describe(kind: Kind, type: str, module: ModuleType) -> Component:
-    """The component that a module is: its `Config`, `build`, `EXAMPLE`, and `VERSION` and `AROUND` where given."""
+    """The component that a module is: its `Config`, `build`, `EXAMPLE`, and `VERSION`, `AROUND`, `AFTER_AUTH` and `HOLDS`
+    where given."""
+    around = getattr(module, "AROUND", "turn")
     for needed in ("Config", "build", "EXAMPLE"):
         if not hasattr(module, needed):
             raise VictorError(f"the component {kind.name} '{type}' ({module.__name__}) has no `{needed}`")
@@ -73,5 +75,7 @@ def describe(kind: Kind, type: str, module: ModuleType) -> Component:
         build=module.build,
         example=module.EXAMPLE,
         version=getattr(module, "VERSION", 1),
-        around=getattr(module, "AROUND", "turn"),
+        around=(around,) if isinstance(around, str) else tuple(around),
+        after_auth=getattr(module, "AFTER_AUTH", False),
+        holds=frozenset(getattr(module, "HOLDS", ())),
     )

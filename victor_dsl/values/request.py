@@ -10,6 +10,13 @@ from attrs import field, frozen
 from victor_dsl.values.message import Message
 from victor_dsl.values.tool import Tool
 
+API_KEY = "api_key"
+"""The caller's key, in a request's metadata. `auth` takes it out: nothing inside of it sees the key."""
+HEADERS = "headers"
+"""The request's HTTP headers, in its metadata, with names in lower case."""
+KEY_ID = "key_id"
+"""What `auth` puts in the key's place: a short name for it, which tells nothing of the key."""
+
 
 @frozen(kw_only=True, eq=False)
 class Request:
@@ -18,7 +25,7 @@ class Request:
     `id` is handed back as it came. `tools` are the caller's own, answered by the caller. `arms` forces arms of
     experiments and is for callers who are trusted: no request line can set it. `turn_id` names the turn where
     the caller must be able to repeat it (its events then have the same ids); otherwise one is made. `metadata` is
-    what the interface knows besides, for admission: headers, the peer's address.
+    what the interface knows besides, for admission: the caller's key (`API_KEY`), `HEADERS`. It is never logged.
     """
 
     id: str | int | None = None

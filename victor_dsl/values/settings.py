@@ -74,11 +74,21 @@ class Settings:
 
 SETTING_NAMES: frozenset[str] = frozenset(f.name for f in fields(Settings))
 
-LIFTED: Mapping[str, tuple[str, ...]] = {
-    "tool_selection": ("k", "alpha"),
-    "compaction": ("threshold", "target_ratio"),
+_RATES = ("requests_per_minute", "tokens_per_minute", "concurrency")
+
+LIFTED: Mapping[tuple[str, str | None], Mapping[str, tuple[str, ...]]] = {
+    ("tool_selection", None): {"k": ("k",), "alpha": ("alpha",)},
+    ("compaction", None): {"threshold": ("threshold",), "target_ratio": ("target_ratio",)},
+    ("middleware", "rate_limit"): {name: ("limits", name) for name in _RATES},
 }
-"""Settings that may be written on their section's component; there they mean that layer's setting."""
+"""Settings that may be written on a component, by its section and type (None: any); there they mean that layer's setting.
+Each field has the path of the setting that it is."""
+
+
+def lifted_fields(section: str, type: str | None) -> Mapping[str, tuple[str, ...]]:
+    """The fields of a component that are settings, each with the setting's path."""
+    return LIFTED.get((section, None)) or LIFTED.get((section, type)) or {}
+
 
 REQUEST_SETTINGS: frozenset[str] = frozenset({"temperature", "top_p", "max_tokens", "stop", "seed", "response_format"})
 """What a request over HTTP may set unless the spec's `request` names more; `max_tokens` only downwards."""

@@ -134,7 +134,7 @@ class Turn:
     selection: SelectionRecord | None = None
     compaction: CompactionRecord | None = None
     kept: tuple[int, ...] | None = None
-    metadata: Mapping[str, Any] = field(factory=dict)
+    metadata: Mapping[str, Any] = field(factory=dict, repr=False)
     request: Request = Request()
     trace: Trace = field(factory=lambda: Trace(""))
     system_messages: tuple[Message, ...] = ()

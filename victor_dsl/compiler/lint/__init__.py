@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from victor_dsl.compiler.lint.admission import admission_knows_enough
 from victor_dsl.compiler.lint.budget import context_budget
 from victor_dsl.compiler.lint.functions import functions_exist
 from victor_dsl.compiler.lint.included import included_files_exist
+from victor_dsl.compiler.lint.limits import every_limit_is_held
 from victor_dsl.compiler.lint.model import a_model_is_chosen
 from victor_dsl.compiler.lint.order import middleware_order
 from victor_dsl.compiler.lint.provided import provided_values_are_sound
@@ -23,6 +25,8 @@ RULES: tuple[Callable[[Subject], Iterable[Diagnostic]], ...] = (
     templates_are_sound,
     functions_exist,
     middleware_order,
+    admission_knows_enough,
+    every_limit_is_held,
     a_model_is_chosen,
     context_budget,
     every_name_is_used,

@@ -11,7 +11,6 @@ from victor_dsl.source.diagnostic import Diagnostic, Related
 # (outer, inner, why): the inner one written before the outer one is unwise.
 _OUTER_INNER: tuple[tuple[str, str, str], ...] = (
     ("auth", "cache", "answers from the cache would be given to callers that auth would refuse"),
-    ("auth", "rate_limit", "the limit cannot know whose request it is"),
     ("auth", "budget", "the budget cannot know whose request it is"),
     ("auth", "concurrency", "callers that auth would refuse take the places of others"),
     ("rate_limit", "retry", "each retry would be counted as a request of its own"),
@@ -43,7 +42,7 @@ def middleware_order(subject: Subject) -> Iterator[Diagnostic]:
 
 
 def _unwise(outer: Item, inner: Item) -> str | None:
-    if _around(outer) != _around(inner) and inner.component.type != "auth":
+    if inner.component.type != "auth" and not set(_around(outer)) & set(_around(inner)):
         return None
     for first, second, why in _OUTER_INNER:
         if (first, second) == (inner.component.type, outer.component.type):
@@ -51,5 +50,6 @@ def _unwise(outer: Item, inner: Item) -> str | None:
     return None
 
 
-def _around(item: Item) -> str:
-    return getattr(item.config, "around", None) or item.component.around
+def _around(item: Item) -> tuple[str, ...]:
+    written = getattr(item.config, "around", None)
+    return (written,) if written else item.component.around

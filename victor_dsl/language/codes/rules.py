@@ -146,6 +146,54 @@ compaction: {threshold: 0.8}
 """,
     ),
     Code(
+        "before-auth",
+        "A middleware that goes by the caller, the settings or the conversation stands before `auth`, where none of them is "
+        "known. What comes before `auth` runs for everybody alike.",
+        wrong="""\
+victor: 1
+name: support
+models:
+  main: {type: echo}
+databases:
+  app: {type: sqlite, path: app.db}
+middleware:
+  - {type: rate_limit, requests_per_minute: 60}
+  - {type: auth, database: app}
+""",
+        right="""\
+victor: 1
+name: support
+models:
+  main: {type: echo}
+databases:
+  app: {type: sqlite, path: app.db}
+middleware:
+  - {type: auth, database: app}
+  - {type: rate_limit, requests_per_minute: 60}
+""",
+    ),
+    Code(
+        "unheld-limit",
+        "A limit is set, but no middleware holds turns to it. `rate_limit` holds `requests_per_minute`, `tokens_per_minute` and "
+        "`concurrency`; `tools` is always held.",
+        wrong="""\
+victor: 1
+name: support
+models:
+  main: {type: echo}
+settings: {limits: {requests_per_minute: 60}}
+""",
+        right="""\
+victor: 1
+name: support
+models:
+  main: {type: echo}
+settings: {limits: {requests_per_minute: 60}}
+middleware: [rate_limit]
+""",
+        severity="warning",
+    ),
+    Code(
         "unwise-order",
         "Two middleware stand in an order that is hardly meant. A cache outside of auth, for one, answers those whom auth "
         "would refuse. Middleware is listed outermost first.",

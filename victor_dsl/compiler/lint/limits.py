@@ -1,0 +1,56 @@
+"""A limit that no middleware holds is no limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import fields
+
+from victor_dsl.compiler.lint.subject import Subject
+from victor_dsl.compiler.variations import Variation
+from victor_dsl.source.diagnostic import Diagnostic
+from victor_dsl.source.located import Located, Path, Span
+from victor_dsl.values.settings import Limits
+
+LIMITS = frozenset(field.name for field in fields(Limits)) - {"tools"}
+"""`tools` is held by the runtime itself."""
+
+
+def every_limit_is_held(subject: Subject) -> Iterator[Diagnostic]:
+    """The limits that the spec, its overlays and its inline providers write, each place once."""
+    seen: set[Span] = set()
+    for variation in subject.variations:
+        held = {limit for item in variation.checked.sections["middleware"] for limit in item.component.holds}
+        for path, limits in _written(subject, variation):
+            for name, value in (limits.value if isinstance(limits.value, dict) else {}).items():
+                if name not in LIMITS - held or value.value is None or value.span in seen:
+                    continue
+                seen.add(value.span)
+                whose = f" for {variation.label}" if variation.label else ""
+                yield Diagnostic(
+                    "unheld-limit",
+                    f"{name} is set, but no middleware holds it{whose}",
+                    value.key_span or value.span,
+                    (*path, name),
+                    "nothing holds it yet: until something does, it is no limit"
+                    if name == "cost_usd_per_day"
+                    else "add `rate_limit` under middleware, after auth",
+                    severity="warning",
+                )
+
+
+def _written(subject: Subject, variation: Variation) -> Iterator[tuple[Path, Located]]:
+    """Every map of limits that is in force in a variation."""
+    for source in variation.sources:
+        yield from _limits(subject.document, (*source, "settings", "limits"))
+    for item in variation.checked.sections["providers"]:
+        for path, limits in _limits(item.located, ("values", "settings", "limits")):
+            yield (*item.path, *path), limits
+
+
+def _limits(document: Located, path: Path) -> Iterator[tuple[Path, Located]]:
+    found: Located | None = document
+    for step in path:
+        found = found.get(str(step)) if found is not None else None
+    if found is not None:
+        yield path, found
