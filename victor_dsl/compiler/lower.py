@@ -85,8 +85,12 @@ class Lowering:
         return _sha256([item.component.type, item.component.version, fields, content, below])
 
     def _meaning(self, item: Item, config: Config, below: list[str]) -> str:
-        """Like the fingerprint, but the same on every machine: files count by their content, not by their path."""
-        fields = config.model_dump(mode="json", exclude={*_path_fields(config), "name"})
+        """Like the fingerprint, but the same on every machine: files count by their content, not by their path.
+
+        A default counts as left out, so that a field which a component gains changes no digest; a default that
+        changes is a new `version` of the component.
+        """
+        fields = config.model_dump(mode="json", exclude={*_path_fields(config), "name"}, exclude_defaults=True)
         content = [self.included.hash(path) for path in _paths(config, included=True)]
         return _sha256([item.component.type, item.component.version, fields, content, below])
 
