@@ -1,0 +1,411 @@
+"""Tools of MCP servers: real ones, and one that does everything wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from tests.components.context import TURN, Surroundings, surroundings
+from tests.servers import filesystem_server
+from victor_dsl.components.tools import _mcp_connection, _mcp_lines, _mcp_process
+from victor_dsl.components.tools._mcp_lines import Lines, TooLong
+from victor_dsl.components.tools.mcp import Config, build
+from victor_dsl.errors import ComponentError, ToolError
+from victor_dsl.language.component import Context
+from victor_dsl.language.config import Secret
+from victor_dsl.language.kinds import ToolSource
+from victor_dsl.values.message import ToolCall
+
+WILD = [sys.executable, str(Path(__file__).parent / "wild_server.py")]
+PATIENCE_SECONDS = 30
+
+
+class RealClock:
+    """The machine's time."""
+
+    def now(self) -> float:
+        return 0.0
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@pytest.fixture
+def around(tmp_path: Path) -> Surroundings:
+    return surroundings(tmp_path, "tools/wild", environment={"TOKEN": "s3cret-token", "KEY": "k3y"})
+
+
+@pytest.fixture
+def context(around: Surroundings) -> Context:
+    return evolve(around.context, clock=RealClock())
+
+
+@asynccontextmanager
+async def wild(context: Context, **options: Any) -> AsyncIterator[ToolSource]:
+    async with build(Config(name="wild", command=WILD, **options), context) as tools:
+        yield tools
+
+
+async def say(tools: ToolSource, name: str, tenant: str | None = None, /, **arguments: Any) -> str:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        return await tools.call(ToolCall("c1", f"wild__{name}", json.dumps(arguments)), TURN.replace(tenant=tenant))
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Waits for what another process brings about."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not await condition():  # noqa: ASYNC110 -- no event says that it has
+            await asyncio.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    """Whether there is such a process; one that has ended and waits to be asked for its exit code is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+async def test_a_real_server_tells_the_time(context: Context) -> None:
+    command = [str(Path(sys.executable).parent / "mcp-server-time")]
+    async with build(Config(name="clock", command=command, cost="free", domain="time"), context) as tools:
+        listed = {tool.name: tool for tool in await tools.tools()}
+        assert set(listed) == {"clock__get_current_time", "clock__convert_time"}
+        now = listed["clock__get_current_time"]
+        assert (now.cost, now.domain, now.source) == ("free", "time", "tools/wild")
+        assert "timezone" in now.parameters["properties"]
+        told = await tools.call(ToolCall("1", now.name, '{"timezone": "Etc/UTC"}'), TURN)
+        assert json.loads(told)["timezone"] == "Etc/UTC"
+        with pytest.raises(ToolError, match="Nowhere"):
+            await tools.call(ToolCall("2", now.name, '{"timezone": "Nowhere"}'), TURN)
+
+
+async def test_a_real_server_from_npm_reads_files_of_its_folder_alone(context: Context, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.txt").write_text("hello")
+    config = Config(name="files", command=[*filesystem_server(), "./data"], allow=["read_*", "write_*"], deny=["w*"])
+    async with build(config, context) as tools:
+        names = {tool.name for tool in await tools.tools()}
+        assert "files__read_text_file" in names
+        assert all(name.startswith("files__read_") for name in names)
+        read = ToolCall("1", "files__read_text_file", json.dumps({"path": str(tmp_path / "data" / "a.txt")}))
+        assert await tools.call(read, TURN) == "hello"
+        with pytest.raises(ToolError, match="outside allowed directories"):
+            await tools.call(ToolCall("2", "files__read_text_file", '{"path": "/etc/hostname"}'), TURN)
+
+
+async def test_a_server_that_dies_in_the_middle_of_a_call_is_back_for_the_next(
+    context: Context, around: Surroundings
+) -> None:
+    async with wild(context) as tools:
+        await tools.tools()
+        with pytest.raises(ToolError, match="ended with exit code 3 before it answered the call"):
+            await say(tools, "die")
+        assert await say(tools, "echo", a=1) == '{"a": 1}'
+        assert around.reports == [("the MCP server ended with exit code 3", {"code": "mcp-server"})]
+
+
+async def test_calls_of_others_meet_the_death_of_a_server_as_errors_and_nothing_hangs(context: Context) -> None:
+    async with wild(context) as tools:
+        hanging = [asyncio.create_task(say(tools, "hang")) for _ in range(3)]
+        await say(tools, "echo")
+        results = await asyncio.gather(say(tools, "die"), *hanging, return_exceptions=True)
+        assert [type(result) for result in results] == [ToolError] * 4
+
+
+async def test_the_last_words_of_a_server_are_told(context: Context) -> None:
+    async with wild(context) as tools:
+        with pytest.raises(ToolError, match="exit code 4; it last said: fatal: the disk is full"):
+            await say(tools, "last_words")
+
+
+class HeldClock(RealClock):
+    """A clock whose sleepers wait until the test lets them go on."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+        self.asleep = asyncio.Event()
+        self.go = asyncio.Event()
+        self.awake = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.asleep.set()
+        await self.go.wait()
+        self.go.clear()
+        self.asleep.clear()
+        self.awake.set()
+
+    async def pass_one(self) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self.asleep.wait()
+            self.go.set()
+            await self.awake.wait()
+            self.awake.clear()
+
+
+async def test_a_server_that_dies_again_and_again_is_started_with_growing_pauses(around: Surroundings) -> None:
+    clock = HeldClock()
+    async with wild(evolve(around.context, clock=clock)) as tools:
+        for death in range(5):
+            with pytest.raises(ToolError, match="before it answered"):
+                await say(tools, "die")
+            if death:  # after the first it is back at once
+                await clock.pass_one()
+        assert clock.pauses == sorted(clock.pauses)
+        assert len(clock.pauses) == 4
+        assert clock.pauses[0] >= 2 * _mcp_connection.FIRST_PAUSE_SECONDS / 2
+        await say(tools, "echo")
+        with pytest.raises(ToolError):
+            await say(tools, "die")
+        await say(tools, "echo")
+        assert len(clock.pauses) == 4, "a call that was answered ends the pauses"
+
+
+async def test_while_a_server_is_down_calls_fail_at_once_and_say_when_it_is_tried_again(
+    around: Surroundings, tmp_path: Path
+) -> None:
+    clock = HeldClock()
+    script = tmp_path / "server.py"
+    script.write_text(Path(WILD[1]).read_text())
+    context = evolve(around.context, clock=clock)
+    async with build(Config(name="wild", command=[sys.executable, str(script)]), context) as tools:
+        listed = await tools.tools()
+        script.write_text("raise SystemExit(9)")
+        with pytest.raises(ToolError):
+            await say(tools, "die")
+        await asyncio.wait_for(clock.asleep.wait(), PATIENCE_SECONDS)
+        with pytest.raises(ToolError, match=r"is down: it ended with exit code 9.*tried again in \d+ s"):
+            await say(tools, "echo")
+        assert await tools.tools() is listed
+        script.write_text(Path(WILD[1]).read_text())
+        await clock.pass_one()
+        assert await say(tools, "echo") == "{}"
+
+
+async def test_a_call_that_is_given_up_leaves_the_server_to_others(context: Context) -> None:
+    async with wild(context) as tools:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await say(tools, "hang")
+        assert await say(tools, "count") == "1"
+
+
+async def test_a_server_that_answers_nothing_any_more_is_ended_and_started_again(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_mcp_process, "GRACE_SECONDS", 0.1)
+    async with wild(context, startup_seconds=1) as tools:
+        frozen = int(await say(tools, "pid"))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await say(tools, "freeze")
+        with pytest.raises(ToolError):
+            await say(tools, "pid")
+        assert int(await say(tools, "pid")) != frozen
+        assert not alive(frozen)
+
+
+async def test_what_a_server_prints_beside_its_messages_is_ignored(
+    context: Context, around: Surroundings, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO, "victor_dsl.mcp")
+    async with wild(context) as tools:
+        assert await say(tools, "junk") == "after the junk"
+        assert await say(tools, "endless_junk") == "after the junk"
+    assert [message.partition("prints")[0] for message, _ in around.reports] == ["the MCP server "] * 4
+    assert "tools/wild printed: Server ready!" in caplog.messages
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", ["huge", "huge_unnamed"])
+async def test_an_answer_of_50_mb_is_an_error_of_its_call_alone(context: Context, name: str) -> None:
+    async with wild(context) as tools:
+        waiting = asyncio.create_task(say(tools, name))
+        other = asyncio.create_task(say(tools, "echo"))
+        with pytest.raises(ToolError, match=r"longer than 16,777,216 bytes"):
+            await waiting
+        assert await other == "{}"
+        assert await say(tools, "count") == "1", "it is the same process"
+
+
+async def test_what_is_no_text_is_described(context: Context) -> None:
+    async with wild(context) as tools:
+        assert (await say(tools, "picture")).splitlines() == [
+            "A cat:",
+            "[image: image/png, 3,000 bytes; it cannot be shown as text]",
+            "[audio: audio/wav, 3 bytes; it cannot be shown as text]",
+            "[a link to cat: file:///cat.txt]",
+            "inside",
+            "[resource file:///b: unknown type, 3 bytes; it cannot be shown as text]",
+        ]
+        assert await say(tools, "structured") == '{"a": 1}'
+
+
+async def test_a_tool_that_fails_and_an_answer_that_is_none_are_told_as_errors(context: Context) -> None:
+    async with wild(context) as tools:
+        with pytest.raises(ToolError, match=r"^no such order$"):
+            await say(tools, "fail")
+        with pytest.raises(ToolError, match="gave no usable result"):
+            await say(tools, "no_result")
+        for arguments in ("[1]", "{", '"text"'):
+            with pytest.raises(ToolError, match="arguments"):
+                await tools.call(ToolCall("1", "wild__echo", arguments), TURN)
+
+
+async def test_a_list_of_tools_that_changes_is_taken_up(context: Context) -> None:
+    async with wild(context) as tools:
+        before = await tools.tools()
+        assert await tools.tools() is before
+        await say(tools, "grow", name="new")
+
+        async def changed() -> bool:
+            return await tools.tools() is not before
+
+        await eventually(changed)
+        assert [tool.name for tool in await tools.tools()] == [*(tool.name for tool in before), "wild__new"]
+
+
+async def test_a_list_over_its_tokens_is_refused_at_the_start_and_not_taken_up_later(
+    context: Context, around: Surroundings
+) -> None:
+    with pytest.raises(ComponentError, match=r"20 tools take \d+ tokens, and max_tokens is 10"):
+        async with wild(context, max_tokens=10):
+            pass
+    async with wild(context, max_tokens=30, allow=["e*", "grow*"], deny=["en*"]) as tools:
+        before = await tools.tools()
+        await say(tools, "grow", name="grown" + "x" * 500)
+
+        async def reported() -> bool:
+            return bool(around.reports)
+
+        await eventually(reported)
+        assert "it stays as it was" in around.reports[0][0]
+        assert await tools.tools() is before
+
+
+async def test_a_server_sees_little_of_the_environment_and_its_secrets_are_never_told(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-host")
+    secrets = {"TOKEN": Secret("env", "TOKEN")}
+    async with wild(context, env={"MODE": "test"}, secret_env=secrets) as tools:
+        seen = json.loads(await say(tools, "environment"))
+        assert seen["MODE"] == "test"
+        assert {"PATH", "HOME"} <= seen.keys()
+        assert "OPENAI_API_KEY" not in seen
+        assert await say(tools, "leak") == "the token is ***"
+
+
+async def test_each_tenant_has_a_process_of_its_own(context: Context) -> None:
+    async with wild(context) as tools:
+        assert [await say(tools, "count", tenant) for tenant in ("a", "a", "b", None, "a")] == ["1", "2", "1", "1", "3"]
+
+
+async def test_tenants_share_a_server_that_keeps_no_state(context: Context) -> None:
+    async with wild(context, stateless=True) as tools:
+        assert [await say(tools, "count", tenant) for tenant in ("a", "b", None)] == ["1", "2", "3"]
+
+
+async def test_no_more_tenants_than_allowed_have_a_process_at_one_time(context: Context) -> None:
+    async with wild(context, max_tenants=2) as tools:
+        first = int(await say(tools, "pid", "a"))
+        assert await say(tools, "count", "b") == "1"
+        assert await say(tools, "count", "c") == "1"
+        assert not alive(first), "the one that called longest ago is ended"
+        assert await say(tools, "count", "b") == "2"
+        hanging = [asyncio.create_task(say(tools, "hang", tenant)) for tenant in ("b", "c")]
+        await asyncio.sleep(0)
+        with pytest.raises(ToolError, match="too many tenants"):
+            await say(tools, "count", "a")
+        for task in hanging:
+            task.cancel()
+        await asyncio.wait(hanging)
+
+
+async def test_no_process_is_left_whatever_the_server_does(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_mcp_process, "GRACE_SECONDS", 0.1)
+    async with wild(context) as tools:
+        child, server = int(await say(tools, "spawn")), int(await say(tools, "pid"))
+        assert await say(tools, "stubborn") == "no"
+        assert alive(child)
+        assert alive(server)
+    assert not alive(server)
+
+    async def gone() -> bool:
+        return not alive(child)
+
+    await eventually(gone)  # it is killed, and may be at its last step
+
+
+async def test_closing_answers_calls_that_are_under_way(context: Context) -> None:
+    async with wild(context) as tools:
+        hanging = asyncio.create_task(say(tools, "hang"))
+        await say(tools, "echo")
+    with pytest.raises(ToolError):
+        await hanging
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["no-such-command"], "cannot be started: 'no-such-command': No such file or directory"),
+        ([sys.executable, "-c", "import sys; sys.exit('no licence')"], "exit code 1; it last said: no licence"),
+        ([sys.executable, "-c", "print('hello'); input()"], "ended with exit code 0"),
+        ([sys.executable, "-c", "import time; time.sleep(60)"], "did not answer within 0.5 s"),
+    ],
+)
+async def test_a_server_that_does_not_come_up_says_why(
+    context: Context, command: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_mcp_process, "GRACE_SECONDS", 0.1)
+    with pytest.raises(ComponentError) as raised:
+        async with build(Config(name="x", command=command, startup_seconds=0.5), context):
+            pass
+    assert told in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ({}, "either a `command` or a `url`"),
+        ({"command": ["a"], "url": "http://x/mcp"}, "either a `command` or a `url`"),
+        ({"command": ["a"], "headers": {"X-A": "b"}}, "`headers` belongs to a server with a `url`"),
+        ({"url": "http://x/mcp", "env": {"A": "b"}}, "`env` belongs to a server with a `command`"),
+        ({"url": "ftp://x"}, "begins with http"),
+        ({"url": "http://user:pw@x/"}, "cannot hold a user and password"),
+        ({"url": "http://x/", "headers": {"Authorization": "b"}}, "holds a secret"),
+    ],
+)
+def test_what_cannot_be_a_server_is_refused(written: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        Config(**written)
+
+
+def test_a_line_over_the_bound_is_told_by_its_ends() -> None:
+    lines = Lines(most_bytes=100)
+    fed = [b'{"jsonrpc":"2.0","id":7,"result":"', b"x" * 90, b"y" * 300, b'"}\nshort\n', b'{"result":"', b"z" * 200]
+    found = [line for chunk in fed for line in lines.feed(chunk)]
+    found += lines.feed(b'","id": 8, "jsonrpc": "2.0"}\n')
+    assert [line.answers if isinstance(line, TooLong) else line for line in found] == [7, b"short", 8]
+    assert TooLong(b'{"note": {"id": 3}', b'"id": 4}]}').answers is None
+    assert _mcp_lines.MOST_LINE_BYTES < 50_000_000
+
+
+def test_npm_is_there_where_it_must_be() -> None:
+    if os.environ.get("CI"):
+        assert shutil.which("npm"), "CI runs the tests against a server from npm"

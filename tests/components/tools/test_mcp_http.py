@@ -1,0 +1,102 @@
+"""Tools of an MCP server over streamable HTTP: one by the protocol's own SDK, in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from tests.components.context import TURN, surroundings
+from tests.components.tools.test_mcp import PATIENCE_SECONDS, RealClock
+from victor_dsl.components.tools.mcp import Config, build
+from victor_dsl.errors import ComponentError, ToolError
+from victor_dsl.language.component import Context
+from victor_dsl.language.config import Secret
+from victor_dsl.language.kinds import ToolSource
+from victor_dsl.values.message import ToolCall
+
+SERVER = str(Path(__file__).parent / "http_server.py")
+
+
+@asynccontextmanager
+async def serving(*options: str, port: int = 0) -> AsyncIterator[int]:
+    """The server's port, while it runs."""
+    command = [sys.executable, SERVER, str(port), *options]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            yield int(await process.stdout.readline())
+    finally:
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    around = surroundings(tmp_path, "tools/shop", environment={"TOKEN": "t0ken", "KEY": "k3y"})
+    return evolve(around.context, clock=RealClock())
+
+
+@asynccontextmanager
+async def shop(context: Context, port: int, **options: Any) -> AsyncIterator[ToolSource]:
+    async with build(Config(name="shop", url=f"http://127.0.0.1:{port}/mcp", **options), context) as tools:
+        yield tools
+
+
+async def say(tools: ToolSource, name: str, **arguments: Any) -> str:
+    return await tools.call(ToolCall("1", f"shop__{name}", json.dumps(arguments)), TURN)
+
+
+@pytest.mark.parametrize("options", [("json",), ("sse",), ("json", "stateless")], ids=" ".join)
+async def test_a_server_over_http_answers(context: Context, options: tuple[str, ...]) -> None:
+    async with serving(*options) as port, shop(context, port) as tools:
+        assert {tool.name for tool in await tools.tools()} == {"shop__lookup", "shop__huge", "shop__headers"}
+        assert await say(tools, "lookup", order=7) == "order 7 is on its way"
+        with pytest.raises(ToolError, match="order"):
+            await say(tools, "lookup", order="seven")
+        with pytest.raises(ToolError, match=r"16,777,216|SSE stream failed"):
+            await say(tools, "huge")
+        assert await say(tools, "lookup", order=8) == "order 8 is on its way"
+
+
+async def test_headers_are_sent_and_secret_ones_are_not_told(context: Context) -> None:
+    secrets = {"bearer_token": Secret("env", "TOKEN"), "secret_headers": {"X-Key": Secret("env", "KEY")}}
+    async with serving("json") as port, shop(context, port, headers={"X-Team": "support"}, **secrets) as tools:
+        told = json.loads(await say(tools, "headers"))
+        assert told["x-team"] == "support"
+        assert told["authorization"] == "Bearer ***"
+        assert told["x-key"] == "***"
+
+
+async def test_a_server_that_is_started_anew_is_found_again(context: Context) -> None:
+    async with serving("json") as port:
+        tools_context = shop(context, port)
+        tools = await tools_context.__aenter__()
+        await say(tools, "lookup", order=1)
+    try:
+        with pytest.raises(ToolError):
+            await say(tools, "lookup", order=2)
+        async with serving("json", port=port), asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                try:
+                    assert await say(tools, "lookup", order=3) == "order 3 is on its way"
+                    break
+                except ToolError:
+                    await asyncio.sleep(0.05)
+    finally:
+        await tools_context.__aexit__(None, None, None)
+
+
+async def test_a_server_that_is_not_there_says_so(context: Context) -> None:
+    with pytest.raises(ComponentError, match="cannot be reached"):
+        async with shop(context, 1):
+            pass

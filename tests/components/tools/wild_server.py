@@ -1,0 +1,131 @@
+"""An MCP server that does what servers should not do: `python wild_server.py [FOLDER]`, over its pipes, without an SDK."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+TOOLS = [
+    *(
+        "echo",
+        "count",
+        "die",
+        "hang",
+        "freeze",
+        "junk",
+        "endless_junk",
+        "huge",
+        "huge_unnamed",
+        "picture",
+        "environment",
+    ),
+    *("grow", "spawn", "fail", "structured", "no_result", "leak", "stubborn", "pid", "last_words"),
+]
+counted = 0
+grown: list[str] = []
+
+
+def send(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+    sys.stdout.flush()
+
+
+def text(value: str) -> dict[str, Any]:
+    return {"content": [{"type": "text", "text": value}]}
+
+
+def call(name: str, arguments: dict[str, Any], id: int) -> dict[str, Any] | None:  # noqa: C901 -- a list of misdeeds
+    global counted  # noqa: PLW0603 -- the state that a server keeps
+    match name:
+        case "echo":
+            return text(json.dumps(arguments))
+        case "count":
+            counted += 1
+            return text(str(counted))
+        case "die":
+            os._exit(3)
+        case "last_words":
+            sys.stderr.write("fatal: the disk is full\n")
+            sys.stderr.flush()
+            os._exit(4)
+        case "hang":
+            return None
+        case "freeze":
+            time.sleep(3600)
+        case "junk":
+            sys.stdout.write("Server ready!\n\n{]\nnot json\n")
+            return text("after the junk")
+        case "endless_junk":
+            sys.stdout.write("x" * 20_000_000 + "\n")
+            return text("after the junk")
+        case "huge":
+            return text("y" * 50_000_000)
+        case "huge_unnamed":
+            sys.stdout.write(json.dumps({"result": text("z" * 50_000_000), "jsonrpc": "2.0", "id": id}) + "\n")
+            sys.stdout.flush()
+            return None
+        case "picture":
+            parts = [
+                {"type": "text", "text": "A cat:"},
+                {"type": "image", "data": "AAAA" * 1000, "mimeType": "image/png"},
+                {"type": "audio", "data": "AAAA", "mimeType": "audio/wav"},
+                {"type": "resource_link", "uri": "file:///cat.txt", "name": "cat"},
+                {"type": "resource", "resource": {"uri": "file:///a", "text": "inside"}},
+                {"type": "resource", "resource": {"uri": "file:///b", "blob": "AAAA"}},
+            ]
+            return {"content": parts}
+        case "environment":
+            return text(json.dumps(dict(os.environ)))
+        case "grow":
+            grown.append(arguments["name"])
+            send({"method": "notifications/tools/list_changed"})
+            return text("grown")
+        case "spawn":
+            program = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(3600)"
+            return text(str(subprocess.Popen([sys.executable, "-c", program]).pid))
+        case "fail":
+            return {**text("no such order"), "isError": True}
+        case "structured":
+            return {"content": [], "structuredContent": {"a": 1}}
+        case "no_result":
+            return {"content": "what?"}
+        case "leak":
+            return text(f"the token is {os.environ['TOKEN']}")
+        case "stubborn":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            return text("no")
+        case "pid":
+            return text(str(os.getpid()))
+    return text("nothing")
+
+
+def main() -> None:
+    for line in sys.stdin:
+        request = json.loads(line)
+        id, method, params = request.get("id"), request.get("method"), request.get("params") or {}
+        if id is None:
+            continue
+        if method == "initialize":
+            information = {"name": "wild", "version": "1"}
+            capabilities = {"tools": {"listChanged": True}}
+            version = params["protocolVersion"]
+            send({"id": id, "result": {"protocolVersion": version, "capabilities": capabilities, "serverInfo": information}})  # fmt: skip
+        elif method == "tools/list":
+            tools = [{"name": n, "description": f"Does {n}.", "inputSchema": {"type": "object"}} for n in TOOLS + grown]
+            send({"id": id, "result": {"tools": tools}})
+        elif method == "tools/call":
+            result = call(params["name"], params.get("arguments") or {}, id)
+            if result is not None:
+                send({"id": id, "result": result})
+        else:
+            send({"id": id, "error": {"code": -32601, "message": f"no method {method}"}})
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_IGN:
+        time.sleep(3600)
+
+
+main()

@@ -1,0 +1,20 @@
+"""MCP servers that this project did not write, as the commands that start them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+INSTALLED = Path(__file__).parent.parent / ".venv" / "npm" / "node_modules"
+"""Where `./dev test` installs what `tests/npm` names, where npm is there."""
+
+
+def filesystem_server() -> list[str]:
+    """The command of `@modelcontextprotocol/server-filesystem`; its folders are added. Skips the test where it is not installed."""
+    program = INSTALLED / "@modelcontextprotocol" / "server-filesystem" / "dist" / "index.js"
+    node = shutil.which("node")
+    if node is None or not program.exists():
+        pytest.skip("the MCP server from npm is not installed: `./dev test` does it where there are node and npm")
+    return [node, str(program)]
