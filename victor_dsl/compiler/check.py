@@ -247,10 +247,11 @@ class Checker:
                     given.value[name] = os.path.abspath(resolve(body.span.file, default))
                 continue
             if mark is Secret:
-                self.secrets.add(id(value))
-                given.value[name] = self._secret(value, (*path, name))
-                given.unknown.discard((name,))
-                given.interpolated.pop((name,), None)
+                for place, leaf in _each_of_map(value, (name,)):
+                    self.secrets.add(id(leaf))
+                    _put(given.value, place, self._secret(leaf, (*path, *place)))
+                    given.unknown.discard(place)
+                    given.interpolated.pop(place, None)
             elif isinstance(mark, Nested):
                 for place, child in _each(value, (name,)):
                     child_id = f"{node}.{'.'.join(map(str, place))}"
@@ -317,6 +318,14 @@ def _each(value: Located, path: Path) -> Iterator[tuple[Path, Located]]:
         yield path, value
 
 
+def _each_of_map(value: Located, path: Path) -> Iterator[tuple[Path, Located]]:
+    """A marked field's values: itself, or each value of a map."""
+    if isinstance(value.value, dict):
+        yield from (((*path, key), item) for key, item in value.value.items())
+    else:
+        yield path, value
+
+
 def _text(leaf: Located) -> str | None:
     if isinstance(leaf.value, Interpolated):
         return leaf.value.value
@@ -324,8 +333,10 @@ def _text(leaf: Located) -> str | None:
 
 
 def _put(value: dict[str, Any], path: Path, new: Any) -> None:
-    """Sets a field of a plain map, or an item of a list in it."""
+    """Sets a field of a plain map, or an item of a list or map in it."""
     if len(path) == 1:
         value[path[0]] = new  # type: ignore[index]
+    elif isinstance(inner := value.get(path[0]), dict):  # type: ignore[arg-type]
+        inner[path[1]] = new
     elif isinstance(value.get(path[0]), list) and isinstance(path[1], int) and path[1] < len(value[path[0]]):  # type: ignore[arg-type, index]
         value[path[0]][path[1]] = new  # type: ignore[index]
