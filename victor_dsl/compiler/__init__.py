@@ -89,7 +89,7 @@ def compile_spec(
 
     directory = Path(os.path.abspath(os.path.dirname(name) if name != "-" else "."))
     included = Included()
-    subject = Subject(document, every, frozenset(linker.used), directory, files, included)
+    subject = Subject(document, every, frozenset(linker.used), frozenset(checker.secrets), directory, files, included)
     found += lint(subject)
     if need_environment or need_secrets:
         found += missing(document, checker.secrets, environment, variables=need_environment, secrets=need_secrets)

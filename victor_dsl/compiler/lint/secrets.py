@@ -10,9 +10,9 @@ from victor_dsl.source.veil import looks_secret
 
 
 def no_literal_secrets(subject: Subject) -> Iterator[Diagnostic]:
-    """Keys, private keys, and passwords in URLs, wherever they stand."""
+    """Keys, private keys, and passwords in URLs, wherever they stand; in secret fields any text is a fault already."""
     for path, leaf in subject.document.walk():
-        if isinstance(leaf.value, str) and looks_secret(leaf.value):
+        if isinstance(leaf.value, str) and id(leaf) not in subject.secrets and looks_secret(leaf.value):
             yield Diagnostic(
                 "literal-secret",
                 f"{path[-1] if path else 'this'} holds what looks like a secret",

@@ -16,7 +16,8 @@ from victor_dsl.source.reader import Files
 
 @frozen(eq=False)
 class Subject:
-    """A spec's document and variations. `used` are the names that something refers to, as (section, name).
+    """A spec's document and variations. `used` are the names that something refers to, as (section, name); `secrets`
+    the identities of the leaves of secret fields.
 
     `first` holds every distinct item over all variations, nested ones included, with the first variation that has it.
     """
@@ -24,6 +25,7 @@ class Subject:
     document: Located
     variations: tuple[Variation, ...]
     used: frozenset[tuple[str, str]]
+    secrets: frozenset[int]
     directory: FilesystemPath
     files: Files
     included: Included
