@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import os
 import re
 import subprocess
 import sys
@@ -47,8 +48,10 @@ def component(request: pytest.FixtureRequest) -> Component:
 def node(component: Component, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Node]:
     """The component's EXAMPLE in a spec of its own folder; modules that it imports from there are forgotten after.
 
-    One that is named after a service finds that service running.
+    One that is named after a service finds that service running; a command is found where the tests' packages are.
     """
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    request.getfixturevalue("monkeypatch").setenv("PATH", path)
     secrets = {}
     if component.type in SERVICES:
         name, fixture = SERVICES[component.type]
