@@ -20,9 +20,9 @@ from victor_dsl.source.reader import Files
 
 STAND_INS = {"databases": "sqlite", "embedders": "hashing", "models": "echo"}
 """Whom a reference in an example is taken to mean, unless it is the database of the component's own type."""
-SERVICES = {"postgres": ("DATABASE_URL", "postgres_dsn"), "redis": ("REDIS_URL", "redis_url")}
+SERVICES = {"postgres": ("DATABASE_URL", "migrated_dsn"), "redis": ("REDIS_URL", "redis_url")}
 """The variable that examples name a service's address by, and the fixture that gives it."""
-FILES = {".json": "{}", ".jsonl": "", ".yml": "settings: {}", ".yaml": "settings: {}"}
+FILES = {".json": "{}", ".jsonl": "", ".yml": "settings: {}", ".yaml": "settings: {}", "keys.yml": "keys: []"}
 
 
 @frozen
@@ -71,6 +71,8 @@ def node_of(
     """
     values = dict(item_of(component) if item is None else item)
     values.pop("type", None)
+    if "port" in values:
+        values["port"] = 0  # a free one: tests run side by side
     id = id or f"{component.kind.name}/{component.type}"
     needs: dict[str, Node] = {}
     environment = dict(secrets or {})
@@ -99,7 +101,7 @@ def _meant(value: Any, mark: Any, id: str, folder: Path, needs: dict[str, Node],
     if isinstance(mark, FilePath):
         return _path(folder / value, mark)
     if isinstance(mark, FunctionName):
-        _module(folder, value)
+        _module(folder, value, id)
     if isinstance(mark, Ref):
         own = id.rpartition("/")[2]
         type = own if mark.kind == "databases" and own in SERVICES else STAND_INS[mark.kind]
@@ -130,13 +132,16 @@ def _path(path: Path, mark: FilePath) -> str:
     """The path; what must be there is there."""
     if mark.included or mark.exists:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(FILES.get(path.suffix, "Be kind.\n"), encoding="utf-8")
+        path.write_text(FILES.get(path.name) or FILES.get(path.suffix, "Be kind.\n"), encoding="utf-8")
     return str(path)
 
 
-def _module(folder: Path, function: str) -> None:
+def _module(folder: Path, function: str, id: str) -> None:
     """Writes the module that a function's name points to."""
     module, _, name = function.partition(":")
     path = folder.joinpath(*module.split(".")).with_suffix(".py")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f'def {name}(number: int) -> str:\n    """Looks something up."""\n    return str(number)\n')
+    if id.startswith("middleware/"):
+        path.write_text(f"async def {name}(turn, handler):\n    return await handler(turn)\n")
+    else:
+        path.write_text(f'def {name}(number: int) -> str:\n    """Looks something up."""\n    return str(number)\n')

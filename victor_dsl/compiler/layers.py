@@ -73,7 +73,7 @@ def _settings(document: Located, at: Path, lifts: tuple[_Lift, ...]) -> tuple[Lo
 def _written(settings: Located, path: Path) -> Located | None:
     found: Located | None = settings
     for step in path:
-        found = found.get(step) if found is not None else None
+        found = found.get(str(step)) if found is not None else None
     return found
 
 

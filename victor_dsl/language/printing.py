@@ -47,3 +47,13 @@ def in_function() -> Iterator[None]:
         yield
     finally:
         IN_FUNCTION.reset(token)
+
+
+@contextmanager
+def out_of_function() -> Iterator[None]:
+    """What runs inside prints where it would without the function that called it."""
+    token = IN_FUNCTION.set(False)
+    try:
+        yield
+    finally:
+        IN_FUNCTION.reset(token)

@@ -6,6 +6,7 @@ Every object has one owner task, which enters and leaves its context (MCP client
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -68,6 +69,7 @@ class LiveObjects:
         self._random = random
         self._report = report
         self._lives: dict[Key, _Live] = {}
+        self._kept: defaultdict[str, dict[str, Any]] = defaultdict(dict)
 
     def __len__(self) -> int:
         return len(self._lives)
@@ -162,6 +164,7 @@ class LiveObjects:
             report=partial(self._report, node.id),
             place=node.place,
             environment=self.program.environment,
+            kept=self._kept[node.id],
         )
         return component.build(node.config, context)
 

@@ -43,6 +43,11 @@ class Generation:
         self._answering = answering
         self._held: Held | None = None
 
+    @property
+    def trusts_callers(self) -> bool:
+        """Whether callers are who they say: there is no `auth` to tell."""
+        return not self.program.plan_for(None, {}).roles.admission
+
     async def open(self) -> None:
         """Opens the base plan. Raises ComponentError or SecretError, and then holds nothing."""
         base = self.program.plan_for(None, {})

@@ -27,7 +27,7 @@ from victor_dsl.storage.ending import to_the_end
 from victor_dsl.values.event import Event, uuid7
 from victor_dsl.values.message import Reply, StopReason
 from victor_dsl.values.outcome import Answer, Rendered
-from victor_dsl.values.request import Request
+from victor_dsl.values.request import API_KEY, Request
 from victor_dsl.values.turn import Emit, Trace, Turn, discard, forget
 
 logger = logging.getLogger("victor_dsl")
@@ -101,13 +101,20 @@ class Orchestrator:
         session_id: str | None = None,
         tenant: str | None = None,
         user: str | None = None,
+        api_key: str | None = None,
         vars: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
         emit: Emit | None = None,
     ) -> Reply:
-        """The reply to a message in a session. Raises what `answer` tells."""
+        """The reply to a message in a session. `api_key` is for `auth`. Raises what `answer` tells."""
         request = Request(
-            message=text, session=session_id, tenant=tenant, user=user, vars=vars or {}, settings=settings or {}
+            message=text,
+            session=session_id,
+            tenant=tenant,
+            user=user,
+            vars=vars or {},
+            settings=settings or {},
+            metadata={} if api_key is None else {API_KEY: api_key},
         )
         answer = await self.answer(request, emit)
         if answer.error is not None:
@@ -151,7 +158,7 @@ class Orchestrator:
 
     async def _answer(self, generation: Generation, request: Request, emit: Emit | None) -> Answer:
         started = self._clock.monotonic()
-        turn = self._turn(request, request.turn_id or uuid7(self._clock.now()), emit)
+        turn = self._turn(request, request.turn_id or uuid7(self._clock.now()), emit, trusted=generation.trusts_callers)
         trace = turn.trace
         failure: VictorError | None = None
         reply: Reply | None = None
@@ -184,16 +191,20 @@ class Orchestrator:
             error=failure,
         )
 
-    def _turn(self, request: Request, turn_id: str, emit: Emit | None) -> Turn:
-        """The turn of a request. One without a session stands alone under its own id."""
+    def _turn(self, request: Request, turn_id: str, emit: Emit | None, *, trusted: bool = True) -> Turn:
+        """The turn of a request. One without a session stands alone under its own id.
+
+        Where the caller is not trusted, tenant and user are nobody's until `auth` names them: events too.
+        """
         session = request.session or (turn_id if request.id is None else str(request.id))
-        trace = Trace(session, request.tenant, request.user)
+        tenant, user = (request.tenant, request.user) if trusted else (None, None)
+        trace = Trace(session, tenant, user)
         return Turn(
             id=turn_id,
             session=session,
             messages=(),
-            tenant=request.tenant,
-            user=request.user,
+            tenant=tenant,
+            user=user,
             emit=emit or discard,
             record=self._analytics.recorder(turn_id, trace) if self._delivery.queues else forget,
             streaming=emit is not None,

@@ -9,7 +9,7 @@ from attrs import evolve, field, frozen
 from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces.cli.arms import read_arms
 from victor_dsl.interfaces.cli.output import pairs
-from victor_dsl.values.request import Request
+from victor_dsl.values.request import API_KEY, Request
 
 
 @frozen
@@ -21,6 +21,7 @@ class Caller:
     user: str | None = None
     arms: Mapping[str, str] = field(factory=dict)
     vars: Mapping[str, str] = field(factory=dict)
+    api_key: str | None = field(default=None, repr=False)
 
     @classmethod
     def read(
@@ -32,9 +33,10 @@ class Caller:
         user: str | None,
         arms: Sequence[str],
         variables: Sequence[str],
+        api_key: str | None = None,
     ) -> Caller:
         """The caller that the options mean. Raises UsageError."""
-        return cls(session, tenant, user, read_arms(arms, program), pairs(variables, "--var"))
+        return cls(session, tenant, user, read_arms(arms, program), pairs(variables, "--var"), api_key or None)
 
     def request(self, message: str) -> Request:
         """The request that one message is."""
@@ -49,4 +51,5 @@ class Caller:
             user=request.user or self.user,
             arms=self.arms,
             vars={**self.vars, **request.vars},
+            metadata={} if self.api_key is None else {API_KEY: self.api_key},
         )

@@ -42,6 +42,22 @@ def caller(function: F) -> F:
     return function
 
 
+def api_key(function: F) -> F:
+    """`--api-key`: the caller's key, for `auth`."""
+    return click.option(
+        "--api-key",
+        metavar="KEY",
+        envvar="VICTOR_API_KEY",
+        help="The caller's key, for auth; better in the environment, as VICTOR_API_KEY: others can see command lines.",
+    )(function)
+
+
+def log(function: F) -> F:
+    """`--quiet` and `--verbose`: how much of the log is shown."""
+    function = click.option("-v", "--verbose", is_flag=True, help="Show every line of the log.")(function)
+    return click.option("-q", "--quiet", is_flag=True, help="Show only warnings of the log.")(function)
+
+
 def spec(function: F) -> F:
     """The argument SPEC."""
     return click.argument("spec", metavar="SPEC")(function)

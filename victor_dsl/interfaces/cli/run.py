@@ -12,6 +12,7 @@ from victor_dsl.interfaces.cli.batch import Batch
 from victor_dsl.interfaces.cli.caller import Caller
 from victor_dsl.interfaces.cli.chat import chat
 from victor_dsl.interfaces.cli.compiling import Surroundings, compile_or_exit
+from victor_dsl.interfaces.cli.log import shown_log
 from victor_dsl.interfaces.cli.shape import Command
 from victor_dsl.interfaces.cli.single import answer_one
 from victor_dsl.workbench.batch.output import Mode
@@ -35,6 +36,8 @@ from victor_dsl.workbench.batch.output import Mode
 @click.option("--watch", is_flag=True, help="In a chat, put changes of the spec into force; SIGHUP always does.")
 @click.option("--json", "as_json", is_flag=True, help="Print reply lines instead of replies.")
 @options.caller
+@options.api_key
+@options.log
 @options.environment
 def command(
     spec: str,
@@ -52,6 +55,9 @@ def command(
     user: str | None,
     arms: tuple[str, ...],
     variables: tuple[str, ...],
+    api_key: str | None,
+    quiet: bool,
+    verbose: bool,
     env_files: tuple[str, ...],
     state: str | None,
 ) -> None:
@@ -70,16 +76,19 @@ def command(
     options.check_stdin(spec, message, input_)
     surroundings = Surroundings(env_files, state)
     program = compile_or_exit(spec, surroundings, need_secrets=True)
-    caller = Caller.read(program, session=session, tenant=tenant, user=user, arms=arms, variables=variables)
-    if input_ is not None:
-        mode: Mode = "resume" if resume else "overwrite" if overwrite else "new"
-        code = Batch(program, caller, input_, output or "-", mode, concurrency).run()
-    elif message is not None:
-        text = sys.stdin.read() if message == "-" else message
-        code = answer_one(program, caller.request(text), as_json=as_json)
-    else:
-        anew = partial(surroundings.compile, spec, need_environment=True, need_secrets=True)
-        code = chat(program, caller, anew, watch=watch, as_json=as_json)
+    caller = Caller.read(
+        program, session=session, tenant=tenant, user=user, arms=arms, variables=variables, api_key=api_key
+    )
+    with shown_log(quiet=quiet, verbose=verbose):
+        if input_ is not None:
+            mode: Mode = "resume" if resume else "overwrite" if overwrite else "new"
+            code = Batch(program, caller, input_, output or "-", mode, concurrency).run()
+        elif message is not None:
+            text = sys.stdin.read() if message == "-" else message
+            code = answer_one(program, caller.request(text), as_json=as_json)
+        else:
+            anew = partial(surroundings.compile, spec, need_environment=True, need_secrets=True)
+            code = chat(program, caller, anew, watch=watch, as_json=as_json)
     raise click.exceptions.Exit(code)
 
 

@@ -1,0 +1,123 @@
+"""API keys as they are kept: by hash, with whom they stand for, in a file or in a table."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from attrs import frozen
+
+from victor_dsl.errors import StoreError
+from victor_dsl.language.keys_file import read_keys
+from victor_dsl.language.kinds import SqlDatabase
+from victor_dsl.storage.file_value import FileValue, reason
+
+MOST_FILE_BYTES = 64 * 1024 * 1024
+SELECT = "SELECT key_hash, tenant_id, user_id, active, expires_at FROM api_keys WHERE key_hash = $1"
+
+_HASH = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@frozen
+class ApiKey:
+    """What is known of a key. `expires_at` is in Unix seconds."""
+
+    key_hash: str
+    tenant_id: str | None = None
+    user_id: str | None = None
+    active: bool = True
+    expires_at: float | None = None
+
+
+class KeySource(Protocol):
+    """A place that keeps keys."""
+
+    async def find(self, key_hash: str) -> ApiKey | None:
+        """The key with that hash, or None. Raises StoreError where that cannot be told."""
+        ...
+
+
+def hash_key(key: str) -> str:
+    """The hash that stands for a key: `sha256:` and 64 hexadecimal digits.
+
+    SHA-256 without salt or stretching is right for keys of 128 random bits and more, which nobody can try out.
+    """
+    return "sha256:" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class FileKeys:
+    """Keys in a file, read again when it changes."""
+
+    def __init__(self, path: Path, shown: str) -> None:
+        self._shown = shown
+        self._keys = FileValue(path, self._read, most_bytes=MOST_FILE_BYTES)
+
+    async def find(self, key_hash: str) -> ApiKey | None:
+        try:
+            keys = await self._keys.get()
+        except OSError as error:
+            raise StoreError(f"{self._shown}: {reason(error)}") from error
+        return _confirmed(keys.get(key_hash), key_hash)
+
+    def _read(self, data: bytes) -> Mapping[str, ApiKey]:
+        keys: dict[str, ApiKey] = {}
+        for place, entry in read_keys(data, self._shown):
+            try:
+                key = _key(entry)
+            except ValueError as error:
+                raise StoreError(f"{place}: {error}") from error
+            if key.key_hash in keys:
+                raise StoreError(f"{place}: this key is there twice")
+            keys[key.key_hash] = key
+        return keys
+
+
+@frozen
+class TableKeys:
+    """Keys in the table `api_keys`."""
+
+    database: SqlDatabase
+
+    async def find(self, key_hash: str) -> ApiKey | None:
+        rows = await self.database.for_every_tenant().fetch(SELECT, key_hash)  # whose key it is, the row will tell
+        try:
+            return _confirmed(_key(rows[0]), key_hash) if rows else None
+        except ValueError as error:
+            raise StoreError(f"a row of api_keys: {error}") from error
+
+
+def _confirmed(found: ApiKey | None, key_hash: str) -> ApiKey | None:
+    """The key, if it is indeed the one; compared in a time that tells nothing."""
+    return found if found is not None and hmac.compare_digest(found.key_hash, key_hash) else None
+
+
+def _key(entry: Mapping[str, Any]) -> ApiKey:
+    """The key that an entry is. Raises ValueError that says what is wrong, never with the hash itself."""
+    key_hash, active = entry.get("key_hash"), entry.get("active", True)
+    if not isinstance(key_hash, str) or not _HASH.fullmatch(key_hash):
+        raise ValueError("key_hash must be `sha256:` and 64 hexadecimal digits in lower case")
+    if active not in (True, False):  # SQLite says 1 and 0
+        raise ValueError("active must be true or false")
+    for name in ("tenant_id", "user_id"):
+        value = entry.get(name)
+        if value is not None and (not isinstance(value, str) or not value):
+            raise ValueError(f"{name} must be text")
+    return ApiKey(
+        key_hash, entry.get("tenant_id"), entry.get("user_id"), bool(active), _moment(entry.get("expires_at"))
+    )
+
+
+def _moment(value: Any) -> float | None:
+    """Unix seconds of a time stamp, which PostgreSQL gives as a `datetime` and the others as text."""
+    if value is None:
+        return None
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError("expires_at must be a time such as 2027-01-01T00:00:00Z") from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

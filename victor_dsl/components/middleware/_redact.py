@@ -1,0 +1,118 @@
+"""The handler that neither gives nor gets what is to be taken out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from attrs import evolve, frozen
+
+from victor_dsl.components.middleware._redactor import RedactedStream, Redactor
+from victor_dsl.values.message import Delta, Message, Part, Reply, ToolCall
+from victor_dsl.values.turn import Emit, Handler, Turn
+
+
+@frozen
+class Redact:
+    """Redacts the turn on its way in, the stream and the reply on their way out."""
+
+    redactor: Redactor
+
+    def wrap(self, handler: Handler) -> Handler:
+        async def redacted(turn: Turn) -> Reply:
+            inner = self.reshape(turn)
+            if not turn.streaming:
+                return self._reply(await handler(inner))
+            stream = _Stream(turn.emit, RedactedStream(self.redactor))
+            reply = await handler(inner.replace(emit=stream.take))
+            await stream.end()
+            return self._reply(reply)
+
+        return redacted
+
+    def reshape(self, turn: Turn) -> Turn:
+        """The turn with its messages, system prompt and tool call redacted."""
+        changes: dict[str, Any] = {}
+        for name in ("messages", "system_messages"):
+            before = getattr(turn, name)
+            after = self._messages(before)
+            if after is not before:
+                changes[name] = after
+        if turn.system:
+            changes["system"] = self.redactor.text(turn.system)
+        if turn.call is not None:
+            changes["call"] = self._call(turn.call)
+        return turn.replace(**changes) if changes else turn
+
+    def _messages(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        redacted = tuple(map(self._message, messages))
+        return messages if all(map(_is, redacted, messages)) else redacted
+
+    def _message(self, message: Message) -> Message:
+        content = message.content
+        if isinstance(content, str):
+            content = self.redactor.text(content)
+        elif content is not None:
+            content = tuple(map(self._part, content))
+            if message.content is not None and all(map(_is, content, message.content)):
+                content = message.content
+        calls = tuple(map(self._call, message.tool_calls)) if message.tool_calls else ()
+        if content is message.content and all(map(_is, calls, message.tool_calls)):
+            return message
+        return evolve(message, content=content, tool_calls=calls)
+
+    def _part(self, part: Part) -> Part:
+        text = part.get("text")
+        if not isinstance(text, str) or (redacted := self.redactor.text(text)) is text:
+            return part
+        return {**part, "text": redacted}
+
+    def _call(self, call: ToolCall) -> ToolCall:
+        """The call with its arguments redacted; they stay the JSON that they were."""
+        try:
+            values = orjson.loads(call.arguments)
+        except orjson.JSONDecodeError:
+            arguments = self.redactor.text(call.arguments)
+        else:
+            redacted = self._value(values)
+            if redacted == values:
+                return call
+            arguments = orjson.dumps(redacted).decode()
+        return call if arguments == call.arguments else evolve(call, arguments=arguments)
+
+    def _value(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.redactor.text(value)
+        if isinstance(value, Mapping):
+            return {self.redactor.text(key): self._value(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self._value(inner) for inner in value]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            written = str(value)
+            return value if (text := self.redactor.text(written)) == written else text
+        return value
+
+    def _reply(self, reply: Reply) -> Reply:
+        message = self._message(reply.message)
+        return reply if message is reply.message else evolve(reply, message=message)
+
+
+@frozen
+class _Stream:
+    """Hands on what may go out."""
+
+    emit: Emit
+    stream: RedactedStream
+
+    async def take(self, delta: Delta) -> None:
+        if piece := self.stream.feed(delta.text):
+            await self.emit(Delta(piece))
+
+    async def end(self) -> None:
+        if piece := self.stream.end():
+            await self.emit(Delta(piece))
+
+
+def _is(a: object, b: object) -> bool:
+    return a is b
