@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from victor_dsl.errors import ProviderError, RequestError, VictorError
+from victor_dsl.errors import ProviderError, Refused, RequestError, VictorError
 from victor_dsl.graph.plan import Node, Plan
 from victor_dsl.language.kinds import Provider
 from victor_dsl.values.codec import read_settings, read_vars
@@ -79,6 +79,9 @@ class ConfigCoordinator:
             if good is not None and good[0] is layer and not self._faults:
                 return good[1]
             checked = self._check(layer, node)
+        except Refused:  # an inactive tenant has no last good values
+            self._good.pop(subject, None)
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a third party's provider does is told with its place
             return self._keep(node, subject, _placed(error, node), turn)
         self._faults.pop(subject, None)

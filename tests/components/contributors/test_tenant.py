@@ -1,0 +1,129 @@
+"""The tenant contributor: templates of rows, sandboxed, kept for a time, on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import define
+from pydantic import ValidationError
+
+from tests.components.context import TURN, Surroundings, surroundings
+from victor_dsl.components.contributors import tenant as contributor
+from victor_dsl.errors import ContributorError
+from victor_dsl.language.kinds import Contributor, SqlDatabase
+from victor_dsl.storage.migrations import migrate
+from victor_dsl.storage.postgres_pool import PostgresPool
+from victor_dsl.storage.sqlite_file import SqliteFile
+
+PUT = """
+INSERT INTO tenant_prompt_templates (tenant_id, prompt_template, active) VALUES ($1, $2, $3)
+ON CONFLICT (tenant_id) DO UPDATE SET prompt_template = EXCLUDED.prompt_template, active = EXCLUDED.active
+"""
+ACME = TURN.replace(tenant="acme", vars={"product": "Cloud"})
+
+
+@define
+class World:
+    """A database with templates, and what renders them."""
+
+    database: SqlDatabase
+    around: Surroundings
+
+    async def put(self, tenant: str, template: str, *, active: bool = True) -> None:
+        await self.database.for_every_tenant().execute([(PUT, (tenant, template, active))])
+
+    def contributor(self, **config: Any) -> Contributor:
+        made = contributor.Config(**{"database": "databases/app", "max_tokens": 500, **config})
+        return contributor.build(made, self.around.context)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    database: PostgresPool | SqliteFile
+    if request.param == "sqlite":
+        database = SqliteFile(tmp_path / "app.db")
+    else:
+        dsn = request.getfixturevalue("postgres_dsn")
+        database = PostgresPool(lambda: dsn, "databases/app")
+    async with database:
+        await migrate(database)
+        yield World(database, surroundings(tmp_path, "contributors/tenant", needs={"databases/app": database}))
+
+
+async def test_a_row_is_rendered_for_its_tenant_alone(world: World) -> None:
+    await world.put("acme", "You help users of {{ product }} at {{ tenant }}.\n")
+    await world.put("other", "Not for acme.")
+    assert await world.contributor().contribute(ACME) == "You help users of Cloud at acme."
+
+
+async def test_a_change_is_seen_after_its_time(world: World) -> None:
+    await world.put("acme", "One.")
+    templates = world.contributor(ttl_seconds=10)
+    assert await templates.contribute(ACME) == "One."
+    await world.put("acme", "Two.")
+    assert await templates.contribute(ACME) == "One."
+    world.around.clock.time += 11
+    assert await templates.contribute(ACME) == "Two."
+
+
+async def test_a_tenant_without_an_active_row_has_the_default(world: World) -> None:
+    await world.put("acme", "Old.", active=False)
+    await world.put("default", "For {{ tenant }}.")
+    templates = world.contributor(default="default")
+    assert await templates.contribute(ACME) == "For acme."
+    assert await templates.contribute(ACME.replace(tenant="'; DROP TABLE x; --\0")) == "For '; DROP TABLE x; --\0."
+    assert await templates.contribute(ACME.replace(tenant=None)) == "For None."
+
+
+async def test_recipe_2_a_tenant_without_a_template_is_an_error_and_no_empty_piece(world: World) -> None:
+    with pytest.raises(ContributorError, match='has no active row for the tenant "acme"'):
+        await world.contributor().contribute(ACME)
+    with pytest.raises(ContributorError, match="a turn without a tenant"):
+        await world.contributor(default="default").contribute(ACME.replace(tenant=None))
+    assert await world.contributor(optional=True).contribute(ACME) == ""
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("Hi\n{{ prodct }}", "tenant_prompt_templates[\"acme\"]:2: 'prodct' is undefined; did you mean 'product'?"),
+        ("{{ ''.__class__ }}", "access to attribute '__class__' of 'str' object is unsafe"),
+        ("{{ settings.__init__.__globals__ }}", "unsafe"),
+        ("{% include 'secrets.txt' %}", "there is no template 'secrets.txt'"),
+        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "goes round its loops"),
+        ("{{ 'x' * 99999999 }}", "makes a text of more than"),
+        ("Hi\n{% if %}", 'tenant_prompt_templates["acme"]:2: '),
+        ("x" * 300_000, 'tenant_prompt_templates["acme"]: is longer than'),
+    ],
+    ids=["undefined", "class", "globals", "file", "loop", "long", "syntax", "source"],
+)
+async def test_a_template_that_is_faulty_or_reaches_out_fails_its_own_tenant(
+    template: str, message: str, world: World
+) -> None:
+    await world.put("acme", template)
+    await world.put("other", "Fine.")
+    templates = world.contributor()
+    with pytest.raises(ContributorError) as told:
+        await templates.contribute(ACME)
+    assert message in str(told.value)
+    assert await templates.contribute(ACME.replace(tenant="other")) == "Fine."
+
+
+async def test_a_template_that_turns_bad_keeps_the_last_good_one_and_is_told(world: World) -> None:
+    await world.put("acme", "Good.")
+    templates = world.contributor(ttl_seconds=10)
+    assert await templates.contribute(ACME) == "Good."
+    await world.put("acme", "{% if %}")
+    world.around.clock.time += 11
+    assert await templates.contribute(ACME) == "Good."
+    ((message, _),) = world.around.reports
+    assert 'tenant_prompt_templates["acme"]' in message
+    assert "the last good template stays in use" in message
+
+
+def test_max_tokens_must_be_said() -> None:
+    with pytest.raises(ValidationError, match="max_tokens"):
+        contributor.Config(database="app")  # type: ignore[call-arg]

@@ -1,0 +1,277 @@
+"""The tenant provider: rows as layers, kept for a time, refused where there is none, on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import define, field
+
+from tests.components.context import TURN, Surroundings, surroundings
+from tests.services import PASSWORD, PostgresServer
+from victor_dsl.components.providers import tenant as provider
+from victor_dsl.errors import ProviderError, Refused, StoreError
+from victor_dsl.language.kinds import Provider, SqlDatabase
+from victor_dsl.storage.migrations import migrate
+from victor_dsl.storage.postgres_pool import PostgresPool
+from victor_dsl.storage.sqlite_file import SqliteFile
+
+PUT = """
+INSERT INTO tenant_configs (tenant_id, config, active) VALUES ($1, $2, $3)
+ON CONFLICT (tenant_id) DO UPDATE SET config = EXCLUDED.config, active = EXCLUDED.active
+"""
+WARM = {"settings": {"temperature": 0.9}, "vars": {"product": "Cloud"}}
+COLD = {"settings": {"temperature": 0.1}}
+STRANGE = [
+    "'; DROP TABLE tenant_configs; --",
+    'a"b',
+    "../../etc/passwd",
+    "a\0b",
+    "é\ud800",
+    "x" * 10_000,
+    "*",
+    "\\-",
+    "%",
+]
+
+
+@define
+class World:
+    """A database with tenants, and what looks at it."""
+
+    database: SqlDatabase
+    around: Surroundings
+
+    async def put(self, tenant: str, config: Any, *, active: bool = True) -> None:
+        value = json.dumps(config) if self.database.dialect == "sqlite" else config
+        await self.database.for_every_tenant().execute([(PUT, (tenant, value, active))])
+
+    async def put_text(self, tenant: str, config: str) -> None:
+        await self.database.for_every_tenant().execute([(PUT, (tenant, config, True))])
+
+    def provider(self, **config: Any) -> Provider:
+        return provider.build(provider.Config(database="databases/app", **config), self.around.context)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    database: PostgresPool | SqliteFile
+    if request.param == "sqlite":
+        database = SqliteFile(tmp_path / "app.db")
+    else:
+        dsn = request.getfixturevalue("postgres_dsn")
+        database = PostgresPool(lambda: dsn, "databases/app")
+    async with database:
+        await migrate(database)
+        yield World(database, surroundings(tmp_path, "providers/tenant", needs={"databases/app": database}))
+
+
+def of(tenant: str | None) -> Any:
+    return TURN.replace(tenant=tenant)
+
+
+async def test_a_row_is_a_layer(world: World) -> None:
+    await world.put("acme", WARM)
+    layer = await world.provider().read(of("acme"))
+    assert (layer.settings, layer.vars, layer.source) == (WARM["settings"], WARM["vars"], "providers/tenant")
+
+
+async def test_the_layer_is_the_same_object_as_long_as_nothing_changed(world: World) -> None:
+    await world.put("acme", WARM)
+    tenants = world.provider(ttl_seconds=10)
+    layer = await tenants.read(of("acme"))
+    world.around.clock.time += 60
+    assert await tenants.read(of("acme")) is layer
+    await world.put("acme", COLD)
+    assert await tenants.read(of("acme")) is layer, "a row is not asked for within its time"
+    world.around.clock.time += 11
+    assert (await tenants.read(of("acme"))).settings == COLD["settings"]
+
+
+async def test_recipe_6_jsonb_arrives_as_values_and_json_text_as_well(world: World) -> None:
+    await world.put_text("acme", json.dumps(WARM))  # in JSONB: a JSON text within JSON
+    assert (await world.provider().read(of("acme"))).settings == WARM["settings"]
+
+
+async def test_recipe_6_a_tenant_made_inactive_is_refused_within_its_time(world: World) -> None:
+    await world.put("acme", WARM)
+    tenants = world.provider(ttl_seconds=10)
+    await tenants.read(of("acme"))
+    await world.put("acme", WARM, active=False)
+    world.around.clock.time += 10
+    for _ in range(2):
+        with pytest.raises(Refused, match='the tenant "acme" is not active'):
+            await tenants.read(of("acme"))
+    await world.put("acme", WARM)
+    world.around.clock.time += 10
+    assert (await tenants.read(of("acme"))).settings == WARM["settings"]
+
+
+async def test_an_inactive_tenant_is_refused_whatever_the_default(world: World) -> None:
+    await world.put("acme", WARM, active=False)
+    await world.put("default", COLD)
+    with pytest.raises(Refused, match="not active"):
+        await world.provider(default="default", optional=True).read(of("acme"))
+
+
+@pytest.mark.parametrize("tenant", ["acme", *STRANGE], ids=lambda tenant: ascii(tenant)[:20])
+async def test_recipe_6_an_unknown_tenant_is_refused_in_few_words(tenant: str, world: World) -> None:
+    await world.put("default", WARM)
+    with pytest.raises(Refused, match="providers/tenant: there is no tenant ") as told:
+        await world.provider().read(of(tenant))
+    assert len(str(told.value)) < 300
+    assert (await world.provider(default="default").read(of(tenant))).settings == WARM["settings"]
+    assert (await world.provider(optional=True).read(of(tenant))).settings == {}
+
+
+async def test_a_turn_without_a_tenant_has_the_default_or_is_refused(world: World) -> None:
+    with pytest.raises(Refused, match="the turn names no tenant"):
+        await world.provider().read(of(None))
+    with pytest.raises(Refused, match="the turn names no tenant"):
+        await world.provider(default="default").read(of(None))
+    await world.put("default", WARM)
+    assert (await world.provider(default="default").read(of(None))).vars == WARM["vars"]
+
+
+async def test_all_tenants_without_a_row_share_one_layer(world: World) -> None:
+    await world.put("default", WARM)
+    tenants = world.provider(default="default")
+    assert await tenants.read(of("a")) is await tenants.read(of("b"))
+    tenants = world.provider(optional=True)
+    assert await tenants.read(of("a")) is await tenants.read(of("b"))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ([1], "it must be a map of settings and vars, not a list"),
+        (7, "it must be a map of settings and vars, not a number"),
+        ({"temperature": 1}, "there is no section 'temperature' in it"),
+        ({"settings": [1]}, "settings: must be a map, not a list"),
+        ({"settings": {"temprature": 1}}, "there is no 'temprature'; did you mean 'temperature'"),
+        ({"settings": {"temperature": True}}, "settings.temperature: must be a number, not true"),
+        ({"settings": {"temperature": 9, "max_tokens": 0}}, "settings.max_tokens"),
+        ({"vars": "x"}, "vars: must be a map, not text"),
+    ],
+    ids=lambda value: json.dumps(value)[:30] if not isinstance(value, str) else "",
+)
+async def test_recipe_6_a_json_column_that_is_no_layer_names_tenant_and_row(
+    config: Any, message: str, world: World
+) -> None:
+    await world.put("acme", config)
+    await world.put("other", WARM)
+    tenants = world.provider()
+    with pytest.raises(ProviderError) as told:
+        await tenants.read(of("acme"))
+    assert 'providers/tenant: the config of tenant "acme" in the table tenant_configs is no layer: ' in str(told.value)
+    assert message in str(told.value)
+    assert (await tenants.read(of("other"))).settings == WARM["settings"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "nonsense", '{"vars": {"a": NaN}}', "[" * 100_000])
+async def test_text_that_is_no_json_is_told(text: str, world: World) -> None:
+    await world.put_text("acme", text)
+    with pytest.raises(ProviderError, match='the config of tenant "acme"'):
+        await world.provider().read(of("acme"))
+
+
+async def test_recipe_1_a_row_that_turns_bad_keeps_its_last_good_values_and_is_told_once(world: World) -> None:
+    await world.put("acme", WARM)
+    tenants = world.provider(ttl_seconds=10)
+    layer = await tenants.read(of("acme"))
+    await world.put("acme", [1])
+    for _ in range(3):
+        world.around.clock.time += 11
+        assert await tenants.read(of("acme")) is layer
+    messages = {message for message, _ in world.around.reports}
+    assert len(messages) == 1
+    assert 'tenant "acme"' in messages.pop()
+    await world.put("acme", COLD)
+    world.around.clock.time += 11
+    assert (await tenants.read(of("acme"))).settings == COLD["settings"]
+
+
+async def test_recipe_6_the_last_good_values_outlive_the_database_until_it_returns(
+    postgres: PostgresServer, postgres_dsn: str, tmp_path: Path
+) -> None:
+    async with PostgresPool(lambda: postgres_dsn, "databases/app") as database:
+        await migrate(database)
+        world = World(database, surroundings(tmp_path, "providers/tenant", needs={"databases/app": database}))
+        await world.put("acme", WARM)
+        await world.put("gone", WARM, active=False)
+        tenants = world.provider(ttl_seconds=10)
+        layer = await tenants.read(of("acme"))
+        with pytest.raises(Refused):
+            await tenants.read(of("gone"))
+        postgres.stop()
+        world.around.clock.time += 11
+        assert await asyncio.gather(*[tenants.read(of("acme")) for _ in range(20)]) == [layer] * 20
+        with pytest.raises(Refused, match="not active"):
+            await tenants.read(of("gone"))
+        with pytest.raises(StoreError, match="cannot reach PostgreSQL") as told:
+            await tenants.read(of("new"))
+        assert PASSWORD not in str(told.value) + str(world.around.reports)
+        assert {message for message, _ in world.around.reports} == {
+            f"{told.value.message}; the last good values stay in force"
+        }
+        postgres.start()
+        await world.put("acme", COLD)
+        world.around.clock.time += 1
+        assert (await tenants.read(of("acme"))).settings == COLD["settings"]
+
+
+@define
+class Counting:
+    """A database that counts what it is asked."""
+
+    database: SqlDatabase
+    asked: list[Any] = field(factory=list)
+
+    def for_tenant(self, tenant: str | None) -> Counting:
+        self.asked.append(tenant)
+        return self
+
+    async def fetch(self, sql: str, *parameters: Any) -> Any:
+        return await self.database.fetch(sql, *parameters)
+
+
+async def test_many_turns_of_one_tenant_ask_once_also_where_there_is_no_row(tmp_path: Path) -> None:
+    async with SqliteFile(tmp_path / "app.db") as file:
+        await migrate(file)
+        database = Counting(file)
+        around = surroundings(tmp_path, "providers/tenant", needs={"databases/app": database})
+        tenants = provider.build(provider.Config(database="databases/app", optional=True), around.context)
+        await asyncio.gather(*[tenants.read(of(name)) for name in "ab" for _ in range(50)])
+        assert sorted(database.asked) == ["a", "b"]
+
+
+async def test_a_turn_that_is_cancelled_while_it_asks_leaves_the_others_to_ask(tmp_path: Path) -> None:
+    async with SqliteFile(tmp_path / "app.db") as file:
+        await migrate(file)
+        await World(file, surroundings(tmp_path)).put("a", WARM)
+        around = surroundings(tmp_path, needs={"databases/app": file})
+        tenants = provider.build(provider.Config(database="databases/app"), around.context)
+        first = asyncio.create_task(tenants.read(of("a")))
+        others = [asyncio.create_task(tenants.read(of("a"))) for _ in range(5)]
+        await asyncio.sleep(0)
+        first.cancel()
+        layers = await asyncio.gather(*others)
+        assert {id(layer) for layer in layers} == {id(layers[0])}
+        with pytest.raises(asyncio.CancelledError):
+            await first
+
+
+async def test_only_so_many_tenants_are_kept(tmp_path: Path) -> None:
+    async with SqliteFile(tmp_path / "app.db") as file:
+        await migrate(file)
+        database = Counting(file)
+        around = surroundings(tmp_path, needs={"databases/app": database})
+        config = provider.Config(database="databases/app", optional=True, max_tenants=2)
+        tenants = provider.build(config, around.context)
+        for name in "abacab":
+            await tenants.read(of(name))
+        assert "".join(database.asked) == "abcb"
