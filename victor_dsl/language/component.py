@@ -75,7 +75,7 @@ Report = Callable[[str, Mapping[str, Any]], None]
 class Context:
     """What a component is built with.
 
-    `needs` holds the live objects of the node's references and children by node id; `directory` is the spec's
+    `needs` holds the live objects of the node's references and children by node id, `configs` their Configs; `directory` is the spec's
     folder, `state` the folder for local state (it may not exist yet); `secret` gives a secret's text or raises
     SecretError; `report` says something once to the log and as an `error` event. `kept` is state of the node's id that
     outlives its live objects (counters, breakers, cursors): every object of that id in this process has the same map.
@@ -91,6 +91,7 @@ class Context:
     report: Report
     place: str = ""
     environment: Mapping[str, str] = field(factory=dict, repr=False)
+    configs: Mapping[str, Config] = field(factory=dict, repr=False)
     kept: MutableMapping[str, Any] = field(factory=dict, repr=False)
 
     def live(self, node: str) -> Any:

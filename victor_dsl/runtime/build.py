@@ -19,7 +19,7 @@ from attrs import define, field, frozen
 from victor_dsl.errors import ComponentError, SecretError
 from victor_dsl.graph.plan import Node, Program
 from victor_dsl.language.component import Clock, Context
-from victor_dsl.language.config import Secret
+from victor_dsl.language.config import Config, Secret
 from victor_dsl.language.registry import Registry
 from victor_dsl.storage.ending import to_the_end
 
@@ -79,11 +79,13 @@ class LiveObjects:
 
         What a node needs comes before it. Raises ComponentError or SecretError, and then holds nothing.
         """
+        nodes = tuple(nodes)
+        configs = {node.id: node.config for node in nodes}
         held: list[_Live] = []
         objects: dict[str, Any] = {}
         try:
             for node in nodes:
-                live = await self._hold(node, objects)
+                live = await self._hold(node, objects, configs)
                 held.append(live)
                 objects[node.id] = await asyncio.shield(live.opened)
         except BaseException:
@@ -98,14 +100,15 @@ class LiveObjects:
         """
         await to_the_end(self._let_go(held.lives))
 
-    async def _hold(self, node: Node, objects: Mapping[str, Any]) -> _Live:
+    async def _hold(self, node: Node, objects: Mapping[str, Any], configs: Mapping[str, Config]) -> _Live:
         key = (node.id, node.fingerprint)
         while (live := self._lives.get(key)) is not None and live.closing.is_set():
             await asyncio.wait([live.task])
         if live is None:
             live = self._lives[key] = _Live(node, asyncio.get_running_loop().create_future())
             needs = {need: objects[need] for need in node.needs}
-            live.task = asyncio.create_task(self._own(live, needs), name=f"owner of {node.id}")
+            theirs = {need: configs[need] for need in node.needs}
+            live.task = asyncio.create_task(self._own(live, needs, theirs), name=f"owner of {node.id}")
         live.holders += 1
         return live
 
@@ -128,9 +131,9 @@ class LiveObjects:
         if live.failure is not None:
             self._report(live.node.id, str(live.failure), {"code": "closing"})
 
-    async def _own(self, live: _Live, needs: Mapping[str, Any]) -> None:
+    async def _own(self, live: _Live, needs: Mapping[str, Any], configs: Mapping[str, Config]) -> None:
         try:
-            built = self._build(live.node, needs)
+            built = self._build(live.node, needs, configs)
             if isinstance(built, AbstractAsyncContextManager):
                 async with built as opened:
                     live.opened.set_result(opened)
@@ -149,7 +152,7 @@ class LiveObjects:
                 live.opened.cancel()
             self._lives.pop((live.node.id, live.node.fingerprint), None)
 
-    def _build(self, node: Node, needs: Mapping[str, Any]) -> Any:
+    def _build(self, node: Node, needs: Mapping[str, Any], configs: Mapping[str, Config]) -> Any:
         component = self._registry.find(node.kind, node.type)
         if component is None:
             raise ComponentError(f"{node.kind} has no '{node.type}'")
@@ -158,6 +161,7 @@ class LiveObjects:
             directory=self.program.directory,
             state=self.program.state,
             needs=needs,
+            configs=configs,
             secret=partial(find_secret, self.program.environment, node),
             clock=self._clock,
             random=self._random,

@@ -34,7 +34,7 @@ class _Progress:
         self.error: VictorError | None = None
 
     async def go(self, runner: Runner) -> None:
-        self.turn, plan = runner.planned(self.turn)
+        self.turn, plan = runner.planned(self.turn.replace(rendering=True))
         pipeline = await runner.pipelines.take(plan)
         try:
             await self._steps(pipeline)

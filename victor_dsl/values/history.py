@@ -10,6 +10,9 @@ from victor_dsl.values.message import Message
 from victor_dsl.values.tokens import message_tokens
 
 
+SUMMARY_HEADING = "[Summary of earlier messages that are left out here]"
+
+
 @frozen
 class Group:
     """Messages that stay or go together: a tool call with its results, or one message alone.
@@ -50,6 +53,11 @@ class Choice:
 
     groups: frozenset[int]
     summary: str | None = None
+
+
+def summary_message(summary: str) -> Message:
+    """The message in which a choice's summary stands for what was dropped; it counts towards the budget."""
+    return Message("user", f"{SUMMARY_HEADING}\n{summary}")
 
 
 def group(messages: Iterable[Message], count: Callable[[Message], int] = message_tokens) -> History:

@@ -107,7 +107,7 @@ class Turn:
     `messages` is the conversation without system messages, oldest first; `system` the system prompt, None until
     it is composed; `tools` what may be offered, then what is; `call` is set only inside a tool's handler.
     `emit` takes the pieces of the streamed reply; `record` takes events sideways and never waits.
-    `streaming` says whether anyone listens to `emit`. `deadline` is in seconds of the event loop's clock.
+    `streaming` says whether anyone listens to `emit`, `rendering` that no model may be called. `deadline` is in seconds of the event loop's clock.
     `request` is what the caller asked for; `system_messages` are those among its messages, which end the system prompt.
     `layers` are what settings and vars were settled from, lowest first; `contributions` what the prompt is made of.
     `selection` is there once tools were selected; `compaction` and `kept` (the indices of the messages kept, into
@@ -128,6 +128,7 @@ class Turn:
     emit: Emit = discard
     record: Record = forget
     streaming: bool = False
+    rendering: bool = False
     pipeline: str = ""
     plan: str = ""
     deadline: float | None = None

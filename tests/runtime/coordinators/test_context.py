@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from tests.transcripts import TRANSCRIPTS, callers, message
 from victor_dsl.components.compaction.recent import Recent
 from victor_dsl.errors import BudgetError
-from victor_dsl.runtime.coordinators.context import SUMMARY_HEADING, ContextCoordinator
-from victor_dsl.values.history import Choice, History, group
+from victor_dsl.runtime.coordinators.context import ContextCoordinator
+from victor_dsl.values.history import SUMMARY_HEADING, Choice, History, group
 from victor_dsl.values.message import Message
 from victor_dsl.values.settings import Settings
 from victor_dsl.values.tokens import message_tokens, messages_tokens, tool_tokens

@@ -13,13 +13,11 @@ from attrs import frozen
 
 from victor_dsl.errors import BudgetError, ComponentError
 from victor_dsl.language.kinds import Compaction
-from victor_dsl.values.history import Choice, History, group, newest
+from victor_dsl.values.history import Choice, History, group, newest, summary_message
 from victor_dsl.values.message import Message
 from victor_dsl.values.tokens import message_tokens, messages_tokens, text_tokens, tool_tokens
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import CompactionRecord, Turn
-
-SUMMARY_HEADING = "[Summary of earlier messages that are left out here]"
 
 
 @frozen
@@ -148,7 +146,7 @@ def _checked(choice: Choice, history: History, budget: int) -> Choice:
 def _summary_message(choice: Choice) -> Message | None:
     if choice.summary is None or not choice.summary.strip():
         return None
-    return Message("user", f"{SUMMARY_HEADING}\n{choice.summary}")
+    return summary_message(choice.summary)
 
 
 def _with_summary(history: History, choice: Choice, kept: list[int]) -> tuple[Message, ...]:
