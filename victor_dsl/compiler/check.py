@@ -256,6 +256,7 @@ class Checker:
                 for place, child in _each(value, (name,)):
                     child_id = f"{node}.{'.'.join(map(str, place))}"
                     children.append(self._child(mark.kind, child, (*path, *place), child_id))
+                    self._without(mark, child, (*path, *place))
                     _put(given.value, place, child_id)
             elif isinstance(mark, Ref):
                 for place, leaf in _each(value, (name,)):
@@ -272,6 +273,13 @@ class Checker:
         if key not in self._items:
             self._items[key] = (self._checked(KINDS[kind], located, path, node, implied=False), located)
         return self._items[key][0]
+
+    def _without(self, mark: Nested, child: Located, path: Path) -> None:
+        for name in mark.without if isinstance(child.value, dict) else ():
+            written = child.get(name)
+            if written is not None and written.value is not None:
+                message, hint = f"{path[1]} has no '{name}' of its own here", f"write it on {path[0]} itself, or leave it out"
+                self._fault("unknown-key", message, written.key_span or written.span, (*path, name), hint)
 
     def _secret(self, value: Located, path: Path) -> Secret:
         secret = secret_of(value.value)

@@ -31,9 +31,13 @@ class Ref:
 
 @frozen
 class Nested:
-    """The field holds a component of that kind, written as a bare word or a map; the node needs it."""
+    """The field holds a component of that kind, written as a bare word or a map; the node needs it.
+
+    `without` are fields of the kind that mean nothing there, and may not be written.
+    """
 
     kind: str
+    without: tuple[str, ...] = ()
 
 
 @frozen
@@ -182,7 +186,10 @@ class CompactionConfig(ListedConfig):
         None, gt=0, le=1, description="The share of the history's tokens to keep; the same as `settings.target_ratio`."
     )
     deadline_seconds: float = Field(5.0, gt=0, description="How long it may take before the fallback does it.")
-    fallback: Annotated[str | dict[str, Any] | None, Nested("compaction")] = Field(
+    fallback: Annotated[
+        str | dict[str, Any] | None,
+        Nested("compaction", without=("threshold", "target_ratio", "deadline_seconds", "fallback")),
+    ] = Field(
         None, description="What compacts instead when this fails or is late. Left out: `recent`."
     )
 
