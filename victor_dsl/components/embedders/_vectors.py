@@ -15,10 +15,15 @@ OFF_LOOP_CHARACTERS = 20_000
 
 
 class Computed:
-    """An embedder made of a plain function, which must be safe to run in several threads."""
+    """An embedder made of a plain function, which must be safe to run in several threads.
 
-    def __init__(self, compute: Callable[[Sequence[str]], Matrix]) -> None:
+    `contextual` says that a text's vector depends on the texts beside it, so that keeping it for a later call changes
+    what that call gives.
+    """
+
+    def __init__(self, compute: Callable[[Sequence[str]], Matrix], *, contextual: bool = False) -> None:
         self._compute = compute
+        self.contextual = contextual
 
     async def embed(self, texts: Sequence[str]) -> Matrix:
         if sum(map(len, texts)) < OFF_LOOP_CHARACTERS:

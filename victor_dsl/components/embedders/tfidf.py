@@ -59,4 +59,4 @@ def build(config: Config, context: Context) -> Embedder:
         np.add.at(matrix, (weighted.row, weighted.col % config.dims), (weighted.data * signs).astype(np.float32))
         return unit_rows(matrix)
 
-    return Computed(compute)
+    return Computed(compute, contextual=True)

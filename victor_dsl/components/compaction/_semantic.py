@@ -1,0 +1,91 @@
+"""A history's groups as vectors, and the choice of those that cover it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from victor_dsl.components.compaction._coverage import covering
+from victor_dsl.components.compaction._newest import cost, newest_within
+from victor_dsl.components.compaction._text import group_text
+from victor_dsl.errors import ComponentError
+from victor_dsl.language.kinds import Embedder
+from victor_dsl.values.history import Choice, History
+from victor_dsl.values.turn import Turn
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Row = npt.NDArray[np.float32]
+
+ON_LOOP_GROUPS = 50
+"""Up to this many groups choosing takes a millisecond, less than a thread may have to wait."""
+
+
+class Semantic:
+    """Keeps the newest groups, then those that cover the history; vectors are kept by the hash of their text."""
+
+    def __init__(self, embedder: Embedder, *, recent: float, cache_size: int) -> None:
+        self._embedder = embedder
+        self._recent = recent
+        self._cache_size = 0 if getattr(embedder, "contextual", False) else cache_size
+        self._kept: OrderedDict[bytes, Row] = OrderedDict()
+
+    async def choose(self, history: History, budget: int, turn: Turn) -> Choice:
+        room = budget - history.fixed_tokens
+        newest = newest_within(history, int(room * self._recent))
+        room -= cost(history, newest)
+        # What stays anyway counts as covered, but is not chosen.
+        free = np.array([not group.fixed and p not in newest for p, group in enumerate(history.groups)], dtype=np.bool_)
+        tokens = np.array([group.tokens for group in history.groups])
+        if not (free & (tokens <= room)).any():
+            return Choice(frozenset(newest))
+        given_up = threading.Event()
+        try:
+            texts = await _work(len(free), _texts, history)
+            rows = await self._rows_of(texts)
+            chosen = await _work(len(free), covering, rows, tokens, free, room, given_up)
+        finally:
+            given_up.set()  # a thread cannot be cancelled, but it can be told
+        return Choice(frozenset(newest.union(chosen)))
+
+    async def _rows_of(self, texts: list[tuple[bytes, str]]) -> list[Row]:
+        """One row for each text; only texts that are not known are embedded, each once."""
+        unknown = {key: text for key, text in texts if key not in self._kept}
+        rows = {key: self._kept[key] for key, _ in texts if key not in unknown}
+        if unknown:
+            rows.update(zip(unknown, await self._embed(list(unknown.values())), strict=True))
+        if self._cache_size:
+            for key, row in rows.items():
+                self._kept[key] = row
+                self._kept.move_to_end(key)
+        while len(self._kept) > self._cache_size:
+            self._kept.popitem(last=False)
+        return [rows[key] for key, _ in texts]
+
+    async def _embed(self, texts: list[str]) -> npt.NDArray[np.float32]:
+        vectors = np.asarray(await self._embedder.embed(texts), dtype=np.float32)
+        if vectors.ndim != 2 or len(vectors) != len(texts):
+            raise ComponentError(f"the embedder gave an array of {vectors.shape} for {len(texts)} texts")
+        if not np.isfinite(vectors).all():
+            raise ComponentError("the embedder gave a vector that is not finite")
+        return vectors
+
+
+async def _work(groups: int, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """What the function gives; in a thread where the history is long."""
+    if groups <= ON_LOOP_GROUPS:
+        return function(*arguments, **named)
+    return await asyncio.to_thread(function, *arguments, **named)
+
+
+def _texts(history: History) -> list[tuple[bytes, str]]:
+    """Each group's text, under the hash that tells it from others."""
+    texts = [group_text(history, group) for group in history.groups]
+    return [(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest(), text) for text in texts]
