@@ -1,0 +1,334 @@
+"""Requests to HTTP APIs as tools, against a real server on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from yarl import URL
+
+from tests.components.context import TURN, surroundings
+from victor_dsl.components.tools._http_request import filled
+from victor_dsl.components.tools._parameters import json_schema
+from victor_dsl.components.tools.http import Config, build
+from victor_dsl.errors import ToolError
+from victor_dsl.language.component import Context
+from victor_dsl.language.config import Secret
+from victor_dsl.language.kinds import ToolSource
+from victor_dsl.values.message import ToolCall
+
+ENVIRONMENT = {"TOKEN": "s3cret-token", "KEY": "k3y"}
+ANY = {"a": {}, "b": {"default": None}}
+
+
+class Api:
+    """A server that says what it was asked, and misbehaves where it is told to."""
+
+    def __init__(self) -> None:
+        self.requests: list[dict[str, Any]] = []
+        self.sent = 0
+        self.port = 0
+        self.elsewhere = ""
+        self.over = asyncio.Event()
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:  # noqa: C901 -- a list of misdeeds
+        body = await request.read()
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        asked = {"method": request.method, "path": request.raw_path, "body": body.decode(), "headers": headers}
+        self.requests.append(asked)
+        match request.path.split("/")[1]:
+            case "missing":
+                return web.json_response({"error": f"no order; you sent {headers.get('authorization')}"}, status=404)
+            case "huge":
+                return await self._huge(request)
+            case "hang":
+                await self.over.wait()
+            case "picture":
+                return web.Response(body=b"\x89PNG" * 100, content_type="image/png")
+            case "latin":
+                return web.Response(
+                    body="Grüße".encode("latin-1"), headers={"Content-Type": "text/plain; charset=latin-1"}
+                )
+            case "odd":
+                return web.Response(body=b"caf\xc3\xa9 \xff", headers={"Content-Type": "text/plain; charset=no-such"})
+            case "near":
+                raise web.HTTPTemporaryRedirect("/echo/again")
+            case "seeother":
+                raise web.HTTPSeeOther("/echo/seen")
+            case "far":
+                raise web.HTTPFound(self.elsewhere)
+            case "round":
+                raise web.HTTPFound("/round")
+            case "nowhere":
+                return web.Response(status=302, headers={"Location": "http://[broken"})
+            case "cut":
+                response = web.StreamResponse(headers={"Content-Length": "1000", "Content-Type": "text/plain"})
+                await response.prepare(request)
+                await response.write(b"half")
+                assert request.transport is not None
+                request.transport.abort()
+                return response
+        return web.json_response(asked)
+
+    async def _huge(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/plain"})
+        await response.prepare(request)
+        try:
+            for _ in range(800):
+                await response.write(b"x" * 65_536)
+                self.sent += 65_536
+        except ConnectionError:
+            pass
+        return response
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Api]:
+    api = Api()
+    application = web.Application()
+    application.router.add_route("*", "/{tail:.*}", api.answer)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    api.port = runner.addresses[0][1]
+    yield api
+    api.over.set()
+    await runner.cleanup()
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    return surroundings(tmp_path, "tools/api", environment=ENVIRONMENT).context
+
+
+@asynccontextmanager
+async def tool(context: Context, api: Api, path: str, **options: Any) -> AsyncIterator[ToolSource]:
+    config = Config(name="api", description="Asks.", url=f"http://127.0.0.1:{api.port}{path}", **options)
+    async with build(config, context) as live:
+        yield live
+
+
+async def say(live: ToolSource, **arguments: Any) -> Any:
+    async with asyncio.timeout(30):
+        return await live.call(ToolCall("1", "api", json.dumps(arguments)), TURN)
+
+
+async def asked(context: Context, api: Api, path: str, arguments: dict[str, Any], **options: Any) -> dict[str, Any]:
+    async with tool(context, api, path, **options) as live:
+        answer: dict[str, Any] = json.loads(await say(live, **arguments))
+        return answer
+
+
+async def test_it_is_offered_as_the_spec_says(context: Context, api: Api) -> None:
+    async with tool(context, api, "/a/{n}", parameters={"n": "integer"}, cost="low", domain="orders") as live:
+        (offered,) = await live.tools()
+        assert (offered.name, offered.description, offered.cost, offered.domain) == ("api", "Asks.", "low", "orders")
+        assert offered.parameters == json_schema({"n": "integer"})
+        assert await live.tools() is await live.tools()
+
+
+async def test_arguments_fill_the_gaps_of_path_and_query(context: Context, api: Api) -> None:
+    parameters = {
+        "order": "integer",
+        "lines": "integer?",
+        "tags": {"type": "array", "default": ["a", "b c"]},
+        "q": "string?",
+    }
+    path = "/orders/{order}/lines?n={lines}&tag={tags}&fixed=1"
+    told = await asked(context, api, path, {"order": 7, "q": "x&y"}, parameters=parameters)
+    assert told["path"] == "/orders/7/lines?tag=a&tag=b%20c&fixed=1&q=x%26y"
+    told = await asked(context, api, path, {"order": 7, "lines": 2, "tags": []}, parameters=parameters)
+    assert told["path"] == "/orders/7/lines?n=2&fixed=1"
+
+
+async def test_a_body_is_the_arguments_or_what_the_spec_writes(context: Context, api: Api) -> None:
+    parameters = {"id": "integer", "note": "string?", "items": "array?"}
+    told = await asked(context, api, "/o/{id}", {"id": 7, "note": "é"}, method="POST", parameters=parameters)
+    assert (told["method"], told["path"], json.loads(told["body"])) == ("POST", "/o/7", {"note": "é"})
+    assert told["headers"]["content-type"] == "application/json"
+    body = {"order": {"id": "{id}", "lines": ["{items}", "{note}"]}, "text": "No. {id}{note}", "n": 3, "note": "{note}"}
+    arguments = {"id": 7, "items": [1, {"a": "{id}"}]}
+    told = await asked(context, api, "/o", arguments, method="PUT", parameters=parameters, body=body)
+    assert json.loads(told["body"]) == {"order": {"id": 7, "lines": [[1, {"a": "{id}"}]]}, "text": "No. 7", "n": 3}
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["../admin", "..", ".", "a/../b", "..\\x", "a\\..", "%2e%2e/x", "/../", ""],
+)
+async def test_no_argument_climbs_out_of_its_place_in_the_path(context: Context, api: Api, value: str) -> None:
+    async with tool(context, api, "/orders/{order}/lines", parameters={"order": "string"}) as live:
+        if value == "%2e%2e/x":  # escaped once more, it is a name like any other
+            await say(live, order=value)
+            assert api.requests[0]["path"] == "/orders/%252e%252e%2Fx/lines"
+            return
+        with pytest.raises(ToolError):
+            await say(live, order=value)
+        assert api.requests == []
+
+
+@given(st.text(), st.text())
+def test_arguments_change_neither_host_nor_path_nor_the_other_fields(a: str, b: str) -> None:
+    try:
+        url = URL(filled("GET", "http://h.example:81/x/{a}/y?p={b}&q=1", None, {"a": a, "b": b}).url, encoded=True)
+    except ToolError:
+        return
+    assert (url.scheme, url.host, url.port, url.fragment) == ("http", "h.example", 81, "")
+    assert url.raw_path.count("/") == 3
+    assert url.raw_path.startswith("/x/")
+    assert url.raw_path.endswith("/y")
+    assert url.raw_query_string.startswith("p=")
+    assert url.raw_query_string.endswith("&q=1")
+    assert url.raw_query_string.count("&") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("{", "not JSON"),
+        ("[1]", "must be a JSON object"),
+        ("{}", "the argument 'n' is missing"),
+        ('{"n": "7"}', "the argument 'n' must be of type integer"),
+        ('{"n": true}', "the argument 'n' must be of type integer"),
+        ('{"n": 1, "m": 2}', "unknown argument 'm'"),
+        ('{"n": 1, "size": "big"}', "the argument 'size' must be one of s, l"),
+    ],
+)
+async def test_arguments_that_do_not_fit_are_told_to_the_model(
+    context: Context, api: Api, arguments: str, told: str
+) -> None:
+    parameters = {"n": "integer", "size": {"type": "string", "enum": ["s", "l"], "default": "s"}}
+    async with tool(context, api, "/o/{n}", parameters=parameters) as live:
+        with pytest.raises(ToolError, match=told):
+            await live.call(ToolCall("1", "api", arguments), TURN)
+    assert api.requests == []
+
+
+async def test_secrets_are_sent_and_never_told(context: Context, api: Api) -> None:
+    secrets: dict[str, Any] = {
+        "bearer_token": Secret("env", "TOKEN"),
+        "secret_headers": {"X-Key": Secret("env", "KEY")},
+    }
+    async with tool(context, api, "/{what}", parameters={"what": "string"}, headers={"X-Team": "a"}, **secrets) as live:
+        told = json.loads(await say(live, what="echo"))
+        assert told["headers"]["authorization"] == "Bearer ***"
+        assert (told["headers"]["x-key"], told["headers"]["x-team"]) == ("***", "a")
+        for what in ("missing", "cut", "far", "nowhere"):
+            with pytest.raises(ToolError) as raised:
+                await say(live, what=what)
+            assert "s3cret" not in "".join(traceback.format_exception(raised.value))
+    assert api.requests[0]["headers"]["authorization"] == "Bearer s3cret-token"
+
+
+async def test_an_answer_of_50_mb_is_cut_while_it_is_read(context: Context, api: Api) -> None:
+    async with tool(context, api, "/huge", max_result_tokens=1000) as live:
+        text = await say(live)
+    assert len(text) == 4000
+    assert text.endswith("x\n[cut: the answer is longer]")
+    assert api.sent < 10_000_000, "the connection was closed"
+
+
+async def test_an_answer_that_never_comes_is_an_error_in_time(context: Context, api: Api) -> None:
+    async with tool(context, api, "/hang", timeout_seconds=0.05) as live:
+        with pytest.raises(ToolError, match=r"no answer within 0.05 s"):
+            await say(live)
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/latin", "Grüße"),
+        ("/odd", "café \ufffd"),
+        ("/picture", "[image/png, 400 bytes; it cannot be shown as text]"),
+    ],
+)
+async def test_an_answer_is_told_as_text(context: Context, api: Api, path: str, told: str) -> None:
+    async with tool(context, api, path) as live:
+        assert await say(live) == told
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/missing", 'HTTP 404 Not Found: {"error": "no order'),
+        ("/cut", "the request to 127.0.0.1 failed"),
+        ("/round", "redirects more than 5 times"),
+        ("/nowhere", "redirects to what is no address"),
+    ],
+)
+async def test_what_fails_is_told_as_an_error(context: Context, api: Api, path: str, told: str) -> None:
+    async with tool(context, api, path) as live:
+        with pytest.raises(ToolError, match=told):
+            await say(live)
+
+
+async def test_a_redirect_within_the_host_is_followed(context: Context, api: Api) -> None:
+    told = await asked(context, api, "/near", {"a": 1}, method="POST", parameters={"a": "integer"})
+    assert (told["method"], told["path"], told["body"]) == ("POST", "/echo/again", '{"a":1}')
+    told = await asked(context, api, "/seeother", {"a": 1}, method="POST", parameters={"a": "integer"})
+    assert (told["method"], told["path"], told["body"]) == ("GET", "/echo/seen", "")
+
+
+@pytest.mark.parametrize(
+    "target", ["http://127.0.0.1:1/", "http://169.254.169.254/latest/meta-data/", "//localhost/", "file:///etc/passwd"]
+)
+async def test_a_redirect_to_another_host_is_refused(context: Context, api: Api, target: str) -> None:
+    api.elsewhere = target
+    async with tool(context, api, "/far", bearer_token=Secret("env", "TOKEN"), allow_hosts=["169.254.169.254"]) as live:
+        with pytest.raises(ToolError, match=r"may not go|no address"):
+            await say(live)
+
+
+async def test_a_server_that_is_not_there_is_an_error(context: Context, api: Api) -> None:
+    api.port = 1
+    async with tool(context, api, "/") as live:
+        with pytest.raises(ToolError, match=r"the request to 127.0.0.1 failed"):
+            await say(live)
+
+
+async def test_a_proxy_of_the_environment_is_not_used(
+    context: Context, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert (await asked(context, api, "/echo", {}))["path"] == "/echo"
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ({"url": "http://{host}/a", "parameters": {"host": "string"}}, "no `{gap}` can stand in the host"),
+        ({"url": "http://a:{p}/", "parameters": {"p": "integer"}}, "is no address"),
+        ({"url": "{u}", "parameters": {"u": "string"}}, "is no address"),
+        ({"url": "ftp://a/b"}, "begins with http"),
+        ({"url": "http://u:p@a/b"}, "cannot hold a user and password"),
+        ({"url": "http://a/{n}"}, "parameters has no 'n'"),
+        ({"url": "http://a/{n}", "parameters": {"n": "string?"}}, "cannot be left out"),
+        ({"url": "http://a/", "parameters": {"n": "strin"}}, "'strin' is no type of the parameter 'n'; did you mean"),
+        ({"url": "http://a/", "parameters": {"n": 3}}, "has a number instead of a type"),
+        ({"url": "http://a/", "parameters": {"a b": "string"}}, "'a b' is no name"),
+        ({"url": "http://a/", "parameters": {"type": "object", "required": ["x"]}}, "`required` names 'x'"),
+        ({"url": "http://a/", "body": {"a": 1}}, "a GET has no `body`"),
+        ({"url": "http://a/", "method": "POST", "body": {"a": ["{b}"]}}, "parameters has no 'b'"),
+        ({"url": "http://a/", "headers": {"Cookie": "a"}}, "holds a secret"),
+        ({"url": "http://a/", "headers": {"X-A": "a\r\nb: c"}}, "characters that a header cannot carry"),
+    ],
+)
+def test_what_cannot_be_a_request_is_refused(written: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        Config(**{"description": "Asks.", **written})
+    assert told in str(raised.value)
+
+
+def test_a_parameter_named_type_is_written_in_the_short_form() -> None:
+    assert json_schema({"type": "string"})["properties"] == {"type": {"type": "string"}}
