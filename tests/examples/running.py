@@ -1,0 +1,95 @@
+"""The examples, and what running one gives.
+
+An example is a folder of `examples/` with a `victor.yml` and an `input.jsonl`. `rendered.jsonl` and `replies.jsonl` are what
+`victor render` and `victor run` give for that input. Beside them there may stand
+
+- `victor.postgres.yml` and `victor.redis.yml`: the same pipeline on these servers, with the same output;
+- `demo.env`: what the environment must have, none of it secret;
+- `seed.py`: run after `victor db migrate`, it fills the database of `victor.yml`; `seed.sql` does so for PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+FOLDER = ROOT / "examples"
+EXPECTED = {"rendered.jsonl": "render", "replies.jsonl": "run"}
+
+Lines = list[dict[str, Any]]
+
+
+def examples(spec: str = "victor.yml") -> list[str]:
+    """The names of the examples that have such a spec."""
+    return sorted(path.parent.name for path in FOLDER.glob(f"*/{spec}"))
+
+
+def copy_of(name: str, to: Path) -> Path:
+    """A copy of an example as a clone of the repository has it: without the state that running it leaves."""
+    state = {"*.db", "*.db-*", "*.jsonl", "lock", "__pycache__"}
+
+    def ignored(folder: str, names: list[str]) -> set[str]:
+        if Path(folder).name == ".victor":
+            return set(shutil.ignore_patterns(*state)(folder, names))
+        return {"__pycache__"} & {*names}
+
+    return Path(shutil.copytree(FOLDER / name, to / name, ignore=ignored))
+
+
+def prepare(folder: Path, spec: str, environment: Mapping[str, str]) -> None:
+    """Makes and fills the tables that an example wants."""
+    if (folder / "seed.py").exists():
+        victor(folder, "db", "migrate", spec, environment=environment)
+        if spec == "victor.yml":
+            subprocess.run([sys.executable, "seed.py"], cwd=folder, check=True, capture_output=True)
+
+
+def outputs(folder: Path, spec: str, environment: Mapping[str, str] | None = None, *, plan: bool = False) -> dict[str, Lines]:
+    """What the example's input gives, by the name of the expected file, sorted by id.
+
+    The latency, which differs from run to run, is left out, and unless `plan` the digest, which is a release's own.
+    """
+    found = {}
+    for name, command in EXPECTED.items():
+        out = victor(folder, command, spec, "--input", "input.jsonl", environment=environment, codes=(0, 3))
+        lines: Lines = [json.loads(line) for line in out.splitlines()]
+        for line in lines:
+            line.pop("latency_ms", None)
+            digest = line.pop("plan")
+            if plan:
+                line["plan"] = digest
+        found[name] = sorted(lines, key=lambda line: str(line["id"]))
+    return found
+
+
+def expected(name: str) -> dict[str, Lines]:
+    """What an example's input should give."""
+    return {
+        file: [json.loads(line) for line in (FOLDER / name / file).read_text(encoding="utf-8").splitlines()]
+        for file in EXPECTED
+    }
+
+
+def victor(
+    folder: Path, *arguments: str, environment: Mapping[str, str] | None = None, codes: tuple[int, ...] = (0,)
+) -> str:
+    """What `victor` prints on its standard output, run in a folder with no other environment than this and `demo.env`."""
+    if arguments[0] != "validate" and (folder / "demo.env").exists():
+        arguments = (*arguments, "--env-file", "demo.env")
+    done = subprocess.run(
+        [sys.executable, "-m", "victor_dsl", *arguments],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in codes, f"victor {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}"
+    return done.stdout

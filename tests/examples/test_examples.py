@@ -1,0 +1,56 @@
+"""Every example is valid without a warning, gives its expected output, and its README is true.
+
+After a change that is meant, `python -m tests.examples.regenerate` writes the expected output anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from tests.docs.blocks import blocks, matches, run
+from tests.examples.running import FOLDER, copy_of, examples, expected, outputs, prepare, victor
+from victor_dsl.compiler import compile_spec
+
+SPECS = sorted(f"{path.parent.name}/{path.name}" for path in FOLDER.glob("*/victor*.yml"))
+WITH_A_README = sorted(path.parent.name for path in FOLDER.glob("*/README.md"))
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_an_example_is_valid_without_a_warning_or_a_variable(spec: str) -> None:
+    name, _, file = spec.partition("/")
+    with contextlib.chdir(FOLDER / name):
+        assert [str(d) for d in compile_spec(file, environment={}).diagnostics] == []
+
+
+@pytest.mark.parametrize("name", examples())
+def test_an_example_gives_its_expected_output(name: str, tmp_path: Path) -> None:
+    folder = copy_of(name, tmp_path)
+    prepare(folder, "victor.yml", {})
+    assert outputs(folder, "victor.yml") == expected(name)
+
+
+@pytest.mark.parametrize("name", examples("victor.postgres.yml"))
+def test_an_example_gives_the_same_on_postgresql(name: str, tmp_path: Path, postgres_dsn: str) -> None:
+    environment = {"DATABASE_URL": postgres_dsn}
+    folder = copy_of(name, tmp_path)
+    victor(folder, "db", "migrate", "victor.postgres.yml", environment=environment)
+    prepare(folder, "victor.postgres.yml", environment)
+    assert outputs(folder, "victor.postgres.yml", environment) == expected(name)
+
+
+@pytest.mark.parametrize("name", examples("victor.redis.yml"))
+def test_an_example_gives_the_same_on_redis(name: str, tmp_path: Path, redis_url: str) -> None:
+    folder = copy_of(name, tmp_path)
+    assert outputs(folder, "victor.redis.yml", {"REDIS_URL": redis_url}) == expected(name)
+
+
+@pytest.mark.parametrize("name", WITH_A_README)
+def test_what_the_readme_of_an_example_says_is_true(name: str, tmp_path: Path) -> None:
+    folder = copy_of(name, tmp_path)
+    for block in blocks(folder / "README.md"):
+        for command, printed in block.commands():
+            found = run(command, folder)
+            assert matches(printed, found), f"examples/{name}/README.md:{block.line}: $ {command}\n{found}"
