@@ -188,7 +188,9 @@ class Checker:
         given.value.pop("type", None)
         children = self._mark(component, body, given, path, node)
         if kind.fallback and implied and component.type != kind.fallback and "fallback" not in body.value:
-            children.append(self._child(kind.name, Located(kind.fallback, located.span), path, f"{node}.fallback"))
+            children.append(
+                self._child(Nested(kind.name), Located(kind.fallback, located.span), path, f"{node}.fallback")
+            )
             given.value["fallback"] = f"{node}.fallback"
         without_type = Located({k: v for k, v in body.value.items() if k != "type"}, body.span, body.key_span)
         what = _called(node, component.type)
@@ -240,11 +242,8 @@ class Checker:
         """Puts node ids, secrets and absolute paths where marked fields have text; gives the nested items."""
         children: list[Item | None] = []
         for name, mark in marks(component.config).items():
-            value = body.get(name)
-            if value is None or value.value is None:
-                default = component.config.model_fields[name].default
-                if isinstance(mark, FilePath) and isinstance(default, str):
-                    given.value[name] = os.path.abspath(resolve(body.span.file, default))
+            value = _written(component, body, name)
+            if value is None:
                 continue
             if mark is Secret:
                 for place, leaf in _each_of_map(value, (name,)):
@@ -255,8 +254,7 @@ class Checker:
             elif isinstance(mark, Nested):
                 for place, child in _each(value, (name,)):
                     child_id = f"{node}.{'.'.join(map(str, place))}"
-                    children.append(self._child(mark.kind, child, (*path, *place), child_id))
-                    self._without(mark, child, (*path, *place))
+                    children.append(self._child(mark, child, (*path, *place), child_id))
                     _put(given.value, place, child_id)
             elif isinstance(mark, Ref):
                 for place, leaf in _each(value, (name,)):
@@ -268,17 +266,20 @@ class Checker:
                         _put(given.value, place, os.path.abspath(resolve(leaf.span.file, text)))
         return children
 
-    def _child(self, kind: str, located: Located, path: Path, node: str) -> Item | None:
+    def _child(self, mark: Nested, located: Located, path: Path, node: str) -> Item | None:
         key = (id(located), node)
         if key not in self._items:
-            self._items[key] = (self._checked(KINDS[kind], located, path, node, implied=False), located)
+            self._items[key] = (self._checked(KINDS[mark.kind], located, path, node, implied=False), located)
+            self._without(mark, located, path)
         return self._items[key][0]
 
     def _without(self, mark: Nested, child: Located, path: Path) -> None:
         for name in mark.without if isinstance(child.value, dict) else ():
             written = child.get(name)
             if written is not None and written.value is not None:
-                message, hint = f"{path[1]} has no '{name}' of its own here", f"write it on {path[0]} itself, or leave it out"
+                place = ".".join(map(str, path[1:]))
+                message = f"{place} has no '{name}' of its own"
+                hint = f"write it on {path[0]} itself, or leave it out"
                 self._fault("unknown-key", message, written.key_span or written.span, (*path, name), hint)
 
     def _secret(self, value: Located, path: Path) -> Secret:
@@ -316,6 +317,16 @@ def _called(node: str, type: str) -> str:
     if name != type:
         return f"{kind}.{name} ({type})"
     return f"{kind} ({type})" if KINDS[kind].shape == "one" else f"{kind}.{name}"
+
+
+def _written(component: Component, body: Located, name: str) -> Located | None:
+    """A marked field's value; a path that is left out is its default, as if the item's file had written it."""
+    value = body.get(name)
+    if value is not None and value.value is not None:
+        return value
+    default = component.config.model_fields[name].default
+    is_path = isinstance(marks(component.config)[name], FilePath) and isinstance(default, str)
+    return Located(default, body.span) if is_path else None
 
 
 def _each(value: Located, path: Path) -> Iterator[tuple[Path, Located]]:

@@ -189,9 +189,7 @@ class CompactionConfig(ListedConfig):
     fallback: Annotated[
         str | dict[str, Any] | None,
         Nested("compaction", without=("threshold", "target_ratio", "deadline_seconds", "fallback")),
-    ] = Field(
-        None, description="What compacts instead when this fails or is late. Left out: `recent`."
-    )
+    ] = Field(None, description="What compacts instead when this fails or is late. Left out: `recent`.")
 
 
 class MiddlewareConfig(ListedConfig):
