@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 
 from victor_dsl.errors import SecretError
 from victor_dsl.language.component import Context
-from victor_dsl.language.config import Secret
+from victor_dsl.language.config import Config, Secret
 from victor_dsl.values.turn import Turn
 
 
@@ -49,6 +49,7 @@ def surroundings(
     place: str = "",
     environment: Mapping[str, str] | None = None,
     needs: Mapping[str, Any] | None = None,
+    configs: Mapping[str, Config] | None = None,
 ) -> Surroundings:
     """A context for one node of a spec in that folder."""
     variables = environment or {}
@@ -71,6 +72,7 @@ def surroundings(
         report=lambda message, data: reports.append((message, data)),
         place=place,
         environment=variables,
+        configs=configs or {},
     )
     return Surroundings(context, clock, reports)
 

@@ -82,7 +82,8 @@ def node_of(
                 values[name], lambda value, mark=mark: _meant(value, mark, id, folder, needs, environment)
             )
     config = component.config.model_validate(values)
-    made = surroundings(folder, id, place="victor.yml:1", environment=environment, needs={})
+    configs = {id: node.config for id, node in needs.items()}
+    made = surroundings(folder, id, place="victor.yml:1", environment=environment, needs={}, configs=configs)
     return Node(component, config, made.context, needs)
 
 

@@ -11,7 +11,9 @@ from victor_dsl.components.compaction._text import group_text
 from victor_dsl.values.history import Choice, History
 from victor_dsl.values.turn import Turn
 
-UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
 """Thai, Lao, Burmese, Khmer, kana and Chinese characters: scripts that do not separate words."""
 WORD = re.compile(r"\w+")
 ON_LOOP_GROUPS = 200

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from victor_dsl.values.history import History
 
 
@@ -20,6 +22,6 @@ def newest_within(history: History, room: int) -> set[int]:
     return kept
 
 
-def cost(history: History, positions: set[int]) -> int:
+def cost(history: History, positions: Iterable[int]) -> int:
     """The tokens of the groups at these positions."""
     return sum(history.groups[position].tokens for position in positions)
