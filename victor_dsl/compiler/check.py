@@ -252,10 +252,7 @@ class Checker:
                     given.unknown.discard(place)
                     given.interpolated.pop(place, None)
             elif isinstance(mark, Nested):
-                for place, child in _each(value, (name,)):
-                    child_id = f"{node}.{'.'.join(map(str, place))}"
-                    children.append(self._child(mark, child, (*path, *place), child_id))
-                    _put(given.value, place, child_id)
+                children += self._children(mark, value, given, name, path, node)
             elif isinstance(mark, Ref):
                 for place, leaf in _each(value, (name,)):
                     if (text := _text(leaf)) is not None:
@@ -265,6 +262,14 @@ class Checker:
                     if (text := _text(leaf)) is not None and text != ":memory:":
                         _put(given.value, place, os.path.abspath(resolve(leaf.span.file, text)))
         return children
+
+    def _children(
+        self, mark: Nested, value: Located, given: Plain, name: str, path: Path, node: str
+    ) -> Iterator[Item | None]:
+        for place, child in _each(value, (name,)):
+            child_id = f"{node}.{'.'.join(map(str, place))}"
+            _put(given.value, place, child_id)
+            yield self._child(mark, child, (*path, *place), child_id)
 
     def _child(self, mark: Nested, located: Located, path: Path, node: str) -> Item | None:
         key = (id(located), node)
