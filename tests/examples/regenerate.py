@@ -20,7 +20,7 @@ def main(names: Sequence[str]) -> None:
     for name in names or examples():
         with tempfile.TemporaryDirectory() as there:
             folder = copy_of(name, Path(there))
-            prepare(folder, "victor.yml", {})
+            prepare(folder)
             for file, lines in outputs(folder, "victor.yml").items():
                 text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
                 (FOLDER / name / file).write_text(text, encoding="utf-8")

@@ -5,13 +5,14 @@ An example is a folder of `examples/` with a `victor.yml` and an `input.jsonl`. 
 
 - `victor.postgres.yml` and `victor.redis.yml`: the same pipeline on these servers, with the same output;
 - `demo.env`: what the environment must have, none of it secret;
-- `seed.py`: run after `victor db migrate`, it fills the database of `victor.yml`; `seed.sql` does so for PostgreSQL.
+- `seed.sql`: what is written into the tables of `victor db migrate`, and `seed.py`, which does so in `victor.yml`'s database.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,18 +44,19 @@ def copy_of(name: str, to: Path) -> Path:
     return Path(shutil.copytree(FOLDER / name, to / name, ignore=ignored))
 
 
-def prepare(folder: Path, spec: str, environment: Mapping[str, str]) -> None:
-    """Makes and fills the tables that an example wants."""
+def prepare(folder: Path) -> None:
+    """Makes and fills the tables of an example's `victor.yml`."""
     if (folder / "seed.py").exists():
-        victor(folder, "db", "migrate", spec, environment=environment)
-        if spec == "victor.yml":
-            subprocess.run([sys.executable, "seed.py"], cwd=folder, check=True, capture_output=True)
+        victor(folder, "db", "migrate", "victor.yml")
+        subprocess.run([sys.executable, "seed.py"], cwd=folder, check=True, capture_output=True)
 
 
-def outputs(folder: Path, spec: str, environment: Mapping[str, str] | None = None, *, plan: bool = False) -> dict[str, Lines]:
+def outputs(
+    folder: Path, spec: str, environment: Mapping[str, str] | None = None, *, plan: bool = False
+) -> dict[str, Lines]:
     """What the example's input gives, by the name of the expected file, sorted by id.
 
-    The latency, which differs from run to run, is left out, and unless `plan` the digest, which is a release's own.
+    Times, which differ from run to run, are left out, and unless `plan` the digest, which is a release's own.
     """
     found = {}
     for name, command in EXPECTED.items():
@@ -62,6 +64,9 @@ def outputs(folder: Path, spec: str, environment: Mapping[str, str] | None = Non
         lines: Lines = [json.loads(line) for line in out.splitlines()]
         for line in lines:
             line.pop("latency_ms", None)
+            if error := line["error"]:
+                error.pop("retry_after_s", None)
+                error["message"] = re.sub(r"[\d.]+ s$", "… s", error["message"])
             digest = line.pop("plan")
             if plan:
                 line["plan"] = digest

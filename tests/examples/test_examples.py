@@ -12,6 +12,7 @@ import pytest
 
 from tests.docs.blocks import blocks, matches, run
 from tests.examples.running import FOLDER, copy_of, examples, expected, outputs, prepare, victor
+from tests.services import PostgresServer
 from victor_dsl.compiler import compile_spec
 
 SPECS = sorted(f"{path.parent.name}/{path.name}" for path in FOLDER.glob("*/victor*.yml"))
@@ -28,16 +29,19 @@ def test_an_example_is_valid_without_a_warning_or_a_variable(spec: str) -> None:
 @pytest.mark.parametrize("name", examples())
 def test_an_example_gives_its_expected_output(name: str, tmp_path: Path) -> None:
     folder = copy_of(name, tmp_path)
-    prepare(folder, "victor.yml", {})
+    prepare(folder)
     assert outputs(folder, "victor.yml") == expected(name)
 
 
 @pytest.mark.parametrize("name", examples("victor.postgres.yml"))
-def test_an_example_gives_the_same_on_postgresql(name: str, tmp_path: Path, postgres_dsn: str) -> None:
-    environment = {"DATABASE_URL": postgres_dsn}
+def test_an_example_gives_the_same_on_postgresql(
+    name: str, tmp_path: Path, postgres: PostgresServer, postgres_database: str
+) -> None:
+    environment = {"DATABASE_URL": postgres.dsn(postgres_database)}
     folder = copy_of(name, tmp_path)
     victor(folder, "db", "migrate", "victor.postgres.yml", environment=environment)
-    prepare(folder, "victor.postgres.yml", environment)
+    if (folder / "seed.sql").exists():
+        postgres.sql((folder / "seed.sql").read_text(encoding="utf-8"), database=postgres_database)
     assert outputs(folder, "victor.postgres.yml", environment) == expected(name)
 
 
