@@ -51,12 +51,17 @@ class Index:
                 positions.append(position)
                 scores.append(idf * weight * (SATURATION + 1) / (weight + norm))
 
-    def rank(self, query: Mapping[str, float]) -> list[int]:
-        """Positions of the tools that share a word with the query, best first; equals in their order."""
+    def scores(self, query: Mapping[str, float]) -> dict[int, float]:
+        """The scores of the tools that share a word with the query, by position."""
         total: dict[int, float] = {}
         for term, weight in query.items():
             for position, score in zip(*self._postings.get(term, ((), ())), strict=True):
                 total[position] = total.get(position, 0.0) + weight * score
+        return total
+
+    def rank(self, query: Mapping[str, float]) -> list[int]:
+        """Positions of the tools that share a word with the query, best first; equals in their order."""
+        total = self.scores(query)
         return sorted(total, key=lambda position: (-total[position], position))
 
 
@@ -67,6 +72,13 @@ def terms(text: str) -> Iterator[str]:
     """
     for run in _WORD.findall(text):
         yield from _known_run(run) if len(run) <= LONGEST_KNOWN else _run(run)
+
+
+def spelled_out(tool: Tool) -> str:
+    """A tool as a text to read: its name in words, its description, its parameters."""
+    name = " ".join(word for run in _WORD.findall(tool.name) for word in _HUMP.split(run))
+    parameters = ", ".join(text for text, _ in _parameters(tool.parameters))
+    return f"{name}. {tool.description} {parameters}".strip()
 
 
 def _run(run: str) -> tuple[str, ...]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from victor_dsl.components.tool_selection._step import as_step
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import ToolSelectionConfig
+from victor_dsl.language.kinds import ToolSelection
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
 
@@ -24,6 +26,6 @@ class All:
         return tools[: turn.settings.k]
 
 
-def build(config: Config, context: Context) -> All:
+def build(config: Config, context: Context) -> ToolSelection:
     """The strategy; it has no state."""
-    return All()
+    return as_step(All(), config, context)

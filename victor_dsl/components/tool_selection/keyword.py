@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from victor_dsl.components.tool_selection._lexical import Index, terms
+from victor_dsl.components.tool_selection._lexical import Index
+from victor_dsl.components.tool_selection._query import query
+from victor_dsl.components.tool_selection._step import as_step
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import ToolSelectionConfig
+from victor_dsl.language.kinds import ToolSelection
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
 
@@ -15,15 +18,6 @@ INDEXES_KEPT = 4
 
 OFF_LOOP_TOOLS = 200
 """From so many tools on (10 to 20 ms of work) an index is built in a thread."""
-
-ENOUGH_TERMS = 4
-"""A message with fewer telling words ("yes", "do it again") is read together with those before it."""
-
-LOOK_BACK = 4
-"""How many earlier messages may help out; each counts half of the one after it."""
-
-LONGEST_TEXT = 8_000
-"""Of a longer message (a pasted file) the first and last halves of so many characters are read."""
 
 
 class Config(ToolSelectionConfig):
@@ -47,6 +41,10 @@ class Keyword:
         self._in_thread = in_thread
         self._indexes: list[Index] = []
 
+    async def scores(self, tools: tuple[Tool, ...], query: Mapping[str, float]) -> dict[int, float]:
+        """The BM25 score of each tool that shares a word with the query, by position."""
+        return (await self._index(tools)).scores(query)
+
     async def select(self, tools: Sequence[Tool], turn: Turn) -> Sequence[Tool]:
         ranking = (await self._index(tuple(tools))).rank(query(turn))
         if not ranking:
@@ -65,27 +63,8 @@ class Keyword:
         return index
 
 
-def query(turn: Turn) -> dict[str, float]:
-    """The words that ask for tools, with weights: the latest user message, and where it says little, those before it."""
-    latest = next((i for i in reversed(range(len(turn.messages))) if turn.messages[i].role == "user"), None)
-    if latest is None:
-        return {}
-    weights: dict[str, float] = {}
-    earlier = (message for message in reversed(turn.messages[: latest + 1]) if message.role in {"user", "assistant"})
-    for back, message in zip(range(LOOK_BACK + 1), earlier, strict=False):
-        if len(weights) >= ENOUGH_TERMS:
-            break
-        for term in terms(_ends(message.text())):
-            weights.setdefault(term, 0.5**back)
-    return weights
-
-
-def _ends(text: str) -> str:
-    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT // 2]} {text[-LONGEST_TEXT // 2 :]}"
-
-
-def build(config: Config, context: Context) -> Keyword:
+def build(config: Config, context: Context) -> ToolSelection:
     """The strategy, with no index yet."""
     import asyncio
 
-    return Keyword(asyncio.to_thread)
+    return as_step(Keyword(asyncio.to_thread), config, context)

@@ -1,0 +1,78 @@
+"""Strategies one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.components.tool_selection.selecting import asking, names, strategy, tool
+from victor_dsl.values.tool import Tool
+from victor_dsl.values.turn import Turn
+
+TOOLS = (
+    tool("read_dear", "Reads a file.", cost="high"),
+    tool("read_cheap", "Reads a file.", cost="low"),
+    tool("read_free", "Reads a file.", cost="free"),
+    tool("write", "Writes a file.", cost="free"),
+)
+
+
+class Fails:
+    """A strategy that raises."""
+
+    async def select(self, tools: Sequence[Tool], turn: Turn) -> Sequence[Tool]:
+        raise OSError("no embedder")
+
+
+class Nothing:
+    """A strategy that finds nothing."""
+
+    async def select(self, tools: Sequence[Tool], turn: Turn) -> Sequence[Tool]:
+        return ()
+
+
+def chain(*steps: Any) -> Any:
+    needs = {f"tool_selection/chain.steps.{n}": step for n, step in enumerate(steps)}
+    return strategy("chain", needs, steps=list(needs))
+
+
+def step(type: str, needs: dict[str, Any] | None = None, **config: Any) -> Any:
+    return strategy(type, needs, "tool_selection/chain.steps.0", **config)
+
+
+async def test_each_step_narrows_what_the_one_before_it_left() -> None:
+    live = chain(step("cost", max_cost="low"), step("keyword", k=2))
+    assert await names(live, TOOLS, asking("read")) == ["read_free", "read_cheap"]
+
+
+async def test_of_equals_the_cheaper_comes_first() -> None:
+    live = chain(step("cost"), step("keyword"))
+    assert await names(live, TOOLS, asking("read")) == ["read_free", "read_cheap", "read_dear", "write"]
+    assert await names(live, TOOLS, asking("write", k=1)) == ["write"]
+
+
+async def test_the_k_of_the_turn_counts_at_the_end_alone() -> None:
+    live = chain(step("cost"), step("keyword"))
+    assert await names(live, TOOLS, asking("write", k=1)) == ["write"], "cost alone would have cut it off"
+
+
+async def test_a_step_that_fails_or_finds_nothing_is_passed_over() -> None:
+    told: list[tuple[str, Mapping[str, Any]]] = []
+    turn = asking("write", k=1, record=lambda type, data: told.append((type, data)))
+    assert await names(chain(Fails(), Nothing(), step("keyword")), TOOLS, turn) == ["write"]
+    assert [(type, data["code"]) for type, data in told] == [("error", "component")]
+    assert "no embedder" in told[0][1]["message"]
+    assert await names(chain(Fails(), Nothing()), TOOLS, turn) == [], "then the chain's own fallback selects"
+
+
+async def test_a_step_has_a_fallback_of_its_own() -> None:
+    needs = {"x": step("cost", max_cost="free")}
+    for broken in ("quantum", "read"):
+        live = chain(step("keyword", needs, fallback="x", k=1))
+        expected = ["read_free"] if broken == "quantum" else ["read_dear"]
+        assert await names(live, TOOLS, asking(broken)) == expected
+
+
+async def test_the_limits_of_its_steps_are_the_chain_s() -> None:
+    live = chain(step("cost", max_cost="low", k=1), step("cost", max_cost="free"), step("keyword"))
+    assert [tool.name for tool in live.admit(TOOLS)] == ["read_free", "write"]

@@ -1,0 +1,66 @@
+"""A strategy within another one, with a `k` and a fallback of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import evolve
+
+from victor_dsl.errors import ComponentError
+from victor_dsl.language.component import Context
+from victor_dsl.language.config import ToolSelectionConfig
+from victor_dsl.language.kinds import ToolSelection
+from victor_dsl.values.tool import Tool
+from victor_dsl.values.turn import Turn
+
+
+class Step:
+    """Selects by a strategy; by its fallback where that fails or finds nothing."""
+
+    def __init__(self, strategy: ToolSelection, k: int | None, fallback: ToolSelection | None, node: str) -> None:
+        self._strategy = strategy
+        self._k = k
+        self._fallback = fallback
+        self._node = node
+
+    async def select(self, tools: Sequence[Tool], turn: Turn) -> Sequence[Tool]:
+        if self._k is not None:
+            turn = turn.replace(settings=evolve(turn.settings, k=self._k))
+        if self._fallback is None:
+            return await self._strategy.select(tools, turn)
+        try:
+            found = await self._strategy.select(tools, turn)
+        except Exception as error:  # noqa: BLE001 -- whatever a strategy does, its fallback stands in
+            record_failure(error, self._node, turn)
+            found = ()
+        return found or await self._fallback.select(tools, turn)
+
+    def admit(self, tools: Sequence[Tool]) -> Sequence[Tool]:
+        """The tools within the strategy's limits, if it has any."""
+        return admitted(self._strategy, tools)
+
+
+def as_step(strategy: ToolSelection, config: ToolSelectionConfig, context: Context) -> ToolSelection:
+    """The strategy; one that stands within another takes its own `k` and `fallback` along.
+
+    Those of the section's own strategy are a setting, and what its coordinator falls back to.
+    """
+    if "." not in context.node:
+        return strategy
+    fallback = context.live(config.fallback) if isinstance(config.fallback, str) else None
+    if config.k is None and fallback is None:
+        return strategy
+    return Step(strategy, config.k, fallback, context.node)
+
+
+def admitted(strategy: ToolSelection, tools: Sequence[Tool]) -> Sequence[Tool]:
+    """The tools within a strategy's limits, if it has any."""
+    admit = getattr(strategy, "admit", None)
+    found: Sequence[Tool] = tools if admit is None else admit(tools)
+    return found
+
+
+def record_failure(error: Exception, node: str, turn: Turn) -> None:
+    """Records that a strategy within another one failed."""
+    failure = ComponentError(f"the strategy failed: {type(error).__name__}: {error}", node=node)
+    turn.record("error", failure.as_json())

@@ -1,0 +1,65 @@
+"""Tool selection by several strategies, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from attrs import evolve
+from pydantic import Field
+
+from victor_dsl.components.tool_selection._step import admitted, as_step, record_failure
+from victor_dsl.language.component import Context
+from victor_dsl.language.config import Nested, ToolSelectionConfig
+from victor_dsl.language.kinds import ToolSelection
+from victor_dsl.values.tool import Tool
+from victor_dsl.values.turn import Turn
+
+
+class Config(ToolSelectionConfig):
+    """Narrows the tools by several strategies in turn: each selects from what the one before it selected.
+
+    A step selects without a bound unless it has a `k` of its own; the chain's `k` counts at the end. A step that fails or
+    finds nothing is passed over, unless it has a `fallback` of its own. Where no step finds anything, the chain's does.
+    """
+
+    steps: Annotated[list[str | dict[str, Any]], Nested("tool_selection")] = Field(
+        min_length=1,
+        description="The strategies, the first one first: each a word or a map, as under `tool_selection`.",
+        examples=[[{"type": "cost", "max_cost": "medium"}, "domain", "keyword"]],
+    )
+
+
+EXAMPLE = "{type: chain, k: 8, steps: [{type: cost, max_cost: medium}, domain, keyword]}"
+
+
+class Chain:
+    """Asks one strategy after the other."""
+
+    def __init__(self, steps: Sequence[tuple[str, ToolSelection]]) -> None:
+        self._steps = steps
+
+    async def select(self, tools: Sequence[Tool], turn: Turn) -> Sequence[Tool]:
+        k = turn.settings.k
+        unbounded = turn.replace(settings=evolve(turn.settings, k=None))
+        left, found_any = tools, False
+        for node, step in self._steps:
+            try:
+                found = await step.select(left, unbounded)
+            except Exception as error:  # noqa: BLE001 -- whatever one strategy does, the others narrow the tools
+                record_failure(error, node, turn)
+                continue
+            if found:
+                left, found_any = found, True
+        return left[:k] if found_any else ()
+
+    def admit(self, tools: Sequence[Tool]) -> Sequence[Tool]:
+        """The tools within the limits of all steps."""
+        for _, step in self._steps:
+            tools = admitted(step, tools)
+        return tools
+
+
+def build(config: Config, context: Context) -> ToolSelection:
+    """The strategy, made of those that the spec names."""
+    return as_step(Chain([(str(step), context.live(str(step))) for step in config.steps]), config, context)

@@ -1,0 +1,73 @@
+"""Tool selection by what a call costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from victor_dsl.components.tool_selection._step import as_step
+from victor_dsl.language.component import Context
+from victor_dsl.language.config import ToolSelectionConfig
+from victor_dsl.language.kinds import ToolSelection
+from victor_dsl.values.tool import COST_TIERS, CostTier, Tool
+from victor_dsl.values.turn import Turn
+
+
+class Config(ToolSelectionConfig):
+    """Leaves out the tools that cost more than they may, and offers the cheaper ones first.
+
+    The maximum is a limit, and no preference: a tool that is dearer is not offered by any fallback, either. In a `chain` it
+    comes before strategies that rank by relevance: those keep its order among equals.
+    """
+
+    max_cost: CostTier | None = Field(None, description="The dearest tier: `free`, `low`, `medium` or `high`.")
+    max_cost_usd: float | None = Field(None, ge=0, description="The most that one call may cost, in US dollars.")
+    unpriced: Literal["keep", "drop"] = Field(
+        "keep", description="What becomes of tools of which the spec does not say what the maximum is held against."
+    )
+    prefer_cheap: bool = Field(True, description="Whether cheaper tools come first. Otherwise the order stays.")
+
+
+EXAMPLE = "{type: cost, max_cost: medium, max_cost_usd: 0.01}"
+
+
+class Cost:
+    """Drops what is too dear, and sorts by tier, then by price; what has none comes last."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._dearest = None if config.max_cost is None else COST_TIERS.index(config.max_cost)
+
+    async def select(self, tools: Sequence[Tool], turn: Turn) -> Sequence[Tool]:
+        found = self.admit(tools)
+        if self._config.prefer_cheap:
+            found = sorted(found, key=_price)
+        return found[: turn.settings.k]
+
+    def admit(self, tools: Sequence[Tool]) -> Sequence[Tool]:
+        """The tools that cost no more than they may."""
+        return [tool for tool in tools if self._is_within(tool)]
+
+    def _is_within(self, tool: Tool) -> bool:
+        most_usd, keep = self._config.max_cost_usd, self._config.unpriced == "keep"
+        if self._dearest is not None and not (
+            keep if tool.cost is None else COST_TIERS.index(tool.cost) <= self._dearest
+        ):
+            return False
+        if most_usd is None:
+            return True
+        usd = 0.0 if tool.cost == "free" and tool.cost_usd is None else tool.cost_usd
+        return keep if usd is None else usd <= most_usd
+
+
+def _price(tool: Tool) -> tuple[int, float]:
+    tier = len(COST_TIERS) if tool.cost is None else COST_TIERS.index(tool.cost)
+    return tier, math.inf if tool.cost_usd is None else tool.cost_usd
+
+
+def build(config: Config, context: Context) -> ToolSelection:
+    """The strategy; it has no state."""
+    return as_step(Cost(config), config, context)
