@@ -45,6 +45,18 @@ DATA: Mapping[str, Mapping[str, Json]] = {
         "model": {**_or_null(_TEXT), "description": "The model that answered; a name under `models`."},
         "stop_reason": _TEXT,
         "values": {**_TEXT, "description": "A hash of the settings and vars that were in force."},
+        "tools": {
+            "description": "What tools were offered, and which of them the model called; null for a turn without tools.",
+            "type": ["object", "null"],
+            "required": ["type", "candidates", "offered", "fallback", "used"],
+            "properties": {
+                "type": {**_TEXT, "description": "The strategy whose selection was taken."},
+                "candidates": {**_COUNT, "description": "How many tools it selected from."},
+                "offered": {"type": "array", "items": _TEXT, "description": "Names, best first; the first 100."},
+                "fallback": {"type": "boolean", "description": "Whether it stood in for one that found nothing."},
+                "used": {"type": "array", "items": _TEXT, "description": "Names, each once, in order of first use."},
+            },
+        },
     },
     "token_usage": {"model": _TEXT, **_USAGE},
     "model_call": {"model": _TEXT, "latency_ms": _NUMBER, "error": _CODE},
@@ -66,7 +78,11 @@ DATA: Mapping[str, Mapping[str, Json]] = {
 def event_schema() -> Json:
     """The schema of one analytics event."""
     common: Mapping[str, Json] = {
-        "id": {"type": "string", "pattern": _UUID7, "description": "A UUIDv7; the same event has the same id everywhere."},
+        "id": {
+            "type": "string",
+            "pattern": _UUID7,
+            "description": "A UUIDv7; the same event has the same id everywhere.",
+        },
         "type": {"enum": list(get_args(EventType))},
         "timestamp": {"type": "string", "pattern": _MICROSECONDS, "description": "RFC 3339, UTC, with microseconds."},
         "session": _TEXT,
@@ -135,7 +151,11 @@ def rendered_schema() -> Json:
                     "items": _COUNT,
                     "description": "Indices of the input messages that are sent.",
                 },
-                "tools": {"type": "array", "items": _TEXT, "description": "The names of the tools offered, best first."},
+                "tools": {
+                    "type": "array",
+                    "items": _TEXT,
+                    "description": "The names of the tools offered, best first.",
+                },
                 "tokens": _object(
                     {
                         "system": _COUNT,

@@ -65,6 +65,9 @@ class Answering:
         while True:
             reply, turn = await self._ask(turn)
             calls = reply.message.tool_calls
+            if calls:
+                offered = {tool.name for tool in turn.tools}
+                trace.used += tuple(call.name for call in calls if call.name in offered)
             if rounds > turn.settings.max_tool_rounds:
                 return Reply(_without_calls(reply.message), trace.usage, "max_tool_rounds", reply.model)
             theirs = _callers(calls, turn)

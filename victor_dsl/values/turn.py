@@ -86,7 +86,7 @@ class Trace:
 
     The one mutable thing that a turn carries. `exchange` holds the messages that the turn adds to its session
     before the reply: the user's, as the middleware left it, then calls and results; `values` is the hash of the
-    values in force.
+    values in force. `selection` is what tools were offered, `used` the names of those that the model called, each time.
     """
 
     session: str
@@ -98,6 +98,8 @@ class Trace:
     model: str | None = None
     usage: Usage = Usage()
     exchange: tuple[Message, ...] = ()
+    selection: SelectionRecord | None = None
+    used: tuple[str, ...] = ()
 
 
 @frozen(slots=False, eq=False)

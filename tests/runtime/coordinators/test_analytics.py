@@ -62,6 +62,7 @@ async def test_a_turn_is_told_whole_and_without_contents(stage: Stage) -> None:
         "model": "main",
         "stop_reason": "stop",
         "values": "",
+        "tools": {"type": "all", "candidates": 1, "offered": ["look"], "fallback": True, "used": ["look"]},
     }
     assert len(turn["values"]) == 16
     assert "TOP-SECRET" not in json.dumps([event.as_json() for event in spy.events])

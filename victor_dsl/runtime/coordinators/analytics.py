@@ -18,6 +18,9 @@ from victor_dsl.values.turn import Trace
 EXPOSED = 100_000
 """How many (experiment, unit) are remembered so that each is recorded once by this process."""
 
+NAMES_TOLD = 100
+"""How many names of offered tools a `turn` event has at most, best first."""
+
 TOLD = 1_000
 """How many distinct reports are remembered so that each is made once."""
 
@@ -99,7 +102,16 @@ def turn_data(trace: Trace, latency_ms: float, stop_reason: str) -> dict[str, An
         "model": trace.model,
         "stop_reason": stop_reason,
         "values": trace.values,
+        "tools": _tools_data(trace),
     }
+
+
+def _tools_data(trace: Trace) -> dict[str, Any] | None:
+    """What tools were offered, and which of them were used; None for a turn without tools."""
+    if (selection := trace.selection) is None:
+        return None
+    data = selection.as_json()
+    return {**data, "offered": data["offered"][:NAMES_TOLD], "used": list(dict.fromkeys(trace.used))}
 
 
 def error_data(error: VictorError) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+from typing import Protocol, runtime_checkable
 
 from victor_dsl.errors import ComponentError
 from victor_dsl.language.kinds import ToolSelection
@@ -22,10 +23,20 @@ def allowed(name: str, limits: Limits) -> bool:
     return tools.allow is None or any(fnmatchcase(name, glob) for glob in tools.allow)
 
 
+@runtime_checkable
+class Limiting(Protocol):
+    """A strategy that has a limit, which its fallbacks are held to as well."""
+
+    def admit(self, tools: Sequence[Tool]) -> Sequence[Tool]:
+        """The tools within the limit, in their order; they may be none."""
+        ...
+
+
 class ToolSelectionCoordinator:
     """Selects a turn's tools by a strategy; by `fallback` where that fails or finds nothing; all where both do.
 
-    A strategy fails when it raises or names a tool that it was not given. Of more than `k` tools the first count.
+    A strategy fails when it raises or names a tool that it was not given. Of more than `k` tools the first count. A
+    strategy may have a limit, `admit`: what is over it is left out like a tool that is denied.
     """
 
     def __init__(
@@ -37,6 +48,7 @@ class ToolSelectionCoordinator:
         fallback_type: str | None = None,
     ) -> None:
         self._strategies = [(type, strategy)]
+        self._limit = strategy if isinstance(strategy, Limiting) else None
         self._last_allowed: tuple[tuple[Tool, ...], Limits, tuple[Tool, ...]] = ((), Limits(), ())
         if fallback is not None:
             self._strategies.append((fallback_type or "fallback", fallback))
@@ -48,6 +60,7 @@ class ToolSelectionCoordinator:
         tools = self._allowed(turn.tools, turn.settings.limits)
         type, offered, fallback = await self._choose(turn, tools)
         record = SelectionRecord(type, len(tools), tuple(tool.name for tool in offered), fallback)
+        turn.trace.selection = record
         return turn.replace(tools=offered, selection=record)
 
     def _allowed(self, tools: tuple[Tool, ...], limits: Limits) -> tuple[Tool, ...]:
@@ -58,6 +71,8 @@ class ToolSelectionCoordinator:
                 if tool.name not in by_name and allowed(tool.name, limits):
                     by_name[tool.name] = tool
             found = tuple(by_name.values())
+            if self._limit is not None:
+                found = _checked(self._limit.admit(found), found)
             self._last_allowed = (tools, limits, found)
         return found
 
