@@ -167,3 +167,32 @@ def test_two_secret_files_of_one_name_are_two_live_objects_of_one_meaning(progra
     )
     assert one.digest == other.digest
     assert one.by_id["models/main"].fingerprint != other.by_id["models/main"].fingerprint
+
+
+API = """\
+victor: 1
+name: x
+models: {main: {type: echo}}
+tools:
+  - type: http
+    description: Asks.
+    url: https://example.com/
+    secret_headers:
+      X-Key: %s
+      X-Other: ${env:OTHER}
+"""
+
+
+def test_a_map_of_secrets_holds_references(program: Programme) -> None:
+    for environment in ({}, {"KEY": "k", "OTHER": "o"}):
+        node = program(API % "${env:KEY}", environment=environment).plan_for(None, {}).by_id["tools/http"]
+        headers = node.config.secret_headers  # type: ignore[attr-defined]
+        assert {name: str(secret) for name, secret in headers.items()} == {
+            "X-Key": "${env:KEY}",
+            "X-Other": "${env:OTHER}",
+        }
+
+
+def test_a_secret_in_a_map_may_not_be_written(compile: Compile) -> None:
+    compilation = compile(API % "letmein", environment={"OTHER": "o"})
+    assert places(compilation) == [("literal-secret", "victor.yml", 9, 14)]

@@ -245,31 +245,31 @@ class Checker:
             value = _written(component, body, name)
             if value is None:
                 continue
-            if mark is Secret:
-                for place, leaf in _each_of_map(value, (name,)):
-                    self.secrets.add(id(leaf))
-                    _put(given.value, place, self._secret(leaf, (*path, *place)))
-                    given.unknown.discard(place)
-                    given.interpolated.pop(place, None)
-            elif isinstance(mark, Nested):
-                children += self._children(mark, value, given, name, path, node)
-            elif isinstance(mark, Ref):
-                for place, leaf in _each(value, (name,)):
-                    if (text := _text(leaf)) is not None:
-                        _put(given.value, place, f"{mark.kind}/{text}")
-            elif isinstance(mark, FilePath):
-                for place, leaf in _each(value, (name,)):
-                    if (text := _text(leaf)) is not None and text != ":memory:":
-                        _put(given.value, place, os.path.abspath(resolve(leaf.span.file, text)))
+            if isinstance(mark, Nested):
+                for place, child in _each(value, (name,)):
+                    child_id = f"{node}.{'.'.join(map(str, place))}"
+                    children.append(self._child(mark, child, (*path, *place), child_id))
+                    _put(given.value, place, child_id)
+                continue
+            for place, leaf in _each_of_map(value, (name,)) if mark is Secret else _each(value, (name,)):
+                if (meant := self._meant(mark, leaf, (*path, *place))) is not None:
+                    _put(given.value, place, meant)
+                    if mark is Secret:
+                        given.unknown.discard(place)
+                        given.interpolated.pop(place, None)
         return children
 
-    def _children(
-        self, mark: Nested, value: Located, given: Plain, name: str, path: Path, node: str
-    ) -> Iterator[Item | None]:
-        for place, child in _each(value, (name,)):
-            child_id = f"{node}.{'.'.join(map(str, place))}"
-            _put(given.value, place, child_id)
-            yield self._child(mark, child, (*path, *place), child_id)
+    def _meant(self, mark: Any, leaf: Located, path: Path) -> Secret | str | None:
+        """What a leaf of a marked field stands for; None where it says that by itself, or is not known."""
+        if mark is Secret:
+            self.secrets.add(id(leaf))
+            return self._secret(leaf, path)
+        text = _text(leaf)
+        if text is not None and isinstance(mark, Ref):
+            return f"{mark.kind}/{text}"
+        if text is not None and isinstance(mark, FilePath) and text != ":memory:":
+            return os.path.abspath(resolve(leaf.span.file, text))
+        return None
 
     def _child(self, mark: Nested, located: Located, path: Path, node: str) -> Item | None:
         key = (id(located), node)
