@@ -196,3 +196,10 @@ def test_a_map_of_secrets_holds_references(program: Programme) -> None:
 def test_a_secret_in_a_map_may_not_be_written(compile: Compile) -> None:
     compilation = compile(API % "letmein", environment={"OTHER": "o"})
     assert places(compilation) == [("literal-secret", "victor.yml", 9, 14)]
+
+
+def test_what_a_variable_holds_is_shown_by_no_rule(compile: Compile) -> None:
+    text = 'victor: 1\nname: s\nmodels: {main: {type: openai, model: m, base_url: "${env:KEY}"}}\n'
+    fault = compile(text, environment={"KEY": "hunter2hunter2"}).diagnostics[0]
+    assert "hunter2" not in f"{fault.message}{fault.hint}"
+    assert "'${env:KEY}' is no address" in fault.message

@@ -48,10 +48,19 @@ def faults(
             )
             found[path, "wrong-type"] = evolve(found[path, "wrong-type"], message=message, hint=None)
     return [
-        diagnostic
+        _as_written(diagnostic, given)
         for (path, code), diagnostic in found.items()
         if not (code == "missing-key" and (path[:-1], path[-1]) in misspelt)
     ]
+
+
+def _as_written(diagnostic: Diagnostic, given: Plain) -> Diagnostic:
+    """The diagnostic with references where a component's own rule put what they come to."""
+    message = diagnostic.message
+    for leaf in given.interpolated.values():
+        if leaf.value:
+            message = message.replace(leaf.value, leaf.text)
+    return diagnostic if message == diagnostic.message else evolve(diagnostic, message=message)
 
 
 def _is_function(model: type[BaseModel], name: str | int) -> bool:
