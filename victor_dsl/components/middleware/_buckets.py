@@ -47,11 +47,11 @@ class Buckets(Protocol):
     """The buckets of all subjects."""
 
     async def take(self, subject: str, demand: Demand) -> Verdict:
-        """Takes all that is asked for, or nothing. Raises StoreError."""
+        """Takes all that is asked for, or nothing; nothing too where it is cancelled. Raises StoreError."""
         ...
 
     async def settle(self, subject: str, demand: Demand, tokens: float) -> None:
-        """Ends what was granted: `tokens` were used instead of those that were asked for. Raises StoreError."""
+        """Ends what was granted, also when it is cancelled: `tokens` were used instead of those asked for. Raises StoreError."""
         ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 
 Spans = Iterator[tuple[int, int]]
 Detector = Callable[[str, int], Spans]
@@ -13,12 +14,14 @@ _SPACE = "\u00a0\u202f "
 _DASH = "\u2010-\u2013-"
 _GAP = f"[{_SPACE}.{_DASH}]"
 
-_EMAIL = re.compile(r"(?<![\w.%+-])[\w.%+-]++@[\w-]++(?:\.[\w-]++)++")
+_ADDRESS = re.compile(r"[\w.%+-]++@[\w-]++(?:\.[\w-]++)++")
+_EMAIL = re.compile(rf"(?<![\w.%+-]){_ADDRESS.pattern}")
 
 _PHONE = re.compile(
-    rf"(?<![\w+])(?:\+|00)\d(?:[{_SPACE}()./{_DASH}]{{0,3}}\d){{6,14}}(?!\d)"  # international
-    rf"|(?<![\w.,{_DASH}])0\d(?:[{_SPACE}./{_DASH}]?\d){{7,10}}(?!\d)"  # national, with its leading 0
-    rf"|(?<![\w.,{_DASH}])(?:1{_GAP})?(?:\(\d{{3}}\)[{_SPACE}]?|\d{{3}}{_GAP})\d{{3}}{_GAP}?\d{{4}}(?![\w{_DASH}])"  # NANP
+    rf"(?:\+|(?<![\w+])00)[1-9](?:[{_SPACE}()./{_DASH}]{{0,3}}\d){{6,14}}(?!\d)"  # international
+    rf"|(?<![\w.,{_DASH}])0[1-9](?:[{_SPACE}./{_DASH}]?\d){{7,10}}(?!\d)"  # national, with its leading 0
+    rf"|\(\d{{3}}\)[{_SPACE}]?\d{{3}}{_GAP}?\d{{4}}(?![\w{_DASH}])"  # North American
+    rf"|(?<![\w.,{_DASH}])(?:1{_GAP})?\d{{3}}{_GAP}\d{{3}}{_GAP}?\d{{4}}(?![\w{_DASH}])"
 )
 
 _CARDS = tuple(
@@ -60,8 +63,13 @@ _LUHN = tuple(sum(divmod(2 * digit, 10)) for digit in range(10))
 
 def emails(text: str, start: int) -> Spans:
     """Addresses with a domain that has a dot."""
-    if "@" in text:
-        yield from (match.span() for match in _EMAIL.finditer(text, start))
+    if "@" not in text:
+        return
+    for begin in chain((start,), (match.start() for match in _EMAIL.finditer(text, start))):
+        found = _ADDRESS.match(text, begin)
+        while found is not None:
+            yield found.span()
+            found = _ADDRESS.match(text, found.end())  # one stuck to the one before; so may the first be
 
 
 def phones(text: str, start: int) -> Spans:

@@ -14,7 +14,6 @@ from victor_dsl.components.middleware.rate_limit import Config
 from victor_dsl.errors import ComponentError, LimitReached, Refused, StoreError
 from victor_dsl.language.component import Context
 from victor_dsl.language.kinds import RedisDatabase
-from victor_dsl.storage.ending import to_the_end
 from victor_dsl.values.event import uuid7
 from victor_dsl.values.message import Delta, Reply, Usage
 from victor_dsl.values.request import KEY_ID
@@ -102,7 +101,7 @@ class RateLimit:
             spent = max(spent, _since(before, turn.trace.usage))
             if streamed.characters:
                 spent = max(spent, account.input + text_tokens("x" * streamed.characters))
-            await to_the_end(self._settled(account, spent))
+            await self._settled(account, spent)
 
     async def _settled(self, account: _Account, spent: int) -> None:
         if account.demand.tokens_per_minute is None and account.demand.concurrency is None:

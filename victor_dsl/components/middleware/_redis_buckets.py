@@ -10,6 +10,7 @@ from attrs import frozen
 from victor_dsl.components.middleware._buckets import GRANTED, MINUTE, Demand, Verdict
 from victor_dsl.errors import StoreError
 from victor_dsl.language.kinds import RedisDatabase
+from victor_dsl.storage.ending import to_the_end
 
 ANSWER_SECONDS = 2.0
 """How long Redis may take: a turn waits for it twice."""
@@ -88,12 +89,24 @@ class RedisBuckets:
     async def take(self, subject: str, demand: Demand) -> Verdict:
         limits = (demand.requests_per_minute, demand.tokens_per_minute, demand.concurrency)
         arguments = [*(str(limit or 0) for limit in limits), repr(demand.tokens)]
-        broken, wait_s = await self._run(TAKE, subject, demand.lease, arguments)
-        return Verdict(broken, float(wait_s) if wait_s else None) if broken else GRANTED
+        verdict: Verdict | None = None
+
+        async def take() -> Verdict:
+            nonlocal verdict
+            broken, wait_s = await self._run(TAKE, subject, demand.lease, arguments)
+            verdict = Verdict(broken, float(wait_s) if wait_s else None) if broken else GRANTED
+            return verdict
+
+        try:
+            return await to_the_end(take())
+        except asyncio.CancelledError:
+            if verdict is GRANTED:
+                await self.settle(subject, demand, 0.0)
+            raise
 
     async def settle(self, subject: str, demand: Demand, tokens: float) -> None:
         arguments = [str(demand.tokens_per_minute or 0), repr(tokens - demand.tokens)]
-        await self._run(SETTLE, subject, demand.lease, arguments)
+        await to_the_end(self._run(SETTLE, subject, demand.lease, arguments))
 
     async def _run(self, script: str, subject: str, lease: str, arguments: list[str]) -> tuple[str, str]:
         # Braces keep a subject's keys on one node of a cluster; a hash keeps callers from choosing keys.

@@ -1,0 +1,70 @@
+"""Personal data and keys as people write them, made up; none is anybody's."""
+
+from __future__ import annotations
+
+import string
+from itertools import pairwise
+from random import Random
+
+from victor_dsl.components.middleware._detectors import luhn
+
+WORD = string.ascii_letters + string.digits
+IBANS = {"DE": 18, "GB": 18, "FR": 23, "NL": 14, "NO": 11, "MT": 27}
+KEYS = (
+    ("sk-", 48), ("sk-proj-", 40), ("sk-ant-api03-", 90), ("ghp_", 36), ("github_pat_", 60), ("AIza", 35),
+    ("xoxb-", 40), ("hf_", 34), ("gsk_", 52), ("glpat-", 20), ("npm_", 36), ("sk_live_", 24),
+)  # fmt: skip
+
+
+def email(random: Random) -> str:
+    local = "".join(random.choices(WORD + "._%+-", k=random.randint(1, 30))).strip("._%+-") or "bob"
+    labels = ["".join(random.choices(string.ascii_lowercase + "-", k=random.randint(1, 12))).strip("-") or "a"
+              for _ in range(random.randint(1, 3))]  # fmt: skip
+    return f"{local}@{'.'.join(labels)}.{random.choice(['com', 'org', 'museum', 'de', 'co.uk'])}"
+
+
+def card(random: Random) -> str:
+    size = random.choice([13, 14, 15, 16, 16, 16, 19])
+    body = random.choice("3456") + "".join(random.choices(string.digits, k=size - 2))
+    digits = next(body + check for check in string.digits if luhn(body + check))
+    gap = random.choice(["", " ", "-"])
+    if not gap or size not in (15, 16, 19):
+        return digits
+    cuts = (0, 4, 10, 15) if size == 15 else (0, 4, 8, 12, 16, size)
+    return gap.join(filter(None, (digits[a:b] for a, b in pairwise(cuts))))
+
+
+def iban(random: Random) -> str:
+    country, size = random.choice(list(IBANS.items()))
+    body = "".join(random.choices(string.digits, k=size))
+    checked = int("".join(str(int(sign, 36)) for sign in f"{body}{country}00"))
+    written = f"{country}{98 - checked % 97:02}{body}"
+    if random.random() < 0.5:
+        return written
+    return " ".join(written[at : at + 4] for at in range(0, len(written), 4))
+
+
+def phone(random: Random) -> str:
+    def digits(count: int) -> str:
+        return str(random.randint(1, 9)) + "".join(random.choices(string.digits, k=count - 1))
+
+    return random.choice(
+        [
+            f"+{digits(2)} {digits(3)} {digits(7)}",
+            f"+{digits(2)}{digits(10)}",
+            f"+1 ({digits(3)}) {digits(3)}-{digits(4)}",
+            f"00{digits(2)} {digits(2)} {digits(4)} {digits(3)}",
+            f"0{digits(2)} {digits(4)} {digits(4)}",
+            f"0{digits(3)}/{digits(6)}",
+            f"({digits(3)}) {digits(3)}-{digits(4)}",
+            f"{digits(3)}-{digits(3)}-{digits(4)}",
+        ]
+    )
+
+
+def api_key(random: Random) -> str:
+    prefix, size = random.choice(KEYS)
+    return prefix + "".join(random.choices(WORD, k=size))
+
+
+MAKERS = {"email": email, "card": card, "iban": iban, "phone": phone, "api_key": api_key}

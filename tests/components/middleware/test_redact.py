@@ -1,0 +1,224 @@
+"""What is to be taken out is out: of what goes in, of what comes back, of streams however they are cut."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from tests.components.middleware.harness import Heard, a_reply, a_turn, harness
+from tests.components.middleware.secrets_made import MAKERS
+from victor_dsl.components.middleware._redactor import RedactedStream, Redactor
+from victor_dsl.components.middleware.redact import Config
+from victor_dsl.errors import ModelError
+from victor_dsl.values.message import Delta, Message, Reply, ToolCall
+from victor_dsl.values.turn import Turn
+
+EVERYTHING = Redactor(["email", "phone", "card", "iban", "api_key"], {"staff": r"\bEMP-\d{6}\b"})
+AROUND = [("", ""), ("It is ", "."), ("a\n", "\nb"), ('{"x": "', '"}'), ("(", ")"), ("see:", ", or not")]
+
+
+def streamed(redactor: Redactor, pieces: list[str]) -> str:
+    stream = RedactedStream(redactor)
+    return "".join([*map(stream.feed, pieces), stream.end()])
+
+
+def cut(text: str, places: list[int]) -> list[str]:
+    edges = [0, *sorted(places), len(text)]
+    return [text[a:b] for a, b in pairwise(edges)]
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_recipe_5_a_secret_cut_at_any_position_of_a_stream_is_taken_out(name: str) -> None:
+    random = Random(name)
+    for number in range(60):
+        secret = MAKERS[name](random)
+        before, after = AROUND[number % len(AROUND)]
+        text = f"{before}{secret}{after}"
+        expected = f"{before}[{name}]{after}"
+        assert EVERYTHING.text(text) == expected
+        for place in range(len(text) + 1):
+            assert streamed(EVERYTHING, [text[:place], text[place:]]) == expected
+        assert streamed(EVERYTHING, list(text)) == expected
+
+
+PIECES = st.one_of(
+    st.integers(0, 10**6).flatmap(lambda seed: st.sampled_from([make(Random(seed)) for make in MAKERS.values()])),
+    st.text(alphabet="ab 1+-.@:\n(DE89sk_\u00e9", max_size=12),
+    st.sampled_from([" ", ", ", ". ", "\n", "EMP-123456", "EMP-", "4111 1111", "2026-01-31 12:30", "order 4711", "@"]),
+)
+
+
+@given(st.lists(PIECES, max_size=8).map("".join), st.data())
+def test_a_stream_comes_out_exactly_as_the_whole_text(text: str, data: st.DataObject) -> None:
+    places = data.draw(st.lists(st.integers(0, len(text)), max_size=10))
+    assert streamed(EVERYTHING, cut(text, places)) == EVERYTHING.text(text)
+    assert streamed(EVERYTHING, list(text)) == EVERYTHING.text(text)
+
+
+@given(st.lists(PIECES, max_size=8).map(" ".join))
+def test_what_was_redacted_stays_as_it_is(text: str) -> None:
+    once = EVERYTHING.text(text)
+    assert EVERYTHING.text(once) == once
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Order 4711 of 2026-01-31 12:30:00 costs 1,234.56 and weighs 10.5 kg.",
+        "Version 1.2.3, build 20260131, PID 31337, 99.9 % of 1000000 in 0.5 s",
+        "4111 1111 1111 1112 has a wrong check digit, NO00 1234 1234 123 too",
+        "0000 0000 0000 0000 and 0000000000000000",
+        "Call me at 5, or say @anna; a@b is none. ghp_short sk-no eyJ",
+        "uuid 01a2053c-a8c4-7cd7-97dd-e304638be7c1",
+        "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    ],
+)
+def test_what_is_none_of_these_stays(text: str) -> None:
+    assert EVERYTHING.text(text) is text
+
+
+def test_words_go_out_as_soon_as_they_are_whole() -> None:
+    stream = RedactedStream(Redactor(["email", "phone", "card", "iban", "api_key"], {}))
+    assert [stream.feed(piece) for piece in ("The ", "or", "der ", "is ", "on its way.\n", "It ")] == [
+        "The ", "", "order ", "is ", "on its way.\n", "It ",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "unit", ["1 2 3 ", "4111 1111 1111 1112 ", "a", "a@", "a.b@a.", "+1", "DE89 3704 ", "eyJ", "sk-"]
+)
+def test_no_text_makes_it_slow(unit: str) -> None:
+    text = unit * (200_000 // len(unit))  # what takes quadratic time takes minutes
+    assert streamed(EVERYTHING, cut(text, list(range(0, len(text), 500)))) == EVERYTHING.text(text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        (r"a+", "write bounds"),
+        (r"(a{1,9}){1,9}b", "could make it slow"),
+        (r"a{0,30}a{0,30}a{0,30}b", "could make it slow"),
+        (r"(?:a|a|a){12}b", "could make it slow"),
+        (r"^EMP", "no meaning inside of a stream"),
+        (r"EMP$", "no meaning inside of a stream"),
+        (r"(a)\1", "refers back"),
+        (r"a{0,5}", "matches the empty text"),
+        (r"a{300}", "more than 256 characters"),
+        (r"a(?=b{250}c{250}d{100})", "looks at more than 256 characters"),
+        (r"(", "this is not a regular expression"),
+        ("(" * 5000, "this is not a regular expression"),
+    ],
+)
+def test_a_custom_pattern_that_could_be_slow_or_endless_is_refused(pattern: str, why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        Config(custom={"mine": pattern})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (r"\bEMP-\d{6}\b", "x EMP-123456 y"),
+        (r"(?i)case[ -]?\d{1,8}", "x Case 12345678 y"),
+        (r"(?<!\d)\d{6}(?!\d)", "x 123456 y 1234567"),
+        (r"(?:AB|CD)\d{2,4}", "AB12 CD1234"),
+        (r"[^\x00-\x7F]{2,5}", "x ééé y"),
+        (r"\d{3}(?>-\d{2}){2}", "x 123-45-67 y"),
+    ],
+)
+def test_a_custom_pattern_holds_in_streams_too(pattern: str, text: str) -> None:
+    redactor = Redactor([], {"mine": pattern})
+    expected = redactor.text(text)
+    assert "[mine]" in expected
+    for place in range(len(text) + 1):
+        assert streamed(redactor, cut(text, [place])) == expected
+    assert streamed(redactor, list(text)) == expected
+
+
+MAIL = "bob@example.com"
+
+
+async def test_what_the_model_is_sent_is_redacted_wherever_it_stands(tmp_path: Path) -> None:
+    turn = a_turn(
+        messages=(
+            Message("user", f"I am {MAIL}"),
+            Message("assistant", None, (ToolCall("c1", "find", json.dumps({"who": [MAIL], "card": 4111111111111111})),)),
+            Message("tool", f"{MAIL} is 42", tool_call_id="c1", name="find"),
+            Message("user", ({"type": "text", "text": f"again {MAIL}"}, {"type": "image_url", "image_url": {}})),
+        ),
+        system=f"Write to {MAIL}.",
+        system_messages=(Message("system", MAIL),),
+    )  # fmt: skip
+    async with harness("redact", tmp_path) as guard:
+        await guard(turn)
+        inner = guard.reached[0]
+        assert MAIL not in repr(inner.replace(request=turn.request)).replace(repr(turn.request), "")
+        assert inner.messages[1].tool_calls[0].arguments == '{"who":["[email]"],"card":"[card]"}'
+        assert [message.text() for message in inner.messages] == ["I am [email]", "", "[email] is 42", "again [email]"]
+        assert guard.live.reshape(turn) == inner.replace() or guard.live.reshape(turn).messages == inner.messages
+    assert turn.messages[0].content == f"I am {MAIL}", "the caller's own are as they were"
+
+
+async def test_a_turn_without_anything_to_take_out_stays_the_same_object(tmp_path: Path) -> None:
+    async with harness("redact", tmp_path) as guard:
+        turn = a_turn()
+        reply = await guard(turn)
+        assert guard.reached[0] is turn
+        assert reply.message.text() == "hello"
+
+
+async def test_what_comes_back_is_redacted_and_the_stream_says_the_same(tmp_path: Path) -> None:
+    text = f"He is {MAIL}, card 4111 1111 1111 1111"
+
+    async def answers(turn: Turn) -> Reply:
+        for sign in text:
+            await turn.emit(Delta(sign))
+        message = Message("assistant", text, (ToolCall("c1", "pay", f'{{"to": "{MAIL}"}}'), ToolCall("c2", "x", MAIL)))
+        return Reply(message)
+
+    heard = Heard()
+    async with harness("redact", tmp_path, answers) as guard:
+        reply = await guard(a_turn(emit=heard.emit, streaming=True))
+    assert reply.message.text() == heard.text == "He is [email], card [card]"
+    assert [call.arguments for call in reply.message.tool_calls] == ['{"to":"[email]"}', "[email]"]
+
+
+async def test_a_stream_that_breaks_off_gives_away_nothing_that_was_held_back(tmp_path: Path) -> None:
+    async def breaks(turn: Turn) -> Reply:
+        await turn.emit(Delta("mail bob@exam"))
+        raise ModelError("broken", kind="bad_response")
+
+    heard = Heard()
+    async with harness("redact", tmp_path, breaks) as guard:
+        with pytest.raises(ModelError):
+            await guard(a_turn(emit=heard.emit, streaming=True))
+    assert heard.text == "mail "
+
+
+async def test_around_a_tool_its_arguments_and_its_result_are_redacted(tmp_path: Path) -> None:
+    async def tool(turn: Turn) -> Reply:
+        return Reply(Message("tool", f"{MAIL} it is"))
+
+    async with harness("redact", tmp_path, tool, around="tool") as guard:
+        reply = await guard(a_turn(call=ToolCall("c1", "find", f'{{"who": "{MAIL}"}}')))
+        call = guard.reached[0].call
+        assert call is not None
+        assert call.arguments == '{"who":"[email]"}'
+        assert reply.message.text() == "[email] it is"
+
+
+async def test_only_what_is_asked_for_is_taken_out(tmp_path: Path) -> None:
+    async def echo(turn: Turn) -> Reply:
+        return a_reply(turn.latest_user_text())
+
+    config: dict[str, Any] = {"patterns": ["card"], "custom": {"staff": r"EMP-\d{6}"}}
+    async with harness("redact", tmp_path, echo, **config) as guard:
+        reply = await guard(a_turn(f"{MAIL} 4111111111111111 EMP-123456"))
+        assert reply.message.text() == f"{MAIL} [card] [staff]"
