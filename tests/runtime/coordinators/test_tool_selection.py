@@ -140,6 +140,26 @@ def test_the_spec_s_fallback_comes_before_all_tools() -> None:
     assert outcome(select(Gives([]), k=1, **empty)) == (("files__read",), "all", True)
 
 
+@frozen
+class Limited(Gives):
+    """A strategy that admits tools by their names."""
+
+    names: tuple[str, ...] = ()
+
+    def admit(self, tools: Sequence[Tool]) -> Sequence[Tool]:
+        return [tool for tool in tools if tool.name in self.names]
+
+
+def test_a_strategy_s_limit_is_held_by_what_stands_in_for_it() -> None:
+    for answer in ([], OSError("gone"), [WRITE]):
+        limited = Limited(answer, ("lookup_order", "files__read"))
+        assert outcome(select(limited)) == (("files__read", "lookup_order"), "all", True)
+        fallback: dict[str, Any] = {"fallback": Gives([ORDER]), "fallback_type": "orders"}
+        assert outcome(select(limited, **fallback)) == (("lookup_order",), "orders", True)
+    assert outcome(select(Limited([READ], ()))) == ((), "tested", False), "nothing is offered on purpose"
+    assert outcome(select(Limited([READ], ("files__read",)), limits=ToolLimits(deny=("*",))))[0] == ()
+
+
 def test_a_turn_without_tools_is_left_alone() -> None:
     turn = select(Gives(ValueError("never asked")), ())
     assert (turn.tools, turn.selection) == ((), None)
