@@ -85,13 +85,16 @@ def expected(name: str) -> dict[str, Lines]:
 def victor(
     folder: Path, *arguments: str, environment: Mapping[str, str] | None = None, codes: tuple[int, ...] = (0,)
 ) -> str:
-    """What `victor` prints on its standard output, run in a folder with no other environment than this and `demo.env`."""
+    """What `victor` prints on its standard output, run in a folder with no other environment than this and `demo.env`.
+
+    A dashboard takes a free port.
+    """
     demo = folder / "demo.env"
     given = re.findall(r"^(\w+)=(.*)$", demo.read_text(encoding="utf-8"), re.MULTILINE) if demo.exists() else []
     done = subprocess.run(
         [sys.executable, "-m", "victor_dsl", *arguments],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **dict(given), **(environment or {})},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "DASH_PORT": "0", **dict(given), **(environment or {})},
         capture_output=True,
         text=True,
         check=False,
