@@ -1,0 +1,262 @@
+"""The dashboard's server: the page, the door to it, and the socket that events come through."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from aiohttp import WSCloseCode, WSMsgType, web
+from attrs import field, frozen
+
+from victor_dsl.components.exporters._dashboard.access import Access, TooManyFailures
+from victor_dsl.components.exporters._dashboard.hub import Client, Hub, Scope
+from victor_dsl.errors import ComponentError
+from victor_dsl.values.event import Event
+
+PAGE = Path(__file__).parent / "page"
+TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+LARGEST_BODY = 4096
+"""In bytes, of what a client may send: a token is all that there is to say."""
+TOKEN_SECONDS = 5.0
+"""How long a socket that brought no token may take to say it."""
+SEND_SECONDS = 30.0
+"""How long a client may take to read one message."""
+BEAT_SECONDS = 5.0
+PING_SECONDS = 20.0
+CLOSING_SECONDS = 2.0
+
+UNAUTHORIZED = 4401
+TOO_MANY = 4429
+
+logger = logging.getLogger("victor_dsl")
+
+
+@frozen(eq=False)
+class Dashboard:
+    """The live exporter: what it is given, those who look on see at `url`."""
+
+    hub: Hub
+    url: str
+
+    async def export(self, events: Sequence[Event]) -> None:
+        await self.hub.export(events)
+
+    def watch(self, statuses: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
+        """Shows how the delivery to all exporters stands."""
+        self.hub.watch(statuses)
+
+
+@asynccontextmanager
+async def serving(
+    hub: Hub, open_access: Callable[[], Access], *, host: str, port: int, most_clients: int, node: str
+) -> AsyncIterator[Dashboard]:
+    """The dashboard, listening. Raises ComponentError where the port is taken, and what `open_access` raises."""
+    access = open_access()
+    door = _Door(hub, access, await asyncio.to_thread(_read_page), most_clients)
+    runner = web.AppRunner(door.app(), access_log=None, handle_signals=False, shutdown_timeout=CLOSING_SECONDS)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ComponentError(f"cannot listen on {host}:{port}: {reason}", node=node) from error
+        bound = runner.addresses[0][1]
+        access.allow_this_machine(bound)
+        url = f"http://{f'[{host}]' if ':' in host else host}:{bound}/"
+        logger.info("%s: the dashboard is at %s", node, url)
+        beating = asyncio.create_task(_beat(hub), name="beat of the dashboard")
+        try:
+            yield Dashboard(hub, url)
+        finally:
+            beating.cancel()
+            await asyncio.wait([beating])
+    finally:
+        await runner.cleanup()
+
+
+async def _beat(hub: Hub) -> None:
+    while True:
+        await asyncio.sleep(BEAT_SECONDS)
+        hub.beat()
+
+
+def _read_page() -> dict[str, tuple[bytes, str]]:
+    """The page's files with their types. What is not here is not served."""
+    return {path.name: (path.read_bytes(), TYPES[path.suffix]) for path in PAGE.iterdir() if path.suffix in TYPES}
+
+
+@frozen(eq=False)
+class _Door:
+    """The routes. A browser sends Origin with a socket and with whatever changes something, and it must be one of ours."""
+
+    hub: Hub
+    access: Access
+    files: Mapping[str, tuple[bytes, str]]
+    most_clients: int
+    sockets: set[web.WebSocketResponse] = field(factory=set)
+
+    def app(self) -> web.Application:
+        app = web.Application(client_max_size=LARGEST_BODY)
+        app.add_routes(
+            [
+                web.get("/", self.page),
+                web.get("/page/{name}", self.page),
+                web.get("/session", self.session),
+                web.post("/session", self.sign_in),
+                web.delete("/session", self.sign_out),
+                web.get("/ws", self.socket),
+            ]
+        )
+        app.on_response_prepare.append(_add_headers)
+        app.on_shutdown.append(self.say_goodbye)
+        return app
+
+    async def page(self, request: web.Request) -> web.Response:
+        found = self.files.get(request.match_info.get("name", "index.html"))
+        if found is None:
+            raise web.HTTPNotFound
+        body, type = found
+        return web.Response(body=body, content_type=type, charset="utf-8")
+
+    async def session(self, request: web.Request) -> web.Response:
+        scope = self.access.session(request.cookies, _cookie(request))
+        return web.json_response({"signed_in": scope is not None, "tenant": scope.tenant if scope else None})
+
+    async def sign_in(self, request: web.Request) -> web.Response:
+        self._check_origin(request, browser=True)
+        try:
+            token = json.loads(await request.read())["token"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise web.HTTPBadRequest from error
+        scope = self._scope(token, request)
+        response = web.json_response({"tenant": scope.tenant})
+        response.set_cookie(
+            _cookie(request),
+            self.access.open_session(scope),
+            httponly=True,
+            samesite="Strict",
+            secure=request.headers.get("Origin", "").startswith("https:"),
+            path="/",
+        )
+        return response
+
+    async def sign_out(self, request: web.Request) -> web.Response:
+        self._check_origin(request, browser=True)
+        self.access.close_session(request.cookies, _cookie(request))
+        response = web.Response(status=204)
+        response.del_cookie(_cookie(request), path="/")
+        return response
+
+    async def socket(self, request: web.Request) -> web.WebSocketResponse:
+        """The stream of messages, for who has a session, an `Authorization: Bearer`, or says `{"token": …}` first."""
+        self._check_origin(request, browser=False)
+        scope = self.access.session(request.cookies, _cookie(request)) if "Origin" in request.headers else None
+        if scope is None and "Authorization" in request.headers:
+            scheme, _, token = request.headers["Authorization"].partition(" ")
+            scope = self._scope(token.strip() if scheme.lower() == "bearer" else "", request)
+        if len(self.sockets) >= self.most_clients:
+            raise web.HTTPServiceUnavailable(text="too many look on already")
+        socket = web.WebSocketResponse(
+            heartbeat=PING_SECONDS, timeout=CLOSING_SECONDS, max_msg_size=LARGEST_BODY, compress=False
+        )
+        self.sockets.add(socket)
+        try:
+            await socket.prepare(request)
+            scope = scope or await self._told_token(socket, request)
+            if scope is not None:
+                await self._serve(socket, scope)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(CLOSING_SECONDS):
+                        await socket.close(
+                            code=WSCloseCode.POLICY_VIOLATION, message=b"it is not your turn, or too slow"
+                        )
+        finally:
+            self.sockets.discard(socket)
+            if request.transport is not None:
+                request.transport.abort()  # a close would wait for a client that does not read
+        return socket
+
+    async def say_goodbye(self, app: web.Application) -> None:
+        code, reason = WSCloseCode.GOING_AWAY, b"the dashboard is closed"
+        closing = (socket.close(code=code, message=reason, drain=False) for socket in self.sockets if socket.prepared)
+        await asyncio.gather(*closing, return_exceptions=True)
+
+    async def _told_token(self, socket: web.WebSocketResponse, request: web.Request) -> Scope | None:
+        """The scope of the token in the socket's first message; without a right one, the socket is closed."""
+        code, reason = UNAUTHORIZED, b"the token is wrong or missing"
+        try:
+            async with asyncio.timeout(TOKEN_SECONDS):
+                message = await socket.receive()
+            if message.type is WSMsgType.TEXT:
+                scope = self.access.scope_of(str(json.loads(message.data)["token"]), request.remote or "")
+                if scope is not None:
+                    return scope
+        except TooManyFailures:
+            code, reason = TOO_MANY, b"too many wrong tokens; wait a minute"
+        except (TimeoutError, ValueError, KeyError, TypeError):
+            pass  # it is no token
+        await socket.close(code=code, message=reason)
+        return None
+
+    async def _serve(self, socket: web.WebSocketResponse, scope: Scope) -> None:
+        """Sends, until the client says something (and be it goodbye: there is nothing else to say), or is too slow."""
+        client = self.hub.join(scope)
+        tasks = [
+            asyncio.create_task(_send(self.hub, socket, client), name="messages to a client"),
+            asyncio.create_task(socket.receive(), name="the end of a client"),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.hub.leave(client)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _scope(self, token: object, request: web.Request) -> Scope:
+        try:
+            scope = self.access.scope_of(str(token), request.remote or "")
+        except TooManyFailures as error:
+            raise web.HTTPTooManyRequests(text="too many wrong tokens; wait a minute") from error
+        if scope is None:
+            raise web.HTTPUnauthorized(text="the token is wrong")
+        return scope
+
+    def _check_origin(self, request: web.Request, *, browser: bool) -> None:
+        if not self.access.allows(request.headers.get("Origin"), browser=browser):
+            raise web.HTTPForbidden(text="pages of this origin may not look; add it to `origins`")
+
+
+async def _send(hub: Hub, socket: web.WebSocketResponse, client: Client) -> None:
+    """Sends the client its messages. Raises TimeoutError for one too slow, ConnectionError for one gone."""
+    while True:
+        for message in await hub.next_messages(client):
+            async with asyncio.timeout(SEND_SECONDS):
+                await socket.send_str(message)
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)
+
+
+def _cookie(request: web.Request) -> str:
+    """The cookie's name. Browsers share cookies between the ports of a host; dashboards must not."""
+    port = request.transport.get_extra_info("sockname")[1] if request.transport else 0
+    return f"victor_dashboard_{port}"
