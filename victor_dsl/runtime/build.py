@@ -6,6 +6,8 @@ Every object has one owner task, which enters and leaves its context (MCP client
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -20,8 +22,10 @@ from victor_dsl.errors import ComponentError, SecretError
 from victor_dsl.graph.plan import Node, Program
 from victor_dsl.language.component import Clock, Context
 from victor_dsl.language.config import Config, Secret
+from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.registry import Registry
 from victor_dsl.storage.ending import to_the_end
+from victor_dsl.values.faults import nearest
 
 CLOSING_SECONDS = 10.0
 """How long one object may take to close before its task is cancelled."""
@@ -136,10 +140,10 @@ class LiveObjects:
             built = self._build(live.node, needs, configs)
             if isinstance(built, AbstractAsyncContextManager):
                 async with built as opened:
-                    live.opened.set_result(opened)
+                    live.opened.set_result(_promised(opened, live.node))
                     await live.closing.wait()
             else:
-                live.opened.set_result(built)
+                live.opened.set_result(_promised(built, live.node))
                 await live.closing.wait()
         except Exception as error:  # noqa: BLE001 - whatever a component raises is told with its place
             if live.opened.done():
@@ -162,7 +166,7 @@ class LiveObjects:
             state=self.program.state,
             needs=needs,
             configs=configs,
-            secret=partial(find_secret, self.program.environment, node),
+            secret=partial(self._secret, node),
             clock=self._clock,
             random=self._random,
             report=partial(self._report, node.id),
@@ -171,6 +175,19 @@ class LiveObjects:
             kept=self._kept[node.id],
         )
         return component.build(node.config, context)
+
+    def _secret(self, node: Node, secret: Secret) -> str:
+        text = find_secret(self.program.environment, node, secret)
+        if secret.source == "file" and is_open_to_others(secret):
+            message = f"others than its owner may read the secret in {secret.name}; try chmod go-r"
+            self._report(node.id, message, {"file": secret.name})
+        return text
+
+
+def is_open_to_others(secret: Secret) -> bool:
+    """Whether the group, or everybody, may read the file that a secret is in."""
+    mode = Path(secret.path or secret.name).stat().st_mode
+    return os.name == "posix" and bool(mode & (stat.S_IRGRP | stat.S_IROTH))
 
 
 def find_secret(environment: Mapping[str, str], node: Node, secret: Secret) -> str:
@@ -189,6 +206,18 @@ def find_secret(environment: Mapping[str, str], node: Node, secret: Secret) -> s
     if not text:
         raise SecretError(f"{node.place}: the file {secret.name}, which should hold a secret, is empty", node=node.id)
     return text
+
+
+def _promised(opened: Any, node: Node) -> Any:
+    """The object itself. Raises ComponentError where it lacks a method of its kind: it would do nothing, unnoticed."""
+    protocol = KINDS[node.kind].protocol
+    promised = [name for name in {**vars(protocol), **protocol.__annotations__} if not name.startswith("_")]
+    missing = [name for name in promised if not hasattr(opened, name)]
+    if missing:
+        what = f"the object that '{node.type}' builds ({type(opened).__name__})"
+        near = nearest(missing[0], [name for name in dir(opened) if not name.startswith("_")])
+        raise ComponentError(f"{what} has no `{missing[0]}`, which every {protocol.__name__} has; {near}")
+    return opened
 
 
 def _placed(error: Exception, node: Node) -> Exception:

@@ -17,6 +17,7 @@ from victor_dsl.graph.plan import Node, Plan
 from victor_dsl.language.kinds import Provider
 from victor_dsl.values.codec import read_settings, read_vars
 from victor_dsl.values.faults import Fault, Faulty, nearest
+from victor_dsl.values.frozen import freeze
 from victor_dsl.values.settings import REQUEST_SETTINGS, Layer, Settings, merge_deep
 from victor_dsl.values.turn import Turn
 
@@ -123,6 +124,7 @@ class ConfigCoordinator:
             raw = merge_deep(raw, layer.settings)
             vars = merge_deep(vars, layer.vars)
         try:
+            raw, vars = freeze(raw), freeze(vars)  # turns share them
             return _Settled(layers, raw, self._complete(read_settings(raw)), vars, _hash(raw, vars))
         except Faulty as error:
             raise ProviderError(f"the layers of settings do not go together: {error}") from error
