@@ -57,6 +57,7 @@ tool_selection:
   fallback: all
 middleware:
   - logging
+  - rate_limit
 exporters:
   - console
   - type: jsonl

@@ -27,6 +27,7 @@ class Linker:
     diagnostics: list[Diagnostic] = field(factory=list)
     used: set[tuple[str, str]] = field(factory=set)
     _seen: set[tuple[int, tuple[int, ...]]] = field(factory=set)
+    _settings: set[tuple[str, int, tuple[int, ...]]] = field(factory=set)
 
     def link(self, variation: Variation) -> None:
         """The references of one variation, and the models that its settings name."""
@@ -38,6 +39,10 @@ class Linker:
                 for item in section:
                     self._link(item, document, named)
         for setting in ("model", "fallbacks"):
+            key = (setting, id(variation.layer(setting)), named)
+            if key in self._settings:
+                continue
+            self._settings.add(key)
             written = variation.written(setting)
             if written is not None:
                 path, leaf = written

@@ -14,7 +14,7 @@ from victor_dsl.compiler.overlays import Overlay, leaves, name_of, same, type_of
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Located, Path
-from victor_dsl.values.settings import LIFTED, Layer, lifted_fields, merge_deep
+from victor_dsl.values.settings import LIFTED, Layer, lifted_fields
 
 MOST_COMBINATIONS = 256
 """Up to so many, every combination of tenant and arms is checked; over it every pair of overlays is."""
@@ -48,12 +48,14 @@ class Variation:
         tenant = [] if self.tenant is None else [_tenant_path(self.tenant)]
         return ((), *tenant, *(_arm_path(*arm) for arm in self.arms))
 
-    def settings(self) -> dict[str, Any]:
-        """The settings in force as far as the spec alone says: what is read at run time may change them."""
-        settled: dict[str, Any] = {}
-        for layer in (self.spec, *self.overlays):
-            settled = merge_deep(settled, layer.settings)
-        return settled
+    def layer(self, name: str) -> Layer | None:
+        """The layer whose say counts for a setting, as far as the spec alone says: what is read at run time may differ."""
+        return next((layer for layer in (*self.overlays[::-1], self.spec) if name in layer.settings), None)
+
+    def value(self, name: str) -> Any:
+        """The value in force of a setting that is no map; None where nothing says it."""
+        layer = self.layer(name)
+        return layer.settings[name] if layer is not None else None
 
     def names(self, name: str) -> bool:
         """Whether a setting is written and not null, its value known or not."""

@@ -32,7 +32,7 @@ def context_budget(subject: Subject) -> Iterator[Diagnostic]:
     seen: set[tuple[str, Span]] = set()
     sizes = _Sizes(subject)
     for variation in subject.variations:
-        settings = variation.settings()
+        settings = {name: variation.value(name) for name in ("model", "fallbacks", "max_tokens", "threshold")}
         for model in _models(variation, settings):
             window = model.config.window() if model.config is not None else None  # type: ignore[attr-defined]
             if window is None or any("context_window" in path for path in model.unknown):

@@ -19,9 +19,10 @@ LIMITS = frozenset(field.name for field in fields(Limits)) - {"tools"}
 def every_limit_is_held(subject: Subject) -> Iterator[Diagnostic]:
     """The limits that the spec, its overlays and its inline providers write, each place once."""
     seen: set[Span] = set()
+    looked: set[tuple[int, Path]] = set()
     for variation in subject.variations:
         held = {limit for item in variation.checked.sections["middleware"] for limit in item.component.holds}
-        for path, limits in _written(subject, variation):
+        for path, limits in _written(subject, variation, looked):
             for name, value in (limits.value if isinstance(limits.value, dict) else {}).items():
                 if name not in LIMITS - held or value.value is None or value.span in seen:
                     continue
@@ -39,10 +40,15 @@ def every_limit_is_held(subject: Subject) -> Iterator[Diagnostic]:
                 )
 
 
-def _written(subject: Subject, variation: Variation) -> Iterator[tuple[Path, Located]]:
-    """Every map of limits that is in force in a variation."""
+def _written(
+    subject: Subject, variation: Variation, looked: set[tuple[int, Path]]
+) -> Iterator[tuple[Path, Located]]:
+    """Every map of limits that is in force in a variation, and was not `looked` at with the same middleware before."""
+    middleware = id(variation.checked.sections["middleware"])
     for source in variation.sources:
-        yield from _limits(subject.document, (*source, "settings", "limits"))
+        if (middleware, source) not in looked:
+            looked.add((middleware, source))
+            yield from _limits(subject.document, (*source, "settings", "limits"))
     for item in variation.checked.sections["providers"]:
         for path, limits in _limits(item.located, ("values", "settings", "limits")):
             yield (*item.path, *path), limits
