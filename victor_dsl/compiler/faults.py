@@ -48,19 +48,18 @@ def faults(
             )
             found[path, "wrong-type"] = evolve(found[path, "wrong-type"], message=message, hint=None)
     return [
-        _as_written(diagnostic, given)
+        diagnostic
         for (path, code), diagnostic in found.items()
         if not (code == "missing-key" and (path[:-1], path[-1]) in misspelt)
     ]
 
 
-def _as_written(diagnostic: Diagnostic, given: Plain) -> Diagnostic:
-    """The diagnostic with references where a component's own rule put what they come to."""
-    message = diagnostic.message
+def _as_referred(message: str, given: Plain) -> str:
+    """A message of a component's own rule, with references where it shows what they come to."""
     for leaf in given.interpolated.values():
         if leaf.value:
             message = message.replace(leaf.value, leaf.text)
-    return diagnostic if message == diagnostic.message else evolve(diagnostic, message=message)
+    return message
 
 
 def _is_function(model: type[BaseModel], name: str | int) -> bool:
@@ -134,7 +133,7 @@ def _diagnostic(
     hint = None if path in given.interpolated else hint  # it may hold the value
     code = "wrong-type" if kind in _TYPES else "wrong-value"
     if kind in ("value_error", "assertion_error"):
-        return Diagnostic(code, f"{names.what}: {message}", here.span, (*at, *path), hint)
+        return Diagnostic(code, f"{names.what}: {_as_referred(message, given)}", here.span, (*at, *path), hint)
     if kind == "literal_error" and isinstance(here.value, str):
         options = [option.strip("'\" ") for option in str(context.get("expected", "")).replace(" or ", ",").split(",")]
         hint = suggest(here.value, options, what="values")
