@@ -22,7 +22,7 @@ def commands() -> Iterator[tuple[str, ...]]:
     yield ()
     for name in COMMANDS:
         yield (name,)
-        command = importlib.import_module(f"victor_dsl.interfaces.cli.{name}").command
+        command = importlib.import_module(f"victor_dsl.interfaces.cli.{name.replace('-', '_')}").command
         if isinstance(command, click.Group):
             yield from ((name, inner) for inner in command.commands)
 
@@ -52,7 +52,7 @@ def test_every_example_names_options_that_there_are(path: tuple[str, ...]) -> No
 
 def test_the_table_of_commands_says_what_the_commands_say() -> None:
     for name in COMMANDS:
-        assert importlib.import_module(f"victor_dsl.interfaces.cli.{name}").command.name == name
+        assert importlib.import_module(f"victor_dsl.interfaces.cli.{name.replace('-', '_')}").command.name == name
 
 
 def test_help_lists_every_command(victor: Victor) -> None:

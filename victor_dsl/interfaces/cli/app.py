@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "render": "Show what the model would be sent, and why.",
     "run": "Answer one message, a chat, or a batch of requests.",
     "db": "Make the tables that components use.",
+    "dead-letters": "Show or replay events that an exporter did not take.",
     "graph": "Draw a spec's request path.",
     "assign": "Print the arms of units in the experiments.",
     "components": "List the components, or show one with all its fields.",
@@ -43,7 +44,8 @@ class Commands(Group):
         """The command of a name, or None."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"victor_dsl.interfaces.cli.{cmd_name}").command
+        module = f"victor_dsl.interfaces.cli.{cmd_name.replace('-', '_')}"
+        command: click.Command = importlib.import_module(module).command
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -34,7 +34,7 @@ async def _connect(program: Program, registry: Registry) -> list[str]:
     try:
         for plan, node in _distinct(program):
             try:
-                held.append(await live.open(_with_needs(plan, node)))
+                held.append(await live.open(with_needs(plan, node)))
             except VictorError as error:
                 failures[str(error)] = None
     finally:
@@ -56,7 +56,7 @@ def _distinct(program: Program) -> Iterator[tuple[Plan, Node]]:
                 yield plan, node
 
 
-def _with_needs(plan: Plan, node: Node) -> list[Node]:
+def with_needs(plan: Plan, node: Node) -> list[Node]:
     """The node behind all that it needs, in the plan's order."""
     wanted = {node.id}
     for one in reversed(plan.nodes):
