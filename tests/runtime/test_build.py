@@ -19,12 +19,20 @@ from victor_dsl.language.component import Context
 from victor_dsl.language.config import Secret
 from victor_dsl.runtime import build as building
 from victor_dsl.runtime.build import LiveObjects, find_secret
+from victor_dsl.values.turn import Handler, Turn
 
 SPEC = """
 models: {main: {type: echo}}
 contributors: [{type: given, name: a}, {type: given, name: b}]
 middleware: [given]
 """
+
+
+class Part(Piece):
+    """Keeps the promises of both kinds that are opened here."""
+
+    def wrap(self, handler: Handler) -> Handler:
+        return handler
 
 
 class Log:
@@ -43,7 +51,7 @@ class Log:
             if on_open is not None:
                 await on_open()
             self.lines.append(f"open {name}")
-            yield Piece(name)
+            yield Part(name)
             if on_close is not None:
                 await on_close()
             self.lines.append(f"close {name}")
@@ -279,3 +287,22 @@ async def test_a_secret_that_is_missing_keeps_the_orchestrator_from_opening(stag
     with pytest.raises(SecretError, match="THE_KEY is not set"):
         await stage.orchestrator(spec).__aenter__()
     assert log.lines in ([], ["open contributors/a", "close contributors/a"])
+
+
+class Misnamed:
+    """A contributor of a third party with a slip in its method's name."""
+
+    async def contribut(self, turn: Turn) -> str:
+        return "Follow the standards."
+
+
+async def test_recipe_2_a_contributor_whose_method_is_misnamed_is_an_error_when_it_is_opened(stage: Stage) -> None:
+    live, nodes, _ = objects_of(stage, Log(), b=Misnamed())
+    with pytest.raises(ComponentError) as caught:
+        await live.open(nodes)
+    assert caught.value.node == "contributors/b"
+    assert caught.value.message.endswith(
+        "victor.yml:5: cannot be opened: the object that 'given' builds (Misnamed) has no `contribute`, which every "
+        "Contributor has; did you mean 'contribut'? there are: contribut"
+    )
+    assert len(live) == 0
