@@ -23,7 +23,7 @@ TABLE = """CREATE TABLE IF NOT EXISTS "{table}" (
     plan TEXT NOT NULL,
     variants TEXT NOT NULL,
     event_data TEXT NOT NULL
-) WITHOUT ROWID"""
+)"""
 INDEX = 'CREATE INDEX IF NOT EXISTS "{table}_timestamp" ON "{table}" (timestamp)'
 
 

@@ -9,5 +9,5 @@ CREATE TABLE IF NOT EXISTS analytics_events (
     plan TEXT NOT NULL,
     variants TEXT NOT NULL DEFAULT '{}',
     event_data TEXT NOT NULL DEFAULT '{}'
-) WITHOUT ROWID;
+);
 CREATE INDEX IF NOT EXISTS analytics_events_timestamp ON analytics_events (timestamp);
