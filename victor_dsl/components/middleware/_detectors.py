@@ -56,7 +56,7 @@ LONGEST_NUMBER = 64
 
 _SEVEN_DIGITS = re.compile(r"\d(?:\W{0,3}\d){6}")
 """What every phone and card number has; nearly no text does, and that is quickly seen."""
-_TWO_DIGITS = re.compile(r"\d\d")
+_CHECK_DIGITS = re.compile(r"\d\d(?<=[A-Za-z]{2}\d\d)")
 
 _LUHN = tuple(sum(divmod(2 * digit, 10)) for digit in range(10))
 
@@ -88,7 +88,7 @@ def cards(text: str, start: int) -> Spans:
 
 def ibans(text: str, start: int) -> Spans:
     """Account numbers, in one or in groups of four, whose check digits are right (ISO 13616)."""
-    for match in _IBAN.finditer(text, start) if _TWO_DIGITS.search(text, start) else ():
+    for match in _IBAN.finditer(text, start) if _CHECK_DIGITS.search(text, start) else ():
         written = match[0]
         while written:
             if _is_iban(re.sub(r"[^A-Za-z0-9]", "", written)):
