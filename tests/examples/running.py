@@ -94,7 +94,13 @@ def victor(
     done = subprocess.run(
         [sys.executable, "-m", "victor_dsl", *arguments],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "DASH_PORT": "0", **dict(given), **(environment or {})},
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "DASH_PORT": "0",
+            **dict(given),
+            **(environment or {}),
+        },
         capture_output=True,
         text=True,
         check=False,
