@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
 from statistics import median
+from typing import Any
 
 from bench.measure import machine, table
 from tests.components.middleware.harness import KEY, Guard, a_reply, a_turn, harness, hashed
@@ -59,7 +60,7 @@ async def _costs(folder: Path, rounds: int, turns: int) -> list[list[str]]:
 
     async with AsyncExitStack() as stack:
 
-        async def guard(type: str, **config: object) -> Guard:
+        async def guard(type: str, **config: Any) -> Guard:
             return await stack.enter_async_context(harness(type, folder, **config))
 
         guards = {
