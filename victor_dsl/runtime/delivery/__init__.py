@@ -62,13 +62,25 @@ class Delivery:
         """
         for queue in self.queues:
             queue.close()
-        if self._tasks:
-            tasks = self._tasks.values()
-            _, late = await asyncio.wait(tasks, timeout=FLUSH_SECONDS)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        late = await _end(self._tasks)
+        self._tasks = {}
+        well = [queue for queue in self.queues if queue.fault is None and queue not in late]
+        for queue in self.queues:
+            if queue not in well:
+                await queue.put_rest_aside()
+        # To put events aside is reported, and the reports are for those who take events.
+        await _end({queue: asyncio.create_task(queue.run(), name=f"delivery to {queue.node}") for queue in well})
         for queue in self.queues:
             await queue.put_rest_aside()
-        self._tasks = {}
         return {queue.node: queue.dropped for queue in self.queues if queue.dropped}
+
+
+async def _end(tasks: Mapping[ExporterQueue, asyncio.Task[None]]) -> set[ExporterQueue]:
+    """Waits for the tasks as long as FLUSH_SECONDS, and ends those that are late; says which these were."""
+    if not tasks:
+        return set()
+    _, late = await asyncio.wait(tasks.values(), timeout=FLUSH_SECONDS)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*tasks.values(), return_exceptions=True)
+    return {queue for queue, task in tasks.items() if task in late}
