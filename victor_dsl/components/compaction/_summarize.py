@@ -43,12 +43,12 @@ class Summarize:
         self._kept: OrderedDict[bytes, str] = context.kept.setdefault("summaries", OrderedDict())
 
     async def choose(self, history: History, budget: int, turn: Turn) -> Choice:
+        if history.tokens <= budget:
+            return Choice(frozenset(range(len(history.groups))))
         room = budget - history.fixed_tokens
         reserve = min(message_tokens(summary_message("")) + self._most_tokens, room // 2)
         kept = newest(history, budget - reserve)
         dropped = [position for position in range(len(history.groups)) if position not in kept]
-        if not dropped:
-            return Choice(kept)
         # At most half of what it replaces: a summary that saves less is not worth a call.
         replaced = cost(history, dropped)
         limit = min(reserve, replaced // 2) - message_tokens(summary_message(""))

@@ -1,0 +1,170 @@
+"""A summary in the place of the oldest messages: asked for once, checked, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.components.compaction.strategies import Writes, history, kept, said, summarize
+from tests.components.context import TURN
+from victor_dsl.errors import ComponentError, ModelError
+from victor_dsl.runtime.coordinators.context import ContextCoordinator
+from victor_dsl.values.history import Choice, group, summary_message
+from victor_dsl.values.message import Message, Usage
+from victor_dsl.values.settings import Settings
+from victor_dsl.values.tokens import message_tokens
+from victor_dsl.values.turn import Trace, Turn
+
+TEXTS = [f"Fact {n}: order {n * 7} was sent on day {n}. " + "And so on. " * 10 for n in range(40)]
+HISTORY = history(*TEXTS)
+
+
+def turn(events: list[tuple[str, Mapping[str, Any]]] | None = None, **fields: Any) -> Turn:
+    told = events if events is not None else []
+    return Turn("t", "s", (), record=lambda type, data: told.append((type, data)), trace=Trace("s"), **fields)
+
+
+async def test_the_oldest_are_put_to_the_model_and_the_newest_stay() -> None:
+    model = Writes()
+    budget = HISTORY.tokens // 2
+    choice = await summarize(model, max_tokens=100).choose(HISTORY, budget, turn())
+    assert choice.summary == "They spoke of orders."
+    left = kept(HISTORY, choice.groups)
+    assert left == TEXTS[-len(left) :]
+    (asked,) = model.turns
+    text = asked.messages[0].text()
+    assert [fact for fact in TEXTS if fact.strip() in text] == TEXTS[: -len(left)]
+    assert asked.system is not None
+    assert "at most" in asked.system
+    assert (asked.tools, asked.streaming, asked.settings.model) == ((), False, "small")
+    tokens = sum(HISTORY.groups[position].tokens for position in choice.groups)
+    assert tokens + message_tokens(summary_message(choice.summary)) <= budget
+
+
+async def test_the_same_prefix_is_not_summarised_twice() -> None:
+    model = Writes()
+    built = summarize(model)
+    first = await built.choose(HISTORY, HISTORY.tokens // 2, turn())
+    assert await built.choose(HISTORY, HISTORY.tokens // 2, turn()) == first
+    assert len(model.turns) == 1
+
+
+async def test_as_the_history_grows_only_what_is_newly_dropped_is_put_to_the_model() -> None:
+    model = Writes(["First summary.", "Second summary."])
+    built = summarize(model)
+    budget = HISTORY.tokens // 2
+    await built.choose(HISTORY, budget, turn())
+    longer = history(*TEXTS, *(text.replace("Fact", "News") for text in TEXTS[:20]))
+    choice = await built.choose(longer, budget, turn())
+    assert choice.summary == "Second summary."
+    first, second = (asked.messages[0].text() for asked in model.turns)
+    assert "Summary of what came before:\n\nFirst summary." in second
+    assert not any(text.strip() in second for text in TEXTS if text.strip() in first)
+
+
+async def test_one_tenant_is_not_given_what_anothers_messages_became() -> None:
+    model = Writes(["of acme", "of globex"])
+    built = summarize(model)
+    for tenant in ("acme", "globex", "acme"):
+        choice = await built.choose(HISTORY, HISTORY.tokens // 2, turn(tenant=tenant))
+        assert choice.summary == f"of {tenant}"
+    assert len(model.turns) == 2
+
+
+async def test_more_than_the_models_window_is_put_to_it_in_pieces() -> None:
+    model = Writes([f"Summary {n}." for n in range(1, 100)])
+    built = summarize(model, window=2_000, max_tokens=100)
+    choice = await built.choose(HISTORY, HISTORY.tokens // 3, turn())
+    assert choice.summary == f"Summary {len(model.turns)}."
+    assert len(model.turns) > 1
+    for before, asked in zip([None, *model.turns], model.turns, strict=False):
+        text = asked.messages[0].text()
+        assert message_tokens(asked.messages[0]) < 2_000 - 100
+        assert ("Summary of what came before" in text) == (before is not None)
+    everything = "\n".join(asked.messages[0].text() for asked in model.turns)
+    dropped = [text for text in TEXTS if text not in kept(HISTORY, choice.groups)]
+    assert [everything.count(text.strip()) for text in dropped] == [1] * len(dropped)
+
+
+async def test_a_message_larger_than_the_window_is_shown_by_its_two_ends() -> None:
+    model = Writes()
+    given = history("BEGIN" + "x" * 100_000 + "END", *TEXTS)
+    await summarize(model, window=2_000, max_tokens=100).choose(given, given.fixed_tokens + 800, turn())
+    first = model.turns[0].messages[0].text()
+    assert "BEGIN" in first
+    assert "END\n" in first
+    assert "characters left out" in first
+
+
+@pytest.mark.parametrize(
+    ("reply", "what"),
+    [
+        ("", "gave an empty summary"),
+        (" \n", "gave an empty summary"),
+        (None, "gave an empty summary"),
+        ("x" * 4_000, "has 1000 tokens; it may have 100"),
+        (ModelError("is overloaded", kind="overloaded"), "is overloaded"),
+    ],
+)
+async def test_recipe_4_a_summary_that_is_none_or_too_long_is_not_used_and_the_fallback_compacts(
+    reply: Any, what: str
+) -> None:
+    events: list[tuple[str, Mapping[str, Any]]] = []
+    context = ContextCoordinator(summarize(Writes([reply]), max_tokens=100), type="summarize")
+    given = turn(events, settings=Settings(threshold=0.0)).replace(messages=said(*TEXTS))
+    after = await context.compact(given, None)
+    assert after.compaction is not None
+    assert (after.compaction.type, after.compaction.fallback) == ("recent", True)
+    (error,) = [data for type, data in events if type == "error"]
+    assert what in error["message"]
+    assert "Fact 1" not in str(events)
+
+
+async def test_a_summary_is_shorter_than_what_it_replaces() -> None:
+    with pytest.raises(ComponentError, match="there is no room for a summary: it could have"):
+        await summarize().choose(history("a" * 80, "b" * 80, "c" * 80), 5 + 6 + 50, turn())
+
+
+async def test_the_call_counts_in_the_turns_usage_and_events() -> None:
+    events: list[tuple[str, Mapping[str, Any]]] = []
+    given = turn(events)
+    await summarize().choose(HISTORY, HISTORY.tokens // 2, given)
+    assert given.trace.usage == Usage(100, 10, 0.001)
+    assert [type for type, _ in events] == ["model_call", "token_usage"]
+    for _, data in events:
+        assert (data["model"], data["purpose"], data["input_tokens"], data["cost_usd"]) == (
+            "small",
+            "summary",
+            100,
+            0.001,
+        )
+    assert "Fact" not in str(events)
+
+
+async def test_a_rendering_calls_no_model_and_keeps_what_a_turn_would() -> None:
+    model = Writes()
+    built = summarize(model)
+    rendered = await built.choose(HISTORY, HISTORY.tokens // 2, turn(rendering=True))
+    assert model.turns == []
+    assert rendered.summary is not None
+    assert rendered.summary.startswith("[up to 395 tokens that 'small' writes about 31 exchanges")
+    ran = await built.choose(HISTORY, HISTORY.tokens // 2, turn())
+    assert rendered.groups == ran.groups
+    assert await built.choose(HISTORY, HISTORY.tokens // 2, turn(rendering=True)) == ran  # now it is known
+
+
+async def test_what_fits_is_left_alone() -> None:
+    model = Writes()
+    assert await summarize(model).choose(HISTORY, HISTORY.tokens, TURN) == Choice(frozenset(range(len(HISTORY.groups))))
+    assert model.turns == []
+
+
+async def test_tool_results_are_named_and_contents_that_are_null_are_nothing() -> None:
+    model = Writes()
+    messages = (
+        Message("user", "task"), Message("assistant", None), Message("tool", "42", tool_call_id="z", name="look_up"), *said(*TEXTS)[1:],
+    )  # fmt: skip
+    await summarize(model).choose(group(messages), HISTORY.tokens // 2, turn())
+    assert "tool look_up: 42" in model.turns[0].messages[0].text()
