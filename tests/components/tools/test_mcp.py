@@ -68,7 +68,7 @@ async def say(tools: ToolSource, name: str, tenant: str | None = None, /, **argu
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     """Waits for what another process brings about."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not await condition():  # noqa: ASYNC110 -- no event says that it has
+        while not await condition():
             await asyncio.sleep(0.01)
 
 
@@ -209,7 +209,7 @@ async def test_a_server_that_answers_nothing_any_more_is_ended_and_started_again
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_mcp_process, "GRACE_SECONDS", 0.1)
-    async with wild(context, startup_seconds=1) as tools:
+    async with wild(context, startup_seconds=3) as tools:
         frozen = int(await say(tools, "pid"))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
@@ -352,6 +352,21 @@ async def test_no_process_is_left_whatever_the_server_does(context: Context, mon
     await eventually(gone)  # it is killed, and may be at its last step
 
 
+async def test_processes_of_many_tenants_end_together(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = asyncio.Barrier(4)
+    close = _mcp_connection.Connection.close
+
+    async def meet(connection: _mcp_connection.Connection) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await together.wait()  # one after the other they would never meet
+        await close(connection)
+
+    monkeypatch.setattr(_mcp_connection.Connection, "close", meet)
+    async with wild(context) as tools:
+        pids = [int(await say(tools, "pid", tenant)) for tenant in ("a", "b", "c")]
+    assert not any(map(alive, pids))
+
+
 async def test_closing_answers_calls_that_are_under_way(context: Context) -> None:
     async with wild(context) as tools:
         hanging = asyncio.create_task(say(tools, "hang"))
@@ -374,7 +389,8 @@ async def test_a_server_that_does_not_come_up_says_why(
 ) -> None:
     monkeypatch.setattr(_mcp_process, "GRACE_SECONDS", 0.1)
     with pytest.raises(ComponentError) as raised:
-        async with build(Config(name="x", command=command, startup_seconds=0.5), context):
+        seconds = 0.5 if "within" in told else PATIENCE_SECONDS
+        async with build(Config(name="x", command=command, startup_seconds=seconds), context):
             pass
     assert told in raised.value.message
 

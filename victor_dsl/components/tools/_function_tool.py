@@ -11,13 +11,13 @@ from typing import Any
 
 import orjson
 
-from victor_dsl.language.printing import in_function, routed_output
 from victor_dsl.components.tools._signature import Signature, signature_of
-from victor_dsl.language.threads import Threads
 from victor_dsl.errors import ComponentError, ToolError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import ToolConfig
 from victor_dsl.language.importing import import_function
+from victor_dsl.language.printing import in_function, routed_output
+from victor_dsl.language.threads import Threads
 from victor_dsl.values.message import ToolCall
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from victor_dsl.components.tools._mcp_process import Launch, server_process
 from victor_dsl.errors import ComponentError, ToolError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Secret
+from victor_dsl.storage.ending import to_the_end
 from victor_dsl.values.message import ToolCall
 from victor_dsl.values.tokens import tool_tokens
 from victor_dsl.values.tool import Tool
@@ -68,10 +70,10 @@ class McpTools:
             raise ComponentError(told)
 
     async def close(self) -> None:
-        """Ends every connection."""
-        while self._connections:
-            _, connection = self._connections.popitem()
-            await connection.close()
+        """Ends every connection, all at the same time: one that lingers holds up no other."""
+        connections = list(self._connections.values())
+        self._connections.clear()
+        await to_the_end(_close(connections))
 
     async def tools(self) -> Sequence[Tool]:
         return self._tools
@@ -175,6 +177,10 @@ def _server(config: Config, context: Context) -> Server:
         return server_process(launch, lost=ended, said=said, junk=junk)
 
     return Server(transport, failures, config.startup_seconds, context)
+
+
+async def _close(connections: Iterable[Connection]) -> None:
+    await asyncio.gather(*(connection.close() for connection in connections))
 
 
 def _nobody(listed: list[mcp_types.Tool]) -> None:
