@@ -388,8 +388,8 @@ async def test_a_server_that_does_not_come_up_says_why(
     context: Context, command: list[str], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_mcp_process, "GRACE_SECONDS", 0.1)
+    seconds = 0.5 if "within" in told else PATIENCE_SECONDS
     with pytest.raises(ComponentError) as raised:
-        seconds = 0.5 if "within" in told else PATIENCE_SECONDS
         async with build(Config(name="x", command=command, startup_seconds=seconds), context):
             pass
     assert told in raised.value.message
