@@ -217,7 +217,7 @@ async def test_who_speaks_out_of_turn_or_at_length_is_sent_away_and_nobody_else(
         assert (await heard(good))["type"] == "update"
 
 
-async def test_the_page_is_all_of_this_server_and_may_run_nothing_else(board: Opened) -> None:
+async def test_recipe_7_the_page_is_all_of_this_server_and_may_run_nothing_else(board: Opened) -> None:
     answer = await board.session.get(board.url)
     page = await answer.text()
     policy = answer.headers["Content-Security-Policy"]
