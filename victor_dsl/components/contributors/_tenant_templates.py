@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import TYPE_CHECKING
 
 from attrs import frozen
 from jinja2 import DictLoader, Template
@@ -17,9 +16,6 @@ from victor_dsl.language.sandbox import Sandbox
 from victor_dsl.storage.kept_rows import KeptRows
 from victor_dsl.storage.tenant_key import tenant_key
 from victor_dsl.values.turn import Turn
-
-if TYPE_CHECKING:
-    from victor_dsl.components.contributors.tenant import Config
 
 SELECT = "SELECT prompt_template, active FROM tenant_prompt_templates WHERE tenant_id = $1"
 MOST_CHARACTERS = 262_144
@@ -38,14 +34,23 @@ class Row:
 class TenantTemplates:
     """The contributor. Rows are read as the tenant they belong to; all templates share one sandbox that sees no files."""
 
-    def __init__(self, config: Config, database: SqlDatabase, context: Context) -> None:
+    def __init__(
+        self,
+        database: SqlDatabase,
+        context: Context,
+        *,
+        default: str | None,
+        optional: bool,
+        ttl_s: float,
+        max_tenants: int,
+    ) -> None:
         self._database = database
         self._context = context
-        self._default = config.default
-        self._optional = config.optional
+        self._default = default
+        self._optional = optional
         self._sandbox: Sandbox | None = None
         self._rows: KeptRows[Row] = KeptRows(
-            self._load, ttl_s=config.ttl_seconds, most=config.max_tenants, monotonic=context.clock.monotonic
+            self._load, ttl_s=ttl_s, most=max_tenants, monotonic=context.clock.monotonic
         )
 
     async def contribute(self, turn: Turn) -> str:

@@ -47,4 +47,11 @@ def build(config: Config, context: Context) -> Contributor:
     """The contributor; a tenant's row is read when its first turn asks."""
     from victor_dsl.components.contributors._tenant_templates import TenantTemplates
 
-    return TenantTemplates(config, context.live(config.database), context)
+    return TenantTemplates(
+        context.live(config.database),
+        context,
+        default=config.default,
+        optional=config.optional,
+        ttl_s=config.ttl_seconds,
+        max_tenants=config.max_tenants,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from attrs import frozen
 
@@ -17,9 +17,6 @@ from victor_dsl.values.codec import read_settings, read_vars
 from victor_dsl.values.faults import Fault, Faulty, kind_of, nearest
 from victor_dsl.values.settings import Layer
 from victor_dsl.values.turn import Turn
-
-if TYPE_CHECKING:
-    from victor_dsl.components.providers.tenant import Config
 
 SELECT = "SELECT config, active FROM tenant_configs WHERE tenant_id = $1"
 SECTIONS = ("settings", "vars")
@@ -37,13 +34,22 @@ class Row:
 class TenantConfigs:
     """The provider. Rows are read as the tenant they belong to, so that row-level security shows no other's."""
 
-    def __init__(self, config: Config, database: SqlDatabase, context: Context) -> None:
+    def __init__(
+        self,
+        database: SqlDatabase,
+        context: Context,
+        *,
+        default: str | None,
+        optional: bool,
+        ttl_s: float,
+        max_tenants: int,
+    ) -> None:
         self._database = database
         self._context = context
-        self._default = config.default
-        self._empty = Layer(context.node) if config.optional else None
+        self._default = default
+        self._empty = Layer(context.node) if optional else None
         self._rows: KeptRows[Row] = KeptRows(
-            self._load, ttl_s=config.ttl_seconds, most=config.max_tenants, monotonic=context.clock.monotonic
+            self._load, ttl_s=ttl_s, most=max_tenants, monotonic=context.clock.monotonic
         )
 
     async def read(self, turn: Turn) -> Layer:

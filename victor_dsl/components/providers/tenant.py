@@ -46,4 +46,11 @@ def build(config: Config, context: Context) -> Provider:
     """The provider; a tenant's row is read when its first turn asks."""
     from victor_dsl.components.providers._tenant_configs import TenantConfigs
 
-    return TenantConfigs(config, context.live(config.database), context)
+    return TenantConfigs(
+        context.live(config.database),
+        context,
+        default=config.default,
+        optional=config.optional,
+        ttl_s=config.ttl_seconds,
+        max_tenants=config.max_tenants,
+    )
