@@ -20,8 +20,8 @@ def settings_as_json(settings: Settings) -> dict[str, Any]:
 
 def origins(turn: Turn) -> dict[str, Origin]:
     """The origin of each value in force, by its dotted path: `settings.temperature`, `vars.product`."""
-    values = {"settings": settings_as_json(turn.settings), "vars": dict(turn.vars)}
-    return {".".join(path): _origin(path, turn.layers) for path in _leaves(values, ())}
+    paths = [*_leaves(settings_as_json(turn.settings), ("settings",)), *_leaves(turn.vars, ("vars",))]
+    return {".".join(path): _origin(path, turn.layers) for path in paths}
 
 
 def _origin(path: tuple[str, ...], layers: tuple[Layer, ...]) -> Origin:
