@@ -16,9 +16,9 @@ _SECRET = re.compile(
     r"|-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----|\b[a-z][a-z0-9+]*://[^\s:/@]+:[^\s@/{}$]{3,}@"
 )
 
-# A text under a key that speaks of a secret, misspelt ones included; numbers and `${…}` are none.
+# A text under a key that speaks of a secret, misspelt ones included; numbers and `${…}` are none, and `keys` names a file.
 _UNDER_KEY = re.compile(
-    r"""(?ix) (?<![\w-]) ["']? [\w-]* (?: key(?!word) | kye | token(?!s) | secret | passw | credential | dsn ) \w* ["']? \s* : \s*
+    r"""(?ix) (?<![\w-]) (?! ["']? keys ["']? \s* : ) ["']? [\w-]* (?: key(?!word) | kye | token(?!s) | secret | passw | credential | dsn ) \w* ["']? \s* : \s*
     (?: "(?P<double> (?!\$\{) [^"]{4,} )" | '(?P<single> (?!\$\{) [^']{4,} )'
       | (?P<plain> (?! \$\{ | [\d._]+ (?:[\s,}\]]|$) | null\b | ["'{\[] ) [^\s,}\]]{4,} ) )"""
 )

@@ -28,8 +28,8 @@ def included_files_exist(subject: Subject) -> Iterator[Diagnostic]:
                 written, place, path = item.component.config.model_fields[name].default, item.located, item.path
             else:
                 written, place, path = as_written(leaf.value), leaf, (*item.path, name)
-            message = f"cannot read '{written}': {fault}"
-            yield Diagnostic("missing-file", message, place.span, path, _hint(str(written), value))
+            message, may_lack = f"cannot read '{written}': {fault}", "optional" in item.component.config.model_fields
+            yield Diagnostic("missing-file", message, place.span, path, _hint(str(written), value, may_lack))
 
 
 def _fault(subject: Subject, path: str, mark: FilePath) -> str | None:
@@ -45,14 +45,12 @@ def _fault(subject: Subject, path: str, mark: FilePath) -> str | None:
     return None
 
 
-def _hint(written: str, path: str) -> str:
+def _hint(written: str, path: str, may_lack: bool) -> str:
     folder, name = os.path.split(path)
     try:
         close = nearest(name, os.listdir(folder))
     except OSError:
         return "its folder is not there either; paths are relative to the file that writes them"
-    return (
-        f"did you mean '{written[: len(written) - len(name)]}{close}'?"
-        if close
-        else "paths are relative to the file that writes them; or say `optional: true`"
-    )
+    if close:
+        return f"did you mean '{written[: len(written) - len(name)]}{close}'?"
+    return "paths are relative to the file that writes them" + ("; or say `optional: true`" if may_lack else "")
