@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
 from victor_dsl.errors import VictorError
 from victor_dsl.language.component import Component
+from victor_dsl.language.config import Around
 from victor_dsl.language.kinds import KINDS, Kind
 
 BUILT_IN = "victor_dsl.components"
@@ -64,7 +65,7 @@ class Registry:
 def describe(kind: Kind, type: str, module: ModuleType) -> Component:
     """The component that a module is: its `Config`, `build`, `EXAMPLE`, and `VERSION`, `AROUND`, `AFTER_AUTH` and `HOLDS`
     where given."""
-    around = getattr(module, "AROUND", "turn")
+    around: Around | Sequence[Around] = getattr(module, "AROUND", "turn")
     for needed in ("Config", "build", "EXAMPLE"):
         if not hasattr(module, needed):
             raise VictorError(f"the component {kind.name} '{type}' ({module.__name__}) has no `{needed}`")

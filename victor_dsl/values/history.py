@@ -9,7 +9,6 @@ from attrs import frozen
 from victor_dsl.values.message import Message
 from victor_dsl.values.tokens import message_tokens
 
-
 SUMMARY_HEADING = "[Summary of earlier messages that are left out here]"
 
 

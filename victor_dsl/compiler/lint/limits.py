@@ -40,9 +40,7 @@ def every_limit_is_held(subject: Subject) -> Iterator[Diagnostic]:
                 )
 
 
-def _written(
-    subject: Subject, variation: Variation, looked: set[tuple[int, Path]]
-) -> Iterator[tuple[Path, Located]]:
+def _written(subject: Subject, variation: Variation, looked: set[tuple[int, Path]]) -> Iterator[tuple[Path, Located]]:
     """Every map of limits that is in force in a variation, and was not `looked` at with the same middleware before."""
     middleware = id(variation.checked.sections["middleware"])
     for source in variation.sources:
