@@ -83,7 +83,7 @@ async def test_what_postgresql_cannot_say_is_stored_in_a_stated_form(migrated_ds
     async with exporter_to(migrated_dsn, tmp_path) as (exporter, database):
         await exporter.export([odd])
         (row,) = await rows(database)
-    assert (row["session_id"], row["tenant_id"]) == ("s␀�", "t␀")
+    assert (row["session_id"], row["tenant_id"]) == ("s␀�", "t\\u0000")
     assert row["event_data"] == {
         "nul": "a␀b",
         "lone": "a�b",
@@ -163,3 +163,11 @@ async def test_another_database_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ComponentError, match="type postgres only"):
         async with exporters_postgres.build(exporters_postgres.Config(database="databases/app"), around.context):
             pass
+
+
+async def test_recipe_6_each_tenant_reads_its_own_events_whatever_its_name(migrated_dsn: str, tmp_path: Path) -> None:
+    tenants = ["acme", "a\0b", "a␀b", "*", "\\u0000", "é\ud800"]
+    async with exporter_to(migrated_dsn, tmp_path) as (exporter, database):
+        await exporter.export([evolve(event(), id=uuid7(NOW + n), tenant=tenant) for n, tenant in enumerate(tenants)])
+        for tenant in tenants:
+            assert len(await database.for_tenant(tenant).fetch("SELECT * FROM analytics_events")) == 1, ascii(tenant)

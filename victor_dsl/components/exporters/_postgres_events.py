@@ -30,7 +30,8 @@ class PostgresEvents:
     insert: str
 
     async def export(self, events: Sequence[Event]) -> None:
-        rows = [row_of(event, EPOCH + timedelta(seconds=event.timestamp)) for event in events]
+        in_order = sorted(events, key=lambda event: event.id)  # two writers of the same events wait, not deadlock
+        rows = [row_of(event, EPOCH + timedelta(seconds=event.timestamp)) for event in in_order]
         await self.database.execute([(self.insert, [list(column) for column in zip(*rows, strict=True)])])
 
 

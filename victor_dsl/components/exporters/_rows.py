@@ -1,7 +1,8 @@
 """Events as rows of `analytics_events`, in a form that every database takes.
 
 What JSON or a database cannot say is stored as: U+2400 (␀) for NUL, U+FFFD for a lone surrogate, the texts `NaN`,
-`Infinity` and `-Infinity` for those numbers, the text of `str()` for what is no JSON at all.
+`Infinity` and `-Infinity` for those numbers, the text of `str()` for what is no JSON at all. In a tenant's name they are
+escaped, so that no two tenants are stored as one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from victor_dsl.storage.tenant_key import tenant_key
 from victor_dsl.values.event import Event
 
 COLUMNS = (
@@ -34,7 +36,7 @@ def row_of(event: Event, timestamp: Any) -> Row:
         event.type,
         timestamp,
         text(event.session),
-        None if tenant is None else text(tenant),
+        None if tenant is None else tenant_key(tenant),  # row-level security compares it; no two tenants have one
         text(event.pipeline),
         text(event.plan),
         _json(event.variants),
