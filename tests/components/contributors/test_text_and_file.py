@@ -37,6 +37,33 @@ async def test_a_changed_file_is_read_again_and_an_unchanged_one_gives_the_same_
     assert await built.contribute(TURN) == "two"
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("one\ntwo\0", "line 2 that cannot be seen (U+0000)"),
+        ("\x1b[31mred", "line 1 that cannot be seen (U+001B)"),
+        ("kind\n\nand \U000e0069\U000e0067\U000e006e\U000e006f", "line 3 that cannot be seen (U+E0069)"),
+    ],
+)
+async def test_recipe_2_a_text_with_more_in_it_than_a_reader_sees_is_an_error(
+    tmp_path: Path, text: str, place: str
+) -> None:
+    path = tmp_path / "a.md"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ContributorError) as caught:
+        await contributor(path).contribute(TURN)
+    assert caught.value.message == f"'a.md' has a character on {place}; remove it"
+
+
+async def test_any_text_that_can_be_seen_is_fine(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    text = (
+        "Tab\there, שלום \u200f(rtl)\u200e, 👩\u200d🔬, \U0001f3f4\U000e0067\U000e0062\U000e0073\U000e007f, page\fbreak"
+    )
+    path.write_text(text, encoding="utf-8")
+    assert await contributor(path).contribute(TURN) == text
+
+
 async def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(ContributorError) as caught:
         await contributor(tmp_path / "a.md").contribute(TURN)

@@ -117,3 +117,13 @@ async def test_a_piece_that_comes_back_empty_after_a_failure_is_not_called_dropp
     await prompt.compose(turn())
     prompt._sources[1].contributor.text = ""  # type: ignore[attr-defined]
     assert [c.dropped for c in (await prompt.compose(turn())).contributions] == [False, False]
+
+
+async def test_recipe_2_when_all_contributors_fail_the_turn_fails_and_optional_ones_are_told_of(stage: Stage) -> None:
+    failing = {name: ContributorError("is gone") for name in ("a", "b")}
+    with pytest.raises(ContributorError, match="is gone"):
+        await coordinator(stage, failing).compose(turn())
+    errors: list[Any] = []
+    composed = await coordinator(stage, failing, a="optional: true", b="optional: true").compose(turn(errors))
+    assert [(c.name, c.dropped) for c in composed.contributions] == [("a", True), ("b", True)]
+    assert [error["code"] for error in errors] == ["contributor", "contributor"]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from victor_dsl.errors import ContributorError
 from victor_dsl.language.component import Context
 from victor_dsl.storage.file_value import FileValue, reason
 from victor_dsl.values.turn import Turn
+
+HIDDEN = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]|(?<![\U0001F3F4\U000E0000-\U000E007F])[\U000E0000-\U000E007F]")
+"""Control characters, and the tag characters that spell a text without showing it (in flags they are at home)."""
 
 
 class TextFile:
@@ -17,7 +21,7 @@ class TextFile:
         self._context = context
         self._name = context.shown(path)
         self._default = default
-        self._file = FileValue(Path(path), decode, most_bytes=most_bytes)
+        self._file = FileValue(Path(path), _shown_text, most_bytes=most_bytes)
 
     async def contribute(self, turn: Turn) -> str:
         try:
@@ -33,6 +37,21 @@ class TextFile:
             raise ContributorError(
                 f"'{self._name}' is not UTF-8 text (byte {error.start})", node=self._context.node
             ) from error
+        except _Hidden as error:
+            raise ContributorError(f"'{self._name}' {error}", node=self._context.node) from error
+
+
+class _Hidden(ValueError):
+    """A text holds a character that nobody who reviews it can see."""
+
+
+def _shown_text(data: bytes) -> str:
+    """The text of a file. Raises _Hidden where it has more in it than a reader sees."""
+    text = decode(data)
+    if found := HIDDEN.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise _Hidden(f"has a character on line {line} that cannot be seen (U+{ord(found[0]):04X}); remove it")
+    return text
 
 
 def decode(data: bytes) -> str:
