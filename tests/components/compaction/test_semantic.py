@@ -121,6 +121,23 @@ async def test_recipe_4_a_message_is_embedded_once() -> None:
     assert sorted(embedder.asked) == sorted(["task", *texts, "and now?"])
 
 
+async def test_what_a_deadline_cut_short_goes_on_in_the_next_turn() -> None:
+    class Fails(Counting):
+        async def embed(self, texts: Sequence[str]) -> np.ndarray:
+            if len(self.asked) == 512:
+                self.asked.append("late")
+                raise TimeoutError
+            return await super().embed(texts)
+
+    embedder = Fails()
+    built = semantic(embedder)
+    given = history(*(f"message {n}" for n in range(700)))
+    with pytest.raises(TimeoutError):
+        await built.choose(given, given.tokens // 2, TURN)
+    await built.choose(given, given.tokens // 2, TURN)
+    assert len(embedder.asked) == 512 + 1 + 702 - 512
+
+
 async def test_no_more_vectors_are_kept_than_said() -> None:
     embedder = Counting()
     built = semantic(embedder, cache_size=3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 from typing import ParamSpec, TypeVar
 
@@ -26,6 +26,9 @@ Row = npt.NDArray[np.float32]
 
 ON_LOOP_GROUPS = 50
 """Up to this many groups choosing takes a millisecond, less than a thread may have to wait."""
+
+BATCH = 512
+"""How many texts are embedded at once where their vectors can be kept."""
 
 
 class Semantic:
@@ -56,18 +59,29 @@ class Semantic:
         return Choice(frozenset(newest.union(chosen)))
 
     async def _rows_of(self, texts: list[tuple[bytes, str]]) -> list[Row]:
-        """One row for each text; only texts that are not known are embedded, each once."""
-        unknown = {key: text for key, text in texts if key not in self._kept}
-        rows = {key: self._kept[key] for key, _ in texts if key not in unknown}
-        if unknown:
-            rows.update(zip(unknown, await self._embed(list(unknown.values())), strict=True))
-        if self._cache_size:
-            for key, row in rows.items():
-                self._kept[key] = row
-                self._kept.move_to_end(key)
+        """One row for each text; only texts that are not known are embedded, each once.
+
+        They go in batches, each of which is kept: what a deadline cuts short goes on where it was in the next turn.
+        """
+        rows = {key: row for key, _ in texts if (row := self._kept.get(key)) is not None}
+        unknown = {key: text for key, text in texts if key not in rows}
+        keys = list(unknown)
+        size = BATCH if self._cache_size else max(len(keys), 1)
+        for start in range(0, len(keys), size):
+            batch = keys[start : start + size]
+            made = await self._embed([unknown[key] for key in batch])
+            rows.update(zip(batch, map(np.copy, made), strict=True))  # a view would keep the whole batch
+            self._keep(rows, batch)
+        self._keep(rows, rows)
+        return [rows[key] for key, _ in texts]
+
+    def _keep(self, rows: Mapping[bytes, Row], keys: Iterable[bytes]) -> None:
+        """Keeps these rows; of all that are kept the ones used longest ago go."""
+        for key in keys if self._cache_size else ():
+            self._kept[key] = rows[key]
+            self._kept.move_to_end(key)
         while len(self._kept) > self._cache_size:
             self._kept.popitem(last=False)
-        return [rows[key] for key, _ in texts]
 
     async def _embed(self, texts: list[str]) -> npt.NDArray[np.float32]:
         vectors = np.asarray(await self._embedder.embed(texts), dtype=np.float32)
