@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
 from victor_dsl.components.middleware._api_keys import ApiKey, FileKeys, TableKeys, hash_key
 from victor_dsl.components.middleware._key_cache import KeyCache
-from victor_dsl.components.middleware.auth import Config
 from victor_dsl.errors import ComponentError, Refused, StoreError, Unauthenticated
 from victor_dsl.language.component import Clock, Context
 from victor_dsl.language.kinds import SqlDatabase
 from victor_dsl.values.message import Reply
 from victor_dsl.values.request import API_KEY, HEADERS, KEY_ID
 from victor_dsl.values.turn import Handler, Turn
+
+if TYPE_CHECKING:
+    from victor_dsl.components.middleware.auth import Config
 
 LEAST_CHARACTERS = 20
 """A shorter key could be found from its hash by trying."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
 from victor_dsl.components.middleware._buckets import Buckets, Demand, MemoryBuckets, Verdict
 from victor_dsl.components.middleware._redis_buckets import RedisBuckets
-from victor_dsl.components.middleware.rate_limit import Config
 from victor_dsl.errors import ComponentError, LimitReached, Refused, StoreError
 from victor_dsl.language.component import Context
 from victor_dsl.language.kinds import RedisDatabase
@@ -20,6 +19,9 @@ from victor_dsl.values.request import KEY_ID
 from victor_dsl.values.settings import Limits
 from victor_dsl.values.tokens import messages_tokens, text_tokens
 from victor_dsl.values.turn import Emit, Handler, Turn
+
+if TYPE_CHECKING:
+    from victor_dsl.components.middleware.rate_limit import Config
 
 ANSWER_TOKENS = 512
 """Reserved for an answer where `settings.max_tokens` does not say."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from random import Random
+from typing import TYPE_CHECKING
 
 from attrs import define, frozen
 
-from victor_dsl.components.middleware.retry import Config
 from victor_dsl.errors import ModelError
 from victor_dsl.language.component import Clock
 from victor_dsl.values.message import Delta, Reply
 from victor_dsl.values.turn import Emit, Handler, Turn
+
+if TYPE_CHECKING:
+    from victor_dsl.components.middleware.retry import Config
 
 
 @frozen
