@@ -139,10 +139,13 @@ def _diagnostic(
         hint = suggest(here.value, options, what="values")
         if len(options) > MOST_OPTIONS:
             message = f"be one of its {len(options)} values"
-    message = f"{names.of(path)} must {message}, not {_given(located, given, path)}"
+    message = f"{names.of(path)} must {message}"
+    if not message.endswith(NOT_EMPTY) or path in given.interpolated:
+        message += f", not {_given(located, given, path)}"
     return Diagnostic(code, message, here.span, (*at, *path), hint)
 
 
+NOT_EMPTY = "not be empty"
 _NAMES: Mapping[str, str] = {
     NAME_PATTERN: "a name starts with a letter or '_' and has letters, digits, '_', '-' and '.', at most 64",
     VAR_PATTERN: "templates use it as a word: letters, digits and '_', not starting with a digit",
@@ -179,7 +182,8 @@ def _wrong(kind: str, context: Mapping[str, Any], error: Any) -> tuple[str, str 
         case "literal_error":
             return f"be {context['expected']}", None
         case "string_too_short" | "too_short":
-            return "not be empty", None
+            least = context["min_length"]
+            return NOT_EMPTY if least == 1 else f"have at least {least}", None
         case "string_too_long" | "too_long":
             return f"have at most {context['max_length']}", None
         case "string_pattern_mismatch":
