@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from victor_dsl.storage.ending import to_the_end
+
 T = TypeVar("T")
 
 Stamp = tuple[int, int, int]
@@ -33,10 +35,13 @@ class FileValue(Generic[T]):
         self._kept: tuple[bytes, T] | None = None
 
     async def get(self) -> T:
-        """The value for what the file holds now. One `stat` on the loop; reading and making are off it."""
+        """The value for what the file holds now. One `stat` on the loop; reading and making are off it.
+
+        Cancelled, it lets the reading end first: no thread is left with the file.
+        """
         if self._kept is not None and self._stamp == stamp(self.path):
             return self._kept[1]
-        return await asyncio.to_thread(self._load)
+        return await to_the_end(asyncio.to_thread(self._load))
 
     def _load(self) -> T:
         data, self._stamp = read(self.path, self._most_bytes)
