@@ -231,6 +231,9 @@ print(json.dumps(blamed))
     assert not blamed, f"import these inside `build`; `victor validate` would pay for them: {blamed}"
 
 
+PATIENCE_S = 10.0
+
+
 class nothing_left:  # noqa: N801 - reads as the statement that it is
     """A context with an exit stack in it; fails where a task, a thread or an open file of the folder is left behind."""
 
@@ -248,6 +251,9 @@ class nothing_left:  # noqa: N801 - reads as the statement that it is
         swallowed = await self._stack.__aexit__(type, error, traceback)
         if error is None:
             await asyncio.sleep(0)
+            for thread in threading.enumerate():
+                if thread.name.startswith("asyncio-waitpid"):  # asyncio's own: it ends when its process has ended
+                    thread.join(PATIENCE_S)
             left = [f"{what}: {name}" for what, name in self._held() - self._before]
             assert not left, f"closed, it must leave nothing behind; it left {left}"
         return swallowed
