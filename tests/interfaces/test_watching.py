@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,3 +82,28 @@ async def test_being_asked_reloads_at_once(path: Path) -> None:
                 await asyncio.sleep(0.01)
         task.cancel()
         await asyncio.wait([task])
+
+
+def test_sighup_reloads_the_spec_of_a_chat(path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "victor_dsl", "run", str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as chat:
+        to, by = chat.stdin, chat.stdout
+        assert to is not None
+        assert by is not None
+
+        def said() -> str:
+            to.write("a\n")
+            to.flush()
+            return by.readline().strip()
+
+        assert said() == "one"
+        path.write_text(SPEC.format(reply="two"))
+        chat.send_signal(signal.SIGHUP)
+        assert "two" in (said() for _ in range(2_000))
+        to.close()
+        assert chat.wait(30) == 0
