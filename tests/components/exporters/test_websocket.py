@@ -34,6 +34,8 @@ ACME = "the-token-of-acme-alone"
 GLOBEX = "the-token-of-globex-alone"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
+PATIENCE_S = 30.0
+
 
 def event(type: Any = "turn", time: float = NOW, tenant: str | None = None, **data: Any) -> Event:
     return Event(uuid7(time), type, time, "s1", tenant, "support", "abc", {"tone": "warm"}, data)
@@ -398,9 +400,11 @@ async def test_recipe_7_a_slow_client_is_told_how_much_it_missed_and_gets_everyt
 async def test_a_client_too_slow_for_one_message_is_sent_away(board: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "SEND_SECONDS", 0.05)
     stuck = await who_never_reads(board)
-    while len(board.dashboard.hub):
-        await board.dashboard.export([turn(number) for number in range(100)])
-        await asyncio.sleep(0)
+    async with asyncio.timeout(PATIENCE_S):
+        while len(board.dashboard.hub):
+            await board.dashboard.export([turn(number) for number in range(100)])
+            await asyncio.sleep(0)
+    assert len(board.dashboard.hub) == 0
     stuck.close()
 
 
@@ -413,9 +417,11 @@ async def test_recipe_7_who_leaves_is_forgotten(board: Opened, leave: str) -> No
     else:
         socket._response.connection.transport.abort()
         await socket.close()
-    while len(board.dashboard.hub):
-        await board.dashboard.export([turn(1)])
-        await asyncio.sleep(0)
+    async with asyncio.timeout(PATIENCE_S):
+        while len(board.dashboard.hub):
+            await board.dashboard.export([turn(1)])
+            await asyncio.sleep(0)
+    assert len(board.dashboard.hub) == 0
 
 
 async def test_the_end_of_the_dashboard_is_told(tmp_path: Path) -> None:
