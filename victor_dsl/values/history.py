@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-from attrs import frozen
+from attrs import field, frozen
 
 from victor_dsl.values.message import Message
 from victor_dsl.values.tokens import message_tokens
@@ -25,11 +25,26 @@ class Group:
 
 
 @frozen
+class Before:
+    """What the last compaction of the same session kept (`kept`: positions) of the first `seen` groups.
+
+    It is there only where these groups are the same still: positions are the present history's.
+    """
+
+    kept: frozenset[int]
+    seen: int
+
+
+@frozen
 class History:
-    """The messages to compact, oldest first, and their groups ordered by first index."""
+    """The messages to compact, oldest first, and their groups ordered by first index.
+
+    A strategy that keeps the leading part of what `before` kept, as far as that costs it little, lets prompt caches hold.
+    """
 
     messages: tuple[Message, ...]
     groups: tuple[Group, ...]
+    before: Before | None = None
 
     @property
     def tokens(self) -> int:
@@ -47,11 +62,13 @@ class Choice:
     """What a strategy keeps: positions into `History.groups`, and a text that stands for what was dropped.
 
     The fixed groups need not be named. `summary`, where given, is placed before the first message kept after
-    the first gap, as a message of role `user` that says what it is.
+    the first gap, as a message of role `user` that says what it is. `reasons` says in a few words, by position, why a
+    group is kept or left out; strategies fill it only where `turn.rendering`.
     """
 
     groups: frozenset[int]
     summary: str | None = None
+    reasons: Mapping[int, str] = field(factory=dict)
 
 
 def summary_message(summary: str) -> Message:

@@ -132,7 +132,7 @@ def _checked(choice: Choice, history: History, budget: int) -> Choice:
     if not isinstance(choice.summary, str | None):
         raise ComponentError(f"its summary is a {choice.summary.__class__.__name__}, not text")
     groups |= {position for position, group in enumerate(history.groups) if group.fixed}
-    checked = Choice(groups, choice.summary if len(groups) < len(history.groups) else None)
+    checked = Choice(groups, choice.summary if len(groups) < len(history.groups) else None, choice.reasons)
     tokens = sum(history.groups[position].tokens for position in groups)
     if summary := _summary_message(checked):
         tokens += message_tokens(summary)
