@@ -78,6 +78,10 @@ class LiveObjects:
     def __len__(self) -> int:
         return len(self._lives)
 
+    def kept(self, node: str) -> dict[str, Any]:
+        """The state of a node's id that outlives its live objects (`Context.kept`)."""
+        return self._kept[node]
+
     async def open(self, nodes: Iterable[Node]) -> Held:
         """Holds the nodes' objects, opening those that are not open yet, in the order given.
 
@@ -172,7 +176,7 @@ class LiveObjects:
             report=partial(self._report, node.id),
             place=node.place,
             environment=self.program.environment,
-            kept=self._kept[node.id],
+            kept=self.kept(node.id),
         )
         return component.build(node.config, context)
 

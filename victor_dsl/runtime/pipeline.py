@@ -13,6 +13,7 @@ from victor_dsl.language.kinds import Middleware, SessionStore, ToolSource
 from victor_dsl.runtime.answer import Answering
 from victor_dsl.runtime.coordinators.config import ConfigCoordinator
 from victor_dsl.runtime.coordinators.context import ContextCoordinator
+from victor_dsl.runtime.coordinators.kept_before import KeptBefore
 from victor_dsl.runtime.coordinators.prompt import PromptCoordinator
 from victor_dsl.runtime.coordinators.tool_selection import ToolSelectionCoordinator
 from victor_dsl.runtime.middleware import chain
@@ -56,10 +57,10 @@ class Pipeline:
     """One plan's coordinators and onions, made once for all its turns.
 
     settle -> middleware (around: turn) -> compose -> select -> compact -> answer. Rendering goes the same way without
-    the onions and the answer.
+    the onions and the answer. `kept_before` outlives it: it is what compaction kept in turns before.
     """
 
-    def __init__(self, plan: Plan, objects: Mapping[str, Any], clock: Clock) -> None:
+    def __init__(self, plan: Plan, objects: Mapping[str, Any], clock: Clock, kept_before: KeptBefore) -> None:
         self.plan = plan
         self.sessions: SessionStore = objects[plan.roles.sessions]
         self.windows = {name: _window(plan.by_id[id].config) for name, id in plan.roles.models.items()}
@@ -70,7 +71,7 @@ class Pipeline:
         self._config = ConfigCoordinator(plan, _pairs(plan, roles.providers, objects))
         self._prompt = PromptCoordinator(_pairs(plan, roles.contributors, objects), plan.prompt)
         self._selection = _selection(plan, objects)
-        self._context = _context(plan, objects)
+        self._context = _context(plan, objects, kept_before)
         self._answering = Answering(
             {name: objects[id] for name, id in roles.models.items() if id in objects},
             self.windows,
@@ -160,7 +161,7 @@ def _selection(plan: Plan, objects: Mapping[str, Any]) -> ToolSelectionCoordinat
     )
 
 
-def _context(plan: Plan, objects: Mapping[str, Any]) -> ContextCoordinator:
+def _context(plan: Plan, objects: Mapping[str, Any], kept_before: KeptBefore) -> ContextCoordinator:
     node = plan.by_id[plan.roles.compaction]
     config: Any = node.config
     fallback = plan.by_id.get(config.fallback or "")
@@ -170,4 +171,5 @@ def _context(plan: Plan, objects: Mapping[str, Any]) -> ContextCoordinator:
         fallback=objects[fallback.id] if fallback else None,
         fallback_type=fallback.type if fallback else None,
         deadline_s=config.deadline_seconds,
+        kept_before=kept_before,
     )

@@ -7,6 +7,7 @@ from attrs import define
 from victor_dsl.graph.plan import Plan
 from victor_dsl.language.component import Clock
 from victor_dsl.runtime.build import Held, LiveObjects
+from victor_dsl.runtime.coordinators.kept_before import KeptBefore
 from victor_dsl.runtime.pipeline import Pipeline, path_nodes
 from victor_dsl.runtime.sessions import SessionLocks
 
@@ -60,4 +61,5 @@ class Pipelines:
         for old in idle[: max(0, len(self._open) + 1 - self._most)]:
             await self._live.release(self._open.pop(old).held)
         held = await self._live.open(path_nodes(plan, answering=self._answering))
-        return _Open(Pipeline(plan, held.objects, self._clock), held)
+        kept = self._live.kept(plan.roles.compaction).setdefault("kept before", KeptBefore())
+        return _Open(Pipeline(plan, held.objects, self._clock, kept), held)

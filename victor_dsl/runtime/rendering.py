@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from victor_dsl.errors import ComponentError, VictorError
 from victor_dsl.runtime.coordinators.origins import origins, settings_as_json
 from victor_dsl.runtime.pipeline import Pipeline
 from victor_dsl.runtime.runner import Runner, with_messages
-from victor_dsl.values.outcome import Rendered, Tokens
-from victor_dsl.values.tokens import messages_tokens, text_tokens, tool_tokens
-from victor_dsl.values.turn import Turn
+from victor_dsl.values.outcome import Explained, Rendered, Tokens
+from victor_dsl.values.tokens import message_tokens, messages_tokens, text_tokens, tool_tokens
+from victor_dsl.values.turn import Mending, Turn
 
 
 async def render(turn: Turn, runner: Runner) -> Rendered:
@@ -72,14 +74,38 @@ class _Progress:
             compaction=turn.compaction,
             plan=turn.trace.plan,
             error=self.error,
+            mending=self._mending(),
+            explained=tuple(self._explained()),
         )
 
     def _kept(self) -> tuple[int, ...]:
         """Indices into the input, of which system messages are always kept."""
         kept = range(len(self.given.messages)) if self.turn.kept is None else self.turn.kept
+        system = (i for i, message in enumerate(self.turn.request.messages or ()) if message.role == "system")
+        return tuple(sorted([*system, *self._input(kept)]))
+
+    def _mending(self) -> Mending | None:
+        if (mending := self.turn.trace.mending) is None:
+            return None
+        return Mending(self._input(mending.closed), self._input(mending.left_out))
+
+    def _explained(self) -> Iterator[Explained]:
+        """What became of each message of the input."""
+        given = self.given.messages if self.turn.request.messages is None else self.turn.request.messages
+        kept = frozenset(self._kept())
+        mending = self._mending()
+        left_out = frozenset(mending.left_out if mending is not None else ())
+        why = dict(zip(self._input(self.turn.why), self.turn.why.values(), strict=True))
+        for index, message in enumerate(given):
+            because = "a result without a call" if index in left_out else "all fits"
+            if message.role == "system":
+                because = "system"
+            yield Explained(index, message, message_tokens(message), index in kept, why.get(index, because))
+
+    def _input(self, indices: Iterable[int]) -> tuple[int, ...]:
+        """Where messages of the conversation stand in the input, which has system messages between them."""
         given = self.turn.request.messages
         if given is None:
-            return tuple(kept)
+            return tuple(indices)
         others = [index for index, message in enumerate(given) if message.role != "system"]
-        system = [index for index, message in enumerate(given) if message.role == "system"]
-        return tuple(sorted([*system, *(others[index] for index in kept)]))
+        return tuple(others[index] for index in indices)

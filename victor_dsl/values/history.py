@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import field, frozen
 
@@ -76,28 +76,63 @@ def summary_message(summary: str) -> Message:
     return Message("user", f"{SUMMARY_HEADING}\n{summary}")
 
 
-def group(messages: Iterable[Message], count: Callable[[Message], int] = message_tokens) -> History:
-    """The messages in groups; `count` gives a message's tokens.
+def group(
+    messages: Iterable[Message], tokens: Sequence[int] | None = None, made: frozenset[int] = frozenset()
+) -> History:
+    """The messages in groups; `tokens` is what each costs, by the stated rule where it is left out.
 
     An assistant message with tool calls and the results of all of them are one group, whatever stands between. Ids
     may repeat: a result belongs to the nearest earlier call with its id. A result without an earlier call is a
-    group of its own, and so is a call without results. Fixed are system and pinned messages, the first user message (the
-    task), the latest one, and an open exchange: the last assistant message's calls, with what results there are.
+    group of its own, and so is a call without results. Fixed are the groups with a message that `must_stay` names.
     """
     messages = tuple(messages)
-    members: dict[int, list[int]] = {}
-    caller: dict[str | None, int] = {}
+    costs = list(map(message_tokens, messages)) if tokens is None else tokens
+    stays = must_stay(messages, made)
+    results: dict[int, list[int]] = {}
+    callers: dict[str | None, int] = {}
+    firsts: list[int] = []
     for index, message in enumerate(messages):
-        home = caller.get(message.tool_call_id, index) if message.role == "tool" else index
-        members.setdefault(home, []).append(index)
+        if message.role == "tool" and (caller := callers.get(message.tool_call_id)) is not None:
+            results.setdefault(caller, []).append(index)
+            continue
+        firsts.append(index)
         for call in message.tool_calls:
-            caller[call.id] = index
-    fixed = _fixed(messages)
-    groups = (
-        Group(tuple(indices), sum(count(messages[i]) for i in indices), not fixed.isdisjoint(indices))
-        for indices in members.values()
-    )
+            callers[call.id] = index
+    groups = []
+    for first in firsts:
+        if first in results:
+            indices = (first, *results[first])
+            groups.append(Group(indices, sum(costs[i] for i in indices), not stays.keys().isdisjoint(indices)))
+        else:
+            groups.append(Group((first,), costs[first], first in stays))
     return History(messages, tuple(groups))
+
+
+def must_stay(messages: Sequence[Message], made: frozenset[int] = frozenset()) -> dict[int, str]:
+    """Why messages must stay, by index: whatever compacts, they are kept.
+
+    System and pinned messages, the first user message (the task), the latest one, and an open exchange: the last assistant
+    message's calls, with what results there are. Those at the indices `made` are nobody's: they are there already in the
+    place of others (a summary), and neither task nor latest message.
+    """
+    reasons: dict[int, str] = {}
+    users: list[int] = []
+    last = None
+    for index, message in enumerate(messages):
+        if message.role == "user":
+            if index not in made:
+                users.append(index)
+        elif message.role == "assistant":
+            last = index
+        elif message.role == "system":
+            reasons[index] = "system"
+        if message.pinned:
+            reasons[index] = "pinned"
+    if last is not None and messages[last].tool_calls:
+        reasons[last] = "open exchange"
+    reasons.update(dict.fromkeys(users[-1:], "latest user message"))
+    reasons.update(dict.fromkeys(users[:1], "the task"))
+    return reasons
 
 
 def newest(history: History, budget: int) -> frozenset[int]:
@@ -118,13 +153,3 @@ def newest(history: History, budget: int) -> frozenset[int]:
             kept.add(position)
         to_drop -= group.tokens
     return frozenset(kept)
-
-
-def _fixed(messages: tuple[Message, ...]) -> set[int]:
-    fixed = {i for i, message in enumerate(messages) if message.role == "system" or message.pinned}
-    users = [i for i, message in enumerate(messages) if message.role == "user"]
-    assistants = [i for i, message in enumerate(messages) if message.role == "assistant"]
-    fixed.update(users[:1], users[-1:])
-    if assistants and messages[assistants[-1]].tool_calls:
-        fixed.add(assistants[-1])
-    return fixed

@@ -11,7 +11,7 @@ from victor_dsl.errors import VictorError
 from victor_dsl.values.chat_format import message_to_json
 from victor_dsl.values.message import Message, StopReason, Usage
 from victor_dsl.values.settings import Origin
-from victor_dsl.values.turn import CompactionRecord, Contribution
+from victor_dsl.values.turn import CompactionRecord, Contribution, Mending
 
 
 @frozen(kw_only=True, eq=False)
@@ -78,11 +78,33 @@ class Tokens:
         }
 
 
+@frozen(eq=False)
+class Explained:
+    """Why one message of the input is sent or not; `index` is its place there."""
+
+    index: int
+    message: Message
+    tokens: int
+    kept: bool
+    why: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The reason, without the message."""
+        return {
+            "index": self.index,
+            "role": self.message.role,
+            "tokens": self.tokens,
+            "kept": self.kept,
+            "why": self.why,
+        }
+
+
 @frozen(kw_only=True, eq=False)
 class Rendered:
     """What the model would be sent, and why; after an error, as far as it was known.
 
-    `kept` are indices into the input: the request's `messages`, or the session's history with its `message` last.
+    `kept` are indices into the input: the request's `messages`, or the session's history with its `message` last. So are
+    those in `mending`. `explained` is what became of each message of the input.
     """
 
     id: str | int | None
@@ -100,10 +122,18 @@ class Rendered:
     compaction: CompactionRecord | None
     plan: str
     error: VictorError | None = None
+    mending: Mending | None = None
+    explained: tuple[Explained, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
-        """The rendered turn as `victor render` prints it."""
-        return {
+    def as_json(self, *, explain: bool = False) -> dict[str, Any]:
+        """The rendered turn as `victor render` prints it; to `explain` is to say why each message was kept or left out.
+
+        `mending` is there where something was mended.
+        """
+        compaction = None if self.compaction is None else self.compaction.as_json()
+        if compaction is not None and explain:
+            compaction["messages"] = [message.as_json() for message in self.explained]
+        line: dict[str, Any] = {
             "id": self.id,
             "session": self.session,
             "tenant": self.tenant,
@@ -125,7 +155,10 @@ class Rendered:
             "kept": list(self.kept),
             "tools": list(self.tools),
             "tokens": self.tokens.as_json(),
-            "compaction": None if self.compaction is None else self.compaction.as_json(),
+            "compaction": compaction,
             "plan": self.plan,
             "error": None if self.error is None else self.error.as_json(),
         }
+        if self.mending is not None:
+            line["mending"] = self.mending.as_json()
+        return line

@@ -31,6 +31,8 @@ class CompactionRecord:
 
     `type` is the strategy whose choice was taken; `fallback` says that it stood in for one that failed. `target` is
     what was aimed at: `after` is above it where the messages that must stay cost more than that by themselves.
+    `prefix_kept` is the share (0 to 1) of the tokens which the session's last compaction sent that lead these messages
+    too, as prompt caches need it; None where there was none.
     """
 
     type: str
@@ -38,6 +40,7 @@ class CompactionRecord:
     after: int
     target: int
     fallback: bool = False
+    prefix_kept: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The record as `victor render` and the `compaction` event show it."""
@@ -47,7 +50,31 @@ class CompactionRecord:
             "after": self.after,
             "target": self.target,
             "fallback": self.fallback,
+            "prefix_kept": None if self.prefix_kept is None else round(self.prefix_kept, 4),
         }
+
+
+@frozen
+class Mending:
+    """What a conversation lacked (`values.mending`): indices into it, as it was given."""
+
+    closed: tuple[int, ...]
+    left_out: tuple[int, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The record as `victor render` shows it."""
+        return {"closed": list(self.closed), "left_out": list(self.left_out)}
+
+
+@frozen(eq=False)
+class Origin:
+    """The conversation as it was given, then what the turn added, and where in it each of a turn's messages stands.
+
+    A place that is None is nobody's: a stand-in, or a summary.
+    """
+
+    given: tuple[Message, ...]
+    places: tuple[int | None, ...]
 
 
 @frozen
@@ -87,6 +114,7 @@ class Trace:
     The one mutable thing that a turn carries. `exchange` holds the messages that the turn adds to its session
     before the reply: the user's, as the middleware left it, then calls and results; `values` is the hash of the
     values in force. `selection` is what tools were offered, `used` the names of those that the model called, each time.
+    `mending` is there where the conversation could not be sent as it was.
     """
 
     session: str
@@ -100,6 +128,7 @@ class Trace:
     exchange: tuple[Message, ...] = ()
     selection: SelectionRecord | None = None
     used: tuple[str, ...] = ()
+    mending: Mending | None = None
 
 
 @frozen(slots=False, eq=False)
@@ -112,8 +141,9 @@ class Turn:
     `streaming` says whether anyone listens to `emit`, `rendering` that no model may be called. `deadline` is in seconds of the event loop's clock.
     `request` is what the caller asked for; `system_messages` are those among its messages, which end the system prompt.
     `layers` are what settings and vars were settled from, lowest first; `contributions` what the prompt is made of.
-    `selection` is there once tools were selected; `compaction` and `kept` (the indices of the messages kept, into
-    those that compaction was given) where the history was compacted.
+    `selection` is there once tools were selected; `compaction` where the history was compacted, and `origin` where
+    `messages` are no longer those of the conversation. `why` says of a rendered turn's messages, by their indices in
+    the conversation, why each was kept or left out.
     """
 
     id: str
@@ -136,7 +166,8 @@ class Turn:
     deadline: float | None = None
     selection: SelectionRecord | None = None
     compaction: CompactionRecord | None = None
-    kept: tuple[int, ...] | None = None
+    origin: Origin | None = None
+    why: Mapping[int, str] = field(factory=dict)
     metadata: Mapping[str, Any] = field(factory=dict, repr=False)
     request: Request = Request()
     trace: Trace = field(factory=lambda: Trace(""))
@@ -150,6 +181,13 @@ class Turn:
         new.__dict__.update(self.__dict__)
         new.__dict__.update(changes)
         return new
+
+    @property
+    def kept(self) -> tuple[int, ...] | None:
+        """The indices, in the conversation as it was given, of the messages that are left; None where all are."""
+        if self.origin is None:
+            return None
+        return tuple(place for place in self.origin.places if place is not None)
 
     def latest_user_text(self) -> str:
         """The text of the latest user message; empty where there is none."""

@@ -17,6 +17,7 @@ from victor_dsl.components.compaction.recent import Recent
 from victor_dsl.errors import BudgetError
 from victor_dsl.runtime.coordinators.context import ContextCoordinator
 from victor_dsl.values.history import SUMMARY_HEADING, Choice, History, group
+from victor_dsl.values.mending import NO_RESULT, mend
 from victor_dsl.values.message import Message
 from victor_dsl.values.settings import Settings
 from victor_dsl.values.tokens import message_tokens, messages_tokens, tool_tokens
@@ -79,6 +80,17 @@ def oldest(history: History, budget: int) -> Choice:
     return Choice(frozenset(kept))
 
 
+def whole(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """The messages as a provider takes them."""
+    mended = mend(messages)
+    return messages if mended is None else mended.messages
+
+
+def alone(messages: tuple[Message, ...]) -> set[int]:
+    """The results that have no call."""
+    return {i for i, message in enumerate(messages) if message.role == "tool"} - callers(messages).keys()
+
+
 RATIOS = st.sampled_from([0.01, 0.1, 0.25, 0.5, 0.9, 1.0])
 STRATEGIES = st.sampled_from([Recent(), Gives(oldest), Gives(Choice(frozenset())), Gives(ValueError("no"))])
 
@@ -98,9 +110,13 @@ def test_what_must_stay_stays_in_its_order(messages: tuple[Message, ...], ratio:
     after = compact(turn(messages, target_ratio=ratio), strategy=strategy)
     kept = list(range(len(messages))) if after.kept is None else list(after.kept)
     assert kept == sorted(set(kept))
-    assert after.messages == tuple(messages[index] for index in kept)
+    places = range(len(messages)) if after.origin is None else after.origin.places
+    sent = list(zip(after.messages, places, strict=True))
+    assert all(message == messages[place] for message, place in sent if place is not None)
+    assert all(message.content == NO_RESULT for message, place in sent if place is None)
     users = [index for index, message in enumerate(messages) if message.role == "user"]
     must = {index for index, message in enumerate(messages) if message.role == "system" or message.pinned}
+    must -= alone(messages)
     assert must.union(users[:1], users[-1:]) <= set(kept)
 
 
@@ -110,8 +126,9 @@ def test_the_budget_is_met_or_the_record_says_that_it_is_not(
 ) -> None:
     record = compact(turn(messages, target_ratio=ratio), strategy=strategy).compaction
     if record is not None:
-        assert record.target == int(messages_tokens(messages) * ratio)
-        assert record.after <= max(record.target, group(messages).fixed_tokens)
+        sound = whole(messages)
+        assert record.target == int(messages_tokens(sound) * ratio)
+        assert record.after <= max(record.target, group(sound).fixed_tokens)
 
 
 @given(TRANSCRIPTS, st.integers(1, 3000), RATIOS, st.sampled_from([0.0, 0.3, 0.8, 1.0]), STRATEGIES)
@@ -119,7 +136,7 @@ def test_the_result_fits_the_window_or_the_error_says_the_numbers(
     messages: tuple[Message, ...], window: int, ratio: float, threshold: float, strategy: Any
 ) -> None:
     given_turn = turn(messages, target_ratio=ratio, threshold=threshold, max_tokens=50)
-    must_stay = group(messages).fixed_tokens
+    must_stay = group(whole(messages)).fixed_tokens
     if must_stay + 50 > window:
         with pytest.raises(BudgetError, match=f"window of {window} tokens.*must stay {must_stay},"):
             compact(given_turn, window, strategy=strategy)
@@ -251,6 +268,7 @@ def test_what_was_done_is_on_the_turn_and_recorded() -> None:
         "after": messages_tokens(after.messages),
         "target": CHAT_TOKENS // 2,
         "fallback": False,
+        "prefix_kept": None,
     }
     assert told.events == [
         ("compaction", {**after.compaction.as_json(), "messages": len(CHAT), "kept": len(after.kept)})

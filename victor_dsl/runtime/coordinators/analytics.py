@@ -94,7 +94,7 @@ def event_id(turn_id: str, type: EventType, sequence: int) -> str:
 def turn_data(trace: Trace, latency_ms: float, stop_reason: str) -> dict[str, Any]:
     """The data of a `turn` event."""
     usage = trace.usage
-    return {
+    data = {
         "latency_ms": round(latency_ms, 3),
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
@@ -104,6 +104,9 @@ def turn_data(trace: Trace, latency_ms: float, stop_reason: str) -> dict[str, An
         "values": trace.values,
         "tools": _tools_data(trace),
     }
+    if (mending := trace.mending) is not None:
+        data["mending"] = {"closed": len(mending.closed), "left_out": len(mending.left_out)}
+    return data
 
 
 def _tools_data(trace: Trace) -> dict[str, Any] | None:

@@ -1,23 +1,33 @@
 """The context coordinator: what of the history fits the model's window, with the invariants of every compaction.
 
 They are held here, around every strategy alike: a tool call and its results stay or go together; system and pinned
-messages, the task, the latest user message and an open exchange stay; order is kept; the budget is met.
+messages, the task, the latest user message and an open exchange stay; order is kept; the budget is met. What a provider
+would refuse is mended before (`values.mending`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import operator
+from collections.abc import Callable, Hashable, Sequence
+from typing import ParamSpec, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from victor_dsl.errors import BudgetError, ComponentError
 from victor_dsl.language.kinds import Compaction
-from victor_dsl.values.history import Choice, History, group, newest, summary_message
-from victor_dsl.values.message import Message
-from victor_dsl.values.tokens import message_tokens, messages_tokens, text_tokens, tool_tokens
+from victor_dsl.runtime.coordinators.choices import checked, reasons, with_summary
+from victor_dsl.runtime.coordinators.kept_before import WIDTH, KeptBefore, Past, marks
+from victor_dsl.values.history import Choice, History, group, newest
+from victor_dsl.values.mending import mend
+from victor_dsl.values.tokens import message_tokens, text_tokens, tool_tokens
 from victor_dsl.values.tool import Tool
-from victor_dsl.values.turn import CompactionRecord, Turn
+from victor_dsl.values.turn import CompactionRecord, Mending, Origin, Turn
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ON_LOOP_MESSAGES = 1_000
+"""From more messages than this on, two milliseconds of work, they are grouped in a thread."""
 
 
 @frozen
@@ -34,10 +44,22 @@ class _Load:
         return self.window - self.system - self.tools - self.answer
 
 
+@frozen
+class _Prepared:
+    """A history in groups, with the marks by which its conversation is known again, and its last compaction."""
+
+    history: History
+    tokens: Sequence[int]
+    marks: bytes
+    past: Past | None
+
+
 class ContextCoordinator:
     """Compacts a turn's history by a strategy; by `fallback` where that fails; by the newest messages where both do.
 
-    A strategy fails when it raises, takes longer than `deadline_s`, or chooses what is not there or over budget.
+    A strategy fails when it raises, takes longer than `deadline_s`, or chooses what is not there or over budget. What it
+    kept is remembered in `kept_before`, for the next turn of the same session, or of the same conversation where the
+    caller names no session.
     """
 
     def __init__(
@@ -48,25 +70,29 @@ class ContextCoordinator:
         fallback: Compaction | None = None,
         fallback_type: str | None = None,
         deadline_s: float = 5.0,
+        kept_before: KeptBefore | None = None,
     ) -> None:
         self._strategies = [(type, strategy)]
         if fallback is not None:
             self._strategies.append((fallback_type or "fallback", fallback))
         self._deadline_s = deadline_s
+        self._kept_before = KeptBefore() if kept_before is None else kept_before
         self._counted_tools: tuple[tuple[Tool, ...], int] = ((), 0)
 
     async def compact(self, turn: Turn, window: int | None) -> Turn:
-        """The turn with a history that fits; `window` is the model's context window, in tokens.
+        """The turn with a history that a provider takes and that fits; `window` is the model's, in tokens.
 
         It acts when system prompt, tools and messages together exceed `threshold` of the window, or with
         `max_tokens` for the answer the whole of it. It aims at `target_ratio` of the history's tokens, or less where
         that would not end the excess. Where the window is unknown (None) it acts only with `threshold: 0`. The
         messages that must stay may cost more than the aim; BudgetError says that they exceed the window.
         """
+        turn = _mended(turn)
         settings = turn.settings
         if window is None and settings.threshold > 0:
             return turn
-        before = messages_tokens(turn.messages)
+        tokens = list(map(message_tokens, turn.messages))
+        before = sum(tokens)
         target = int(before * settings.target_ratio)
         load = None
         if window is not None:
@@ -82,21 +108,45 @@ class ContextCoordinator:
         target = max(target, 0)
         if turn.compaction is not None and before <= turn.compaction.target:
             return turn  # threshold 0 acts always, but once on the same messages
-        history = group(turn.messages)
-        must_stay = history.fixed_tokens
+        origin = _origin(turn)
+        prepared = await _work(len(tokens), self._prepared, turn, origin, tokens)
+        must_stay = prepared.history.fixed_tokens
         if load is not None and must_stay > load.room:
             raise _cannot_fit(load, must_stay)
-        if all(group.fixed for group in history.groups):
+        if all(group.fixed for group in prepared.history.groups):
             return turn
-        return await self._apply(turn, history, target, max(target, must_stay))
+        return await self._apply(turn, origin, prepared, target, max(target, must_stay))
 
-    async def _apply(self, turn: Turn, history: History, target: int, budget: int) -> Turn:
+    def _prepared(self, turn: Turn, origin: Origin, tokens: Sequence[int]) -> _Prepared:
+        made = frozenset(index for index, place in enumerate(origin.places) if place is None)
+        history = group(turn.messages, tokens, made)
+        given = marks(origin.given)
+        past = self._kept_before.of(_conversation(turn, given))
+        if past is not None:
+            history = evolve(history, before=past.before(given, history.groups, origin.places))
+        return _Prepared(history, tokens, given, past)
+
+    async def _apply(self, turn: Turn, origin: Origin, prepared: _Prepared, target: int, budget: int) -> Turn:
+        history, past = prepared.history, prepared.past
         type, choice, fallback = await self._choose(turn, history, budget)
         kept = sorted(index for position in choice.groups for index in history.groups[position].indices)
-        messages = _with_summary(history, choice, kept)
-        record = CompactionRecord(type, history.tokens, messages_tokens(messages), target, fallback)
+        messages, summary_at = with_summary(history, choice, kept)
+        places = [origin.places[index] for index in kept]
+        tokens = [prepared.tokens[index] for index in kept]
+        if summary_at is not None:
+            places.insert(summary_at, None)
+            tokens.insert(summary_at, message_tokens(messages[summary_at]))
+        sent = marks(messages)
+        after = sum(tokens)
+        prefix_kept = None if past is None else past.prefix_kept(sent, tokens)
+        record = CompactionRecord(type, history.tokens, after, target, fallback, prefix_kept)
         turn.record("compaction", {**record.as_json(), "messages": len(history.messages), "kept": len(kept)})
-        return turn.replace(messages=messages, kept=tuple(kept), compaction=record)
+        if turn.rendering:
+            turn = turn.replace(why=reasons(history, choice, type, origin.places))
+        else:
+            past = Past.of(prepared.marks, places, sent, after)
+            self._kept_before.note(_conversation(turn, prepared.marks), past)
+        return turn.replace(messages=messages, origin=Origin(origin.given, tuple(places)), compaction=record)
 
     async def _choose(self, turn: Turn, history: History, budget: int) -> tuple[str, Choice, bool]:
         """The type whose choice holds, the choice with the fixed groups in it, and whether that is a fallback."""
@@ -104,14 +154,14 @@ class ContextCoordinator:
             try:
                 async with asyncio.timeout(self._deadline_s):
                     choice = await strategy.choose(history, budget, turn)
-                return type, _checked(choice, history, budget), nth > 0
+                return type, checked(choice, history, budget), nth > 0
             except TimeoutError as error:
                 reason = str(error) or f"it took longer than {self._deadline_s:g} s"
             except Exception as error:  # noqa: BLE001 -- whatever a third party's strategy does, the turn goes on
                 reason = f"{error.__class__.__name__}: {error}"
             failure = ComponentError(f"the strategy failed: {reason}", node=f"compaction/{type}")
             turn.record("error", failure.as_json())
-        return "recent", Choice(newest(history, budget)), True
+        return "recent", Choice(await _work(len(history.messages), newest, history, budget)), True
 
     def _tools_tokens(self, tools: tuple[Tool, ...]) -> int:
         counted, tokens = self._counted_tools
@@ -121,46 +171,43 @@ class ContextCoordinator:
         return tokens
 
 
-def _checked(choice: Choice, history: History, budget: int) -> Choice:
-    """The choice with the fixed groups added. Raises ComponentError where it is not one of these groups within budget."""
-    if not isinstance(choice, Choice):
-        raise ComponentError(f"it gave a {choice.__class__.__name__}, not a Choice")
-    groups = frozenset(map(operator.index, choice.groups))
-    for position in groups:
-        if not 0 <= position < len(history.groups):
-            raise ComponentError(f"it kept group {position}; there are {len(history.groups)} (0 is the first)")
-    if not isinstance(choice.summary, str | None):
-        raise ComponentError(f"its summary is a {choice.summary.__class__.__name__}, not text")
-    groups |= {position for position, group in enumerate(history.groups) if group.fixed}
-    checked = Choice(groups, choice.summary if len(groups) < len(history.groups) else None, choice.reasons)
-    tokens = sum(history.groups[position].tokens for position in groups)
-    if summary := _summary_message(checked):
-        tokens += message_tokens(summary)
-    if tokens > budget:
-        raise ComponentError(
-            f"its choice costs {tokens} tokens with the messages that must stay; the budget is {budget}"
-        )
-    return checked
+def _mended(turn: Turn) -> Turn:
+    """The turn with calls and results as providers demand them."""
+    mended = mend(turn.messages)
+    if mended is None:
+        return turn
+    origin = _origin(turn)
+    places = tuple(None if place is None else origin.places[place] for place in mended.places)
+    closed, left_out = (
+        tuple(place for index in indices if (place := origin.places[index]) is not None)
+        for indices in (mended.closed, mended.left_out)
+    )
+    turn.trace.mending = turn.trace.mending or Mending(closed, left_out)
+    return turn.replace(messages=mended.messages, origin=Origin(origin.given, places))
 
 
-def _summary_message(choice: Choice) -> Message | None:
-    if choice.summary is None or not choice.summary.strip():
-        return None
-    return summary_message(choice.summary)
+def _origin(turn: Turn) -> Origin:
+    """Where the turn's messages stand; those that were added since it was last known follow the conversation."""
+    messages, origin = turn.messages, turn.origin
+    if origin is None:
+        return Origin(messages, tuple(range(len(messages))))
+    added = messages[len(origin.places) :]
+    if not added:
+        return origin
+    count = len(origin.given)
+    return Origin(origin.given + added, origin.places + tuple(range(count, count + len(added))))
 
 
-def _with_summary(history: History, choice: Choice, kept: list[int]) -> tuple[Message, ...]:
-    """The kept messages, and the summary where the first of them is missing: never between a call and its results."""
-    messages = [history.messages[index] for index in kept]
-    if summary := _summary_message(choice):
-        gap = next((place for place, index in enumerate(kept) if place != index), len(kept))
-        place = kept[gap] if gap < len(kept) else len(history.messages)
-        for position in sorted(choice.groups, reverse=True):
-            indices = history.groups[position].indices
-            if indices[0] < place <= indices[-1]:
-                place = indices[0]
-        messages.insert(sum(index < place for index in kept), summary)
-    return tuple(messages)
+def _conversation(turn: Turn, given: bytes) -> Hashable:
+    """What the conversation is remembered by: its session, or its first messages where the caller names none."""
+    return turn.tenant, turn.request.session or given[: 3 * WIDTH]
+
+
+async def _work(messages: int, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """What the function gives; from a thread where the history is long."""
+    if messages <= ON_LOOP_MESSAGES:
+        return function(*arguments, **named)
+    return await asyncio.to_thread(function, *arguments, **named)
 
 
 def _cannot_fit(load: _Load, must_stay: int) -> BudgetError:
