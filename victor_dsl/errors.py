@@ -168,6 +168,7 @@ class ModelError(ComponentError):
 
     `kind` is one of a few words; `status` is the HTTP status where there was one. Kinds in `TRANSIENT` may
     pass by themselves, so a retry or a fallback is worth it; a fallback also stands in for `authentication`.
+    Of a request that is too long, `counted` is its input and `window` what is allowed, in tokens, where the server told.
     """
 
     code = "model"
@@ -182,11 +183,15 @@ class ModelError(ComponentError):
         hint: str | None = None,
         status: int | None = None,
         retry_after_s: float | None = None,
+        counted: int | None = None,
+        window: int | None = None,
     ) -> None:
         super().__init__(message, node=node, hint=hint)
         self.kind: ModelErrorKind = kind
         self.status = status
         self.retry_after_s = retry_after_s
+        self.counted = counted
+        self.window = window
 
     @property
     def transient(self) -> bool:

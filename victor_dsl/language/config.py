@@ -15,6 +15,7 @@ When `build` gets a Config, references and children are node ids and paths are a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from attrs import frozen
@@ -233,6 +234,13 @@ class ModelConfig(Config):
     def window(self) -> int | None:
         """The context window in tokens, None where it is not known."""
         return self.context_window
+
+    def counter(self) -> Callable[[str], int] | None:
+        """The model's own tokenizer, which gives a text's tokens; None where it is not here. Loading it may take a while.
+
+        Raises ComponentError where the spec asks for one that cannot be loaded.
+        """
+        return None
 
     def price(self) -> tuple[float, float] | None:
         """US dollars for a million input and a million output tokens, None where either is not known."""
