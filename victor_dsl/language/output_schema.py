@@ -20,13 +20,15 @@ def _or_null(schema: Json) -> Json:
     return {**schema, "type": [schema["type"], "null"]}
 
 
-def _object(properties: Mapping[str, Json], *, closed: bool = True, **more: Any) -> Json:
-    """An object that has all these properties; one that is not closed may have more."""
+def _object(
+    properties: Mapping[str, Json], optional: Mapping[str, Json] | None = None, *, closed: bool = True, **more: Any
+) -> Json:
+    """An object that has all these properties, and may have the optional ones; one that is not closed may have more."""
     return {
         "type": "object",
         "required": list(properties),
         "additionalProperties": not closed,
-        "properties": dict(properties),
+        "properties": {**properties, **(optional or {})},
         **more,
     }
 
@@ -37,6 +39,23 @@ _USAGE: Mapping[str, Json] = {
     "cost_usd": {**_or_null(_NUMBER), "description": "US dollars; null where a price is not known."},
 }
 _CODE: Json = {**_or_null(_TEXT), "description": "What went wrong, as a word; null where nothing did."}
+
+_INDICES: Json = {"type": "array", "items": _COUNT}
+_MENDING: Json = _object(
+    {
+        "closed": {
+            **_INDICES,
+            "description": "Input messages with tool calls that had no result: each is given a stand-in.",
+        },
+        "left_out": {**_INDICES, "description": "Input messages that are results without a call: they are not sent."},
+    },
+    description="There only where the input could not be sent as it was.",
+)
+_EXPLAINED: Json = {
+    "type": "array",
+    "description": "With `--explain-compaction`: what became of each input message.",
+    "items": _object({"index": _COUNT, "role": _TEXT, "tokens": _COUNT, "kept": {"type": "boolean"}, "why": _TEXT}),
+}
 
 DATA: Mapping[str, Mapping[str, Json]] = {
     "turn": {
@@ -66,6 +85,13 @@ DATA: Mapping[str, Mapping[str, Json]] = {
         "before": {**_COUNT, "description": "Tokens of the messages before."},
         "after": {**_COUNT, "description": "Tokens of the messages after."},
         "fallback": {"type": "boolean", "description": "Whether it stood in for one that failed."},
+        "prefix_kept": {
+            "type": ["number", "null"],
+            "minimum": 0,
+            "maximum": 1,
+            "description": "The share of the tokens sent after the session's last compaction that are the same leading part "
+            "of those sent now; null at the first.",
+        },
     },
     "exposure": {"experiment": _TEXT, "arm": _TEXT},
     "feedback": {"metric": _TEXT, "value": _NUMBER},
@@ -165,10 +191,13 @@ def rendered_schema() -> Json:
                         "limit": {**_or_null(_COUNT), "description": "The model's window; null where it is not known."},
                     }
                 ),
-                "compaction": {"anyOf": [{"type": "null"}, _object(DATA["compaction"], closed=False)]},
+                "compaction": {
+                    "anyOf": [{"type": "null"}, _object(DATA["compaction"], {"messages": _EXPLAINED}, closed=False)]
+                },
                 "plan": {**_TEXT, "description": "The digest of the plan."},
                 "error": {"anyOf": [{"type": "null"}, _object({"code": _TEXT, "message": _TEXT}, closed=False)]},
-            }
+            },
+            {"mending": _MENDING},
         ),
     }
 
