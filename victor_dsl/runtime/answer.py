@@ -11,9 +11,9 @@ from victor_dsl.errors import BudgetError, ModelError
 from victor_dsl.language.component import Clock
 from victor_dsl.language.kinds import Middleware, Model
 from victor_dsl.runtime.coordinators.analytics import error_data
-from victor_dsl.runtime.coordinators.context import ContextCoordinator
 from victor_dsl.runtime.middleware import chain
 from victor_dsl.runtime.tool_calls import ToolCalls
+from victor_dsl.runtime.windows import Estimated, Windows
 from victor_dsl.values.message import Delta, Message, Reply, ToolCall
 from victor_dsl.values.turn import Emit, Turn
 
@@ -36,22 +36,20 @@ class _Stream:
 
 
 class Answering:
-    """A plan's models and tools. `windows` are the models' context windows, None where they are not known."""
+    """A plan's models and tools; `windows` makes turns fit the models."""
 
     def __init__(
         self,
         models: Mapping[str, Model],
-        windows: Mapping[str, int | None],
+        windows: Windows,
         middleware: Sequence[Middleware],
         tools: ToolCalls,
-        context: ContextCoordinator,
         clock: Clock,
     ) -> None:
         self._models = models
         self._windows = windows
         self._handler = chain(middleware, self._call)
         self._tools = tools
-        self._context = context
         self._clock = clock
 
     async def answer(self, turn: Turn) -> Reply:
@@ -77,7 +75,7 @@ class Answering:
             rounds += 1
             added = (reply.message, *results)
             trace.exchange += added
-            turn = await self._compacted(turn.replace(messages=turn.messages + added))
+            turn = await self._windows.fit(turn.replace(messages=turn.messages + added))
 
     async def _results(
         self, calls: Sequence[ToolCall], theirs: Sequence[ToolCall], turn: Turn, *, last: bool
@@ -100,34 +98,42 @@ class Answering:
                 if not self._may_stand_in(name, failed, failures[-1]):
                     continue
                 try:
-                    asked = await self._compacted(turn.replace(settings=evolve(turn.settings, model=name)))
+                    asked = await self._windows.fit(turn.replace(settings=evolve(turn.settings, model=name)))
                 except BudgetError:
                     continue  # its window is too small for this turn
                 turn.record("error", error_data(failures[-1]))
             stream = _Stream(turn.emit, self._clock)
             try:
-                reply = await self._handler(asked.replace(emit=stream.pass_on) if turn.streaming else asked)
+                return await self._put(asked, stream)
             except ModelError as error:
                 if stream.first is not None:
                     raise
                 failures.append(error)
                 failed = name
-            else:
-                return reply, asked
         raise _all_failed(failures)
+
+    async def _put(self, turn: Turn, stream: _Stream) -> tuple[Reply, Turn]:
+        """The reply of the turn's model; where that refuses the turn as too long, once more to a shorter one."""
+        try:
+            return await self._handler(turn.replace(emit=stream.pass_on) if turn.streaming else turn), turn
+        except ModelError as error:
+            shorter = None if stream.first is not None else await self._windows.shorter(turn, error)
+            if shorter is None:
+                raise
+            turn.record("error", error_data(error))
+        return await self._handler(shorter.replace(emit=stream.pass_on) if turn.streaming else shorter), shorter
 
     def _may_stand_in(self, name: str, failed: str, failure: ModelError) -> bool:
         if failure.kind == "context_length":
-            ours, theirs = self._windows.get(failed), self._windows.get(name)
+            ours, theirs = self._windows.of(failed), self._windows.of(name)
             return ours is not None and theirs is not None and theirs > ours
         return failure.transient or failure.kind == "authentication"
-
-    async def _compacted(self, turn: Turn) -> Turn:
-        return await self._context.compact(turn, self._windows.get(turn.settings.model or ""))
 
     async def _call(self, turn: Turn) -> Reply:
         """The innermost handler: one call of one model."""
         name = turn.settings.model or ""
+        counted = self._windows.model(turn)
+        estimated = None if counted is None else counted.estimate(turn)
         started = self._clock.monotonic()
         stream = _Stream(turn.emit, self._clock)
         try:
@@ -143,11 +149,14 @@ class Answering:
         usage, trace = reply.usage, turn.trace
         trace.usage += usage
         trace.model = name
+        if counted is not None and estimated is not None:
+            counted.learn(turn, estimated.size, usage.input_tokens)
         tokens = {
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
             "cached_tokens": usage.cached_tokens,
             "cost_usd": usage.cost_usd,
+            **_estimate(estimated, usage.input_tokens),
         }
         about = {"response_model": reply.model, "stop_reason": reply.stop_reason, "error": None}
         turn.record("model_call", {**self._timing(name, started, stream.first), **about, **tokens})
@@ -161,6 +170,13 @@ class Answering:
             "latency_ms": round((self._clock.monotonic() - started) * 1000, 3),
             "ttft_ms": None if first is None else round((first - started) * 1000, 3),
         }
+
+
+def _estimate(estimated: Estimated | None, reported: int | None) -> dict[str, Any]:
+    """What was expected of a call's input tokens, and how far that was off."""
+    if estimated is None:
+        return {}
+    return {"estimated_tokens": estimated.tokens, "estimate_error": estimated.error(reported)}
 
 
 def _callers(calls: Sequence[ToolCall], turn: Turn) -> list[ToolCall]:

@@ -23,6 +23,7 @@ from victor_dsl.runtime.flight import DRAIN_SECONDS
 from victor_dsl.runtime.generation import Generation
 from victor_dsl.runtime.rendering import render
 from victor_dsl.runtime.sessions import SessionLocks
+from victor_dsl.runtime.token_estimates import TokenEstimates
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.values.event import Event, uuid7
 from victor_dsl.values.message import Reply, StopReason
@@ -54,6 +55,7 @@ class Orchestrator:
         self._answering = answering
         self._live = LiveObjects(program, registry or Registry(), self._clock, self._random, self._report)
         self._locks = SessionLocks()
+        self._estimates = TokenEstimates()
         self._delivery = Delivery(())
         self._letters = DeadLetters(program.state)
         self._early: list[Event] = []  # what components report while they are opened, the exporters among them
@@ -215,7 +217,15 @@ class Orchestrator:
         )
 
     def _generation(self, program: Program) -> Generation:
-        return Generation(program, self._live, self._locks, self._analytics, self._clock, answering=self._answering)
+        return Generation(
+            program,
+            self._live,
+            self._locks,
+            self._analytics,
+            self._clock,
+            self._estimates,
+            answering=self._answering,
+        )
 
     def _queues(self, generation: Generation) -> list[ExporterQueue]:
         """The queue of each exporter; of one that is delivered to already, the same."""

@@ -18,6 +18,7 @@ from victor_dsl.runtime.coordinators.prompt import PromptCoordinator
 from victor_dsl.runtime.coordinators.tool_selection import ToolSelectionCoordinator
 from victor_dsl.runtime.middleware import chain
 from victor_dsl.runtime.tool_calls import ToolCalls
+from victor_dsl.runtime.windows import Counted, Windows
 from victor_dsl.values.message import Reply
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
@@ -58,12 +59,19 @@ class Pipeline:
 
     settle -> middleware (around: turn) -> compose -> select -> compact -> answer. Rendering goes the same way without
     the onions and the answer. `kept_before` outlives it: it is what compaction kept in turns before.
+    `models` says, by name, how the plan's models count.
     """
 
-    def __init__(self, plan: Plan, objects: Mapping[str, Any], clock: Clock, kept_before: KeptBefore) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        objects: Mapping[str, Any],
+        clock: Clock,
+        kept_before: KeptBefore,
+        models: Mapping[str, Counted],
+    ) -> None:
         self.plan = plan
         self.sessions: SessionStore = objects[plan.roles.sessions]
-        self.windows = {name: _window(plan.by_id[id].config) for name, id in plan.roles.models.items()}
         roles = plan.roles
         self._middleware = tuple((around, objects[id]) for id, around in roles.middleware)
         self._sources: tuple[tuple[Node, ToolSource], ...] = _pairs(plan, roles.tools, objects)
@@ -71,20 +79,19 @@ class Pipeline:
         self._config = ConfigCoordinator(plan, _pairs(plan, roles.providers, objects))
         self._prompt = PromptCoordinator(_pairs(plan, roles.contributors, objects), plan.prompt)
         self._selection = _selection(plan, objects)
-        self._context = _context(plan, objects, kept_before)
+        self._windows = Windows(_context(plan, objects, kept_before), models)
         self._answering = Answering(
             {name: objects[id] for name, id in roles.models.items() if id in objects},
-            self.windows,
+            self._windows,
             self._around("model"),
             ToolCalls(self._sources, self._around("tool"), clock),
-            self._context,
             clock,
         )
         self._steps: tuple[Step, ...] = (
             self._prompt.compose,
             self._with_tools,
             self._selection.select,
-            self._compact,
+            self._windows.fit,
         )
         self._handler = chain(self._around("turn"), self._innermost)
 
@@ -101,16 +108,13 @@ class Pipeline:
 
     def window(self, turn: Turn) -> int | None:
         """The context window of the turn's model."""
-        return self.windows.get(turn.settings.model or "")
+        return self._windows.of(turn.settings.model or "")
 
     async def _innermost(self, turn: Turn) -> Reply:
         turn.trace.exchange = turn.messages[-1:]
         for step in self._steps:
             turn = await step(turn)
         return await self._answering.answer(turn)
-
-    async def _compact(self, turn: Turn) -> Turn:
-        return await self._context.compact(turn, self.window(turn))
 
     def _reshape(self, what: Around) -> Step:
         shapers = [layer.reshape for layer in self._around(what) if isinstance(layer, Reshaping)]
@@ -139,11 +143,6 @@ class Pipeline:
 
     def _around(self, what: Around) -> tuple[Middleware, ...]:
         return tuple(layer for around, layer in self._middleware if around == what)
-
-
-def _window(config: Any) -> int | None:
-    window: int | None = config.window()
-    return window
 
 
 def _pairs(plan: Plan, ids: Sequence[str], objects: Mapping[str, Any]) -> tuple[tuple[Node, Any], ...]:

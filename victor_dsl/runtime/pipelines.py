@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 from attrs import define
 
-from victor_dsl.graph.plan import Plan
+from victor_dsl.errors import ComponentError
+from victor_dsl.graph.plan import Node, Plan
 from victor_dsl.language.component import Clock
 from victor_dsl.runtime.build import Held, LiveObjects
 from victor_dsl.runtime.coordinators.kept_before import KeptBefore
 from victor_dsl.runtime.pipeline import Pipeline, path_nodes
 from victor_dsl.runtime.sessions import SessionLocks
+from victor_dsl.runtime.token_estimates import TokenEstimates
+from victor_dsl.runtime.windows import Counted
 
 OPEN_PLANS = 256
 """How many plans stay open while no turn holds them."""
@@ -25,8 +31,17 @@ class _Open:
 class Pipelines:
     """Opens and closes pipelines for the turns that take them."""
 
-    def __init__(self, live: LiveObjects, clock: Clock, *, answering: bool, most: int = OPEN_PLANS) -> None:
+    def __init__(
+        self,
+        live: LiveObjects,
+        clock: Clock,
+        *,
+        answering: bool,
+        estimates: TokenEstimates | None = None,
+        most: int = OPEN_PLANS,
+    ) -> None:
         self._live = live
+        self._estimates = estimates or TokenEstimates()
         self._clock = clock
         self._answering = answering
         self._most = most
@@ -60,6 +75,19 @@ class Pipelines:
         idle = [old for old, entry in self._open.items() if not entry.turns]
         for old in idle[: max(0, len(self._open) + 1 - self._most)]:
             await self._live.release(self._open.pop(old).held)
+        models = {name: await self._counted(plan.by_id[id]) for name, id in plan.roles.models.items()}
         held = await self._live.open(path_nodes(plan, answering=self._answering))
         kept = self._live.kept(plan.roles.compaction).setdefault("kept before", KeptBefore())
-        return _Open(Pipeline(plan, held.objects, self._clock, kept), held)
+        return _Open(Pipeline(plan, held.objects, self._clock, kept, models), held)
+
+    async def _counted(self, node: Node) -> Counted:
+        """How a model counts. What was learnt goes by what its server knows it as, whatever its name in a spec."""
+        config: Any = node.config
+        try:
+            count = await asyncio.to_thread(config.counter)
+        except ComponentError as error:
+            message = f"{node.place}: cannot be opened: {error.message}"
+            raise ComponentError(message, node=node.id, hint=error.hint) from error
+        named = getattr(config, "model", None) or node.id
+        identity = (node.type, named, getattr(config, "base_url", None), count is not None)
+        return Counted(config.window(), self._estimates.of(identity), count)

@@ -15,15 +15,35 @@ import orjson
 from attrs import field, frozen
 
 from victor_dsl.components.models._hosted import HostedConfig
+from victor_dsl.components.models._shape import as_count
 from victor_dsl.errors import ModelError, ModelErrorKind
 
 _QUOTED = 300
+_DIGITS = 12
 _TOO_LONG = re.compile(
     r"context.?(length|window|size|limit)|prompt is too long|input is too long|too many (input )?tokens"
     r"|maximum (number of )?(input )?tokens|reduce the length",
     re.IGNORECASE,
 )
 _FILTERED = re.compile(r"content.?(filter|policy|management)", re.IGNORECASE)
+
+_NUMBERS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        # OpenAI, Azure and OpenRouter with the answer in the count, then OpenAI and vLLM without
+        r"context length is (?P<window>\d+) tokens.{0,50}? (?P<all>\d+) tokens \(.{0,80}?(?P<answer>\d+) (?:in|for) the (?:comp|outp)",
+        r"context length is (?P<window>\d+) tokens.{0,50}?(?:has|in|least|requested) (?P<counted>\d+) (?:input )?tokens",
+        r"passed (?P<counted>\d+) input tokens.{0,120}?context length is only (?P<window>\d+) tokens",
+        # Anthropic
+        r"prompt is too long: (?P<counted>\d+) tokens > (?P<window>\d+) maximum",
+        r"exceed context limit: (?P<counted>\d+) \+ \d+ > (?P<window>\d+)",
+        # Gemini
+        r"input token count \((?P<counted>\d+)\) exceeds the maximum number of tokens allowed \((?P<window>\d+)\)",
+        # The window alone
+        r"maximum context length (?:is|of) (?P<window>\d+) tokens",
+    )
+)
+"""How servers say what they counted and what they take. llama.cpp says it in fields of its error."""
 
 _BY_STATUS: Mapping[int, ModelErrorKind] = {
     401: "authentication",
@@ -121,12 +141,12 @@ class Failures:
         if not text:
             page = body.lstrip()[:1] == b"<"
             text = "a page of HTML instead of JSON" if page else body[: 4 * _QUOTED].decode("utf-8", "replace")
-        return self._told(kind, text, status, _retry_after(headers, self.now()))
+        return self._told(kind, text, status, _retry_after(headers, self.now()), told)
 
     def of_object(self, told: Any) -> ModelError:
         """An error object within an answer that began well."""
         words, text = _words(told)
-        return self._told(self._kind(_status(told), words, text), text)
+        return self._told(self._kind(_status(told), words, text), text, told=told)
 
     def bad_response(self, what: str) -> ModelError:
         """An answer that is none."""
@@ -152,12 +172,25 @@ class Failures:
         return "overloaded" if status >= 500 else "bad_request" if status >= 400 else "bad_response"
 
     def _told(
-        self, kind: ModelErrorKind, text: str, status: int | None = None, retry_after_s: float | None = None
+        self,
+        kind: ModelErrorKind,
+        text: str,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        told: Any = None,
     ) -> ModelError:
         what = f"{self.host} {_SAID[kind]}"
         what += f" (HTTP {status})" if status else ""
         said = self.quote(text)
-        return self._error(kind, f"{what}: {said}" if said else what, status=status, retry_after_s=retry_after_s)
+        counted, window = _numbers(told, text) if kind == "context_length" else (None, None)
+        return self._error(
+            kind,
+            f"{what}: {said}" if said else what,
+            status=status,
+            retry_after_s=retry_after_s,
+            counted=counted,
+            window=window,
+        )
 
     def _error(self, kind: ModelErrorKind, message: str, *, hint: str | None = None, **more: Any) -> ModelError:
         return ModelError(message, kind=kind, node=self.node, hint=hint or _HINTS.get(kind), **more)
@@ -182,6 +215,20 @@ def _status(told: Any) -> int | None:
     if isinstance(code, str) and code.isascii() and code.isdigit():
         code = int(code[:4])
     return code if isinstance(code, int) and 400 <= code < 600 else None
+
+
+def _numbers(told: Any, text: str) -> tuple[int | None, int | None]:
+    """The tokens of a request that is too long, and the window, as far as the server names them."""
+    inner = told.get("error", told) if isinstance(told, dict) else None
+    if isinstance(inner, dict) and "n_prompt_tokens" in inner:
+        return as_count(inner["n_prompt_tokens"]), as_count(inner.get("n_ctx"))
+    text = re.sub(r"(?<=\d),(?=\d{3})", "", text[: 4 * _QUOTED])
+    found = next((found for pattern in _NUMBERS if (found := pattern.search(text))), None)
+    if found is None:
+        return None, None
+    said = {name: int(number) for name, number in found.groupdict().items() if number and len(number) <= _DIGITS}
+    counted = said["all"] - said["answer"] if {"all", "answer"} <= said.keys() else said.get("counted")
+    return as_count(counted), said.get("window")
 
 
 def _compact(value: Any) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from victor_dsl.components.models import _tiktoken
 from victor_dsl.components.models._hosted import HostedConfig, checked_address
+from victor_dsl.errors import ComponentError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Secret
 from victor_dsl.language.kinds import Model
@@ -53,6 +56,16 @@ class Config(HostedConfig):
         None, description="A word that sends requests with a common beginning to one cache.", examples=["support"]
     )
 
+    tokenizer: Literal["auto", "estimate", "cl100k_base", "o200k_base", "o200k_harmony"] = Field(
+        "auto",
+        description=(
+            "How a request's tokens are counted before it is sent. `auto`: by `tiktoken` for the models that it knows, where "
+            "the package is installed and its data was downloaded before, else by an estimate; `estimate`: by the "
+            "estimate alone; the name of an encoding: by that, or not at all. Either way it is put right by the usage that "
+            "the server reports."
+        ),
+    )
+
     @field_validator("base_url")
     @classmethod
     def _base_url_is_an_address(cls, base_url: str) -> str:
@@ -63,6 +76,18 @@ class Config(HostedConfig):
         if self.api_key is None and self.base_url.startswith("https://api.openai.com/"):
             raise ValueError("api.openai.com needs an `api_key`; for another server, write its `base_url`")
         return self
+
+    def counter(self) -> Callable[[str], int] | None:
+        """The tokenizer that `tokenizer` asks for."""
+        if self.tokenizer == "estimate":
+            return None
+        if self.tokenizer == "auto":
+            return _tiktoken.for_model(self.model)
+        try:
+            return _tiktoken.load(self.tokenizer)
+        except _tiktoken.Unavailable as error:
+            hint = "pip install 'victor_dsl[tiktoken]', let tiktoken load the encoding once, or write `tokenizer: estimate`"
+            raise ComponentError(f"the tokenizer {self.tokenizer} cannot be used: {error}", hint=hint) from error
 
     @cached_property
     def reasoning(self) -> bool:
