@@ -9,8 +9,18 @@ from hypothesis import strategies as st
 from victor_dsl.values.message import Message, Role, ToolCall
 
 IDS = st.sampled_from(["a", "b", "c", ""])
+LARGE = "a megabyte of text " * 55_189
 TEXTS = st.one_of(
     st.sampled_from(["yes", "the same text again and again", "", "预订明天的航班", "🙂" * 9, "x" * 400]),
+    st.sampled_from(
+        [
+            "ไม่มีช่องว่างระหว่างคำ",
+            "def fix(x):\n    return {'id': x} # A-4711",
+            "QUJD" * 90,
+            "\x00\ud83d",
+            "今日は予約を確認したい" * 20,
+        ]
+    ),
     st.text(st.characters(), max_size=60),
 )
 CONTENTS = st.one_of(
@@ -45,6 +55,34 @@ ANY_MESSAGE = st.one_of(
 )
 TRANSCRIPTS = st.one_of(st.lists(ANY_MESSAGE, max_size=8), st.lists(ANY_MESSAGE, min_size=10, max_size=40)).map(tuple)
 """Any messages in any order: repeated ids, results without calls, calls without results, system messages between."""
+
+
+@st.composite
+def agent_transcripts(draw: st.DrawFn) -> tuple[Message, ...]:
+    """Conversations as agents have them: rounds of calls, with results in any order, some late, some never; one may be huge."""
+    messages = [Message("user", draw(TEXTS))]
+    late: list[Message] = []
+    for turn in range(draw(st.integers(0, 8))):
+        ids = [draw(st.sampled_from(["a", f"call-{turn}"])) for _ in range(draw(st.integers(0, 3)))]
+        if ids:
+            messages.append(message("assistant", draw(st.one_of(st.none(), TEXTS)), calls=ids))
+            results = [Message("tool", draw(TEXTS), tool_call_id=id) for id in draw(st.permutations(ids))]
+            answered = draw(st.integers(0, len(results)))
+            messages += results[:answered]
+            late += results[answered:]
+        if late and draw(st.booleans()):
+            messages += [draw(ANY_MESSAGE), late.pop()]
+        messages.append(Message("assistant", draw(TEXTS)))
+        if draw(st.integers(0, 4)):
+            messages.append(Message("user", draw(TEXTS), pinned=draw(st.integers(0, 9)) == 0))
+    if draw(st.integers(0, 30)) == 0:
+        messages.insert(draw(st.integers(0, len(messages))), Message("assistant", LARGE))
+    if draw(st.booleans()):
+        messages.append(message("assistant", calls=["last"]))
+    return tuple(messages)
+
+
+CONVERSATIONS = st.one_of(TRANSCRIPTS, agent_transcripts())
 
 
 def callers(messages: Sequence[Message]) -> dict[int, int]:

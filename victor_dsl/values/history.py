@@ -68,7 +68,7 @@ class Choice:
 
     groups: frozenset[int]
     summary: str | None = None
-    reasons: Mapping[int, str] = field(factory=dict)
+    reasons: Mapping[int, str] = field(factory=dict, eq=False)
 
 
 def summary_message(summary: str) -> Message:

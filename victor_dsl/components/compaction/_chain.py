@@ -10,7 +10,7 @@ from attrs import frozen
 from victor_dsl.components.compaction._newest import cost
 from victor_dsl.errors import ComponentError
 from victor_dsl.language.kinds import Compaction
-from victor_dsl.values.history import Choice, History, summary_message
+from victor_dsl.values.history import Before, Choice, History, summary_message
 from victor_dsl.values.tokens import message_tokens
 from victor_dsl.values.turn import Turn
 
@@ -41,6 +41,7 @@ class Chain:
     async def choose(self, history: History, budget: int, turn: Turn) -> Choice:
         kept = frozenset(range(len(history.groups)))
         summaries: list[str] = []
+        reasons: dict[int, str] = {}
         for steps_left, step in zip(range(len(self._steps), 0, -1), self._steps, strict=True):
             said = _tokens(summaries)
             tokens = cost(history, kept) + said
@@ -48,7 +49,7 @@ class Chain:
                 break
             aim = max(step.aim(tokens, budget, steps_left) - said, history.fixed_tokens)
             try:
-                kept, summary = await _taken(step, history, kept, aim, turn)
+                kept, choice = await _taken(step, history, kept, aim, turn)
             except Exception as error:
                 if steps_left == 1:
                     raise
@@ -56,16 +57,20 @@ class Chain:
                 failure = ComponentError(f"the step is passed over: {reason}", node=step.node)
                 turn.record("error", failure.as_json())
                 continue
-            summaries += [summary] if summary else []
-        return Choice(kept, "\n\n".join(summaries) or None)
+            summaries += [choice.summary] if choice.summary else []
+            step_number = len(self._steps) + 1 - steps_left
+            reasons.update({position: f"step {step_number}: {why}" for position, why in choice.reasons.items()})
+        return Choice(kept, "\n\n".join(summaries) or None, reasons)
 
 
 async def _taken(
     step: Step, history: History, kept: frozenset[int], aim: int, turn: Turn
-) -> tuple[frozenset[int], str | None]:
-    """What the step keeps of the groups kept so far, and its summary. Raises ComponentError where that costs more than its aim."""
+) -> tuple[frozenset[int], Choice]:
+    """What the step keeps of the groups kept so far, and its choice. Raises ComponentError where that costs more than its aim."""
     positions = sorted(kept)
-    left = History(history.messages, tuple(history.groups[position] for position in positions))
+    left = History(
+        history.messages, tuple(history.groups[position] for position in positions), _before(history, positions)
+    )
     try:
         async with asyncio.timeout(step.deadline_s):
             choice = await step.strategy.choose(left, aim, turn)
@@ -78,8 +83,17 @@ async def _taken(
     tokens = cost(history, chosen) + _tokens([choice.summary] if choice.summary else [])
     if tokens > aim:
         raise ComponentError(f"its choice costs {tokens} tokens; the step's budget is {aim}", node=step.node)
-    return chosen, choice.summary
+    reasons = {positions[place]: why for place, why in choice.reasons.items() if place < len(positions)}
+    return chosen, Choice(chosen, choice.summary, reasons)
 
 
 def _tokens(summaries: Sequence[str]) -> int:
     return message_tokens(summary_message("\n\n".join(summaries))) if summaries else 0
+
+
+def _before(history: History, positions: Sequence[int]) -> Before | None:
+    """What was kept before, by the positions that the groups have for the step."""
+    if (before := history.before) is None:
+        return None
+    kept = frozenset(place for place, position in enumerate(positions) if position in before.kept)
+    return Before(kept, sum(position < before.seen for position in positions))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping
 
-from victor_dsl.components.compaction._newest import cost, newest_within
+from victor_dsl.components.compaction._newest import NEWEST, cost, newest_within
 from victor_dsl.components.compaction._text import group_text
+from victor_dsl.language.off_loop import OffLoop
 from victor_dsl.values.history import Choice, History
 from victor_dsl.values.turn import Turn
 
@@ -32,15 +32,17 @@ class Keywords:
         ]
         self._recent = recent
         self._oldest = oldest
+        self._off_loop = OffLoop()
 
     async def choose(self, history: History, budget: int, turn: Turn) -> Choice:
         if len(history.groups) <= ON_LOOP_GROUPS:
-            return self._choice(history, budget)
-        return await asyncio.to_thread(self._choice, history, budget)
+            return self._choice(history, budget, turn.rendering)
+        return await self._off_loop.run(self._choice, history, budget, turn.rendering)
 
-    def _choice(self, history: History, budget: int) -> Choice:
+    def _choice(self, history: History, budget: int, explains: bool) -> Choice:
         room = budget - history.fixed_tokens
-        kept = newest_within(history, int(room * self._recent))
+        newest = newest_within(history, int(room * self._recent))
+        kept = set(newest)
         room -= cost(history, kept)
         scores = {p: score for p in self._loose(history) - kept if (score := self._score(history, p)) > 0}
         newest_first = sorted(self._loose(history) - kept - scores.keys(), reverse=True)
@@ -48,15 +50,30 @@ class Keywords:
             if history.groups[position].tokens <= room:
                 room -= history.groups[position].tokens
                 kept.add(position)
-        return Choice(frozenset(kept))
+        return Choice(frozenset(kept), reasons=self._reasons(history, kept, newest) if explains else {})
+
+    def _reasons(self, history: History, kept: set[int], newest: set[int]) -> Mapping[int, str]:
+        reasons = dict.fromkeys(newest, NEWEST)
+        for position in self._loose(history) - newest:
+            words = ", ".join(sorted(self._words(history, position), key=lambda word: -self._weights[word])[:3])
+            if position in kept:
+                reasons[position] = f"has {words}" if words else "there was room left"
+            else:
+                reasons[position] = f"no room left, though it has {words}" if words else "has none of the words"
+        return reasons
 
     def _score(self, history: History, position: int) -> float:
         """The weights of the words found, each once, by the place in the history."""
+        place = position / max(len(history.groups) - 1, 1)
+        found = self._words(history, position)
+        return sum(self._weights[word] for word in found) * (self._oldest + (1 - self._oldest) * place)
+
+    def _words(self, history: History, position: int) -> set[str]:
+        """The words and phrases found."""
         text = _folded(group_text(history, history.groups[position]))
         found = self._weights.keys() & WORD.findall(text)
         found.update(phrase for phrase, pattern in self._phrases if pattern.search(text))
-        place = position / max(len(history.groups) - 1, 1)
-        return sum(self._weights[word] for word in found) * (self._oldest + (1 - self._oldest) * place)
+        return found
 
     def _loose(self, history: History) -> set[int]:
         return {position for position, group in enumerate(history.groups) if not group.fixed}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from hashlib import blake2b
 from typing import ParamSpec, TypeVar
 
@@ -13,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from victor_dsl.components.compaction._coverage import covering
-from victor_dsl.components.compaction._newest import cost, newest_within
+from victor_dsl.components.compaction._newest import NEWEST, cost, newest_within
 from victor_dsl.components.compaction._text import group_text
 from victor_dsl.errors import ComponentError
 from victor_dsl.language.kinds import Embedder
+from victor_dsl.language.off_loop import OffLoop
 from victor_dsl.values.history import Choice, History
 from victor_dsl.values.turn import Turn
 
@@ -39,6 +39,7 @@ class Semantic:
         self._recent = recent
         self._cache_size = 0 if getattr(embedder, "contextual", False) else cache_size
         self._kept: OrderedDict[bytes, Row] = OrderedDict()
+        self._off_loop = OffLoop()
 
     async def choose(self, history: History, budget: int, turn: Turn) -> Choice:
         room = budget - history.fixed_tokens
@@ -48,15 +49,15 @@ class Semantic:
         free = np.array([not group.fixed and p not in newest for p, group in enumerate(history.groups)], dtype=np.bool_)
         tokens = np.array([group.tokens for group in history.groups])
         if not (free & (tokens <= room)).any():
-            return Choice(frozenset(newest))
+            return _choice(history, newest, (), turn)
         given_up = threading.Event()
         try:
-            texts = await _work(len(free), _texts, history)
+            texts = await self._work(len(free), _texts, history)
             rows = await self._rows_of(texts)
-            chosen = await _work(len(free), covering, rows, tokens, free, room, given_up)
+            chosen = await self._work(len(free), covering, rows, tokens, free, room, given_up)
         finally:
             given_up.set()  # a thread cannot be cancelled, but it can be told
-        return Choice(frozenset(newest.union(chosen)))
+        return _choice(history, newest, chosen, turn)
 
     async def _rows_of(self, texts: list[tuple[bytes, str]]) -> list[Row]:
         """One row for each text; only texts that are not known are embedded, each once.
@@ -91,12 +92,23 @@ class Semantic:
             raise ComponentError("the embedder gave a vector that is not finite")
         return vectors
 
+    async def _work(self, groups: int, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """What the function gives; in a thread where the history is long."""
+        if groups <= ON_LOOP_GROUPS:
+            return function(*arguments, **named)
+        return await self._off_loop.run(function, *arguments, **named)
 
-async def _work(groups: int, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    """What the function gives; in a thread where the history is long."""
-    if groups <= ON_LOOP_GROUPS:
-        return function(*arguments, **named)
-    return await asyncio.to_thread(function, *arguments, **named)
+
+def _choice(history: History, newest: set[int], chosen: Collection[int], turn: Turn) -> Choice:
+    kept = newest.union(chosen)
+    if not turn.rendering:
+        return Choice(frozenset(kept))
+    reasons = {
+        position: NEWEST if position in newest else "adds to what the others say" if position in kept else "adds little"
+        for position, group in enumerate(history.groups)
+        if not group.fixed
+    }
+    return Choice(frozenset(kept), reasons=reasons)
 
 
 def _texts(history: History) -> list[tuple[bytes, str]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import frozen
 
-from victor_dsl.components.compaction._newest import cost
+from victor_dsl.components.compaction._newest import NEWEST, cost
 from victor_dsl.components.compaction._summarizer import Summarizer
 from victor_dsl.components.compaction._text import bounded, lines
 from victor_dsl.errors import ComponentError
@@ -58,7 +58,8 @@ class Summarize:
         tokens = message_tokens(summary_message(summary))
         if tokens >= replaced:
             raise ComponentError(f"the summary has {tokens} tokens, no fewer than the {replaced} that it replaces")
-        return Choice(kept, summary)
+        reasons = {p: NEWEST if p in kept else "in the summary" for p in range(len(history.groups))}
+        return Choice(kept, summary, reasons if turn.rendering else {})
 
     async def _summary(self, parts: Sequence[_Part], limit: int, turn: Turn) -> str:
         """What is known of the parts, carried on over those that are new."""

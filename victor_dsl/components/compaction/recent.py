@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import CompactionConfig
-from victor_dsl.values.history import Choice, History, newest
-from victor_dsl.values.turn import Turn
+from victor_dsl.language.kinds import Compaction
 
 
 class Config(CompactionConfig):
@@ -19,13 +18,9 @@ class Config(CompactionConfig):
 EXAMPLE = "{type: recent, threshold: 0.8, target_ratio: 0.5}"
 
 
-class Recent:
-    """Keeps the newest groups within the budget."""
-
-    async def choose(self, history: History, budget: int, turn: Turn) -> Choice:
-        return Choice(newest(history, budget))
-
-
-def build(config: Config, context: Context) -> Recent:
+def build(config: Config, context: Context) -> Compaction:
     """The strategy; it has no state."""
-    return Recent()
+    from victor_dsl.components.compaction._newest import Newest
+    from victor_dsl.values.history import newest
+
+    return Newest(newest)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from victor_dsl.components.compaction._newest import newest_within
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import CompactionConfig
-from victor_dsl.values.history import Choice, History
-from victor_dsl.values.turn import Turn
+from victor_dsl.language.kinds import Compaction
 
 
 class Config(CompactionConfig):
@@ -20,13 +18,8 @@ class Config(CompactionConfig):
 EXAMPLE = "{type: truncate, target_ratio: 0.5}"
 
 
-class Truncate:
-    """Keeps the newest groups, to the last token of the budget."""
-
-    async def choose(self, history: History, budget: int, turn: Turn) -> Choice:
-        return Choice(frozenset(newest_within(history, budget - history.fixed_tokens)))
-
-
-def build(config: Config, context: Context) -> Truncate:
+def build(config: Config, context: Context) -> Compaction:
     """The strategy; it has no state."""
-    return Truncate()
+    from victor_dsl.components.compaction._newest import Newest, newest_within
+
+    return Newest(lambda history, budget: newest_within(history, budget - history.fixed_tokens))

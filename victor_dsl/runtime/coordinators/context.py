@@ -142,7 +142,7 @@ class ContextCoordinator:
         record = CompactionRecord(type, history.tokens, after, target, fallback, prefix_kept)
         turn.record("compaction", {**record.as_json(), "messages": len(history.messages), "kept": len(kept)})
         if turn.rendering:
-            turn = turn.replace(why=reasons(history, choice, type, origin.places))
+            turn = turn.replace(why={**turn.why, **reasons(history, choice, type, origin.places)})
         else:
             past = Past.of(prepared.marks, places, sent, after)
             self._kept_before.note(_conversation(turn, prepared.marks), past)

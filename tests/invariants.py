@@ -1,0 +1,326 @@
+"""Looks for a compaction that breaks what every compaction keeps to.
+
+    python -m tests.invariants --count 10000 --transcripts conversations.json
+
+Every strategy that there is compacts generated conversations, and those of the files (a list of `{"messages": […]}` in the
+OpenAI chat format), behind the coordinator as it runs. The table counts what was broken: nothing, if all is well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import statistics
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import orjson
+from attrs import define, field, frozen
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.runtime.stage import Says, given_component
+from tests.transcripts import CONVERSATIONS, callers
+from victor_dsl.compiler import compile_spec
+from victor_dsl.errors import BudgetError
+from victor_dsl.language.registry import Registry
+from victor_dsl.runtime.build import LiveObjects
+from victor_dsl.runtime.clock import SystemClock
+from victor_dsl.runtime.coordinators.context import ContextCoordinator
+from victor_dsl.runtime.pipeline import path_nodes
+from victor_dsl.values.chat_format import restore_message
+from victor_dsl.values.history import SUMMARY_HEADING, group
+from victor_dsl.values.mending import NO_RESULT, mend
+from victor_dsl.values.message import Message
+from victor_dsl.values.request import Request
+from victor_dsl.values.settings import Settings
+from victor_dsl.values.tokens import messages_tokens
+from victor_dsl.values.turn import Turn
+
+SPEC = """\
+victor: 1
+name: invariants
+models:
+  main: {{type: echo, context_window: 8000}}
+  small: {{type: given, context_window: 8000}}
+settings: {{model: main}}
+embedders: {{words: {{type: hashing, dims: 32}}}}
+compaction: {example}
+"""
+"""The names that the examples of strategies refer to are those that the reference uses."""
+
+RATIOS = (0.01, 0.1, 0.25, 0.5, 0.9, 1.0)
+REAL_RATIOS = (0.1, 0.25, 0.5)
+
+
+@frozen
+class Trial:
+    """One conversation to compact, to what share of it, the model's window where it is known, and how it goes on."""
+
+    messages: tuple[Message, ...]
+    ratio: float
+    window: int | None = None
+    more: tuple[Message, ...] = ()
+    real: bool = False
+
+
+@define
+class Tally:
+    """What a strategy did over all trials; `broken` counts faults by their name."""
+
+    trials: int = 0
+    compactions: int = 0
+    fallbacks: int = 0
+    broken: Counter[str] = field(factory=Counter)
+    prefixes: list[float] = field(factory=list)
+    reasons: Counter[str] = field(factory=Counter)
+
+
+@asynccontextmanager
+async def strategies(types: Sequence[str] | None = None) -> Any:
+    """Every strategy, alive as its example says, by type."""
+    registry = Registry(
+        [given_component("models", {"models/small": Says(["It was about orders."])})], entry_points=False
+    )
+    alive: dict[str, Any] = {}
+    held: list[tuple[LiveObjects, Any]] = []
+    try:
+        for type in types or sorted(registry.types("compaction")):
+            component = registry.find("compaction", type)
+            assert component is not None
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "victor.yml"
+                path.write_text(SPEC.format(example=component.example), encoding="utf-8")
+                compilation = compile_spec(str(path), environment={}, registry=registry)
+            assert compilation.program is not None, [fault.message for fault in compilation.diagnostics]
+            plan = compilation.program.plan_for(None, {})
+            live = LiveObjects(compilation.program, registry, SystemClock(), Random(0), lambda *report: None)
+            opened = await live.open(path_nodes(plan, answering=True))
+            held.append((live, opened))
+            alive[type] = opened.objects[plan.roles.compaction]
+        yield alive
+    finally:
+        for live, opened in held:
+            await live.release(opened)
+
+
+async def attempt(type: str, strategy: Any, trial: Trial, tally: Tally) -> None:
+    """Compacts one conversation, again what is left, and then the conversation grown; counts what is broken."""
+    tally.trials += 1
+    failures: list[str] = []
+
+    def record(event: str, data: Mapping[str, Any]) -> None:
+        if event == "error":
+            failures.append(str(data["message"]))
+
+    coordinator = ContextCoordinator(strategy, type=type, deadline_s=30)
+    turn = _turn(trial, trial.messages, record)
+    copied = repr(trial.messages) if sum(len(m.text()) for m in trial.messages) < 100_000 else None
+    try:
+        after = await coordinator.compact(turn, trial.window)
+    except BudgetError:
+        tally.broken.update(_unfit(trial))
+        return
+    faults = [*_faults(trial, after)]
+    if after.compaction is not None:
+        tally.compactions += 1
+        again = await coordinator.compact(after, trial.window)
+        if again.messages != after.messages:
+            faults.append("changed again")
+        tally.fallbacks += after.compaction.fallback
+        tally.reasons.update(re.sub(r"\d+", "N", failure.split(": ", 3)[-1]) for failure in failures)
+        grown = trial.messages + trial.more
+        if trial.more and trial.window is None:
+            later = await coordinator.compact(_turn(trial, grown, record), None)
+            faults += _faults(Trial(grown, trial.ratio), later)
+            if later.compaction is not None:
+                share = later.compaction.prefix_kept
+                if share is None or not 0 <= share <= 1:
+                    faults.append("no prefix told")
+                elif trial.real:
+                    tally.prefixes.append(share)
+    if copied is not None and repr(trial.messages) != copied:
+        faults.append("mutated")
+    tally.broken.update(faults)
+
+
+def _turn(trial: Trial, messages: tuple[Message, ...], record: Any) -> Turn:
+    threshold = 0.0 if trial.window is None else 0.5
+    wanted = Settings(threshold=threshold, target_ratio=trial.ratio)
+    return Turn("t", "s", messages, settings=wanted, record=record, request=Request(session="s", messages=messages))
+
+
+def _unfit(trial: Trial) -> Iterator[str]:
+    if trial.window is None or group(whole(trial.messages)).fixed_tokens <= trial.window:
+        yield "refused what fits"
+
+
+def _faults(trial: Trial, after: Turn) -> Iterator[str]:
+    """The names of what is broken."""
+    messages, sent = trial.messages, after.messages
+    places = tuple(range(len(sent))) if after.origin is None else after.origin.places
+    kept = [place for place in places if place is not None]
+    if len(places) != len(sent) or kept != sorted(set(kept)) or not all(0 <= place < len(messages) for place in kept):
+        yield "disordered"
+        return
+    made = [message for message, place in zip(sent, places, strict=True) if place is None]
+    if any(message is not messages[place] for message, place in zip(sent, places, strict=True) if place is not None):
+        yield "changed"
+    summaries = [message for message in made if message.role == "user" and SUMMARY_HEADING in message.text()]
+    if len(summaries) > 1 or any(m not in summaries and m.content != NO_RESULT for m in made):
+        yield "invented"
+    known = callers(messages)
+    if any((result in kept) != (call in kept) for result, call in known.items()) or _refused(sent):
+        yield "torn"
+    if not must_be_kept(messages) <= set(kept):
+        yield "lost"
+    if after.compaction is None:
+        if trial.window is not None and messages_tokens(sent) > trial.window // 2 and not _all_fixed(sent):
+            yield "over budget"
+        return
+    sound = whole(messages)
+    if messages_tokens(sent) > max(after.compaction.target, group(sound).fixed_tokens):
+        yield "over budget"
+    if messages_tokens(sent) != after.compaction.after:
+        yield "miscounted"
+
+
+def _all_fixed(messages: tuple[Message, ...]) -> bool:
+    return all(group.fixed for group in group(messages).groups)
+
+
+def must_be_kept(messages: Sequence[Message]) -> set[int]:
+    """What stays whatever compacts. A rule said in another way: a pinned result without a call cannot be sent."""
+    known = callers(messages)
+    alone = {i for i, message in enumerate(messages) if message.role == "tool"} - known.keys()
+    users = [index for index, message in enumerate(messages) if message.role == "user"]
+    must = {index for index, message in enumerate(messages) if message.role == "system" or message.pinned}
+    must.update(users[:1], users[-1:])
+    last = max((index for index, message in enumerate(messages) if message.role == "assistant"), default=None)
+    if last is not None and messages[last].tool_calls:
+        must |= {last, *(result for result, call in known.items() if call == last)}
+    must |= {known[index] for index in must if index in known}
+    return must - alone
+
+
+def whole(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """The messages as a provider takes them."""
+    mended = mend(messages)
+    return messages if mended is None else mended.messages
+
+
+def _refused(sent: Sequence[Message]) -> bool:
+    """Whether a provider would refuse it: a result without a call, or a call without a result that is not open at the end."""
+    known = callers(sent)
+    if any(message.role == "tool" and index not in known for index, message in enumerate(sent)):
+        return True
+    last = max((index for index, message in enumerate(sent) if message.role != "tool"), default=-1)
+    for index, message in enumerate(sent):
+        results = Counter(sent[result].tool_call_id for result, call in known.items() if call == index)
+        if index != last and Counter(call.id for call in message.tool_calls) - results:
+            return True
+    return False
+
+
+async def search(
+    count: int,
+    transcripts: Sequence[tuple[Message, ...]] = (),
+    *,
+    types: Sequence[str] | None = None,
+    steady: bool = False,
+) -> dict[str, Tally]:
+    """Tries every strategy on so many generated conversations, and on the real ones at three ratios and several lengths."""
+    async with strategies(types) as alive:
+        tallies = {type: Tally() for type in alive}
+
+        async def try_all(trial: Trial) -> None:
+            for type, strategy in alive.items():
+                await attempt(type, strategy, trial, tallies[type])
+
+        for trial in _generated(count, steady=steady):
+            await try_all(trial)
+        for messages in transcripts:
+            for end in sorted({len(messages), len(messages) // 2, len(messages) * 3 // 4}):
+                for ratio in REAL_RATIOS:
+                    await try_all(Trial(messages[:end], ratio, more=messages[end : end + 4], real=True))
+    return tallies
+
+
+def _generated(count: int, *, steady: bool) -> Iterator[Trial]:
+    """Trials, in batches: Hypothesis makes them all before any is tried."""
+    trials: list[Trial] = []
+    options = st.tuples(
+        CONVERSATIONS,
+        st.sampled_from(RATIOS),
+        st.one_of(st.none(), st.integers(1, 3000)),
+        st.lists(st.sampled_from([Message("assistant", "Noted."), Message("user", "And then?")]), max_size=4).map(
+            tuple
+        ),
+    )
+
+    @settings(
+        max_examples=count,
+        deadline=None,
+        database=None,
+        derandomize=steady,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(options)
+    def run(drawn: tuple[tuple[Message, ...], float, int | None, tuple[Message, ...]]) -> None:
+        trials.append(Trial(*drawn))
+
+    if count:
+        run()
+    return iter(trials)
+
+
+def read(path: Path) -> list[tuple[Message, ...]]:
+    """The conversations of a file, without their system messages, which are no part of the history."""
+    found = []
+    for item in orjson.loads(path.read_bytes()):
+        messages = tuple(restore_message(message) for message in item["messages"])
+        found.append(tuple(message for message in messages if message.role != "system"))
+    return found
+
+
+def table(tallies: Mapping[str, Tally]) -> Iterator[str]:
+    """The tallies, line by line."""
+    yield f"{'strategy':12}{'trials':>9}{'compacted':>11}{'broken':>8}{'fallback':>10}{'prefix kept':>13}"
+    for type, tally in tallies.items():
+        prefix = f"{statistics.mean(tally.prefixes):.3f}" if tally.prefixes else "-"
+        yield (
+            f"{type:12}{tally.trials:>9,}{tally.compactions:>11,}{tally.broken.total():>8,}{tally.fallbacks:>10,}"
+            f"{prefix:>13}"
+        )
+        for fault, times in tally.broken.most_common():
+            yield f"  BROKEN: {fault} ({times:,} times)"
+        for reason, times in tally.reasons.most_common(5):
+            yield f"  fell back: {reason} ({times:,} times)"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Searches, and prints the table; 1 where something is broken."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=1_000, help="how many conversations to generate")
+    parser.add_argument("--transcripts", type=Path, nargs="*", default=[], metavar="FILE.json")
+    parser.add_argument("--only", nargs="*", metavar="TYPE", help="strategies; all, if left out")
+    chosen = parser.parse_args(arguments)
+    transcripts = [messages for path in chosen.transcripts for messages in read(path)]
+    tallies = asyncio.run(search(chosen.count, transcripts, types=chosen.only))
+    sys.stdout.write(
+        "\n".join([f"{chosen.count:,} generated, {len(transcripts):,} real conversations", *table(tallies)])
+    )
+    sys.stdout.write("\n")
+    return 1 if any(tally.broken for tally in tallies.values()) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
