@@ -17,8 +17,8 @@ import pytest
 from tests.components.models.asking import HELLO, KEY, MODULES, Listener, asking
 from tests.components.models.playback import Answer, Piece, Playback, events, streamed, whole
 from tests.components.models.recorded import FINISHED, TEXT, anthropic_whole, openai_whole
-from victor_dsl.components.models import _http
 from victor_dsl.errors import ModelError, SecretError
+from victor_dsl.transport import http
 
 TYPES = pytest.mark.parametrize("type", list(MODULES))
 STREAMING = pytest.mark.parametrize("streaming", [False, True], ids=["plain", "streamed"])
@@ -234,7 +234,7 @@ async def test_an_error_within_a_stream_has_its_kind(type: str, told: Any, kind:
 @TYPES
 @STREAMING
 async def test_an_answer_without_end_is_bounded(type: str, streaming: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_http, "LIMIT_BYTES", 1_000_000)
+    monkeypatch.setattr(http, "LIMIT_BYTES", 1_000_000)
     piece = b'data: {"type": "ping", "choices": []}\n\n' * 1000 if streaming else b" " * 40_000
     error = await failing(
         type,
@@ -247,7 +247,7 @@ async def test_an_answer_without_end_is_bounded(type: str, streaming: bool, monk
 
 @TYPES
 async def test_a_small_answer_that_unpacks_to_a_huge_one_is_bounded(type: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_http, "LIMIT_BYTES", 1_000_000)
+    monkeypatch.setattr(http, "LIMIT_BYTES", 1_000_000)
     bomb = gzip.compress(b" " * 20_000_000)
     error = await failing(type, whole(bomb, "200 OK", "application/json", "Content-Encoding: gzip"))
     assert error.kind == "bad_response"
@@ -423,3 +423,71 @@ async def test_a_missing_key_is_missed_when_the_model_is_opened(type: str) -> No
     with pytest.raises(SecretError):
         async with asking(type, "http://127.0.0.1:1", api_key=Secret("env", "OTHER")):
             pass
+
+
+@pytest.mark.parametrize(
+    ("told", "counted", "window"),
+    [
+        (
+            "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
+            9000,
+            8192,
+        ),
+        (
+            "This model's maximum context length is 8192 tokens. However, you requested 9,100 tokens (7900 in the messages, "
+            "200 in the functions, and 1000 in the completion).",
+            8100,
+            8192,
+        ),
+        (
+            "This endpoint's maximum context length is 131072 tokens. However, you requested about 140000 tokens "
+            "(139000 of text input, 1000 in the output).",
+            139000,
+            131072,
+        ),
+        (
+            "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens in the messages.",
+            5000,
+            4096,
+        ),
+        (
+            "This model's maximum context length is 4096 tokens and your request has 3500 input tokens (1000 > 4096 - 3500)",
+            3500,
+            4096,
+        ),
+        (
+            "You passed 4097 input tokens and requested 1 output tokens. However, the model's context length is only 4096 "
+            "tokens, resulting in a maximum input length of 4095 tokens.",
+            4097,
+            4096,
+        ),
+        ("prompt is too long: 208310 tokens > 200000 maximum", 208310, 200000),
+        ("input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000", 190000, 200000),
+        (
+            "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+            1200000,
+            1048576,
+        ),
+        ("The maximum context length is 2048 tokens.", None, 2048),
+        ("The context length is exceeded, by far.", None, None),
+        (f"prompt is too long: {'9' * 40} tokens > 200000 maximum", None, 200000),
+    ],
+)
+async def test_what_a_server_counted_and_takes_is_read_from_its_refusal(
+    told: str, counted: int | None, window: int | None
+) -> None:
+    body = {"error": {"message": told, "type": "invalid_request_error"}}
+    error = await failing("openai", whole(body, "400 Bad Request"))
+    assert (error.kind, error.counted, error.window) == ("context_length", counted, window)
+
+
+@pytest.mark.parametrize(("count", "read"), [(2000, 2000), ("2000", None), (-1, None), (True, None)])
+async def test_llama_cpp_says_what_it_counted_in_fields(count: Any, read: int | None) -> None:
+    told = {
+        "code": 400,
+        "message": "the request exceeds the available context size",
+        "n_prompt_tokens": count,
+        "n_ctx": 1024,
+    }
+    error = await failing("openai", whole({"error": told}, "400 Bad Request"))
+    assert (error.kind, error.counted, error.window) == ("context_length", read, 1024)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from victor_dsl.components.models._anthropic_messages import Unsupported
 from victor_dsl.components.models._anthropic_reply import Answer, ends
 from victor_dsl.components.models._anthropic_request import body
-from victor_dsl.components.models._http import Http
-from victor_dsl.components.models._shape import Malformed
 from victor_dsl.components.models._tool_names import given
 from victor_dsl.errors import ModelError
 from victor_dsl.language.component import Context
+from victor_dsl.transport.http import Http
+from victor_dsl.transport.shape import Malformed
 from victor_dsl.values.message import Delta, Reply
 from victor_dsl.values.turn import Turn
 
@@ -30,9 +31,11 @@ class Anthropic:
         self._rates = config.rates()
         self._http = Http(
             config,
-            context,
+            node=context.node,
+            now=context.clock.now,
             url=f"{config.base_url}/v1/messages",
-            api_key=config.api_key,
+            api_key=None if config.api_key is None else partial(context.secret, config.api_key),
+            key_name=str(config.api_key),
             key_header=config.api_key_header,
             headers={"anthropic-version": config.version},
         )

@@ -9,9 +9,8 @@ from pydantic import Field, field_validator
 
 from victor_dsl.components.models._catalogue import Entry, Rates, find
 from victor_dsl.language.config import ModelConfig
+from victor_dsl.transport.address import checked_address, checked_headers
 
-_OWN_HEADERS = frozenset({"host", "content-type", "content-length", "transfer-encoding", "connection", "accept"})
-_KEY_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"})
 _OWN_FIELDS = frozenset({"model", "messages", "system", "tools", "stream"})
 
 
@@ -51,14 +50,7 @@ class HostedConfig(ModelConfig):
     @field_validator("headers")
     @classmethod
     def _headers_are_plain(cls, headers: dict[str, str]) -> dict[str, str]:
-        for name, value in headers.items():
-            if name.lower() in _KEY_HEADERS:
-                raise ValueError(f"the header '{name}' holds a key: write it as `api_key`, where it is kept secret")
-            if name.lower() in _OWN_HEADERS:
-                raise ValueError(f"the header '{name}' is set with every request and cannot be changed")
-            if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum() or not is_header_text(value):
-                raise ValueError(f"the header '{name}' has characters that a header cannot carry")
-        return headers
+        return checked_headers(headers)
 
     @field_validator("extra_body")
     @classmethod
@@ -100,23 +92,6 @@ class HostedConfig(ModelConfig):
         """US dollars for a million input and a million output tokens, as written, else the catalogue's."""
         rates = self.rates()
         return (rates.input, rates.output) if rates else None
-
-
-def checked_address(address: str) -> str:
-    """An http or https address without credentials and query, its last slash cut. Raises ValueError."""
-    scheme, separator, rest = address.partition("://")
-    if not separator or scheme not in ("http", "https") or not rest.strip("/"):
-        raise ValueError(f"'{address}' is no address: it begins with http:// or https:// and names a host")
-    if "@" in rest.split("/", 1)[0]:
-        raise ValueError("an address cannot hold a user and password: they would be shown in errors; use `api_key`")
-    if any(c in rest for c in "?#") or not rest.isprintable() or " " in rest:
-        raise ValueError(f"'{address}' ends with the path: no '?', '#' or space can stand in it")
-    return address.rstrip("/")
-
-
-def is_header_text(value: str) -> bool:
-    """Whether a header can carry the text: Latin-1 without control characters."""
-    return all(" " <= c <= "\xff" and c != "\x7f" for c in value)
 
 
 def merged(body: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:

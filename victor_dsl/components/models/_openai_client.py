@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from victor_dsl.components.models._http import Http
 from victor_dsl.components.models._openai_reply import Answer
 from victor_dsl.components.models._openai_request import body
-from victor_dsl.components.models._shape import Malformed
 from victor_dsl.components.models._tool_names import given
 from victor_dsl.language.component import Context
+from victor_dsl.transport.http import Http
+from victor_dsl.transport.shape import Malformed
 from victor_dsl.values.message import Delta, Reply
 from victor_dsl.values.turn import Turn
 
@@ -27,9 +28,11 @@ class OpenAI:
         self._rates = config.rates()
         self._http = Http(
             config,
-            context,
+            node=context.node,
+            now=context.clock.now,
             url=f"{config.base_url}/chat/completions",
-            api_key=config.api_key,
+            api_key=None if config.api_key is None else partial(context.secret, config.api_key),
+            key_name=str(config.api_key),
             key_header=config.api_key_header,
             headers={"OpenAI-Organization": config.organization} if config.organization else {},
         )

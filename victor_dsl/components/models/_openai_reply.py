@@ -9,7 +9,7 @@ import orjson
 from attrs import define
 
 from victor_dsl.components.models._catalogue import Rates
-from victor_dsl.components.models._shape import Malformed, as_count, as_list, as_map, as_text
+from victor_dsl.transport.shape import Malformed, as_count, as_list, as_map, as_text
 from victor_dsl.values.message import Message, Reply, StopReason, ToolCall, Usage
 
 _STOP: Mapping[str, StopReason] = {

@@ -8,10 +8,11 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from victor_dsl.components.models._hosted import HostedConfig, checked_address
+from victor_dsl.components.models._hosted import HostedConfig
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Secret
 from victor_dsl.language.kinds import Model
+from victor_dsl.transport.address import checked_address
 
 
 class Config(HostedConfig):

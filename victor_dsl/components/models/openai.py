@@ -11,11 +11,12 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from victor_dsl.components.models import _tiktoken
-from victor_dsl.components.models._hosted import HostedConfig, checked_address
+from victor_dsl.components.models._hosted import HostedConfig
 from victor_dsl.errors import ComponentError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Secret
 from victor_dsl.language.kinds import Model
+from victor_dsl.transport.address import checked_address
 
 _REASONING = r"(?:.*/)?(?:o[1-9]|gpt-(?:[5-9]|\d\d))(?!.*-chat)"
 

@@ -14,12 +14,10 @@ import orjson
 from attrs import evolve
 from yarl import URL
 
-from victor_dsl.components.models._failures import Failures
-from victor_dsl.components.models._hosted import HostedConfig, is_header_text
-from victor_dsl.components.models._sse import Decoder
 from victor_dsl.errors import ModelError
-from victor_dsl.language.component import Context
-from victor_dsl.language.config import Secret
+from victor_dsl.transport.address import ServerConfig, is_header_text
+from victor_dsl.transport.failures import Failures
+from victor_dsl.transport.sse import Decoder
 
 LIMIT_BYTES = 32 * 1024 * 1024
 """The most bytes of one answer, unpacked; a longer one is refused before it fills the memory."""
@@ -34,22 +32,28 @@ _CONNECTION_FAILURES = (aiohttp.ClientError, TimeoutError, OSError)
 
 
 class Http:
-    """A pool of connections to one URL. Entered, it holds the key; nothing shows it."""
+    """A pool of connections to one URL. Entered, it holds the key; nothing shows it.
+
+    `api_key` gives the key, and raises SecretError; `key_name` is what messages call it.
+    """
 
     def __init__(
         self,
-        config: HostedConfig,
-        context: Context,
+        config: ServerConfig,
         *,
+        node: str,
+        now: Callable[[], float],
         url: str,
-        api_key: Secret | None,
+        api_key: Callable[[], str] | None,
+        key_name: str,
         key_header: str,
         headers: Mapping[str, str],
     ) -> None:
         self._config = config
-        self._context = context
+        self._node = node
         self._url = URL(url)
         self._api_key = api_key
+        self._key_name = key_name
         self._key_header = key_header
         self._headers = {"Content-Type": "application/json", "User-Agent": "victor_dsl", **headers, **config.headers}
         self._session: aiohttp.ClientSession | None = None
@@ -57,15 +61,15 @@ class Http:
         silence = config.chunk_timeout_seconds
         self._whole = aiohttp.ClientTimeout(total=total, sock_connect=connect)
         self._streamed = aiohttp.ClientTimeout(total=total, sock_connect=connect, sock_read=silence)
-        self.failures = Failures(context.node, self._url.host_port_subcomponent or url, config, context.clock.now)
+        self.failures = Failures(node, self._url.host_port_subcomponent or url, config, now)
 
     async def __aenter__(self) -> Self:
         headers = dict(self._headers)
         if self._api_key is not None:
-            key = self._context.secret(self._api_key).strip()
+            key = self._api_key().strip()
             if not key or not is_header_text(key):
                 wrong = "has characters that a header cannot carry" if key else "is empty"
-                raise ModelError(f"the API key {self._api_key} {wrong}", kind="authentication", node=self._context.node)
+                raise ModelError(f"the API key {self._key_name} {wrong}", kind="authentication", node=self._node)
             self.failures = evolve(self.failures, secrets=(key,))
             headers[self._key_header] = f"Bearer {key}" if self._key_header == "Authorization" else key
         # No limit on connections: how many turns run at once is a setting of the spec, not of this pool.
@@ -128,7 +132,7 @@ class Http:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The response to a post, where it is a good one; its connection is closed unless it was read to the end."""
         if self._session is None:
-            raise RuntimeError(f"{self._context.node} is not open")
+            raise RuntimeError(f"{self._node} is not open")
         async with self._session.post(
             self._url, data=encode(body), timeout=timeout, allow_redirects=False, proxy=self._config.proxy
         ) as response:

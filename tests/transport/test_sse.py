@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.components.models.recorded import ANTHROPIC_TOOLS, OPENAI_TEXT
-from victor_dsl.components.models._sse import Decoder
+from victor_dsl.transport.sse import Decoder
 
 
 def decoded(*chunks: bytes) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Every way that a model's server fails, told as a ModelError of one kind, with nothing secret in it."""
+"""Every way that a server fails, told as a ModelError of one kind, with nothing secret in it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import aiohttp
 import orjson
 from attrs import field, frozen
 
-from victor_dsl.components.models._hosted import HostedConfig
-from victor_dsl.components.models._shape import as_count
 from victor_dsl.errors import ModelError, ModelErrorKind
+from victor_dsl.transport.address import ServerConfig
+from victor_dsl.transport.shape import as_count
 
 _QUOTED = 300
 _DIGITS = 12
@@ -79,7 +79,7 @@ _SAID: Mapping[ModelErrorKind, str] = {
     "content_filter": "refused the content",
 }
 _HINTS: Mapping[ModelErrorKind, str] = {
-    "authentication": "check the model's `api_key`",
+    "authentication": "check its `api_key`",
     "context_length": "lower `context_window`, so that compaction makes room in time",
 }
 
@@ -90,7 +90,7 @@ class Failures:
 
     node: str
     host: str
-    config: HostedConfig
+    config: ServerConfig
     now: Callable[[], float]
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
