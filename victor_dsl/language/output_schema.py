@@ -100,6 +100,17 @@ DATA: Mapping[str, Mapping[str, Json]] = {
 }
 """What the `data` of each type of event has at least."""
 
+_ESTIMATE: Mapping[str, Json] = {
+    "estimated_tokens": {**_COUNT, "description": "The input tokens that were expected before the call."},
+    "estimate_error": {
+        **_or_null(_NUMBER),
+        "description": "`estimated_tokens / input_tokens - 1`; null where the model reports no usage.",
+    },
+}
+
+MORE: Mapping[str, Mapping[str, Json]] = {"token_usage": _ESTIMATE, "model_call": _ESTIMATE}
+"""What it may have besides: calls that failed, or were made for a summary, have no estimate."""
+
 
 def event_schema() -> Json:
     """The schema of one analytics event."""
@@ -128,7 +139,7 @@ def event_schema() -> Json:
         "allOf": [
             {
                 "if": {"properties": {"type": {"const": type}}, "required": ["type"]},
-                "then": {"properties": {"data": _object(data, closed=False)}},
+                "then": {"properties": {"data": _object(data, MORE.get(type), closed=False)}},
             }
             for type, data in DATA.items()
             if data

@@ -33,7 +33,7 @@ _MOST_BYTES = 4  # of the stated tokens: a token has at least one byte
 _PRIOR = (1.0, 0.3)  # tokens for each counted one, and for each extra byte: what common tokenizers take
 _SPREAD = (0.25, 0.04)  # the prior's variances, which uncertainty never exceeds
 _NOISE = 0.02  # variance of a reported count relative to the text, for long requests
-_DRIFT = 0.02  # the share of the prior's variance that each count gives back, so that a change is followed
+_DRIFT = 0.005  # the share of the prior's variance that each count gives back, so that a change is followed
 _STEP = 0.5  # how far one count may be from what was expected before it is taken for less
 _BOUNDS = ((0.25, 4.0), (0.0, 1.5))
 

@@ -434,14 +434,12 @@ async def test_a_missing_key_is_missed_when_the_model_is_opened(type: str) -> No
             8192,
         ),
         (
-            "This model's maximum context length is 8192 tokens. However, you requested 9,100 tokens (7900 in the messages, "
-            "200 in the functions, and 1000 in the completion).",
+            "maximum context length is 8192 tokens. However, you requested 9,100 tokens (7900 in the messages, 200 in the functions, and 1000 in the completion).",
             8100,
             8192,
         ),
         (
-            "This endpoint's maximum context length is 131072 tokens. However, you requested about 140000 tokens "
-            "(139000 of text input, 1000 in the output).",
+            "maximum context length is 131072 tokens. However, you requested about 140000 tokens (139000 of text input, 1000 in the output).",
             139000,
             131072,
         ),
@@ -456,8 +454,7 @@ async def test_a_missing_key_is_missed_when_the_model_is_opened(type: str) -> No
             4096,
         ),
         (
-            "You passed 4097 input tokens and requested 1 output tokens. However, the model's context length is only 4096 "
-            "tokens, resulting in a maximum input length of 4095 tokens.",
+            "You passed 4097 input tokens and requested 1 output tokens. However, the model's context length is only 4096 tokens.",
             4097,
             4096,
         ),
