@@ -177,7 +177,7 @@ def _faults(trial: Trial, after: Turn) -> Iterator[str]:
     if len(summaries) > 1 or any(m not in summaries and m.content != NO_RESULT for m in made):
         yield "invented"
     known = callers(messages)
-    if any((result in kept) != (call in kept) for result, call in known.items()) or _refused(sent):
+    if any((result in kept) != (call in kept) for result, call in known.items()) or refused(sent):
         yield "torn"
     if not must_be_kept(messages) <= set(kept):
         yield "lost"
@@ -216,14 +216,14 @@ def whole(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     return messages if mended is None else mended.messages
 
 
-def _refused(sent: Sequence[Message]) -> bool:
+def refused(sent: Sequence[Message]) -> bool:
     """Whether a provider would refuse it: a result without a call, or a call without a result that is not open at the end."""
     known = callers(sent)
     if any(message.role == "tool" and index not in known for index, message in enumerate(sent)):
         return True
     last = max((index for index, message in enumerate(sent) if message.role != "tool"), default=-1)
     for index, message in enumerate(sent):
-        results = Counter(sent[result].tool_call_id for result, call in known.items() if call == index)
+        results = Counter(sent[result].tool_call_id or "" for result, call in known.items() if call == index)
         if index != last and Counter(call.id for call in message.tool_calls) - results:
             return True
     return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ from victor_dsl.values.message import Message
 from victor_dsl.values.settings import Settings
 from victor_dsl.values.tokens import message_tokens, messages_tokens, tool_tokens
 from victor_dsl.values.tool import Tool
-from victor_dsl.values.turn import Turn
+from victor_dsl.values.turn import Mending, Turn
 
 CHAT = tuple(message("user" if n % 2 == 0 else "assistant", f"message {n} " * 8) for n in range(41))
 CHAT_TOKENS = messages_tokens(CHAT)
@@ -365,3 +366,96 @@ def test_a_message_s_fixed_cost_is_not_counted_twice() -> None:
         turn(CHAT, target_ratio=(budget + 0.5) / CHAT_TOKENS), strategy=Gives(Choice(frozenset({0, 20, 40})))
     )
     assert after.kept == (0, 20, 40)
+
+
+def test_a_torn_history_is_mended_also_where_nothing_is_compacted() -> None:
+    told = Told()
+    torn = (CHAT[0], message("tool", "7", answers="gone"), message("assistant", calls=["a"]), CHAT[2])
+    given_turn = turn(torn, told, threshold=0.8)
+    after = compact(given_turn, None)
+    stand_in = Message("tool", NO_RESULT, tool_call_id="a", name="look_up")
+    assert after.messages == (CHAT[0], torn[2], stand_in, CHAT[2])
+    assert after.kept == (0, 2, 3)
+    assert after.compaction is None
+    assert after.trace.mending == Mending(closed=(2,), left_out=(1,))
+    assert given_turn.messages is torn
+    assert told.events == []
+    assert compact(after, None).messages == after.messages
+
+
+def test_indices_after_a_second_compaction_point_into_the_conversation() -> None:
+    torn = (message("tool", "7", answers="gone"), *CHAT)
+    once = compact(turn(torn, target_ratio=0.5))
+    added = (message("assistant", calls=["a"]), message("tool", "7" * 400, answers="a"), message("assistant", "x" * 80))
+    twice = compact(once.replace(messages=once.messages + added, settings=Settings(threshold=0.0, target_ratio=0.4)))
+    assert once.kept is not None
+    assert twice.kept is not None
+    assert len(twice.kept) < len(once.kept) + 3
+    conversation = torn + added
+    assert twice.messages == tuple(conversation[index] for index in twice.kept)
+    assert twice.kept[-1] == len(conversation) - 1
+
+
+def test_a_summary_of_the_first_compaction_is_neither_task_nor_latest_message_in_the_second() -> None:
+    messages = (message("assistant", "Good day! " * 40), *CHAT[:1], *[message("assistant", "x" * 400)] * 9)
+    summing = Gives(lambda history, budget: Choice(frozenset(), summary="They met."))
+    once = compact(turn(messages, target_ratio=0.5), strategy=summing)
+    assert [m.role for m in once.messages] == ["user", "user"]
+    twice = compact(
+        once.replace(settings=Settings(threshold=0.0, target_ratio=0.1), compaction=None),
+        strategy=Gives(Choice(frozenset())),
+    )
+    assert twice.messages == (CHAT[0],)
+    assert twice.kept == (1,)
+
+
+def test_why_each_message_stays_or_goes_is_told_of_a_rendered_turn_alone() -> None:
+    call, result = message("assistant", calls=["a"]), message("tool", "7" * 40, answers="a")
+    pinned = Message("assistant", "by all means", pinned=True)
+    messages = (*CHAT[:6], pinned, message("system", "Be kind."), call, result, call)
+    strategy = Gives(lambda history, budget: Choice(frozenset({1, 2}), reasons={1: "well said", 3: "of no use"}))
+    assert compact(turn(messages, target_ratio=0.9), strategy=strategy).why == {}
+    after = compact(turn(messages, target_ratio=0.9).replace(rendering=True), strategy=strategy)
+    assert after.why == {
+        0: "the task",
+        1: "well said",
+        2: "kept by tested",
+        3: "of no use",
+        4: "latest user message",
+        5: "left out",
+        6: "pinned",
+        7: "system",
+        8: "left out",
+        9: "left out",
+        10: "open exchange",
+    }
+
+
+def test_what_stays_for_another_s_sake_says_for_whose() -> None:
+    pinned = Message("tool", "7", tool_call_id="a", pinned=True)
+    messages = (message("assistant", calls=["a", "b"]), pinned, message("tool", "8", answers="b"), *CHAT)
+    after = compact(turn(messages).replace(rendering=True))
+    assert [after.why[index] for index in range(3)] == ["goes with message 1", "pinned", "goes with message 1"]
+
+
+async def test_a_long_history_is_grouped_in_a_thread_and_comes_out_the_same() -> None:
+    threads = []
+
+    def watched(history: History, budget: int) -> Choice:
+        threads.append(len(history.groups))
+        return Choice(newest(history, budget))
+
+    class Large(tuple):  # type: ignore[type-arg]
+        __slots__ = ()
+
+        def __iter__(self) -> Any:
+            seen_in.add(threading.get_ident())
+            return super().__iter__()
+
+    seen_in: set[int] = set()
+    messages = Large(CHAT * 60)
+    after = await coordinator(Gives(watched)).compact(turn(messages), None)
+    assert seen_in - {threading.get_ident()}
+    assert threads == [len(messages)]
+    assert after.kept is not None
+    assert after.messages == tuple(messages[index] for index in after.kept)
