@@ -23,12 +23,19 @@ _UNDER_KEY = re.compile(
       | (?P<plain> (?! \$\{ | [\d._]+ (?:[\s,}\]]|$) | null\b | ["'{\[] ) [^\s,}\]]{4,} ) )"""
 )
 
+_PRIVATE_KEY = re.compile(r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----.*", re.DOTALL)
+
 MASK = "*"
 
 
 def looks_secret(text: str) -> bool:
     """Whether a text holds what looks like the key of a known service, a private key or a password in a URL."""
     return len(text) >= 8 and _SECRET.search(text) is not None
+
+
+def hidden(text: str) -> str:
+    """The text with `***` in the place of what looks like a secret; of a private key and all that follows it."""
+    return _SECRET.sub("***", _PRIVATE_KEY.sub("***", text))
 
 
 class Lines(Protocol):

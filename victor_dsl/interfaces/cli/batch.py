@@ -19,6 +19,7 @@ from attrs import define, evolve, field, frozen
 from victor_dsl.errors import EXIT_OK, EXIT_OUTSIDE, UsageError, VictorError
 from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces.cli.caller import Caller
+from victor_dsl.interfaces.cli.kept_table import kept_table
 from victor_dsl.interfaces.cli.output import counted, say, warning_line
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.codec import read_request
@@ -57,6 +58,7 @@ class Batch:
     mode: Mode = "new"
     concurrency: int = 8
     renders: bool = False
+    explains: bool = False
 
     def run(self) -> int:
         """Does it. The exit code: 0, 3 where a line has an error, 130 or 143 where a signal ended it."""
@@ -134,7 +136,10 @@ class _Run:
             request = self.batch.caller.behind(read_request(line.data))
             request = evolve(request, id=line.id, turn_id=self.record.turn_id(line.id))
             if self.batch.renders:
-                return (await orchestrator.render(request)).as_json()
+                rendered = await orchestrator.render(request)
+                if self.batch.explains:
+                    say("\n".join([f"line {line.number}:", *kept_table(rendered)]))
+                return rendered.as_json(explain=self.batch.explains)
             return (await orchestrator.answer(request)).as_json()
 
         def fail(line: Line, error: VictorError) -> Mapping[str, Any]:

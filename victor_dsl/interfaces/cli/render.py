@@ -19,6 +19,11 @@ from victor_dsl.interfaces.cli.single import render_one
 @click.option("--message", metavar="TEXT", help="The user's message; - reads it from stdin.")
 @click.option("--input", "input_", metavar="FILE.jsonl", help="Request lines; - is stdin.")
 @click.option("--output", metavar="FILE.jsonl", help="Where rendered requests go, anew each time.  [default: stdout]")
+@click.option(
+    "--explain-compaction",
+    is_flag=True,
+    help="Say of each message why it was kept or left out: a table on stderr, and `messages` in `compaction`.",
+)
 @options.caller
 @options.environment
 def command(
@@ -27,6 +32,7 @@ def command(
     input_: str | None,
     output: str | None,
     *,
+    explain_compaction: bool,
     session: str | None,
     tenant: str | None,
     user: str | None,
@@ -39,6 +45,10 @@ def command(
 
     Prints one JSON object for each request, in the order of the input. Nothing is admitted, counted or written to
     a session. Exits 3 when a request could not be rendered; its object says why.
+
+    What is left of a long history is in `messages`, and where it stood in `kept`. To see why:
+
+      victor render victor.yml --input in.jsonl --explain-compaction >/dev/null
     """
     if (message is None) == (input_ is None):
         raise click.UsageError("give either --message or --input")
@@ -48,8 +58,17 @@ def command(
     program = compile_or_exit(spec, Surroundings(env_files, state), need_secrets=False)
     caller = Caller.read(program, session=session, tenant=tenant, user=user, arms=arms, variables=variables)
     if input_ is not None:
-        code = Batch(program, caller, input_, output or "-", "overwrite", concurrency=1, renders=True).run()
+        code = Batch(
+            program,
+            caller,
+            input_,
+            output or "-",
+            "overwrite",
+            concurrency=1,
+            renders=True,
+            explains=explain_compaction,
+        ).run()
     else:
         text = sys.stdin.read() if message == "-" else str(message)
-        code = render_one(program, caller.request(text), indent=sys.stdout.isatty())
+        code = render_one(program, caller.request(text), indent=sys.stdout.isatty(), explains=explain_compaction)
     raise click.exceptions.Exit(code)

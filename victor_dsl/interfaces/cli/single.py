@@ -7,6 +7,7 @@ from attrs import evolve
 from victor_dsl.errors import EXIT_OK, VictorError
 from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces.cli.document import print_json
+from victor_dsl.interfaces.cli.kept_table import kept_table
 from victor_dsl.interfaces.cli.loop import run
 from victor_dsl.interfaces.cli.output import error_line, say
 from victor_dsl.interfaces.cli.terminal import Page
@@ -26,8 +27,8 @@ def answer_one(program: Program, request: Request, *, as_json: bool) -> int:
     return show(run(answer()), page, as_json=as_json)
 
 
-def render_one(program: Program, request: Request, *, indent: bool) -> int:
-    """Prints the rendered request; the exit code.
+def render_one(program: Program, request: Request, *, indent: bool, explains: bool = False) -> int:
+    """Prints the rendered request, and where it is to be explained what became of each message; the exit code.
 
     Like the first line of a batch it has the id 1, and without a session that is its session: arms are drawn by it, so
     that one command always shows the same.
@@ -39,7 +40,9 @@ def render_one(program: Program, request: Request, *, indent: bool) -> int:
             return await orchestrator.render(request)
 
     rendered = run(render())
-    print_json(rendered.as_json(), indent=indent)
+    if explains:
+        say("\n".join(kept_table(rendered)))
+    print_json(rendered.as_json(explain=explains), indent=indent)
     return _failure(rendered.error)
 
 
