@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import Any
+
+from attrs import define
 
 from tests.runtime.stage import Says, Spy, Stage
 from victor_dsl.errors import ModelError
-from victor_dsl.values.message import Message, Usage
+from victor_dsl.language.off_loop import OffLoop
+from victor_dsl.values.history import Choice, History
+from victor_dsl.values.mending import NO_RESULT
+from victor_dsl.values.message import Message, ToolCall, Usage
 from victor_dsl.values.request import Request
+from victor_dsl.values.turn import Turn
 
 MESSAGES = (
     Message("user", "task"),
@@ -15,6 +23,19 @@ MESSAGES = (
     Message("user", "and now?"),
 )
 REQUEST = Request(messages=MESSAGES)
+
+
+@define
+class Store:
+    """Sessions that a test looks into."""
+
+    kept: dict[str, tuple[Message, ...]]
+
+    async def load(self, tenant: str | None, session: str, before: str | None = None) -> tuple[Message, ...]:
+        return self.kept[session]
+
+    async def append(self, tenant: str | None, session: str, turn_id: str, messages: Any) -> None:
+        self.kept[session] += tuple(messages)
 
 
 def spec(compaction: str) -> str:
@@ -79,4 +100,117 @@ async def test_a_chain_of_the_spec_runs_its_steps_in_order(stage: Stage) -> None
         "task",
         "Forty orders were sent.",
         "and now?",
+    ]
+
+
+def growing(turns: int) -> Request:
+    """A conversation of the session `s` after so many turns."""
+    said = (Message("user" if n % 2 == 0 else "assistant", f"{n} " * 20) for n in range(2 * turns + 1))
+    return Request(session="s", messages=(Message("user", "task"), *said))
+
+
+async def test_the_share_of_the_prefix_that_is_sent_again_is_told_and_outlives_a_reload(stage: Stage) -> None:
+    *_, spy = live(stage, "")
+    text = spec("{type: recent, threshold: 0}")
+    async with stage.orchestrator(text) as orchestrator:
+        await orchestrator.answer(growing(20))
+        await orchestrator.answer(growing(20))
+        await orchestrator.reload(stage.program(text.replace("settings: {", "settings: {temperature: 0.5, ")))
+        await orchestrator.answer(growing(21))
+        rendered = await orchestrator.render(growing(21))
+    first, second, third = (data["prefix_kept"] for data in spy.data("compaction"))
+    assert (first, second) == (None, 1.0)
+    assert 0 < third < 1
+    assert rendered.compaction is not None
+    assert rendered.compaction.prefix_kept == 1.0
+
+
+async def test_a_torn_conversation_is_sent_whole_and_told_in_the_turn_s_event(stage: Stage) -> None:
+    main, _, spy = live(stage, "")
+    call = Message("assistant", None, (ToolCall("a", "look_up", "{}"),))
+    torn = (Message("user", "task"), call, Message("tool", "8", tool_call_id="b"), Message("user", "and now?"))
+    async with stage.orchestrator(spec("recent")) as orchestrator:
+        await orchestrator.answer(Request(messages=torn))
+        await orchestrator.answer(Request(messages=torn[:1]))
+        rendered = await orchestrator.render(Request(messages=(Message("system", "Be kind."), *torn)))
+    stand_in = Message("tool", NO_RESULT, tool_call_id="a", name="look_up")
+    assert main.turns[0].messages == (torn[0], call, stand_in, torn[3])
+    assert [data.get("mending") for data in spy.data("turn")] == [{"closed": 1, "left_out": 1}, None]
+    assert rendered.kept == (0, 1, 2, 4)
+    assert rendered.as_json()["mending"] == {"closed": [2], "left_out": [3]}
+
+
+async def test_a_stand_in_is_not_stored_in_the_session(stage: Stage) -> None:
+    main, *_ = live(stage, "")
+    call = Message("assistant", None, (ToolCall("a", "look_up", "{}"),))
+    store = Store({"s": (Message("user", "task"), call)})
+    stage.objects["sessions/given"] = store
+    async with stage.orchestrator(spec("recent") + "sessions: given\n") as orchestrator:
+        await orchestrator.chat("and now?", session_id="s")
+    assert [message.content for message in main.turns[0].messages] == ["task", None, NO_RESULT, "and now?"]
+    assert [message.content for message in store.kept["s"]] == ["task", None, "and now?", "Done."]
+
+
+async def test_indices_point_into_the_conversation_also_where_a_smaller_model_stands_in(stage: Stage) -> None:
+    small = Says(["Done."])
+    stage.objects |= {
+        "models/main": Says([ModelError("is away", kind="unreachable")]),
+        "models/small": small,
+        "exporters/given": Spy(),
+    }
+    text = """
+        models: {main: {type: given, context_window: 900}, small: {type: given, context_window: 300}}
+        settings: {model: main, fallbacks: [small]}
+        exporters: [given]
+        compaction: truncate
+    """
+    async with stage.orchestrator(text) as orchestrator:
+        answer = await orchestrator.answer(REQUEST)
+    assert answer.error is None
+    [turn] = small.turns
+    assert turn.kept is not None
+    assert turn.messages == tuple(MESSAGES[index] for index in turn.kept)
+    assert turn.kept[0] == 0
+    assert turn.kept[-1] == len(MESSAGES) - 1
+
+
+async def test_a_strategy_that_is_late_is_not_begun_again_before_it_has_ended(stage: Stage) -> None:
+    may_end, begun = threading.Event(), threading.Semaphore(0)
+    times = []
+
+    class Slow:
+        def __init__(self) -> None:
+            self.off_loop = OffLoop()
+
+        async def choose(self, history: History, budget: int, turn: Turn) -> Choice:
+            work = asyncio.ensure_future(self.off_loop.run(self.work))
+            await asyncio.wait(
+                [work, asyncio.ensure_future(asyncio.to_thread(begun.acquire))], return_when="FIRST_COMPLETED"
+            )
+            if work.done():
+                begun.release()
+                return work.result()
+            work.cancel()
+            raise TimeoutError("it is late")
+
+        def work(self) -> Choice:
+            times.append(1)
+            begun.release()
+            may_end.wait(10)
+            return Choice(frozenset())
+
+    *_, spy = live(stage, "")
+    stage.objects["compaction/given"] = Slow()
+    try:
+        async with stage.orchestrator(spec("{type: given, threshold: 0}")) as orchestrator:
+            for _ in range(5):
+                assert (await orchestrator.answer(REQUEST)).error is None
+            may_end.set()
+    finally:
+        may_end.set()
+    assert len(times) == 1
+    assert [data["fallback"] for data in spy.data("compaction")] == [True] * 5
+    assert [data["message"].rpartition(": ")[2] for data in spy.data("error")] == [
+        "it is late",
+        *["the work for an earlier turn, which was late, has not ended yet"] * 4,
     ]
