@@ -33,7 +33,7 @@ class Computed:
 
 def unit_rows(matrix: Matrix) -> Matrix:
     """The rows, each divided by its length; a row of zeros stays one."""
-    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+    lengths = np.linalg.norm(matrix.astype(np.float64), axis=1, keepdims=True)  # squares of float32 may overflow
     lengths[lengths == 0] = 1
-    rows: Matrix = matrix / lengths
+    rows: Matrix = (matrix / lengths).astype(np.float32)
     return rows
