@@ -31,7 +31,7 @@ class Counted:
     tokens: ModelTokens
     count: TokenCounter | None = None
     _tools: tuple[tuple[Tool, ...], Size] = ((), Size())
-    _last: tuple[tuple[Message, ...], Size] = ((), Size())
+    _last: tuple[tuple[Message, ...], str | None, tuple[Tool, ...], Size] | None = None
 
     @property
     def window(self) -> int | None:
@@ -51,6 +51,7 @@ class Counted:
 
     def learn(self, turn: Turn, size: Size, reported: int | None) -> None:
         """Learns from the input tokens that the model reports for a request of this size."""
+        self._last = None  # no conversation is held for longer than its turn
         self.tokens.learn(size, _session(turn), reported)
 
     def refused(self, turn: Turn, error: ModelError) -> None:
@@ -59,13 +60,14 @@ class Counted:
         self.tokens.refused(self._size(turn), _session(turn), refusal)
 
     def _size(self, turn: Turn) -> Size:
+        last = self._last
+        if last is not None and last[0] is turn.messages and last[1] is turn.system and last[2] is turn.tools:
+            return last[3]
         if self._tools[0] != turn.tools:  # quick for the same tools: a tuple's elements are compared by identity first
             self._tools = (turn.tools, tools_size(turn.tools, self.count))
-        messages, size = self._last
-        if messages is not turn.messages:
-            size = messages_size(turn.messages, self.count)
-            self._last = (turn.messages, size)
-        return text_size(turn.system or "", self.count) + size + self._tools[1]
+        size = text_size(turn.system or "", self.count) + messages_size(turn.messages, self.count) + self._tools[1]
+        self._last = (turn.messages, turn.system, turn.tools, size)
+        return size
 
 
 @frozen
