@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import inspect
 import json
 import os
@@ -29,8 +30,10 @@ REGISTRY = Registry(entry_points=False)
 COMPONENTS = [(kind, type) for kind in KINDS for type in REGISTRY.types(kind)]
 HEAVY = (
     *("aiohttp", "asyncio", "asyncpg", "cattrs", "importlib.metadata", "jinja2", "logging", "mcp", "numpy", "redis"),
-    *("rich", "scipy", "sklearn"),
+    *("huggingface_hub", "model2vec", "rich", "scipy", "sentence_transformers", "sklearn", "torch"),
 )
+LARGE = {"sentence_transformers": "the extra sentence-transformers, which brings PyTorch"}
+"""Packages that a component of the same name needs, and that need not be installed for these tests."""
 SENTENCE = re.compile(r"^[A-Z0-9`'\"].*[.:]\)?$", re.DOTALL)
 DOING = re.compile(r"^(open|socket\.(connect|bind|getaddrinfo|gethostby\w+)|sqlite3\.connect|subprocess\.Popen|os\.(system|"
                    r"mkdir|listdir|scandir|remove|rename|rmdir|truncate|link|symlink|chmod)|_thread\.start_new_thread)$")  # fmt: skip
@@ -50,6 +53,8 @@ def node(component: Component, tmp_path: Path, request: pytest.FixtureRequest) -
 
     One that is named after a service finds that service running; a command is found where the tests' packages are.
     """
+    if component.type in LARGE and importlib.util.find_spec(component.type) is None:
+        pytest.skip(f"{LARGE[component.type]}, is not installed")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     request.getfixturevalue("monkeypatch").setenv("PATH", path)
     secrets = {}
