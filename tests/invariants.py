@@ -58,6 +58,9 @@ compaction: {example}
 
 RATIOS = (0.01, 0.1, 0.25, 0.5, 0.9, 1.0)
 REAL_RATIOS = (0.1, 0.25, 0.5)
+WALKED_RATIO = 0.5
+MOST_TURNS = 50
+"""How many turns of one conversation are compacted one after the other, to see what prefix they keep."""
 
 
 @frozen
@@ -68,12 +71,11 @@ class Trial:
     ratio: float
     window: int | None = None
     more: tuple[Message, ...] = ()
-    real: bool = False
 
 
 @define
 class Tally:
-    """What a strategy did over all trials; `broken` counts faults by their name."""
+    """What a strategy did over all trials; `broken` counts faults by their name, `prefixes` are shares from turn to turn."""
 
     trials: int = 0
     compactions: int = 0
@@ -128,7 +130,7 @@ async def attempt(type: str, strategy: Any, trial: Trial, tally: Tally) -> None:
     except BudgetError:
         tally.broken.update(_unfit(trial))
         return
-    faults = [*_faults(trial, after)]
+    faults = [*faults_of(trial, after)]
     if after.compaction is not None:
         tally.compactions += 1
         again = await coordinator.compact(after, trial.window)
@@ -139,16 +141,26 @@ async def attempt(type: str, strategy: Any, trial: Trial, tally: Tally) -> None:
         grown = trial.messages + trial.more
         if trial.more and trial.window is None:
             later = await coordinator.compact(_turn(trial, grown, record), None)
-            faults += _faults(Trial(grown, trial.ratio), later)
+            faults += faults_of(Trial(grown, trial.ratio), later)
             if later.compaction is not None:
                 share = later.compaction.prefix_kept
                 if share is None or not 0 <= share <= 1:
                     faults.append("no prefix told")
-                elif trial.real:
-                    tally.prefixes.append(share)
     if copied is not None and repr(trial.messages) != copied:
         faults.append("mutated")
     tally.broken.update(faults)
+
+
+async def walk(type: str, strategy: Any, messages: tuple[Message, ...], tally: Tally) -> None:
+    """Compacts the second half of a conversation turn by turn, and notes what share of the prefix each turn keeps."""
+    coordinator = ContextCoordinator(strategy, type=type, deadline_s=30)
+    ends = [end for end in range(len(messages) // 2, len(messages) + 1) if messages[end - 1].role == "user"]
+    for end in ends[-MOST_TURNS:]:
+        trial = Trial(messages[:end], WALKED_RATIO)
+        after = await coordinator.compact(_turn(trial, trial.messages, lambda *event: None), None)
+        tally.broken.update(faults_of(trial, after))
+        if after.compaction is not None and after.compaction.prefix_kept is not None:
+            tally.prefixes.append(after.compaction.prefix_kept)
 
 
 def _turn(trial: Trial, messages: tuple[Message, ...], record: Any) -> Turn:
@@ -162,7 +174,7 @@ def _unfit(trial: Trial) -> Iterator[str]:
         yield "refused what fits"
 
 
-def _faults(trial: Trial, after: Turn) -> Iterator[str]:
+def faults_of(trial: Trial, after: Turn) -> Iterator[str]:
     """The names of what is broken."""
     messages, sent = trial.messages, after.messages
     places = tuple(range(len(sent))) if after.origin is None else after.origin.places
@@ -247,9 +259,11 @@ async def search(
         for trial in _generated(count, steady=steady):
             await try_all(trial)
         for messages in transcripts:
+            for type, strategy in alive.items():
+                await walk(type, strategy, messages, tallies[type])
             for end in sorted({len(messages), len(messages) // 2, len(messages) * 3 // 4}):
                 for ratio in REAL_RATIOS:
-                    await try_all(Trial(messages[:end], ratio, more=messages[end : end + 4], real=True))
+                    await try_all(Trial(messages[:end], ratio, more=messages[end : end + 4]))
     return tallies
 
 
