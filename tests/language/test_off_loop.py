@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from victor_dsl.errors import ComponentError
-from victor_dsl.language.off_loop import OffLoop
+from victor_dsl.language.off_loop import THREADS, OffLoop
 
 
 async def ended(work: OffLoop) -> int:
@@ -55,19 +55,30 @@ async def test_while_late_work_runs_no_other_begins() -> None:
         assert await ended(work) == 7
 
 
-async def test_work_that_is_given_up_before_it_began_never_begins() -> None:
-    work, ran = OffLoop(), threading.Event()
-    loop = asyncio.get_running_loop()
-    may_end = threading.Event()
+async def test_work_waits_for_a_thread_and_given_up_before_it_began_never_begins() -> None:
+    work, ran, may_end = OffLoop(), threading.Event(), threading.Event()
+    pool = asyncio.get_running_loop()
     try:
-        busy = [loop.run_in_executor(None, may_end.wait, 10) for _ in range(64)]  # every thread that there is
-        task = asyncio.create_task(work.run(ran.set))
+        others = [pool.run_in_executor(None, may_end.wait, 10) for _ in range(64)]  # every thread of the process
+        tasks = [asyncio.create_task(work.run(ran.set)) for _ in range(THREADS + 1)]
         await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(task.cancelled() for task in tasks)
     finally:
         may_end.set()
-    await asyncio.gather(*busy)
+    await asyncio.gather(*others)
     assert await work.run(lambda: 7) == 7
     assert not ran.is_set()
+
+
+async def test_one_component_takes_no_more_threads_than_it_may() -> None:
+    work, running, most = OffLoop(), threading.Semaphore(THREADS), []
+
+    def watched() -> None:
+        most.append(running.acquire(blocking=False))
+        running.release()
+
+    await asyncio.gather(*[work.run(watched) for _ in range(50)])
+    assert most == [True] * 50
