@@ -1,0 +1,190 @@
+"""Reads texts as numbered tokens, and tells once for each token what it says of the message that holds it."""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum, IntFlag
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+Tokens = npt.NDArray[np.int32]
+
+
+class Sort(IntEnum):
+    """What a token looks like. A word of every message (`SMALL`) is none that tells anything."""
+
+    STOP = 0
+    ASK = 1
+    SMALL = 2
+    WORD = 3
+    NAME = 4
+    NUMBER = 5
+    SYMBOL = 6
+    IDENTIFIER = 7
+
+
+class Cue(IntFlag):
+    """What a token says of its message: who speaks of whom, that a time or an amount is given, or something happened."""
+
+    FIRST_PERSON = 1
+    SECOND_PERSON = 2
+    TIME = 4
+    AMOUNT = 8
+    PAST = 16
+    REQUEST = 32
+
+
+_APOSTROPHE = "\u2019"
+_ASKING = "?\uff1f\u061f"
+_ENDING = f".!\u3002\uff01{_ASKING}"
+_TOKEN = re.compile(rf'"[^"\n]{{1,60}}"\s*:|(\w+(?:(?:://|[-./:@#+\'{_APOSTROPHE}])\w+)*|[{_ENDING}]+)')
+"""A key of JSON is passed over: it is in every record. Words joined by a mark, as in a path or a date, are one token."""
+
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]{2,}"
+)
+_HUMP = re.compile(r"[a-z][A-Z]")
+_FILE = re.compile(r"[^.]\.[A-Za-z][A-Za-z0-9]{0,4}$")
+
+LONGEST_KNOWN = 40
+"""A longer run (a record without spaces) is hardly met again, and is not remembered."""
+LEAST_DIGITS = 4
+"""A number of fewer digits is an amount; one of so many, or of more, may name something."""
+
+_FIRST = "i i'm i've i'd i'll im me my mine myself we we're we've we'd we'll our ours us"
+_SECOND = "you you're you've you'd you'll your yours yourself u ya"
+_TIME = (
+    "yesterday today tonight tomorrow ago last next day days morning evening night week weeks weekend month months year "
+    "years recently since soon monday tuesday wednesday thursday friday saturday sunday january february march april june "
+    "july august september october november december spring summer autumn fall winter birthday anniversary"
+)
+_AMOUNT = (
+    "one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty hundred thousand million "
+    "first second third once twice couple few several half dozen"
+)
+_PAST = (
+    "was were been had did went took got made bought met saw found gave won lost came began left felt told said wrote built "
+    "broke chose ate drove flew grew kept paid put ran sold sent slept spoke spent taught thought understood woke wore"
+)
+_REQUEST = "what when where who whose which why how tell remind show find list give explain describe recall summarise summarize"
+_SMALL = (
+    "a about all also am an and any are as at be been being but by can can't could couldn't did didn't do does doesn't don't "
+    "for from get go going gonna good got great had has have haven't he her here hers him his how if in into is isn't it it's "
+    "its just know let let's like more much no nice not now of off oh ok okay on one or out over please really she so some "
+    "than thank thanks that that's the their them then there there's these they they're this those to too up very was wasn't "
+    "well were what what's when where which while who why will with won't would wow yeah yes yep"
+)
+_CUES = (
+    (_FIRST, Cue.FIRST_PERSON),
+    (_SECOND, Cue.SECOND_PERSON),
+    (_TIME, Cue.TIME),
+    (_AMOUNT, Cue.AMOUNT),
+    (_PAST, Cue.PAST),
+    (_REQUEST, Cue.REQUEST),
+)
+
+
+class Lexicon(dict[str, tuple[int, ...]]):
+    """Every run of characters between two spaces met so far, by the numbers of its tokens; looking up a new one enters it.
+
+    Tokens that are forms of one word share a term: case and common English endings do not matter.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens: dict[str, int] = {}
+        """The tokens, in the order of their numbers."""
+        self._terms: dict[str, int] = {}
+        self._small = frozenset(f"{_SMALL} {_FIRST} {_SECOND}".split())
+        self._cues: dict[str, int] = {}
+        for words, cue in _CUES:
+            for word in words.split():
+                self._cues[word] = self._cues.get(word, 0) | cue
+        self._sort = bytearray()
+        self._cue = bytearray()
+        self._term: list[int] = []
+        self._arrays: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.int64]] | None = None
+
+    def read(self, text: str) -> Tokens:
+        """The text's tokens, in order. Scripts without spaces give each pair of neighbouring characters."""
+        if not text.isascii():
+            text = _UNSPACED.sub(_pairs, text)
+        return np.fromiter(chain.from_iterable(map(self.__getitem__, text.split())), dtype=np.int32)
+
+    def __missing__(self, run: str) -> tuple[int, ...]:
+        numbers = tuple([self._number(token) for token in _TOKEN.findall(run) if token])
+        if len(run) <= LONGEST_KNOWN:
+            self[run] = numbers
+        return numbers
+
+    def _number(self, token: str) -> int:
+        number = self.tokens.get(token)
+        if number is None:
+            number = self.tokens[token] = len(self.tokens)
+            folded = token.casefold().replace(_APOSTROPHE, "'")
+            self._sort.append(self._sorted(token, folded))
+            cue = self._cues.get(folded, 0)
+            if len(folded) > 4 and folded.endswith("ed"):
+                cue |= Cue.PAST
+            if any(map(str.isdigit, token)):
+                cue |= Cue.AMOUNT
+            self._cue.append(cue)
+            self._term.append(self._terms.setdefault(_stem(folded), len(self._terms)))
+            self._arrays = None
+        return number
+
+    @property
+    def terms(self) -> int:
+        """How many terms there are."""
+        return len(self._terms)
+
+    @property
+    def arrays(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """`sort`, `cues` and `term` of each token."""
+        if self._arrays is None:
+            self._arrays = (
+                np.array(self._sort, dtype=np.uint8),
+                np.array(self._cue, dtype=np.uint8),
+                np.array(self._term, dtype=np.int64),
+            )
+        return self._arrays
+
+    def _sorted(self, token: str, folded: str) -> Sort:
+        if not (token[0].isalnum() or token[0] == "_"):
+            return Sort.ASK if any(mark in token for mark in _ASKING) else Sort.STOP
+        if any(map(str.isdigit, token)):
+            if any(map(str.isalpha, token)) or not token.isalnum():
+                return Sort.IDENTIFIER
+            return Sort.SYMBOL if len(token) >= LEAST_DIGITS else Sort.NUMBER
+        if "@" in token or "/" in token or _FILE.search(token):
+            return Sort.IDENTIFIER
+        if folded in self._small:
+            return Sort.SMALL
+        if "_" in token or "." in token or ":" in token or _HUMP.search(token) or (len(token) > 2 and token.isupper()):
+            return Sort.SYMBOL
+        return Sort.NAME if token[0].isupper() else Sort.WORD
+
+
+def _pairs(run: re.Match[str]) -> str:
+    text = run.group()
+    return f" {' '.join(text[i : i + 2] for i in range(len(text) - 1))} "
+
+
+def _stem(word: str) -> str:
+    """The word without a common English ending: enough for `painted` to meet `painting`."""
+    word = word.removesuffix("'s")
+    if len(word) > 4 and word.endswith("ies"):
+        word = word[:-3] + "y"
+    elif len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        word = word[:-1]
+    if len(word) > 5 and word.endswith("ing"):
+        word = word[:-3]
+    elif len(word) > 4 and word.endswith("ed"):
+        word = word[:-2]
+    if len(word) > 3:
+        word = word.removesuffix("e")
+        if len(word) > 3 and word[-1] == word[-2]:
+            word = word[:-1]
+    return word

@@ -1,0 +1,150 @@
+"""A history as arrays: what stands in each of its groups, read once for each text."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from threading import Lock
+
+import numpy as np
+import numpy.typing as npt
+
+from victor_dsl.components.compaction._lexicon import Cue, Lexicon, Sort, Tokens
+from victor_dsl.components.compaction._text import bounded
+from victor_dsl.values.history import Group, History
+from victor_dsl.values.message import Message
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+MOST_CHARACTERS = 40_000
+"""Of a longer text the two ends are read: a dump of a file does not hold up a turn."""
+MOST_TOKENS = 4_000_000
+"""So many tokens of texts read before are kept, 16 MB."""
+MOST_KNOWN = 500_000
+"""A lexicon of more tokens is begun anew."""
+
+
+class Reader:
+    """Reads messages, and remembers them by their text; one reading at a time."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._forget()
+
+    def read(self, history: History, given_up: Callable[[], bool]) -> Reading:
+        """The reading of all groups. Raises TimeoutError once `given_up`."""
+        with self._lock:
+            if len(self._lexicon) > MOST_KNOWN:
+                self._forget()
+            rows: list[Tokens] = []
+            for number, group in enumerate(history.groups):
+                if number % 256 == 0 and given_up():
+                    raise TimeoutError("reading the history was given up")
+                rows.append(self._row(history.messages, group))
+            while self._kept_tokens > MOST_TOKENS:
+                self._kept_tokens -= len(self._kept.popitem(last=False)[1])
+            return Reading(self._lexicon, rows, history)
+
+    def _row(self, messages: Sequence[Message], group: Group) -> Tokens:
+        if len(group.indices) == 1:
+            return self._tokens(messages[group.indices[0]])
+        return np.concatenate([self._tokens(messages[index]) for index in group.indices])
+
+    def _tokens(self, message: Message) -> Tokens:
+        text = message.content if isinstance(message.content, str) else message.text()
+        if message.tool_calls:
+            text = "\n".join([text, *(f"{call.name}({call.arguments})" for call in message.tool_calls)])
+        tokens = self._kept.get(text)
+        if tokens is None:
+            tokens = self._lexicon.read(bounded(text, MOST_CHARACTERS))
+            self._kept[text] = tokens
+            self._kept_tokens += len(tokens)
+        else:
+            self._kept.move_to_end(text)
+        return tokens
+
+    def _forget(self) -> None:
+        self._lexicon = Lexicon()
+        self._kept: OrderedDict[str, Tokens] = OrderedDict()
+        self._kept_tokens = 0
+
+
+class Reading:
+    """What the groups of one history say. Arrays are by group, but for `holder` and `held`, which go together.
+
+    `held` are the telling terms of the groups, each once a group, and `holder` the group of each; `rarity` is the terms'
+    BM25 inverse document frequency (Robertson & Zaragoza 2009, §3.1), groups being the documents.
+    """
+
+    def __init__(self, lexicon: Lexicon, rows: Sequence[Tokens], history: History) -> None:
+        sorts, cues, terms = lexicon.arrays
+        self.lexicon, self.terms, self.rows = lexicon, terms, rows
+        self.size = len(rows)
+        tokens = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int32)
+        owner = np.repeat(np.arange(self.size), [len(row) for row in rows])
+        self._owner = owner
+        sort, cue = sorts[tokens], cues[tokens]
+
+        self.words = self._count(sort >= Sort.SMALL)
+        begins = np.ones(len(tokens), dtype=np.bool_)
+        if len(tokens):
+            begins[1:] = (owner[1:] != owner[:-1]) | (sort[:-1] <= Sort.ASK)
+        self.questions = self._count(sort == Sort.ASK)
+        self.requests = self._count(((cue & Cue.REQUEST) > 0) & begins)
+        self.sentences = self._count(sort == Sort.STOP) + self.questions
+        self.first_person = self._count((cue & Cue.FIRST_PERSON) > 0)
+        self.second_person = self._count((cue & Cue.SECOND_PERSON) > 0)
+        self.times = self._count((cue & Cue.TIME) > 0)
+        self.amounts = self._count((cue & Cue.AMOUNT) > 0)
+        self.past = self._count((cue & Cue.PAST) > 0)
+        self.names = self._count((sort == Sort.NAME) & ~begins)
+        self.identifiers = self._count(sort >= Sort.SYMBOL)
+
+        telling = sort >= Sort.WORD
+        pairs = _distinct(owner[telling] * np.int64(lexicon.terms) + terms[tokens[telling]])
+        self.holder, self.held = np.divmod(pairs, max(lexicon.terms, 1))
+        places = np.searchsorted(pairs, pairs + lexicon.terms)
+        self.is_taken_up = pairs[np.minimum(places, len(pairs) - 1)] == pairs + lexicon.terms
+        """Whether the next group has the held term as well."""
+        holders = np.bincount(self.held, minlength=lexicon.terms)
+        self.rarity = np.log1p((self.size - holders + 0.5) / (holders + 0.5))
+        self.kinds = np.zeros(lexicon.terms, dtype=np.uint8)
+        np.maximum.at(self.kinds, terms[tokens], sort)
+        first = np.zeros(lexicon.terms, dtype=np.int64)
+        first[self.held[::-1]] = self.holder[::-1]
+        self.is_first = first[self.held] == self.holder
+        """Whether a held term stands here for the first time."""
+        texts: dict[bytes, int] = {}
+        firsts = [texts.setdefault(row.tobytes(), number) for number, row in enumerate(rows)]
+        self.repeats = np.array(firsts, dtype=np.int64) < np.arange(self.size)
+        """Whether an earlier group says the same, word for word."""
+        called = np.array(
+            [any(history.messages[i].tool_calls for i in g.indices) for g in history.groups], dtype=np.bool_
+        )
+        self.used = np.zeros(lexicon.terms, dtype=np.bool_)
+        self.used[self.held[called[self.holder]]] = True
+
+    def asks(self, group: int) -> bool:
+        """Whether a group asks for something: by a question mark, or by how a sentence of it begins."""
+        return bool(self.questions[group] + self.requests[group])
+
+    def sums(self, weights: Floats) -> Floats:
+        """By group: the sum of the weights, one for each held term."""
+        return counted(self.holder, self.size, weights)
+
+    def _count(self, mask: npt.NDArray[np.bool_]) -> Floats:
+        return counted(self._owner[mask], self.size)
+
+
+def counted(places: Ints, size: int, weights: Floats | None = None) -> Floats:
+    """How often each place up to `size` is named, or what the weights there sum up to."""
+    counts: Floats = np.bincount(places, weights, size).astype(np.float64)
+    return counts
+
+
+def _distinct(numbers: Ints) -> Ints:
+    """The numbers, ascending, each once; `np.unique` hashes them, which takes five times as long where few repeat."""
+    numbers = np.sort(numbers)
+    distinct: Ints = numbers[np.diff(numbers, prepend=-1) != 0]
+    return distinct
