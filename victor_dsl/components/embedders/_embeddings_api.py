@@ -121,7 +121,8 @@ def _vector(value: Any) -> Matrix:
         if isinstance(value, str):
             return np.frombuffer(base64.b64decode(value, validate=True), dtype="<f4").astype(np.float32)
         if isinstance(value, list):
-            row: Matrix = np.array(value, dtype=np.float64).astype(np.float32)
+            with np.errstate(over="ignore"):  # becomes infinite, and is refused for that
+                row: Matrix = np.array(value, dtype=np.float64).astype(np.float32)
             if row.ndim == 1:
                 return row
     except (binascii.Error, ValueError, TypeError, OverflowError) as error:

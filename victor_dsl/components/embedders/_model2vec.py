@@ -27,6 +27,8 @@ def library(config: Config) -> Library:
         return folder
 
     def load(folder: str) -> Encode:
+        # Each call makes a progress bar, even if it is not shown, and bars leave a thread behind that watches them.
+        importlib.import_module("tqdm").tqdm.monitor_interval = 0
         model = importlib.import_module("model2vec").StaticModel.from_pretrained(folder, force_download=False)
 
         def encode(texts: list[str]) -> Matrix:

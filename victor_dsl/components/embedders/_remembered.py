@@ -159,13 +159,14 @@ class Remembered:
                     group.create_task(self._ask(batch, rows))
         except ExceptionGroup as failures:
             failure = failures.exceptions[0]
-            raise failure from None
         finally:
             for key, future in coming.items():
                 if self._coming.get(key) is future:
                     del self._coming[key]
                 if not future.done():
                     future.set_result(failure)
+        if failure is not None:
+            raise failure
         return rows
 
     async def _from_disk(self, mine: Mapping[str, bytes]) -> dict[str, Matrix]:
