@@ -155,7 +155,7 @@ class Answering:
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
             "cached_tokens": usage.cached_tokens,
-            "cost_usd": usage.cost_usd,
+            "cost_usd": usage.cost_shown,
             **_estimate(estimated, usage.input_tokens),
         }
         about = {"response_model": reply.model, "stop_reason": reply.stop_reason, "error": None}

@@ -53,6 +53,11 @@ class Usage:
     cost_usd: float | None = None
     cached_tokens: int | None = None
 
+    @property
+    def cost_shown(self) -> float | None:
+        """The cost in whole billionths of a dollar, as events and reply lines show it."""
+        return None if self.cost_usd is None else round(self.cost_usd, 9)
+
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             _sum(self.input_tokens, other.input_tokens),

@@ -46,7 +46,7 @@ class Answer:
             "usage": {
                 "input_tokens": self.usage.input_tokens,
                 "output_tokens": self.usage.output_tokens,
-                "cost_usd": self.usage.cost_usd,
+                "cost_usd": self.usage.cost_shown,
             },
             "latency_ms": round(self.latency_ms, 3),
             "plan": self.plan,

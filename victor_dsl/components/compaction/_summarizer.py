@@ -81,7 +81,7 @@ class Summarizer:
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
             "cached_tokens": usage.cached_tokens,
-            "cost_usd": usage.cost_usd,
+            "cost_usd": usage.cost_shown,
         }
         about |= {"latency_ms": self._since(started), "response_model": reply.model, "stop_reason": reply.stop_reason}
         turn.record("model_call", {**about, "error": None, **tokens})

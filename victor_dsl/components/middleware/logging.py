@@ -76,7 +76,7 @@ class Logging:
             "model": reply.model,
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
-            "cost_usd": usage.cost_usd,
+            "cost_usd": usage.cost_shown,
             "tool_calls": len(reply.message.tool_calls) or None,
         }
         if self._contents:

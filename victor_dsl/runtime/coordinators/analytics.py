@@ -98,7 +98,7 @@ def turn_data(trace: Trace, latency_ms: float, stop_reason: str) -> dict[str, An
         "latency_ms": round(latency_ms, 3),
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
-        "cost_usd": usage.cost_usd,
+        "cost_usd": usage.cost_shown,
         "model": trace.model,
         "stop_reason": stop_reason,
         "values": trace.values,
