@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from victor_dsl.compiler import Compilation, compile_spec
 from victor_dsl.graph.plan import Program
 from victor_dsl.language.registry import Registry
@@ -69,3 +71,33 @@ def test_arms_that_set_it_in_different_places_disagree(tmp_path: Path) -> None:
         "  b: {arms: {x: {with: {middleware: {rates: {requests_per_minute: 2}}}}, y: {}}}\n"
     )
     assert [d.code for d in compilation(tmp_path, text).diagnostics] == ["arms-disagree"]
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "settings: {limits: {requests_per_minute: 60}}\n",
+        "settings: {limits: {concurrency: null}}\n",
+        "tenants: {acme: {with: {settings: {limits: {tokens_per_minute: 9}}}}}\n",
+        "tenants: {acme: {with: {middleware: {rate_limit: {concurrency: 2}}}}}\n",
+        "providers: [{type: inline, values: {settings: {limits: {concurrency: 2}}}}]\n",
+        "providers: [{type: env, prefix: S_}]\n",
+    ],
+    ids=[
+        "settings",
+        "lifted on purpose",
+        "a tenant's settings",
+        "a tenant's own",
+        "a provider",
+        "a provider at run time",
+    ],
+)
+def test_a_limiter_may_have_its_limit_from_anywhere(tmp_path: Path, rest: str) -> None:
+    codes = [d.code for d in compilation(tmp_path, f"middleware: [rate_limit]\n{rest}").diagnostics]
+    assert "idle-limiter" not in codes
+
+
+def test_a_limiter_without_any_limit_is_a_warning(tmp_path: Path) -> None:
+    text = "middleware: [rate_limit]\nsettings: {limits: {tools: {deny: [x]}}}\n"
+    [found] = compilation(tmp_path, text).diagnostics
+    assert (found.code, found.severity, found.span.line) == ("idle-limiter", "warning", 4)

@@ -107,14 +107,16 @@ def test_middleware_in_an_unwise_order_is_a_warning_and_the_other_way_none(
     compile: Compile, outer: str, inner: str
 ) -> None:
     one, other = (f"{{type: {type}, around: turn}}" for type in (inner, outer))
-    compilation = compile(f"{SMALL}middleware: [{one}, {other}]\n")
+    head = f"{SMALL}settings: {{limits: {{requests_per_minute: 60}}}}\n" if "rate_limit" in (outer, inner) else SMALL
+    compilation = compile(f"{head}middleware: [{one}, {other}]\n")
     assert [(d.code, d.severity) for d in compilation.diagnostics] == [("unwise-order", "warning")]
     assert compilation.program is not None
-    assert codes(compile, f"{SMALL}middleware: [{other}, {one}]\n") == []
+    assert codes(compile, f"{head}middleware: [{other}, {one}]\n") == []
 
 
 def test_middleware_around_different_things_has_no_order(compile: Compile) -> None:
-    text = f"{SMALL}middleware: [{{type: retry, around: tool}}, {{type: rate_limit, around: turn}}]\n"
+    limits = "settings: {limits: {requests_per_minute: 60}}\n"
+    text = f"{SMALL}{limits}middleware: [{{type: retry, around: tool}}, {{type: rate_limit, around: turn}}]\n"
     assert codes(compile, text) == []
 
 

@@ -48,6 +48,18 @@ def test_every_fault_is_shown_at_its_line(victor: Victor, folder: Path) -> None:
     assert "\x1b" not in done.out
 
 
+def test_the_last_line_names_the_files_that_the_faults_are_in(victor: Victor, folder: Path) -> None:
+    text = "victor: 1\nname: s\nextends: base.yml\nmodels: {main: {type: echo}}\n"
+    (folder / "victor.yml").write_text(text)
+    (folder / "base.yml").write_text("vasr: {}\n")
+    assert victor("validate", "victor.yml").out.splitlines()[-1] == "1 error in base.yml"
+    (folder / "victor.yml").write_text(f"{text}sessoins: memory\n")
+    assert victor("validate", "victor.yml").out.splitlines()[-1] in (
+        "2 errors in victor.yml and base.yml",
+        "2 errors in base.yml and victor.yml",
+    )
+
+
 def test_json_is_one_document_with_the_keys_of_the_contract(victor: Victor, folder: Path) -> None:
     (folder / "victor.yml").write_text(FIVE_FAULTS)
     done = victor("validate", "victor.yml", "--format", "json")

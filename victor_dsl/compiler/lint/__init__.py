@@ -8,7 +8,7 @@ from victor_dsl.compiler.lint.admission import admission_knows_enough
 from victor_dsl.compiler.lint.budget import context_budget
 from victor_dsl.compiler.lint.functions import functions_exist
 from victor_dsl.compiler.lint.included import included_files_exist
-from victor_dsl.compiler.lint.limits import every_limit_is_held
+from victor_dsl.compiler.lint.limits import every_holder_has_a_limit, every_limit_is_held
 from victor_dsl.compiler.lint.model import a_model_is_chosen
 from victor_dsl.compiler.lint.order import middleware_order
 from victor_dsl.compiler.lint.provided import provided_values_are_sound
@@ -27,6 +27,7 @@ RULES: tuple[Callable[[Subject], Iterable[Diagnostic]], ...] = (
     middleware_order,
     admission_knows_enough,
     every_limit_is_held,
+    every_holder_has_a_limit,
     a_model_is_chosen,
     context_budget,
     every_name_is_used,

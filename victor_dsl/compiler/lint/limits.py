@@ -1,4 +1,4 @@
-"""A limit that no middleware holds is no limit."""
+"""A limit that no middleware holds is no limit, and a middleware that has none to hold does nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from attrs import fields
 
+from victor_dsl.compiler.check import Item
 from victor_dsl.compiler.lint.subject import Subject
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.source.diagnostic import Diagnostic
@@ -38,6 +39,34 @@ def every_limit_is_held(subject: Subject) -> Iterator[Diagnostic]:
                     else "add `rate_limit` under middleware, after auth",
                     severity="warning",
                 )
+
+
+def every_holder_has_a_limit(subject: Subject) -> Iterator[Diagnostic]:
+    """The middleware that hold turns to limits, where nothing can set one: neither the spec nor a provider."""
+    holders = [item for item in subject.items() if item.component.holds]
+    if not holders or any(_may_set_limits(item) for item in subject.items()):
+        return
+    looked: set[tuple[int, Path]] = set()
+    for variation in subject.variations:
+        for _, limits in _written(subject, variation, looked):
+            if not isinstance(limits.value, dict) or LIMITS & limits.value.keys():
+                return
+    for item in holders:
+        yield Diagnostic(
+            "idle-limiter",
+            f"{item.id} has no limit to hold turns to",
+            item.located.span,
+            item.path,
+            f"set one of {', '.join(sorted(item.component.holds))} in it or in settings.limits, or take it out",
+            severity="warning",
+        )
+
+
+def _may_set_limits(item: Item) -> bool:
+    """Whether an item has a limit of its own, or is a provider whose values are known only at run time."""
+    if item.component.kind.name == "providers":
+        return item.located.get("values") is None
+    return any(item.located.get(limit) is not None for limit in item.component.holds)
 
 
 def _written(subject: Subject, variation: Variation, looked: set[tuple[int, Path]]) -> Iterator[tuple[Path, Located]]:

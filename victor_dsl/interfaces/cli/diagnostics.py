@@ -24,15 +24,20 @@ def excerpts(diagnostics: Sequence[Diagnostic], files: Files, *, colour: bool) -
 
 
 def summary(specs: Sequence[str], diagnostics: Sequence[Diagnostic]) -> str:
-    """One line that says how it stands: `5 errors in victor.yml`."""
+    """One line that says how it stands: `5 errors in victor.yml`, or in the file that it reads where they are there."""
     where = specs[0] if len(specs) == 1 else f"{len(specs)} specs"
     errors = sum(d.severity == "error" for d in diagnostics)
     warnings = len(diagnostics) - errors
     if errors:
         also = f" and {counted(warnings, 'warning')}" if warnings else ""
-        return f"{counted(errors, 'error')}{also} in {where}"
+        return f"{counted(errors, 'error')}{also} in {_faulty(diagnostics) if len(specs) == 1 else where}"
     verdict = f"{where} {'is' if len(specs) == 1 else 'are'} valid"
     return f"{verdict}, with {counted(warnings, 'warning')}" if warnings else verdict
+
+
+def _faulty(diagnostics: Sequence[Diagnostic]) -> str:
+    files = list(dict.fromkeys(d.span.file for d in diagnostics))
+    return " and ".join(files) if len(files) < 3 else f"{len(files)} files"
 
 
 def _text(specs: Sequence[str], diagnostics: Sequence[Diagnostic], files: Files, colour: bool) -> str:

@@ -173,6 +173,27 @@ middleware:
 """,
     ),
     Code(
+        "idle-limiter",
+        "A middleware holds turns to limits, but nothing sets one: neither it, `settings.limits`, an overlay nor a provider. "
+        "It lets every turn pass.",
+        wrong="""\
+victor: 1
+name: support
+models:
+  main: {type: echo}
+middleware: [rate_limit]
+""",
+        right="""\
+victor: 1
+name: support
+models:
+  main: {type: echo}
+middleware:
+  - {type: rate_limit, requests_per_minute: 60}
+""",
+        severity="warning",
+    ),
+    Code(
         "unheld-limit",
         "A limit is set, but no middleware holds turns to it. `rate_limit` holds `requests_per_minute`, `tokens_per_minute` and "
         "`concurrency`; `tools` is always held.",
