@@ -79,7 +79,7 @@ class Reading:
 
     def __init__(self, lexicon: Lexicon, rows: Sequence[Tokens], history: History) -> None:
         sorts, cues, terms = lexicon.arrays
-        self.lexicon, self.terms, self.rows = lexicon, terms, rows
+        self._rows, self._terms, self._lexicon = rows, terms, lexicon
         self.size = len(rows)
         tokens = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int32)
         owner = np.repeat(np.arange(self.size), [len(row) for row in rows])
@@ -128,6 +128,16 @@ class Reading:
     def asks(self, group: int) -> bool:
         """Whether a group asks for something: by a question mark, or by how a sentence of it begins."""
         return bool(self.questions[group] + self.requests[group])
+
+    def spelled(self, group: int, weights: Floats, most: int) -> list[str]:
+        """The group's telling words that weigh most, as they are first written there, in their order."""
+        held = self.held[self.holder == group]
+        best = held[np.argsort(-weights[held], kind="stable")[:most]]
+        tokens = self._rows[group]
+        terms, places = np.unique(self._terms[tokens], return_index=True)
+        tokens_by_number = list(self._lexicon.tokens)
+        found = sorted(places[np.isin(terms, best[weights[best] > 0])].tolist())
+        return [tokens_by_number[tokens[place]] for place in found]
 
     def sums(self, weights: Floats) -> Floats:
         """By group: the sum of the weights, one for each held term."""

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from victor_dsl.components.compaction._explained import explain
-from victor_dsl.components.compaction._newest import newest_within
 from victor_dsl.components.compaction._reading import Floats, Reader, Reading, counted
 from victor_dsl.components.compaction._worth import facts, identifier_share, identifying, relevance
 from victor_dsl.language.off_loop import OffLoop
@@ -42,7 +41,7 @@ class Worth:
     def __init__(self, reading: Reading, tokens: npt.NDArray[np.int64], asking: int | None) -> None:
         share = identifier_share(reading)
         asks = asking is not None and reading.asks(asking)
-        self.tokens = tokens
+        self.tokens, self.asking = tokens, asking
         self.told = max(1 - share, LEAST) * PRIOR * _scaled(facts(reading))
         self.near = np.zeros(reading.size)
         if asking is not None:
@@ -112,12 +111,25 @@ class Salience:
         worth = Worth(reading, tokens, _asking(history))
         start = np.array([group.fixed for group in history.groups], dtype=np.bool_)
         room = budget - history.fixed_tokens
-        newest = sorted(newest_within(history, int(room * self._recent)))
+        newest = _newest(history, int(room * self._recent))
         start[newest] = True
         room -= int(tokens[newest].sum())
         kept = _steady(worth, start, room, history.before) if history.before else worth.fill(start, ~start, room)
         reasons = explain(reading, worth, kept, newest) if explained else {}
         return Choice(frozenset(np.flatnonzero(kept).tolist()), reasons=reasons)
+
+
+def _newest(history: History, room: int) -> list[int]:
+    """The newest groups, without a gap, that fit the room."""
+    newest: list[int] = []
+    for position in reversed(range(len(history.groups))):
+        group = history.groups[position]
+        if group.tokens > room and not group.fixed:
+            break
+        if not group.fixed:
+            room -= group.tokens
+            newest.append(position)
+    return newest
 
 
 def _steady(worth: Worth, start: Marks, room: int, before: Before) -> Marks:
