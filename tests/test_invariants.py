@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.invariants import Tally, Trial, attempt, faults_of, main, refused
+from tests.compacted import Trial, faults_of, refused
+from tests.invariants import Tally, attempt, main
 from tests.transcripts import message
 from victor_dsl.values.history import SUMMARY_HEADING, Choice, History
 from victor_dsl.values.mending import NO_RESULT

@@ -6,7 +6,7 @@ from collections import Counter
 
 from hypothesis import given
 
-from tests.invariants import refused
+from tests.compacted import refused
 from tests.transcripts import CONVERSATIONS, callers, message
 from victor_dsl.values.mending import NO_RESULT, mend
 from victor_dsl.values.message import Message, ToolCall
@@ -103,7 +103,7 @@ def test_many_calls_in_one_message_take_no_more_than_their_share_of_time() -> No
 
         def __eq__(self, other: object) -> bool:
             looked["ids"] += 1
-            return str.__eq__(self, other)  # type: ignore[arg-type]
+            return str.__eq__(self, other)
 
         __hash__ = str.__hash__
 

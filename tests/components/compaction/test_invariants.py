@@ -9,7 +9,8 @@ import pytest
 from attrs import evolve
 from hypothesis import given
 
-from tests.invariants import Tally, Trial, attempt, search, strategies, whole
+from tests.compacted import Trial, whole
+from tests.invariants import Tally, attempt, search, strategies
 from tests.transcripts import CONVERSATIONS, LARGE, message
 from victor_dsl.language.registry import Registry
 from victor_dsl.runtime.coordinators.context import ContextCoordinator

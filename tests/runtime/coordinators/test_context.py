@@ -13,12 +13,13 @@ from attrs import define, field, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.compacted import whole
 from tests.transcripts import TRANSCRIPTS, callers, message
 from victor_dsl.components.compaction._newest import Newest
 from victor_dsl.errors import BudgetError
 from victor_dsl.runtime.coordinators.context import ContextCoordinator
 from victor_dsl.values.history import SUMMARY_HEADING, Choice, History, group, newest
-from victor_dsl.values.mending import NO_RESULT, mend
+from victor_dsl.values.mending import NO_RESULT
 from victor_dsl.values.message import Message
 from victor_dsl.values.settings import Settings
 from victor_dsl.values.tokens import message_tokens, messages_tokens, tool_tokens
@@ -79,12 +80,6 @@ def oldest(history: History, budget: int) -> Choice:
             spare -= candidate.tokens
             kept.add(position)
     return Choice(frozenset(kept))
-
-
-def whole(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """The messages as a provider takes them."""
-    mended = mend(messages)
-    return messages if mended is None else mended.messages
 
 
 def alone(messages: tuple[Message, ...]) -> set[int]:
@@ -285,6 +280,7 @@ RUBBISH: dict[str, tuple[Any, str]] = {
     "no groups": (Choice(None), "TypeError"),  # type: ignore[arg-type]
     "everything": (Choice(frozenset(range(41))), "the budget is"),
     "a summary that is no text": (Choice(frozenset(), summary=b"gone"), "its summary is a bytes, not text"),  # type: ignore[arg-type]
+    "reasons that are no map": (Choice(frozenset(), reasons=None), "its reasons are a NoneType, not a map"),  # type: ignore[arg-type]
     "a summary over budget": (Choice(frozenset(), summary="x" * 8000), "the budget is"),
     "an error": (KeyError("embedder"), "KeyError: 'embedder'"),
     "its own timeout": (TimeoutError("the model is slow"), "the model is slow"),

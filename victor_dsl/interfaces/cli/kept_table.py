@@ -16,6 +16,8 @@ from victor_dsl.values.outcome import Explained, Rendered
 
 COLUMNS = 120
 """The width where there is no terminal."""
+WHY = 60
+"""The longest reason that is shown."""
 LOOKED_AT = 2_000
 """How many characters of a message are looked at for its first words: secrets in them are hidden before they are cut."""
 
@@ -34,13 +36,13 @@ def kept_table(rendered: Rendered) -> Iterator[str]:
         return
     indices = max(len("index"), len(str(rows[-1].index)))
     tokens = max(len("tokens"), *(len(f"{row.tokens:,}") for row in rows))
-    why = max(len("why"), *(len(harmless(row.why)) for row in rows))
+    why = max(len("why"), *(len(_line(row.why, WHY)) for row in rows))
     start = f"{'index':>{indices}}  {'role':9}  {'tokens':>{tokens}}  kept  {'why':{why}}  "
     yield f"{start}text"
     room = max(_columns() - len(start), 20)
     for row in rows:
         mark = "yes" if row.kept else "no"
-        about = f"{row.index:>{indices}}  {row.message.role:9}  {row.tokens:>{tokens},}  {mark:4}  {harmless(row.why):{why}}"
+        about = f"{row.index:>{indices}}  {row.message.role:9}  {row.tokens:>{tokens},}  {mark:4}  {_line(row.why, WHY):{why}}"
         yield click.style(f"{about}  {_first_words(row.message, room)}".rstrip(), dim=None if row.kept else True)
 
 
@@ -70,5 +72,9 @@ def _first_words(message: Message, room: int) -> str:
     text = message.text()[:LOOKED_AT]
     if not text.strip():
         text = ", ".join(f"{call.name}({call.arguments[:LOOKED_AT]})" for call in message.tool_calls[:9])
+    return _line(text, room)
+
+
+def _line(text: str, room: int) -> str:
     line = harmless(" ".join(hidden(text).split()))
     return line if len(line) <= room else f"{line[: room - 1]}…"

@@ -21,6 +21,8 @@ def checked(choice: Choice, history: History, budget: int) -> Choice:
             raise ComponentError(f"it kept group {position}; there are {len(history.groups)} (0 is the first)")
     if not isinstance(choice.summary, str | None):
         raise ComponentError(f"its summary is a {choice.summary.__class__.__name__}, not text")
+    if not isinstance(choice.reasons, Mapping):
+        raise ComponentError(f"its reasons are a {choice.reasons.__class__.__name__}, not a map")
     groups |= {position for position, group in enumerate(history.groups) if group.fixed}
     whole = Choice(groups, choice.summary if len(groups) < len(history.groups) else None, choice.reasons)
     tokens = sum(history.groups[position].tokens for position in groups)
