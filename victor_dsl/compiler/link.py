@@ -54,8 +54,8 @@ class Linker:
         if (id(item), named) not in self._seen:
             self._seen.add((id(item), named))
             for member in item.family():
-                for kind, name, leaf, path in references(member):
-                    self._name(document, kind, name, leaf, path)
+                for ref, name, leaf, path in references(member):
+                    self._name(document, ref.kind, name, leaf, path)
 
     def link_experiments(self, spec: Spec | None, variations: Variations) -> None:
         """Controls, weights, opted-out experiments, and the names of requestable settings."""
@@ -106,8 +106,8 @@ class Linker:
         self.diagnostics.append(Diagnostic("unknown-name", f"{holder} has no '{shown}'", span, path, hint))
 
 
-def references(item: Item) -> Iterator[tuple[str, str, Located, Path]]:
-    """What an item refers to: section, name, and the place of the reference."""
+def references(item: Item) -> Iterator[tuple[Ref, str, Located, Path]]:
+    """What an item refers to: the mark of its field, the name, and the place of the reference."""
     for field_name, mark in marks(item.component.config).items():
         value = item.located.get(field_name)
         if not isinstance(mark, Ref) or value is None:
@@ -116,4 +116,4 @@ def references(item: Item) -> Iterator[tuple[str, str, Located, Path]]:
         for i, leaf in places:
             text = as_read(leaf.value)
             if isinstance(text, str):
-                yield mark.kind, text, leaf, (*item.path, field_name, *(() if i is None else (i,)))
+                yield mark, text, leaf, (*item.path, field_name, *(() if i is None else (i,)))

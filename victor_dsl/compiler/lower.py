@@ -96,7 +96,7 @@ class Lowering:
 
 
 def _needs(item: Item) -> tuple[str, ...]:
-    named = [f"{kind}/{name}" for kind, name, _, _ in references(item)]
+    named = [f"{ref.kind}/{name}" for ref, name, _, _ in references(item)]
     return tuple(dict.fromkeys([*named, *(child.id for child in item.children)]))
 
 

@@ -16,7 +16,7 @@ When `build` gets a Config, references and children are node ids and paths are a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from attrs import frozen
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -25,9 +25,10 @@ from pydantic_core import CoreSchema, core_schema
 
 @frozen
 class Ref:
-    """The field names an item of another section; the node needs it."""
+    """The field names an item of another section; the node needs it. Of databases, those of the `dialects` fit."""
 
     kind: str
+    dialects: tuple[str, ...] = ()
 
 
 @frozen
@@ -254,7 +255,9 @@ class EmbedderConfig(Config):
 
 
 class DatabaseConfig(Config):
-    """What every database can be told."""
+    """What every database can be told. `dialect` is what its live objects speak, where that is known of all of them."""
+
+    dialect: ClassVar[str | None] = None
 
 
 class SessionConfig(ListedConfig):

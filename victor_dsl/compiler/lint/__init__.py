@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from victor_dsl.compiler.lint.admission import admission_knows_enough
 from victor_dsl.compiler.lint.budget import context_budget
+from victor_dsl.compiler.lint.dialects import databases_fit
 from victor_dsl.compiler.lint.functions import functions_exist
 from victor_dsl.compiler.lint.included import included_files_exist
 from victor_dsl.compiler.lint.limits import every_holder_has_a_limit, every_limit_is_held
@@ -26,6 +27,7 @@ RULES: tuple[Callable[[Subject], Iterable[Diagnostic]], ...] = (
     functions_exist,
     middleware_order,
     admission_knows_enough,
+    databases_fit,
     every_limit_is_held,
     every_holder_has_a_limit,
     a_model_is_chosen,

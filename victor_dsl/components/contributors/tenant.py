@@ -19,7 +19,7 @@ class Config(ContributorConfig):
     is `optional`. While a row cannot be read, or is no template, its last good one stays in use.
     """
 
-    database: Annotated[str, Ref("databases")] = Field(
+    database: Annotated[str, Ref("databases", ("postgres", "sqlite"))] = Field(
         description="The database, of type `postgres` or `sqlite`.", examples=["app"]
     )
     default: str | None = Field(

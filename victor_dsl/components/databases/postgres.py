@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -18,6 +19,8 @@ class Config(DatabaseConfig):
     finds it again. `victor db migrate` makes the tables that other components use, with row-level security for tenants;
     it holds for every role but superusers and those with BYPASSRLS, so let `dsn` name neither.
     """
+
+    dialect: ClassVar[str | None] = "postgres"
 
     dsn: Secret = Field(
         description="Where it is: `postgresql://user:password@host:5432/database`.", examples=["${env:DATABASE_URL}"]

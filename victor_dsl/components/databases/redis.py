@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -18,6 +19,8 @@ class Config(DatabaseConfig):
     It needs the extra `redis`. Connections are made when they are needed: a server that is away fails the turns
     that need it, and the next turn finds it again.
     """
+
+    dialect: ClassVar[str | None] = "redis"
 
     url: Secret = Field(
         description="Where it is: `redis://:password@host:6379/0`, or `rediss://` for TLS.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -19,6 +19,8 @@ class Config(DatabaseConfig):
     The file is made when it is not there, readable by its owner alone. It is in WAL mode, so that several processes
     of one machine may use it at once; a file system of the network will not do.
     """
+
+    dialect: ClassVar[str | None] = "sqlite"
 
     path: Annotated[str, FilePath()] = Field(
         description="The file, relative to the spec. `:memory:` is a database that ends with the process.",

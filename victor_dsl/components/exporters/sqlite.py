@@ -20,7 +20,7 @@ class Config(ExporterConfig):
     known by its id: one that comes again counts once. NUL is stored as ␀, a lone surrogate as �, NaN as text.
     """
 
-    database: Annotated[str, Ref("databases")] = Field(
+    database: Annotated[str, Ref("databases", ("sqlite",))] = Field(
         description="A database of type `sqlite`, by its name under `databases`.", examples=["app"]
     )
     table: str = Field("analytics_events", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$", description="The table's name.")

@@ -33,7 +33,7 @@ class Config(MiddlewareConfig):
         "expires_at: 2027-01-01T00:00:00Z}]`. Only `key_hash` is needed. What changes in it holds from the next turn on.",
         examples=["keys.yml"],
     )
-    database: Annotated[str | None, Ref("databases")] = Field(
+    database: Annotated[str | None, Ref("databases", ("postgres", "sqlite"))] = Field(
         None,
         description="The database with the table `api_keys`, of type `sqlite` or `postgres`; `victor db migrate` makes it.",
         examples=["app"],

@@ -41,7 +41,7 @@ class Config(MiddlewareConfig):
     concurrency: int | None = Field(
         None, ge=1, description="Turns at one time; the same as `settings.limits.concurrency`."
     )
-    database: Annotated[str | None, Ref("databases")] = Field(
+    database: Annotated[str | None, Ref("databases", ("redis",))] = Field(
         None,
         description="A database of type `redis` to count in, for all processes together. Left out, each process counts for "
         "itself, and anew when it is started.",

@@ -19,7 +19,7 @@ class Config(ProviderConfig):
     `default` or the provider is `optional`. While a row cannot be read, or is no settings, its last good values hold.
     """
 
-    database: Annotated[str, Ref("databases")] = Field(
+    database: Annotated[str, Ref("databases", ("postgres", "sqlite"))] = Field(
         description="The database, of type `postgres` or `sqlite`.", examples=["app"]
     )
     default: str | None = Field(

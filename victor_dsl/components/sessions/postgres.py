@@ -18,7 +18,7 @@ class Config(SessionConfig):
     tables `sessions` and `session_messages`; row-level security shows a turn those of its own tenant alone.
     """
 
-    database: Annotated[str, Ref("databases")] = Field(
+    database: Annotated[str, Ref("databases", ("postgres",))] = Field(
         description="The database, of type `postgres`, to keep them in.", examples=["app"]
     )
 

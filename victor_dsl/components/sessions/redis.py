@@ -18,7 +18,7 @@ class Config(SessionConfig):
     server's own setting: see `appendonly` there.
     """
 
-    database: Annotated[str, Ref("databases")] = Field(
+    database: Annotated[str, Ref("databases", ("redis",))] = Field(
         description="The database, of type `redis`, to keep them in.", examples=["cache"]
     )
     ttl_seconds: int | None = Field(

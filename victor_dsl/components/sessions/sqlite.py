@@ -23,7 +23,7 @@ class Config(SessionConfig):
         description="The file, relative to the spec. Left out, it is `sessions.db` in the folder of local state.",
         examples=[".victor/sessions.db"],
     )
-    database: Annotated[str | None, Ref("databases")] = Field(
+    database: Annotated[str | None, Ref("databases", ("sqlite",))] = Field(
         None,
         description="A database of type `sqlite` to keep them in, instead of a file of their own.",
         examples=["app"],

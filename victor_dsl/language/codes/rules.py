@@ -215,6 +215,30 @@ middleware: [rate_limit]
         severity="warning",
     ),
     Code(
+        "wrong-database",
+        "A component refers to a database of another type than it can use, such as sessions in PostgreSQL to Redis.",
+        wrong="""\
+victor: 1
+name: support
+models:
+  main: {type: echo}
+databases:
+  app: {type: sqlite, path: app.db}
+exporters:
+  - {type: postgres, database: app}
+""",
+        right="""\
+victor: 1
+name: support
+models:
+  main: {type: echo}
+databases:
+  app: {type: sqlite, path: app.db}
+exporters:
+  - {type: sqlite, database: app}
+""",
+    ),
+    Code(
         "unwise-order",
         "Two middleware stand in an order that is hardly meant. A cache outside of auth, for one, answers those whom auth "
         "would refuse. Middleware is listed outermost first.",
