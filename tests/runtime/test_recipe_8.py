@@ -153,13 +153,14 @@ async def test_recipe_8_a_strategy_that_fails_never_leaves_a_turn_without_tools(
 
     stage.objects["embedders/words"] = Broken()
     spec = SPEC.replace("tfidf", "given")
-    for selection in ("semantic", "hybrid"):
+    for selection, type, fallback in (("semantic", "keyword", True), ("hybrid", "hybrid", False)):
         async with stage.orchestrator(
             f"{spec}tool_selection: {{type: {selection}, embedder: words, fallback: {{type: keyword, k: 1}}}}"
         ) as orchestrator:
             await orchestrator.answer(Request(message="run the tests"))
-        assert spy.data("turn")[-1]["tools"]["type"] == "keyword"
-        assert spy.data("turn")[-1]["tools"]["fallback"] is True
+        assert spy.data("turn")[-1]["tools"]["type"] == type, "hybrid's own words stand in"
+        assert spy.data("turn")[-1]["tools"]["fallback"] is fallback
+        assert spy.data("turn")[-1]["tools"]["offered"][0] == "run_tests"
         assert "the embedder is away" in spy.data("error")[-1]["message"]
 
 

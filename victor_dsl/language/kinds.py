@@ -205,7 +205,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("providers", "list", configs.ProviderConfig, Provider),
         Kind("contributors", "list", configs.ContributorConfig, Contributor),
         Kind("tools", "list", configs.ToolConfig, ToolSource),
-        Kind("tool_selection", "one", configs.ToolSelectionConfig, ToolSelection, default="keyword", fallback="all"),
+        Kind("tool_selection", "one", configs.ToolSelectionConfig, ToolSelection, default="hybrid", fallback="all"),
         Kind("compaction", "one", configs.CompactionConfig, Compaction, default="recent", fallback="recent"),
         Kind("middleware", "list", configs.MiddlewareConfig, Middleware),
         Kind("exporters", "list", configs.ExporterConfig, Exporter),

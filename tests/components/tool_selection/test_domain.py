@@ -6,7 +6,7 @@ import pytest
 
 from tests.components.tool_selection.selecting import asking, names, strategy, tool
 from victor_dsl.components.tool_selection import domain
-from victor_dsl.components.tool_selection._lexical import Index
+from victor_dsl.components.tool_selection._index import Index
 
 TOOLS = (
     tool("git__blame", "Says who wrote a line of code.", domain="coding"),

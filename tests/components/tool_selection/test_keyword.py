@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,14 @@ from hypothesis import strategies as st
 
 from tests.components.context import TURN, surroundings
 from tests.transcripts import TRANSCRIPTS, message
-from victor_dsl.components.tool_selection import keyword
-from victor_dsl.components.tool_selection._lexical import Index, terms
-from victor_dsl.components.tool_selection.keyword import OFF_LOOP_TOOLS, Config, Keyword, build
+from victor_dsl.components.tool_selection import _by_words, _large_index
+from victor_dsl.components.tool_selection._by_words import ByWords
+from victor_dsl.components.tool_selection._catalogue import LARGE, Latest
+from victor_dsl.components.tool_selection._index import Index
+from victor_dsl.components.tool_selection._large_index import LargeIndex
+from victor_dsl.components.tool_selection._query import asked
+from victor_dsl.components.tool_selection._words import Words
+from victor_dsl.components.tool_selection.keyword import Config, build
 from victor_dsl.values.message import Message
 from victor_dsl.values.settings import Settings
 from victor_dsl.values.tool import Tool
@@ -38,7 +44,7 @@ TOOLS = (
 async def names(*messages: Message | str, tools: Sequence[Tool] = TOOLS, k: int | None = 1) -> list[str]:
     conversation = tuple(message("user", m) if isinstance(m, str) else m for m in messages)
     turn = TURN.replace(messages=conversation, settings=Settings(k=k))
-    return [tool.name for tool in await Keyword(asyncio.to_thread).select(tools, turn)]
+    return [tool.name for tool in await ByWords().select(tools, turn)]
 
 
 @pytest.mark.parametrize(
@@ -57,12 +63,12 @@ async def test_a_word_of_name_description_or_parameters_finds_the_tool(text: str
 
 
 def test_names_are_split_at_humps_underscores_and_digits() -> None:
-    assert list(terms("getHTTPResponse2_for userID")) == ["get", "http", "respons", "2", "user", "id"]
+    assert Words().terms("getHTTPResponse2_for userID") == ["get", "http", "respons", "2", "user", "id"]
 
 
 @pytest.mark.parametrize("words", ["fly flying", "cancel cancelled canceling", "city cities", "book books booking"])
 def test_forms_of_one_word_are_one_term(words: str) -> None:
-    assert len(set(terms(words))) == 1
+    assert len(set(Words().terms(words))) == 1
 
 
 async def test_a_tool_s_own_name_counts_more_than_a_mention() -> None:
@@ -110,41 +116,67 @@ async def test_an_index_is_built_once_for_a_catalogue(monkeypatch: pytest.Monkey
     built: list[int] = []
 
     class Counted(Index):
-        def __init__(self, tools: tuple[Tool, ...]) -> None:
+        def __init__(self, tools: tuple[Tool, ...], words: Words) -> None:
             built.append(len(tools))
-            super().__init__(tools)
+            super().__init__(tools, words)
 
-    monkeypatch.setattr(keyword, "Index", Counted)
-    strategy = Keyword(asyncio.to_thread)
+    monkeypatch.setattr(_by_words, "Index", Counted)
+    strategy = ByWords()
     turn = TURN.replace(messages=(message("user", "weather"),))
     for _ in range(3):
         await strategy.select(TOOLS, turn)
         await strategy.select([Tool(t.name, t.description, dict(t.parameters)) for t in TOOLS], turn)
     assert built == [5]
-    await strategy.select(TOOLS[:2], turn)
-    await strategy.select(TOOLS, turn)
-    assert built == [5, 2]
-    for size in (1, 3, 2, 5, 1, 3):
+    monkeypatch.setattr(strategy, "_small", Latest(4))
+    built.clear()
+    for size in (2, 1, 3, 5, 2):
         await strategy.select(TOOLS[:size], turn)
-    assert built == [5, 2, 1, 3], "the four latest are kept"
-    for size in (4, 5, 2):
+    assert built == [2, 1, 3, 5], "the latest are kept"
+    for size in (4, 2, 5, 1):
         await strategy.select(TOOLS[:size], turn)
-    assert built == [5, 2, 1, 3, 4, 2], "the one asked for the longest ago goes"
+    assert built == [2, 1, 3, 5, 4, 1], "the one asked for the longest ago goes"
+
+
+async def test_a_large_part_of_a_catalogue_is_asked_for_in_the_catalogue_s_index(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    built: list[int] = []
+
+    class Counted(LargeIndex):
+        def __init__(self, tools: tuple[Tool, ...], words: Words) -> None:
+            built.append(len(tools))
+            super().__init__(tools, words)
+
+    monkeypatch.setattr(_large_index, "LargeIndex", Counted)
+    many = tuple(tool(f"tool_{n}", "red" if n % 2 else "blue") for n in range(LARGE + 50))
+    strategy = ByWords()
+    turn = TURN.replace(messages=(message("user", "tool 7, tool 9 or tool 8"),), settings=Settings(k=2), tools=many)
+    for start in range(5):
+        found = await strategy.select(many[start : start + LARGE], turn)
+        assert [tool.name for tool in found] == ["tool_7", "tool_8"]
+    without = tuple(tool for tool in many if tool.name != "tool_7")
+    assert [tool.name for tool in await strategy.select(without, turn)] == ["tool_8", "tool_9"]
+    assert built == [LARGE + 50]
+    others = tuple(tool(f"tool_{n}") for n in range(LARGE))
+    assert [tool.name for tool in await strategy.select(others, turn)] == ["tool_7", "tool_8"]
+    assert built == [LARGE + 50, LARGE], "tools that are not the turn's are a catalogue by themselves"
 
 
 async def test_the_index_of_a_large_catalogue_is_built_off_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     in_main_thread: list[bool] = []
 
-    class Watched(Index):
-        def __init__(self, tools: tuple[Tool, ...]) -> None:
+    class Watched(LargeIndex):
+        def __init__(self, tools: tuple[Tool, ...], words: Words) -> None:
             in_main_thread.append(threading.current_thread() is threading.main_thread())
-            super().__init__(tools)
+            super().__init__(tools, words)
 
-    monkeypatch.setattr(keyword, "Index", Watched)
-    many = [tool(f"tool_{n}") for n in range(OFF_LOOP_TOOLS)]
-    assert await names("tool 7", tools=many) == ["tool_7"]
-    assert await names("tool 7", tools=many[:-1]) == ["tool_7"]
-    assert in_main_thread == [False, True]
+    monkeypatch.setattr(_large_index, "LargeIndex", Watched)
+    many = [tool(f"tool_{n}") for n in range(LARGE)]
+    strategy = ByWords()
+    turn = TURN.replace(messages=(message("user", "tool 7"),), settings=Settings(k=1))
+    found = await asyncio.gather(*(strategy.select(many, turn) for _ in range(3)))
+    assert [[tool.name for tool in each] for each in found] == [["tool_7"]] * 3
+    assert in_main_thread == [False], "of turns at the same time one builds it"
 
 
 @pytest.mark.parametrize(
@@ -158,7 +190,7 @@ async def test_a_schema_that_is_none_hurts_nobody(schema: Any) -> None:
 async def test_a_schema_that_contains_itself_ends() -> None:
     schema: dict[str, Any] = {"properties": {}}
     schema["properties"]["deeper"] = schema
-    assert Index((Tool("a", "", schema),)).rank({"deep": 1.0, "deeper": 1.0}) == [0]
+    assert await names("deeper", tools=[Tool("a", "", schema)]) == ["a"]
 
 
 @given(TRANSCRIPTS, st.lists(st.sampled_from(TOOLS), unique_by=lambda tool: tool.name), st.integers(1, 5))
@@ -173,4 +205,92 @@ async def test_any_conversation_gives_a_part_of_the_tools(
 
 async def test_it_is_built_without_an_index(tmp_path: Path) -> None:
     strategy = build(Config(k=2), surroundings(tmp_path, "tool_selection/keyword").context)
-    assert await strategy.select([], TURN) == ()
+    assert list(await strategy.select([], TURN)) == []
+
+
+ASKING_TWICE = (
+    tool("getWeatherForecast", "The weather forecast of a city for some days."),
+    tool("getWeatherHistory", "The weather of a city on a day that has passed."),
+    tool("getWeatherAlerts", "The warnings of weather for a city."),
+    tool("sendEmail", "Sends a letter.", to={"type": "string", "description": "The address."}),
+)
+
+
+async def test_each_of_several_things_that_are_asked_for_finds_its_tool() -> None:
+    text = "What will the weather forecast for the city of Oslo be in the next days? Then send it to Ann."
+    assert set(await names(text, tools=ASKING_TWICE, k=2)) == {"getWeatherForecast", "sendEmail"}
+
+
+async def test_a_name_that_is_said_whole_comes_before_one_that_is_said_in_part() -> None:
+    tools = [tool("get_order_history_archive"), tool("get_order")]
+    assert await names("get the order", tools=tools) == ["get_order"]
+    assert await names("get the archive of the order history", tools=tools) == ["get_order_history_archive"]
+
+
+async def test_the_values_to_choose_from_find_a_tool() -> None:
+    tools = [
+        tool("a", unit={"enum": ["celsius", 7]}),
+        tool("b", unit={"enum": ["miles", None]}),
+        tool("c", u={"enum": "x"}),
+    ]
+    assert await names("how many miles", tools=tools) == ["b"]
+
+
+@pytest.mark.parametrize("text", ["the reservaton", "weatherforecast", "recipients' adresses"])
+async def test_a_word_that_no_tool_has_stands_for_those_written_alike(text: str) -> None:
+    found = await names(text)
+    assert found[0] in {"cancel_reservation", "getWeatherForecast", "sendEmail"}
+    assert await names("qwertyuiop") == []
+
+
+async def test_words_that_people_say_anyway_and_numbers_count_little() -> None:
+    tools = [tool("help", "Help."), tool("orders_4", "Four."), tool("find_provider", "Finds a salon.")]
+    assert await names("Hello! I need help: find a salon for 4 people", tools=tools) == ["find_provider"]
+    assert await names("help", tools=tools) == ["help"]
+    assert await names("4", tools=tools) == ["orders_4"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("อากาศวันนี้เป็นอย่างไร", "อากาศ"), ("今天的天气怎么样。订票。", "天气"), ("прогнозы погоды", "прогноз")],
+)
+async def test_names_of_any_script_are_found(text: str, name: str) -> None:
+    tools = [tool("other", "Something else."), tool("อากาศ"), tool("天气"), tool("прогноз")]
+    assert await names(text, tools=tools) == [name]
+
+
+async def test_of_a_description_the_beginning_is_read() -> None:
+    tools = [tool("a", "x " * 500_000 + "needle"), tool("b", "needle")]
+    assert (await names("needle", tools=tools, k=2)) == ["b", "a"]
+
+
+TEXTS = st.text(st.characters(), max_size=40) | st.sampled_from(
+    ["weather forecast", "cancel. Then email!", "天气", "\ud800", "🌦️"]
+)
+
+
+@given(
+    st.lists(st.builds(tool, TEXTS, TEXTS, filters=st.dictionaries(TEXTS, TEXTS, max_size=2)), max_size=8),
+    TEXTS,
+    st.none() | st.integers(1, 9),
+)
+def test_any_tools_and_any_request_give_a_part_of_the_tools(tools: list[Tool], text: str, k: int | None) -> None:
+    found = asyncio.run(names(text, text, tools=tools, k=k))
+    assert len(found) <= len(tools) if k is None else len(found) <= min(k, len(tools))
+    assert not Counter(found) - Counter(tool.name for tool in tools)
+
+
+@given(
+    st.lists(st.sampled_from([*TOOLS, *ASKING_TWICE]), max_size=12),
+    st.lists(TEXTS | st.just("the weather"), max_size=4),
+    st.data(),
+)
+def test_an_index_gives_the_same_scores_however_it_is_summed(
+    tools: list[Tool], texts: list[str], data: st.DataObject
+) -> None:
+    words = Words()
+    request = asked(TURN.replace(messages=(message("user", ". ".join(texts)),)), words)
+    among = data.draw(st.none() | st.sets(st.integers(0, max(len(tools) - 1, 0)), max_size=len(tools)))
+    small, large = (kind(tuple(tools), words).scores(request, among) for kind in (Index, LargeIndex))
+    assert small.keys() == large.keys()
+    assert list(large.values()) == pytest.approx([small[position] for position in large], rel=1e-4)

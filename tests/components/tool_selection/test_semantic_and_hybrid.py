@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.components.tool_selection.selecting import Counting, asking, embedder, names, strategy, tool
 from tests.transcripts import TRANSCRIPTS, message
+from victor_dsl.components.tool_selection import _meaning
+from victor_dsl.errors import ComponentError
 from victor_dsl.values.message import Message
 from victor_dsl.values.tool import Tool
 
@@ -57,15 +60,15 @@ async def test_the_nearest_tool_comes_first(type: str, text: str, name: str) -> 
     assert await names(live, TOOLS, asking(text, k=1)) == [name]
 
 
-async def test_tools_are_embedded_once_and_a_request_once_a_turn() -> None:
+async def test_tools_are_embedded_once_and_a_request_once() -> None:
     counting = Counting()
     live = semantic({"embedders/words": counting})
     await asyncio.gather(*(live.select(TOOLS, asking("the weather")) for _ in range(3)))
     await live.select(tuple(Tool(t.name, t.description) for t in TOOLS), asking("the weather tomorrow"))
     assert [len(texts) for texts in counting.calls].count(4) == 1, "tools that are equal are the same"
-    assert [len(texts) for texts in counting.calls].count(1) == 4
+    assert counting.calls[1:] == [["the weather"], ["the weather tomorrow"]]
     await live.select(TOOLS[:3], asking("the weather"))
-    assert [len(texts) for texts in counting.calls].count(3) == 1
+    assert len(counting.calls) == 3, "a part of them is known, too"
 
 
 async def test_names_are_embedded_as_words() -> None:
@@ -109,6 +112,7 @@ async def test_recipe_8_the_weights_of_hybrid_have_an_effect() -> None:
         assert (await names(own, TWO, against))[0] == first, "as a step its own alpha counts"
 
 
+@settings(max_examples=30)
 @given(TRANSCRIPTS)
 def test_with_one_weight_alone_hybrid_is_semantic_or_keyword(messages: tuple[Message, ...]) -> None:
     async def compare() -> None:
@@ -119,10 +123,115 @@ def test_with_one_weight_alone_hybrid_is_semantic_or_keyword(messages: tuple[Mes
     asyncio.run(compare())
 
 
-async def test_without_any_setting_both_weigh_the_same() -> None:
-    turn = asking("please ask")
-    half = asking("please ask", alpha=0.5)
-    assert await names(hybrid(OPPOSED), TWO, turn) == await names(hybrid(OPPOSED), TWO, half)
+async def test_without_any_setting_the_weight_is_the_more_the_farther_a_tool_stands_out() -> None:
+    """By words `ask` is the best, by meaning `near`; `far` makes the mean."""
+    tools = (*TWO, tool("far", "Something."))
+    clear: dict[str, Sequence[float]] = {"near": (1, 0), "ask": (0, 1), "please": (1, 0)}
+    vague: dict[str, Sequence[float]] = {"near": (1, 0), "ask": (0.99, 0.14), "far": (0.99, 0.14), "please": (1, 0)}
+    for vectors, first in ((clear, "near"), (vague, "ask")):
+        assert (await names(hybrid({"embedders/words": Fixed(vectors)}), tools, asking("please ask")))[0] == first
+
+
+async def test_without_an_embedder_hybrid_is_keyword() -> None:
+    for text in ("the weather", "zzz", "Cancel the flight. Then send a letter."):
+        found = [await names(strategy(type), TOOLS, asking(text, k=3)) for type in ("hybrid", "keyword")]
+        assert found[0] == found[1]
+
+
+class Late:
+    """An embedder that never answers, or only after it was asked so many times."""
+
+    def __init__(self, answers_from: float = math.inf) -> None:
+        self.answers_from = answers_from
+        self.calls: list[Sequence[str]] = []
+
+    async def embed(self, texts: Sequence[str]) -> Any:
+        self.calls.append(texts)
+        if len(self.calls) < self.answers_from:
+            await asyncio.Event().wait()
+        return np.ones((len(texts), 2), dtype=np.float32)
+
+
+class Broken:
+    def __init__(self, answer: Any = None) -> None:
+        self.answer = answer
+
+    async def embed(self, texts: Sequence[str]) -> Any:
+        if self.answer is None:
+            raise OSError("it is away")
+        return self.answer
+
+
+@pytest.mark.parametrize("broken", [Late(), Broken(), Broken(np.ones((1, 1, 1))), Broken([])])
+async def test_words_stand_in_for_an_embedder_that_fails_or_is_late_and_say_so(broken: Any) -> None:
+    told: list[tuple[str, Any]] = []
+    turn = asking("the weather forecast", k=2, record=lambda type, data: told.append((type, data)))
+    live = hybrid({"embedders/words": broken}, deadline_seconds=0.01)
+    assert await names(live, TOOLS, turn) == ["getWeatherForecast", "cancel_reservation"]
+    assert [type for type, _ in told] == ["error"]
+    assert "tool_selection/hybrid" in str(told[0][1])
+
+
+async def test_semantic_says_that_its_embedder_is_late() -> None:
+    live = strategy("semantic", {"embedders/words": Late()}, embedder="embedders/words", deadline_seconds=0.01)
+    with pytest.raises(ComponentError, match=r"took longer than 0\.01 s"):
+        await live.select(TOOLS, asking("the weather"))
+
+
+async def test_what_was_embedded_before_the_deadline_is_not_embedded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_meaning, "BATCH", 2)
+    seen: list[str] = []
+
+    class Slow:
+        async def embed(self, texts: Sequence[str]) -> Any:
+            if len(seen) == 2:
+                seen.append("waited")
+                await asyncio.Event().wait()
+            seen.extend(texts)
+            return np.ones((len(texts), 2), dtype=np.float32)
+
+    live = hybrid({"embedders/words": Slow()}, deadline_seconds=0.01)
+    turn = asking("the weather", record=lambda type, data: None)
+    await live.select(TOOLS, turn)
+    assert seen[-1] == "waited"
+    await live.select(TOOLS, turn)
+    await live.select(TOOLS[:3], turn)
+    assert len(seen) == len(set(seen)) == 4 + 1 + 1, "four tools, one wait, one request"
+
+
+async def test_an_embedder_that_weighs_words_by_the_texts_of_a_call_gets_the_catalogue_in_one() -> None:
+    class Contextual(Counting):
+        contextual = True
+
+    counting = Contextual()
+    live = semantic({"embedders/words": counting})
+    many = tuple(tool(f"tool_{n}") for n in range(_meaning.BATCH + 1))
+    await live.select(many, asking("Cancel the weather forecast. Then send the letter."))
+    assert [len(texts) for texts in counting.calls] == [len(many), 1, 1, 1]
+
+
+async def test_the_latest_requests_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_meaning, "REQUESTS_KEPT", 2)
+    counting = Counting()
+    live = semantic({"embedders/words": counting})
+    for text in ("first thing", "second thing", "first thing", "third thing", "first thing", "second thing"):
+        await live.select(TOOLS, asking(text))
+    assert [texts[0] for texts in counting.calls[1:]] == ["first thing", "second thing", "third thing", "second thing"]
+
+
+async def test_each_of_several_things_that_are_asked_for_is_looked_up_by_itself() -> None:
+    vectors: dict[str, Sequence[float]] = {"a": (1, 0), "b": (0.4, 0), "c": (0, 1), "Do": (1, 0), "Make": (0, 1)}
+    needs = {"embedders/words": Fixed(vectors)}
+    tools = (tool("a"), tool("b"), tool("c"))
+    assert set(await names(semantic(needs), tools, asking("Do one thing here. Make another thing there.", k=2))) == {
+        "a",
+        "c",
+    }
+
+
+@pytest.mark.parametrize("make", [semantic, hybrid])
+async def test_no_tools_are_no_fault(make: Any) -> None:
+    assert await names(make(), (), asking("the weather")) == []
 
 
 async def test_with_words_alone_nothing_is_embedded() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 
-from victor_dsl.components.tool_selection._lexical import terms
+from attrs import frozen
+
+from victor_dsl.components.tool_selection._words import Words, spoken_weight
 from victor_dsl.values.turn import Turn
 
 ENOUGH_TERMS = 4
@@ -16,28 +19,48 @@ LOOK_BACK = 4
 LONGEST_TEXT = 8_000
 """Of a longer message (a pasted file) the first and last halves of so many characters are read."""
 
+MOST_CLAUSES = 8
+"""Of a message of more clauses, the first and last halves of so many count by themselves."""
 
-def query(turn: Turn) -> dict[str, float]:
-    """The words that ask for tools, with weights: an earlier message counts half of the one after it."""
-    weights: dict[str, float] = {}
+_CLAUSE_ENDS = re.compile(r"(?<=[.!?;])\s+|(?<=[\u3002\uff01\uff1f\uff1b])|\n+")
+
+
+@frozen
+class Asking:
+    """A text that asks for tools, and its words with weights. The text is empty where it has no word."""
+
+    text: str
+    words: Mapping[str, float]
+
+
+@frozen
+class Asked:
+    """What is asked for: as a whole, the latest message last, and by clauses where one message of several says enough."""
+
+    whole: Asking
+    clauses: tuple[Asking, ...] = ()
+
+
+def asked(turn: Turn, words: Words) -> Asked:
+    """What the conversation asks for; an earlier message counts half of the one after it."""
+    whole: dict[str, float] = {}
+    clauses: list[Asking] = []
+    texts: list[str] = []
     for back, text in enumerate(_asking(turn)):
-        if len(weights) >= ENOUGH_TERMS:
+        if len(whole) >= ENOUGH_TERMS:
             break
-        for term in terms(text):
-            weights.setdefault(term, 0.5**back)
-    return weights
-
-
-def query_text(turn: Turn) -> str:
-    """The messages that ask for tools as one text, the latest last; empty where they hold no word."""
-    found: list[str] = []
-    telling: set[str] = set()
-    for text in _asking(turn):
-        found.append(text)
-        telling.update(terms(text))
-        if len(telling) >= ENOUGH_TERMS:
-            break
-    return "\n".join(reversed(found)) if telling else ""
+        texts.append(text)
+        for sentence in _CLAUSE_ENDS.split(text):
+            found = {term: spoken_weight(term) * 0.5**back for term in words.terms(sentence)}
+            for term, weight in found.items():
+                whole.setdefault(term, weight)
+            if any(weight == 1 for weight in found.values()):
+                clauses.append(Asking(sentence, found))
+    if len(texts) > 1 or len(clauses) == 1:
+        clauses = []
+    elif len(clauses) > MOST_CLAUSES:
+        clauses = clauses[: MOST_CLAUSES // 2] + clauses[-MOST_CLAUSES // 2 :]
+    return Asked(Asking("\n".join(reversed(texts)) if whole else "", whole), tuple(clauses))
 
 
 def _asking(turn: Turn) -> Iterator[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from attrs import define, field
+from attrs import field, frozen
 from pydantic import Field
 
-from victor_dsl.components.tool_selection._lexical import Index
-from victor_dsl.components.tool_selection._query import query
+from victor_dsl.components.tool_selection._catalogue import Latest
+from victor_dsl.components.tool_selection._index import Index, best_first
+from victor_dsl.components.tool_selection._query import Asked, asked
 from victor_dsl.components.tool_selection._step import as_step
+from victor_dsl.components.tool_selection._words import Words
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Model, ToolSelectionConfig
 from victor_dsl.language.kinds import ToolSelection
@@ -39,8 +41,8 @@ class Config(ToolSelectionConfig):
     """Names the domain of a request, and offers the tools of that domain, then those that have none.
 
     The domains are those that the tools' own `domain` says, and those written here. Which one a request belongs to is told
-    by its words: by the domain's name and `keywords`, or where it has none by the texts of its tools. Words match whole, in
-    any of their forms. A request of no known domain finds nothing, so that the fallback selects.
+    by its words: by the domain's name and `keywords`, or where it has none by the tool of it that fits the request best. Words
+    match whole, in any of their forms. A request of no known domain finds nothing, so that the fallback selects.
     """
 
     domains: dict[str, Domain | list[str]] = Field(
@@ -56,19 +58,22 @@ class Config(ToolSelectionConfig):
 EXAMPLE = "{type: domain, domains: {coding: [code, function, bug], web: {keywords: [page, link], tools: [browse*]}}}"
 
 
-@define(eq=False)
+@frozen(eq=False)
 class _Catalogue:
-    """One list of tools by domain, and what requests were found to ask for."""
+    """One list of tools by domain, and what requests were found to ask for.
 
-    tools: tuple[Tool, ...]
-    members: Mapping[str, frozenset[int]]
-    general: frozenset[int]
+    `told` has the domain that each text of the index tells.
+    """
+
+    members: Mapping[str, Sequence[int]]
+    general: Sequence[int]
     index: Index
-    found: dict[tuple[tuple[str, float], ...], tuple[str, ...]] = field(factory=dict)
+    told: Sequence[str]
+    found: dict[tuple[frozenset[tuple[str, float]], ...], tuple[str, ...]] = field(factory=dict)
 
 
 class ByDomain:
-    """Classifies requests by BM25 over the domains' words. Catalogues and classifications are remembered."""
+    """Classifies requests by BM25 over the domains' words. The latest catalogues are remembered, with their classifications."""
 
     def __init__(self, config: Config) -> None:
         self._max_domains = config.max_domains
@@ -76,58 +81,58 @@ class ByDomain:
             name: rule if isinstance(rule, Domain) else Domain(keywords=rule, tools=[])
             for name, rule in config.domains.items()
         }
-        self._catalogues: list[_Catalogue] = []
+        self._words = Words()
+        self._catalogues: Latest[_Catalogue] = Latest(CATALOGUES_KEPT)
 
     async def select(self, tools: Sequence[Tool], turn: Turn) -> Sequence[Tool]:
-        catalogue = self._catalogue(tuple(tools))
-        domains = self._classified(catalogue, query(turn))
+        whole = tuple(tools)
+        catalogue = self._catalogues.find(whole) or self._catalogues.keep(whole, self._made(whole))
+        domains = self._classified(catalogue, asked(turn, self._words))
         if not domains:
             return ()
-        order = [position for name in domains for position in sorted(catalogue.members[name])]
-        chosen = dict.fromkeys([*order, *sorted(catalogue.general)])
+        order = [position for name in domains for position in catalogue.members[name]]
+        chosen = dict.fromkeys([*order, *catalogue.general])
         return [tools[position] for position in chosen][: turn.settings.k]
 
-    def _classified(self, catalogue: _Catalogue, asked: Mapping[str, float]) -> tuple[str, ...]:
+    def _classified(self, catalogue: _Catalogue, request: Asked) -> tuple[str, ...]:
         """The domains of a request, best first; none where none is known."""
-        key = tuple(sorted(asked.items()))
-        if key not in catalogue.found:
+        key = tuple(frozenset(asking.words.items()) for asking in (request.whole, *request.clauses))
+        found = catalogue.found.get(key)
+        if found is None:
             if len(catalogue.found) >= CLASSIFICATIONS_KEPT:
                 del catalogue.found[next(iter(catalogue.found))]
-            scores = catalogue.index.scores(asked)
-            ranking = sorted(scores, key=lambda position: (-scores[position], position))
-            last = scores[ranking[min(self._max_domains, len(ranking)) - 1]] if ranking else 0.0
-            catalogue.found[key] = tuple(catalogue.index.tools[n].name for n in ranking if scores[n] >= last)
-        return catalogue.found[key]
-
-    def _catalogue(self, tools: tuple[Tool, ...]) -> _Catalogue:
-        known = next((catalogue for catalogue in self._catalogues if catalogue.tools == tools), None)
-        if known is None:
-            known = self._made(tools)
-        others = [other for other in self._catalogues if other is not known]
-        self._catalogues = [known, *others[: CATALOGUES_KEPT - 1]]
-        return known
+            scores = catalogue.index.scores(request)
+            best: dict[str, float] = {}
+            for position in best_first(scores):
+                best.setdefault(catalogue.told[position], scores[position])
+            last = [*best.values()][: self._max_domains][-1] if best else 0.0
+            found = tuple(name for name, score in best.items() if score >= last)
+            catalogue.found[key] = found
+        return found
 
     def _made(self, tools: tuple[Tool, ...]) -> _Catalogue:
-        members: dict[str, set[int]] = {}
+        members: dict[str, list[int]] = {}
+        general: list[int] = []
         for position, tool in enumerate(tools):
-            for name in self._domains_of(tool):
-                members.setdefault(name, set()).add(position)
-        general = set(range(len(tools))).difference(*members.values())
-        texts = tuple(self._told_by(name, [tools[n] for n in positions]) for name, positions in members.items())
-        frozen = {name: frozenset(positions) for name, positions in members.items()}
-        return _Catalogue(tools, frozen, frozenset(general), Index(texts))
+            domains = self._domains_of(tool)
+            for name in dict.fromkeys(domains):
+                members.setdefault(name, []).append(position)
+            if not domains:
+                general.append(position)
+        texts = [(name, text) for name, places in members.items() for text in self._told_by(name, tools, places)]
+        index = Index(tuple(text for _, text in texts), self._words, exact=True)
+        return _Catalogue(members, general, index, [name for name, _ in texts])
 
     def _domains_of(self, tool: Tool) -> list[str]:
         named = [name for name, rule in self._rules.items() if any(fnmatchcase(tool.name, glob) for glob in rule.tools)]
         return [tool.domain, *named] if tool.domain is not None else named
 
-    def _told_by(self, name: str, tools: Sequence[Tool]) -> Tool:
-        """A domain as the lexical index knows texts: by its name, and its keywords or its tools."""
+    def _told_by(self, name: str, tools: Sequence[Tool], places: Sequence[int]) -> list[Tool]:
+        """What tells a domain, as the lexical index knows texts: its name, and its keywords or its tools."""
         rule = self._rules.get(name)
         if rule is not None and rule.keywords:
-            return Tool(name, " ".join(rule.keywords), {})
-        properties = {str(n): {"properties": tool.parameters.get("properties")} for n, tool in enumerate(tools)}
-        return Tool(name, " ".join(f"{tool.name} {tool.description}" for tool in tools), {"properties": properties})
+            return [Tool(name, " ".join(rule.keywords), {})]
+        return [Tool(name, "", {}), *(tools[position] for position in places)]
 
 
 def build(config: Config, context: Context) -> ToolSelection:

@@ -1,4 +1,4 @@
-"""Tool selection by meaning and by words together, weighed by `alpha`."""
+"""Tool selection by words, and by meaning where an embedder is given, weighed by `alpha`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from victor_dsl.components.tool_selection._query import query, query_text
-from victor_dsl.components.tool_selection._step import as_step
-from victor_dsl.components.tool_selection.keyword import Keyword
+from victor_dsl.components.tool_selection._query import asked
+from victor_dsl.components.tool_selection._step import as_step, record_failure
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Ref, ToolSelectionConfig
 from victor_dsl.language.kinds import ToolSelection
@@ -17,66 +16,68 @@ from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
 
 if TYPE_CHECKING:
+    from victor_dsl.components.tool_selection._by_words import ByWords
     from victor_dsl.components.tool_selection._meaning import Meanings
-
-ALPHA = 0.5
-"""The weight of meaning where neither the spec nor any layer of settings says it."""
 
 
 class Config(ToolSelectionConfig):
-    """Offers the `k` tools with the best of `alpha` x meaning + (1 - `alpha`) x words.
+    """Offers the `k` tools with the best of `alpha` x meaning + (1 - `alpha`) x words; what is meant without a `type`.
 
-    Meaning is what `semantic` ranks by, words what `keyword` does; each is divided by the best tool's score, so that both
-    count by their weights. With `alpha` 1 the order is that of `semantic`, with 0 that of `keyword`.
+    Words are what `keyword` ranks by, meaning what `semantic` does; each is divided by the best tool's score, so that both
+    count by their weights. With `alpha` 1 the order is that of `semantic`, with 0, or without an embedder, that of `keyword`.
+    While the embedder fails or is late, words alone select, and an `error` event says so.
     """
 
-    embedder: Annotated[str, Ref("embedders")] = Field(description="What makes vectors; a name under `embedders`.")
+    embedder: Annotated[str | None, Ref("embedders")] = Field(
+        None, description="What makes vectors; a name under `embedders`. Left out, words alone count."
+    )
     alpha: float | None = Field(
-        None, ge=0, le=1, description="The weight of meaning; the same as `settings.alpha`. Left out, 0.5."
+        None,
+        ge=0,
+        le=1,
+        description="The weight of meaning; the same as `settings.alpha`. Left out, each request has its own: the more, the "
+        "farther the nearest tool stands out from the others (at most 2/3).",
+    )
+    deadline_seconds: float = Field(
+        5.0, gt=0, description="How long the embedder may take in a turn before words alone select."
     )
 
 
-EXAMPLE = "{type: hybrid, embedder: words, alpha: 0.7, k: 8}"
+EXAMPLE = "{type: hybrid, embedder: words, k: 8}"
 
 
 class Hybrid:
     """Adds two scores. `alpha` is the item's own, where it stands within another strategy."""
 
-    def __init__(self, meanings: Meanings, keyword: Keyword, alpha: float | None) -> None:
+    def __init__(self, meanings: Meanings, by_words: ByWords, alpha: float | None, node: str) -> None:
         self._meanings = meanings
-        self._keyword = keyword
+        self._by_words = by_words
         self._alpha = alpha
+        self._node = node
 
     async def select(self, tools: Sequence[Tool], turn: Turn) -> Sequence[Tool]:
         alpha = self._alpha if self._alpha is not None else turn.settings.alpha
-        alpha = ALPHA if alpha is None else alpha
-        scores = [0.0] * len(tools)
-        if alpha < 1:
-            words = await self._keyword.scores(tuple(tools), query(turn))
-            _add(scores, words, 1 - alpha)
-        text = query_text(turn)
-        if alpha > 0 and text:
-            near = await self._meanings.similarities(tuple(tools), text)
-            _add(scores, {position: float(score) for position, score in enumerate(near)}, alpha)
-        if not any(scores):
-            return ()
-        ranking = sorted(range(len(tools)), key=lambda position: -scores[position])
+        request = asked(turn, self._by_words.words)
+        if not tools or not request.whole.text or alpha == 0:
+            return await self._by_words.select(tools, turn)
+        part = self._by_words.parts.of(tools, turn)
+        try:
+            near = await self._meanings.nearness(part, request)
+        except Exception as error:  # noqa: BLE001 -- whatever an embedder does, words stand in
+            record_failure(error, self._node, turn)
+            return await self._by_words.select(tools, turn)
+        words = {} if alpha == 1 else await self._by_words.scores(part, request)
+        ranking = near.rank(words, near.alpha if alpha is None else alpha)
         return [tools[position] for position in ranking[: turn.settings.k]]
-
-
-def _add(scores: list[float], further: dict[int, float], weight: float) -> None:
-    """Adds scores, the best of which counts `weight`."""
-    best = max(further.values(), default=0.0)
-    if best > 0:
-        for position, score in further.items():
-            scores[position] += weight * score / best
 
 
 def build(config: Config, context: Context) -> ToolSelection:
     """The strategy, with nothing embedded or indexed yet."""
-    import asyncio
+    from victor_dsl.components.tool_selection._by_words import ByWords
 
+    if config.embedder is None:
+        return as_step(ByWords(), config, context)
     from victor_dsl.components.tool_selection._meaning import Meanings
 
-    meanings = Meanings(context.live(config.embedder))
-    return as_step(Hybrid(meanings, Keyword(asyncio.to_thread), config.alpha), config, context)
+    meanings = Meanings(context.live(config.embedder), config.deadline_seconds)
+    return as_step(Hybrid(meanings, ByWords(), config.alpha, context.node), config, context)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from victor_dsl.components.tool_selection._query import query_text
+from victor_dsl.components.tool_selection._catalogue import Parts
+from victor_dsl.components.tool_selection._query import asked
 from victor_dsl.components.tool_selection._step import as_step
+from victor_dsl.components.tool_selection._words import Words
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Ref, ToolSelectionConfig
 from victor_dsl.language.kinds import ToolSelection
@@ -22,11 +24,15 @@ if TYPE_CHECKING:
 class Config(ToolSelectionConfig):
     """Offers the `k` tools whose names, descriptions and parameters are nearest to the latest user message.
 
-    A short message is read together with the few before it. Tools are embedded once, and the request in every turn. A
-    request that is near to no tool finds nothing, so that the fallback selects.
+    A short message is read together with the few before it; of a message that asks for several things, each sentence counts
+    by itself, too. Tools are embedded once, and so is a request. A request that is near to no tool finds nothing, so that
+    the fallback selects; and so it does while the embedder fails or is late.
     """
 
     embedder: Annotated[str, Ref("embedders")] = Field(description="What makes vectors; a name under `embedders`.")
+    deadline_seconds: float = Field(
+        5.0, gt=0, description="How long the embedder may take in a turn before the fallback selects."
+    )
 
 
 EXAMPLE = "{type: semantic, embedder: words, k: 8}"
@@ -37,20 +43,20 @@ class Semantic:
 
     def __init__(self, meanings: Meanings) -> None:
         self._meanings = meanings
+        self._words = Words()
+        self._parts = Parts()
 
     async def select(self, tools: Sequence[Tool], turn: Turn) -> Sequence[Tool]:
-        text = query_text(turn)
-        if not text:
+        request = asked(turn, self._words)
+        if not tools or not request.whole.text:
             return ()
-        scores = await self._meanings.similarities(tuple(tools), text)
-        if not scores.any():
-            return ()
-        ranking = sorted(range(len(tools)), key=lambda position: -scores[position])
-        return [tools[position] for position in ranking[: turn.settings.k]]
+        near = await self._meanings.nearness(self._parts.of(tools, turn), request)
+        return [tools[position] for position in near.rank({}, 1.0)[: turn.settings.k]]
 
 
 def build(config: Config, context: Context) -> ToolSelection:
     """The strategy, with nothing embedded yet."""
     from victor_dsl.components.tool_selection._meaning import Meanings
 
-    return as_step(Semantic(Meanings(context.live(config.embedder))), config, context)
+    meanings = Meanings(context.live(config.embedder), config.deadline_seconds)
+    return as_step(Semantic(meanings), config, context)
