@@ -26,7 +26,10 @@ class Config(EmbedderConfig):
     """
 
     dims: int = Field(
-        1024, ge=16, le=65_536, description="The length of a vector. Fewer cost less and mix up more words."
+        1024,
+        ge=16,
+        le=65_536,
+        description="The length of a vector. Fewer cost less and mix up more words; for thousands of tools 4096 finds more.",
     )
 
 
