@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from enum import IntEnum, IntFlag
 from itertools import chain
 
 import numpy as np
@@ -12,29 +11,13 @@ import numpy.typing as npt
 Tokens = npt.NDArray[np.int32]
 
 
-class Sort(IntEnum):
-    """What a token looks like. A word of every message (`SMALL`) is none that tells anything."""
+STOP, ASK, SMALL, WORD, NAME, NUMBER, SYMBOL, IDENTIFIER = range(8)
+"""What sort a token is of: the end of a sentence or of a question, a word of every message, a word, one with a capital, a
+short number, a symbol (`snake_case`, an abbreviation, a long number), an identifier (a path, a date, letters with digits)."""
 
-    STOP = 0
-    ASK = 1
-    SMALL = 2
-    WORD = 3
-    NAME = 4
-    NUMBER = 5
-    SYMBOL = 6
-    IDENTIFIER = 7
-
-
-class Cue(IntFlag):
-    """What a token says of its message: who speaks of whom, that a time or an amount is given, or something happened."""
-
-    FIRST_PERSON = 1
-    SECOND_PERSON = 2
-    TIME = 4
-    AMOUNT = 8
-    PAST = 16
-    REQUEST = 32
-
+FIRST_PERSON, SECOND_PERSON, TIME, AMOUNT, PAST, REQUEST = (1 << bit for bit in range(6))
+"""What cues a token gives: who speaks of whom; that a time or an amount is told, that something happened; or what a
+request begins with."""
 
 _APOSTROPHE = "\u2019"
 _ASKING = "?\uff1f\u061f"
@@ -45,6 +28,7 @@ _TOKEN = re.compile(rf'"[^"\n]{{1,60}}"\s*:|(\w+(?:(?:://|[-./:@#+\'{_APOSTROPHE
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]{2,}"
 )
+_DIGIT = re.compile(r"\d")
 _HUMP = re.compile(r"[a-z][A-Z]")
 _FILE = re.compile(r"[^.]\.[A-Za-z][A-Za-z0-9]{0,4}$")
 
@@ -77,12 +61,12 @@ _SMALL = (
     "well were what what's when where which while who why will with won't would wow yeah yes yep"
 )
 _CUES = (
-    (_FIRST, Cue.FIRST_PERSON),
-    (_SECOND, Cue.SECOND_PERSON),
-    (_TIME, Cue.TIME),
-    (_AMOUNT, Cue.AMOUNT),
-    (_PAST, Cue.PAST),
-    (_REQUEST, Cue.REQUEST),
+    (_FIRST, FIRST_PERSON),
+    (_SECOND, SECOND_PERSON),
+    (_TIME, TIME),
+    (_AMOUNT, AMOUNT),
+    (_PAST, PAST),
+    (_REQUEST, REQUEST),
 )
 
 
@@ -123,14 +107,14 @@ class Lexicon(dict[str, tuple[int, ...]]):
         number = self.tokens.get(token)
         if number is None:
             number = self.tokens[token] = len(self.tokens)
-            folded = token.casefold().replace(_APOSTROPHE, "'")
-            self._sort.append(self._sorted(token, folded))
+            folded = token.casefold()
+            if _APOSTROPHE in folded:
+                folded = folded.replace(_APOSTROPHE, "'")
+            self._sort.append(self._word(token, folded) if token.isalpha() else self._other(token, folded))
             cue = self._cues.get(folded, 0)
             if len(folded) > 4 and folded.endswith("ed"):
-                cue |= Cue.PAST
-            if any(map(str.isdigit, token)):
-                cue |= Cue.AMOUNT
-            self._cue.append(cue)
+                cue |= PAST
+            self._cue.append(cue | AMOUNT if _DIGIT.search(token) else cue)
             self._term.append(self._terms.setdefault(_stem(folded), len(self._terms)))
             self._arrays = None
         return number
@@ -151,20 +135,25 @@ class Lexicon(dict[str, tuple[int, ...]]):
             )
         return self._arrays
 
-    def _sorted(self, token: str, folded: str) -> Sort:
-        if not (token[0].isalnum() or token[0] == "_"):
-            return Sort.ASK if any(mark in token for mark in _ASKING) else Sort.STOP
-        if any(map(str.isdigit, token)):
-            if any(map(str.isalpha, token)) or not token.isalnum():
-                return Sort.IDENTIFIER
-            return Sort.SYMBOL if len(token) >= LEAST_DIGITS else Sort.NUMBER
-        if "@" in token or "/" in token or _FILE.search(token):
-            return Sort.IDENTIFIER
+    def _word(self, token: str, folded: str) -> int:
         if folded in self._small:
-            return Sort.SMALL
-        if "_" in token or "." in token or ":" in token or _HUMP.search(token) or (len(token) > 2 and token.isupper()):
-            return Sort.SYMBOL
-        return Sort.NAME if token[0].isupper() else Sort.WORD
+            return SMALL
+        if token.islower():
+            return WORD
+        if _HUMP.search(token) or (len(token) > 2 and token.isupper()):
+            return SYMBOL
+        return NAME if token[0].isupper() else WORD
+
+    def _other(self, token: str, folded: str) -> int:
+        if not (token[0].isalnum() or token[0] == "_"):
+            return ASK if any(mark in token for mark in _ASKING) else STOP
+        if token.isdigit():
+            return SYMBOL if len(token) >= LEAST_DIGITS else NUMBER
+        if _DIGIT.search(token) or "@" in token or "/" in token or _FILE.search(token):
+            return IDENTIFIER
+        if "_" in token or "." in token or ":" in token:
+            return SYMBOL
+        return self._word(token, folded)
 
 
 def _pairs(run: re.Match[str]) -> str:

@@ -9,7 +9,22 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
-from victor_dsl.components.compaction._lexicon import Cue, Lexicon, Sort, Tokens
+from victor_dsl.components.compaction._lexicon import (
+    AMOUNT,
+    ASK,
+    FIRST_PERSON,
+    NAME,
+    PAST,
+    REQUEST,
+    SECOND_PERSON,
+    SMALL,
+    STOP,
+    SYMBOL,
+    TIME,
+    WORD,
+    Lexicon,
+    Tokens,
+)
 from victor_dsl.components.compaction._text import bounded
 from victor_dsl.values.history import Group, History
 from victor_dsl.values.message import Message
@@ -86,22 +101,22 @@ class Reading:
         self._owner = owner
         sort, cue = sorts[tokens], cues[tokens]
 
-        self.words = self._count(sort >= Sort.SMALL)
+        self.words = self._count(sort >= SMALL)
         begins = np.ones(len(tokens), dtype=np.bool_)
         if len(tokens):
-            begins[1:] = (owner[1:] != owner[:-1]) | (sort[:-1] <= Sort.ASK)
-        self.questions = self._count(sort == Sort.ASK)
-        self.requests = self._count(((cue & Cue.REQUEST) > 0) & begins)
-        self.sentences = self._count(sort == Sort.STOP) + self.questions
-        self.first_person = self._count((cue & Cue.FIRST_PERSON) > 0)
-        self.second_person = self._count((cue & Cue.SECOND_PERSON) > 0)
-        self.times = self._count((cue & Cue.TIME) > 0)
-        self.amounts = self._count((cue & Cue.AMOUNT) > 0)
-        self.past = self._count((cue & Cue.PAST) > 0)
-        self.names = self._count((sort == Sort.NAME) & ~begins)
-        self.identifiers = self._count(sort >= Sort.SYMBOL)
+            begins[1:] = (owner[1:] != owner[:-1]) | (sort[:-1] <= ASK)
+        self.questions = self._count(sort == ASK)
+        self.requests = self._count(((cue & REQUEST) > 0) & begins)
+        self.sentences = self._count(sort == STOP) + self.questions
+        self.first_person = self._count((cue & FIRST_PERSON) > 0)
+        self.second_person = self._count((cue & SECOND_PERSON) > 0)
+        self.times = self._count((cue & TIME) > 0)
+        self.amounts = self._count((cue & AMOUNT) > 0)
+        self.past = self._count((cue & PAST) > 0)
+        self.names = self._count((sort == NAME) & ~begins)
+        self.identifiers = self._count(sort >= SYMBOL)
 
-        telling = sort >= Sort.WORD
+        telling = sort >= WORD
         pairs = _distinct(owner[telling] * np.int64(lexicon.terms) + terms[tokens[telling]])
         self.holder, self.held = np.divmod(pairs, max(lexicon.terms, 1))
         places = np.searchsorted(pairs, pairs + lexicon.terms)

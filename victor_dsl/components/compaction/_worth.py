@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from victor_dsl.components.compaction._lexicon import Sort
+from victor_dsl.components.compaction._lexicon import IDENTIFIER, SYMBOL
 from victor_dsl.components.compaction._reading import Floats, Reading
 
 SATURATION, LENGTH = 1.2, 0.6
@@ -38,8 +38,8 @@ def facts(reading: Reading) -> Floats:
 def identifying(reading: Reading) -> Floats:
     """By term: how much it identifies. What was an argument of a call before is likelier to be one again."""
     weights = np.zeros(len(reading.kinds))
-    weights[reading.kinds == Sort.IDENTIFIER] = 1.0
-    weights[reading.kinds == Sort.SYMBOL] = 0.5
+    weights[reading.kinds == IDENTIFIER] = 1.0
+    weights[reading.kinds == SYMBOL] = 0.5
     return weights * np.where(reading.used, 2.0, 1.0)
 
 
