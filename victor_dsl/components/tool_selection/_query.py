@@ -50,12 +50,11 @@ def asked(turn: Turn, words: Words) -> Asked:
         if len(whole) >= ENOUGH_TERMS:
             break
         texts.append(text)
-        for sentence in _CLAUSE_ENDS.split(text):
-            found = {term: spoken_weight(term) * 0.5**back for term in words.terms(sentence)}
-            for term, weight in found.items():
-                whole.setdefault(term, weight)
-            if any(weight == 1 for weight in found.values()):
-                clauses.append(Asking(sentence, found))
+        for part in _CLAUSE_ENDS.split(text) if back == 0 else [text]:
+            found = {term: spoken_weight(term) * 0.5**back for term in words.terms(part)}
+            whole = found | whole
+            if back == 0 and 1.0 in found.values():
+                clauses.append(Asking(part, found))
     if len(texts) > 1 or len(clauses) == 1:
         clauses = []
     elif len(clauses) > MOST_CLAUSES:
