@@ -160,6 +160,23 @@ def test_a_strategy_s_limit_is_held_by_what_stands_in_for_it() -> None:
     assert outcome(select(Limited([READ], ("files__read",)), limits=ToolLimits(deny=("*",))))[0] == ()
 
 
+def test_what_tenants_are_allowed_is_found_once_for_each() -> None:
+    given: list[Sequence[Tool]] = []
+
+    class Notes:
+        async def select(self, tools: Sequence[Tool], turn: Turn) -> Sequence[Tool]:
+            given.append(tools)
+            return tools
+
+    coordinator = ToolSelectionCoordinator(Notes(), type="tested")
+    tenants = [Limits(tools=ToolLimits(deny=(tool.name,))) for tool in TOOLS]
+    for limits in tenants * 2:
+        turn = Turn("t", "s", (), settings=Settings(limits=limits), tools=TOOLS, record=lambda type, data: None)
+        asyncio.run(coordinator.select(turn))
+    assert [len(tools) for tools in given] == [3] * 8
+    assert all(first is second for first, second in zip(given[:4], given[4:], strict=True))
+
+
 def test_a_turn_without_tools_is_left_alone() -> None:
     turn = select(Gives(ValueError("never asked")), ())
     assert (turn.tools, turn.selection) == ((), None)

@@ -12,6 +12,9 @@ from victor_dsl.values.settings import Limits
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import SelectionRecord, Turn
 
+ALLOWED_KEPT = 16
+"""Of so many pairs of tools and limits is it known what is allowed: one for each tenant that is busy."""
+
 
 def allowed(name: str, limits: Limits) -> bool:
     """Whether a tool may be offered and called: a glob of `allow` matches its name, or there is none, and none of `deny`."""
@@ -49,7 +52,7 @@ class ToolSelectionCoordinator:
     ) -> None:
         self._strategies = [(type, strategy)]
         self._limit = strategy if isinstance(strategy, Limiting) else None
-        self._last_allowed: tuple[tuple[Tool, ...], Limits, tuple[Tool, ...]] = ((), Limits(), ())
+        self._lately: list[tuple[tuple[Tool, ...], Limits, tuple[Tool, ...]]] = []
         if fallback is not None:
             self._strategies.append((fallback_type or "fallback", fallback))
 
@@ -64,16 +67,17 @@ class ToolSelectionCoordinator:
         return turn.replace(tools=offered, selection=record)
 
     def _allowed(self, tools: tuple[Tool, ...], limits: Limits) -> tuple[Tool, ...]:
-        given, under, found = self._last_allowed
-        if given is not tools or under is not limits:
-            by_name: dict[str, Tool] = {}
-            for tool in tools:
-                if tool.name not in by_name and allowed(tool.name, limits):
-                    by_name[tool.name] = tool
-            found = tuple(by_name.values())
-            if self._limit is not None:
-                found = _checked(self._limit.admit(found), found)
-            self._last_allowed = (tools, limits, found)
+        for given, under, found in self._lately:
+            if given is tools and under is limits:
+                return found
+        by_name: dict[str, Tool] = {}
+        for tool in tools:
+            if tool.name not in by_name and allowed(tool.name, limits):
+                by_name[tool.name] = tool
+        found = tuple(by_name.values())
+        if self._limit is not None:
+            found = _checked(self._limit.admit(found), found)
+        self._lately = [(tools, limits, found), *self._lately[: ALLOWED_KEPT - 1]]
         return found
 
     async def _choose(self, turn: Turn, tools: tuple[Tool, ...]) -> tuple[str, tuple[Tool, ...], bool]:
