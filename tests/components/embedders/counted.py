@@ -16,10 +16,11 @@ from victor_dsl.components.embedders._vector_file import VectorFile
 class Counted:
     """Each text's vector is made of its characters. `asked` are the batches so far."""
 
-    def __init__(self, dims: int = 8, name: str = "counted", batch_size: int = 4) -> None:
+    def __init__(self, dims: int = 8, name: str = "counted", batch_size: int = 4, *, goes_on: bool = False) -> None:
         self.dims = dims
         self.name = name
         self.batch_size = batch_size
+        self.goes_on = goes_on
         self.asked: list[list[str]] = []
         self.begun = asyncio.Event()
         self.go = asyncio.Event()

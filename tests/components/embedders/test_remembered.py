@@ -205,3 +205,52 @@ async def test_many_texts_are_prepared_off_the_loop_and_come_out_alike(monkeypat
     monkeypatch.setattr(_remembered, "OFF_LOOP_ROWS", 10)
     async with remembered(Counted()) as embedder:
         assert np.array_equal(await embedder.embed(texts), expected)
+
+
+async def test_a_batch_that_goes_on_without_its_turn_is_kept_and_others_wait_for_it() -> None:
+    source = Counted(batch_size=2, goes_on=True)
+    source.go.clear()
+    async with remembered(source) as embedder:
+        first = asyncio.create_task(embedder.embed(["a", "b", "c"]))
+        await source.begun.wait()
+        first.cancel()
+        await asyncio.wait([first])
+        second = asyncio.create_task(embedder.embed(["a"]))
+        await asyncio.sleep(0)
+        source.go.set()
+        assert (await second).any()
+        await embedder.embed(["b"])
+    assert first.cancelled()
+    assert source.texts == ["a", "b"]
+
+
+async def test_closing_waits_for_what_goes_on_and_it_is_on_disk(tmp_path: Path) -> None:
+    source = Counted(goes_on=True)
+    source.go.clear()
+    async with remembered(source, tmp_path) as embedder:
+        turn = asyncio.create_task(embedder.embed(["a"]))
+        await source.begun.wait()
+        turn.cancel()
+        await asyncio.wait([turn])
+        source.go.set()
+    async with remembered(source, tmp_path) as embedder:
+        await embedder.embed(["a"])
+    assert source.texts == ["a"]
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+async def test_a_failure_of_what_goes_on_is_told_to_who_waits(given_up: bool) -> None:
+    source = Counted(goes_on=True)
+    source.failure = ComponentError("no such tensor")
+    source.go.clear()
+    async with remembered(source) as embedder:
+        first = asyncio.create_task(embedder.embed(["a"]))
+        await source.begun.wait()
+        second = asyncio.create_task(embedder.embed(["a"]))
+        await asyncio.sleep(0)
+        if given_up:
+            first.cancel()
+            await asyncio.wait([first])
+        source.go.set()
+        outcomes = await asyncio.gather(*([second] if given_up else [first, second]), return_exceptions=True)
+    assert {str(outcome) for outcome in outcomes} == {"no such tensor"}

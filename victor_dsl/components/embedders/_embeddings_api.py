@@ -27,6 +27,8 @@ _FIRST_WAIT_S = 0.5
 class EmbeddingsApi:
     """The vectors that the server gives, in the order of the texts."""
 
+    goes_on = False
+
     def __init__(self, config: Config, context: Context) -> None:
         self._config = config
         self._context = context

@@ -39,6 +39,8 @@ class Library:
 class LocalModel:
     """Texts are encoded one batch after another; a batch that was begun is ended, also when nobody waits for it."""
 
+    goes_on = True
+
     def __init__(self, library: Library, node: str, *, batch_size: int, path: str | None, preload: bool) -> None:
         self._library = library
         self._node = node

@@ -14,6 +14,7 @@ from victor_dsl.components.embedders._vector_file import VectorFile
 from victor_dsl.components.embedders._vectors import Matrix, unit_rows
 from victor_dsl.errors import ComponentError
 from victor_dsl.language.component import Context
+from victor_dsl.storage.ending import to_the_end
 
 MEMORY_BYTES = 32 * 1024 * 1024
 """How much the vectors in memory may take: 20,000 of 384 numbers."""
@@ -30,9 +31,14 @@ _ANY_WORD = b"."
 
 
 class Source(Protocol):
-    """What makes vectors. Entered, it may be asked by several tasks at once."""
+    """What makes vectors. Entered, it may be asked by several tasks at once.
+
+    Where `goes_on`, a batch that was begun cannot be stopped: it is asked for one batch after another, and what a turn
+    gave up is kept all the same.
+    """
 
     batch_size: int
+    goes_on: bool
 
     async def __aenter__(self) -> object:
         """Opens it, and does not wait for what takes long."""
@@ -67,6 +73,7 @@ class Remembered:
         self._dims = 0
         self._kept: OrderedDict[str, Matrix] = OrderedDict()
         self._coming: dict[str, asyncio.Future[Matrix | Exception | None]] = {}
+        self._asking: dict[asyncio.Task[None], Mapping[str, bytes]] = {}
 
     async def __aenter__(self) -> Self:
         await self._source.__aenter__()
@@ -74,6 +81,8 @@ class Remembered:
 
     async def __aexit__(self, *error: object) -> None:
         try:
+            if self._asking:
+                await to_the_end(asyncio.wait(self._asking))
             await self._source.__aexit__()
         finally:
             if self._disk is not None:
@@ -154,20 +163,43 @@ class Remembered:
         failure: Exception | None = None
         try:
             self._arrived(await self._from_disk(mine), rows)
-            async with asyncio.TaskGroup() as group:
-                for batch in self._batches({key: data for key, data in mine.items() if key not in rows}):
-                    group.create_task(self._ask(batch, rows))
+            batches = self._batches({key: data for key, data in mine.items() if key not in rows})
+            if self._source.goes_on:
+                for batch in batches:
+                    await asyncio.shield(self._asked(batch, rows))
+            else:
+                async with asyncio.TaskGroup() as group:
+                    for batch in batches:
+                        group.create_task(self._ask(batch, rows))
         except ExceptionGroup as failures:
             failure = failures.exceptions[0]
+        except ComponentError as error:
+            failure = error
         finally:
-            for key, future in coming.items():
-                if self._coming.get(key) is future:
-                    del self._coming[key]
-                if not future.done():
-                    future.set_result(failure)
+            going = {key for batch in self._asking.values() for key in batch}
+            self._end([key for key in coming if key not in going], failure)
         if failure is not None:
             raise failure
         return rows
+
+    def _asked(self, batch: Mapping[str, bytes], rows: dict[str, Matrix]) -> asyncio.Task[None]:
+        """The asking as a task of its own, which closing waits for."""
+        task = asyncio.create_task(self._ask(batch, rows))
+        self._asking[task] = batch
+
+        def ended(task: asyncio.Task[None]) -> None:
+            failure = None if task.cancelled() else task.exception()  # seen: asyncio logs errors that nobody looked at
+            self._end(self._asking.pop(task), failure if isinstance(failure, Exception) else None)
+
+        task.add_done_callback(ended)
+        return task
+
+    def _end(self, keys: Iterable[str], failure: Exception | None) -> None:
+        """Nothing more comes for these keys: who still waits is told why, or asks anew."""
+        for key in keys:
+            future = self._coming.pop(key, None)
+            if future is not None and not future.done():
+                future.set_result(failure)
 
     async def _from_disk(self, mine: Mapping[str, bytes]) -> dict[str, Matrix]:
         if self._disk is None:
