@@ -70,7 +70,8 @@ def agent_transcripts(draw: st.DrawFn) -> tuple[Message, ...]:
             answered = draw(st.integers(0, len(results)))
             messages += results[:answered]
             late += results[answered:]
-        if late and draw(st.booleans()):
+        interrupted = draw(st.booleans())
+        if late and interrupted:
             messages += [draw(ANY_MESSAGE), late.pop()]
         messages.append(Message("assistant", draw(TEXTS)))
         if draw(st.integers(0, 4)):
