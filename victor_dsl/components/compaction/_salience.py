@@ -23,6 +23,8 @@ ROUNDS = 24
 """How often it is counted anew which identifiers are missing still; each round spends an equal part of the room."""
 PRIOR = 0.1
 """What an average group is worth beside the one that is nearest to the latest message."""
+MOST = 5.0
+"""What a group tells counts no more than so many average ones: a question goes before it."""
 QUESTION, REMARK = 1.0, 0.1
 """How much it counts to be near the latest message: where that asks something, and where it does not."""
 LEAST = 0.02
@@ -42,7 +44,7 @@ class Worth:
         share = identifier_share(reading)
         asks = asking is not None and reading.asks(asking)
         self.tokens, self.asking = tokens, asking
-        self.told = max(1 - share, LEAST) * PRIOR * _scaled(facts(reading))
+        self.told = max(1 - share, LEAST) * PRIOR * np.minimum(_scaled(facts(reading)), MOST)
         self.near = np.zeros(reading.size)
         if asking is not None:
             self.near = (1 - share) * (QUESTION if asks else REMARK) * relevance(reading, asking)
