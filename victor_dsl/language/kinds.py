@@ -206,7 +206,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("contributors", "list", configs.ContributorConfig, Contributor),
         Kind("tools", "list", configs.ToolConfig, ToolSource),
         Kind("tool_selection", "one", configs.ToolSelectionConfig, ToolSelection, default="hybrid", fallback="all"),
-        Kind("compaction", "one", configs.CompactionConfig, Compaction, default="recent", fallback="recent"),
+        Kind("compaction", "one", configs.CompactionConfig, Compaction, default="salience", fallback="recent"),
         Kind("middleware", "list", configs.MiddlewareConfig, Middleware),
         Kind("exporters", "list", configs.ExporterConfig, Exporter),
         Kind("sessions", "one", configs.SessionConfig, SessionStore, default="memory"),

@@ -95,7 +95,7 @@ def test_words_are_found_in_scripts_without_spaces(texts: list[str], question: s
 
 
 def test_what_follows_a_hit_stays_with_it() -> None:
-    topics = "rain snow bread trains boats shoes maps rugby opera chess".split()
+    topics = ["rain", "snow", "bread", "trains", "boats", "shoes", "maps", "rugby", "opera", "chess"]
     texts = [f"We spoke of {topics[n % 10]} and then of {topics[n * 7 % 9]}." for n in range(40)]
     texts[20] = "Did you ever go to see the lighthouse?"
     texts[21] = "Yes, with Marta, and it rained all the time."
@@ -196,7 +196,7 @@ async def test_every_group_has_its_reason() -> None:
     given = agent(calls(1, {"order": "PL-4471"}, "in depot/7/a.txt"), *[chat(*CHATTER[:2])] * 3)
     choice = await strategy("salience").choose(given, given.tokens // 2, TURN.replace(rendering=True))
     assert choice.reasons.keys() >= {n for n, group in enumerate(given.groups) if not group.fixed}
-    assert choice.reasons[1] == "names PL-4471, depot/7/a.txt"
+    assert choice.reasons[1] == "names look_up, PL-4471, depot/7/a.txt"
     assert "repeats an earlier one" in choice.reasons.values()
     silent = await strategy("salience").choose(given, given.tokens // 3, TURN)
     assert silent.reasons == {}
