@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from pydantic import ValidationError
 
 from tests.components.tool_selection.selecting import Counting, asking, embedder, names, strategy, tool
 from tests.transcripts import TRANSCRIPTS, message
 from victor_dsl.components.tool_selection import _meaning
+from victor_dsl.components.tool_selection.hybrid import Config
 from victor_dsl.errors import ComponentError
 from victor_dsl.values.message import Message
 from victor_dsl.values.tool import Tool
@@ -136,6 +138,11 @@ async def test_without_an_embedder_hybrid_is_keyword() -> None:
     for text in ("the weather", "zzz", "Cancel the flight. Then send a letter."):
         found = [await names(strategy(type), TOOLS, asking(text, k=3)) for type in ("hybrid", "keyword")]
         assert found[0] == found[1]
+
+
+def test_a_weight_between_words_and_nothing_is_a_fault() -> None:
+    with pytest.raises(ValidationError, match="give an 'embedder', too"):
+        Config(alpha=0.7)
 
 
 class Late:

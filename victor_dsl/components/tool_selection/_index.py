@@ -11,7 +11,7 @@ from attrs import frozen
 
 from victor_dsl.components.tool_selection._near_words import NearWords
 from victor_dsl.components.tool_selection._query import Asked
-from victor_dsl.components.tool_selection._texts import description, parameter_texts
+from victor_dsl.components.tool_selection._texts import field_texts
 from victor_dsl.components.tool_selection._words import Words
 from victor_dsl.values.tool import Tool
 
@@ -77,7 +77,7 @@ class Index:
     def __init__(self, tools: tuple[Tool, ...], words: Words, *, exact: bool = False) -> None:
         self.tools = tools
         self._postings: dict[str, Posting] = {}
-        fields = [_fields(tool, words) for tool in tools]
+        fields = [[words.terms(text) for text in field_texts(tool)] for tool in tools]
         self._add_worth(fields)
         self._add_shares([dict.fromkeys(word for word in names if not word.isdigit()) for names, *_ in fields])
         self._near = self._near_words(() if exact else self._postings)
@@ -113,7 +113,7 @@ class Index:
     def _near_words(self, vocabulary: Collection[str]) -> NearWords:
         return NearWords(vocabulary)
 
-    def _add_worth(self, fields: Sequence[tuple[list[str], ...]]) -> None:
+    def _add_worth(self, fields: Sequence[Sequence[Sequence[str]]]) -> None:
         """BM25F's value of each term for each tool."""
         weights = (NAME, DESCRIPTION, PARAMETER_NAME, PARAMETER_TEXT)
         means = [sum(map(len, column)) / len(column) or 1.0 for column in zip(*fields, strict=True)]
@@ -142,12 +142,6 @@ class Index:
             for term in name:
                 self._postings[term].named.append(position)
                 self._postings[term].shares.append(rarity[term] / total)
-
-
-def _fields(tool: Tool, words: Words) -> tuple[list[str], ...]:
-    """The terms of the tool's name, of its description, of its parameters' names and of what is said of them."""
-    names, said = parameter_texts(tool)
-    return tuple(words.terms(text) for text in (tool.name, description(tool), "\n".join(names), "\n".join(said)))
 
 
 def _rarity(texts: Sequence[Mapping[str, object]]) -> dict[str, float]:

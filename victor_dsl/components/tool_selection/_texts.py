@@ -12,32 +12,28 @@ DEEPEST_PARAMETER = 4
 MOST_PARAMETERS = 1_000
 
 LONGEST_TEXT = 8_000
-"""So many characters of a description are read; what a tool is for stands at its beginning."""
+"""So many characters of each are read; what a tool is for stands at the beginning."""
 
 
-def description(tool: Tool) -> str:
-    """As much of the description as is read."""
-    return tool.description[:LONGEST_TEXT]
-
-
-def parameter_texts(tool: Tool) -> tuple[list[str], list[str]]:
-    """The names of a tool's parameters, and what is said of them: descriptions and the values to choose from."""
+def field_texts(tool: Tool) -> tuple[str, str, str, str]:
+    """The tool's name, its description, its parameters' names, and what is said of them: descriptions and values to choose."""
     names: list[str] = []
     said: list[str] = []
     for _, (name, schema) in zip(range(MOST_PARAMETERS), _properties(tool.parameters, 0), strict=False):
         names.append(name)
         if isinstance(schema, Mapping):
             if isinstance(text := schema.get("description"), str):
-                said.append(text[:LONGEST_TEXT])
+                said.append(text)
             if isinstance(values := schema.get("enum"), Sequence) and not isinstance(values, str):
                 said += [value for value in values[:MOST_PARAMETERS] if isinstance(value, str)]
-    return names, said
+    name, description, parameters, meanings = tool.name, tool.description, ", ".join(names), ", ".join(said)
+    return name[:LONGEST_TEXT], description[:LONGEST_TEXT], parameters[:LONGEST_TEXT], meanings[:LONGEST_TEXT]
 
 
 def spelled_out(tool: Tool) -> str:
     """A tool as a text to read: its name in words, its description, its parameters."""
-    names, said = parameter_texts(tool)
-    return f"{split_name(tool.name)}. {description(tool)} {', '.join([*names, *said])}".strip()
+    name, description, parameters, meanings = field_texts(tool)
+    return f"{split_name(name)}. {description} {', '.join(filter(None, (parameters, meanings)))}".strip()
 
 
 def _properties(schema: Any, depth: int) -> Iterator[tuple[str, Any]]:

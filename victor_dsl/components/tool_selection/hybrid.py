@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from victor_dsl.components.tool_selection._query import asked
 from victor_dsl.components.tool_selection._step import as_step, record_failure
@@ -41,6 +41,12 @@ class Config(ToolSelectionConfig):
     deadline_seconds: float = Field(
         5.0, gt=0, description="How long the embedder may take in a turn before words alone select."
     )
+
+    @model_validator(mode="after")
+    def _weighs_something(self) -> Self:
+        if self.alpha is not None and self.embedder is None:
+            raise ValueError("'alpha' weighs meaning against words: give an 'embedder', too")
+        return self
 
 
 EXAMPLE = "{type: hybrid, embedder: words, k: 8}"
