@@ -236,6 +236,15 @@ async def test_each_of_several_things_that_are_asked_for_is_looked_up_by_itself(
     }
 
 
+async def test_of_a_long_request_both_ends_are_embedded() -> None:
+    counting = Counting()
+    await semantic({"embedders/words": counting}).select(TOOLS, asking("the weather " + "x" * 9_000 + " the flight"))
+    (text,) = counting.calls[-1]
+    assert text.startswith("the weather")
+    assert text.endswith("the flight")
+    assert len(text) <= _meaning.LONGEST_TEXT + 1
+
+
 @pytest.mark.parametrize("make", [semantic, hybrid])
 async def test_no_tools_are_no_fault(make: Any) -> None:
     assert await names(make(), (), asking("the weather")) == []

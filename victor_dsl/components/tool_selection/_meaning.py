@@ -90,7 +90,7 @@ class Meanings:
         if catalogue is None:
             async with self._embedding:
                 catalogue = self._catalogues.find(part.catalogue) or await self._embedded(part.catalogue)
-        rows = await self._rows_of([asking.text[:LONGEST_TEXT] for asking in (request.whole, *request.clauses)])
+        rows = await self._rows_of([_both_ends(asking.text) for asking in (request.whole, *request.clauses)])
         vectors = catalogue.vectors
         if part.places is not None:
             vectors = vectors[np.fromiter(part.places, np.intp, len(part.places))]
@@ -99,16 +99,16 @@ class Meanings:
 
     async def _rows_of(self, texts: Sequence[str]) -> Vectors:
         """The vectors of a request's texts."""
-        unknown = [text for text in dict.fromkeys(texts) if text not in self._requests]
+        rows = {text: row for text in texts if (row := self._requests.get(text)) is not None}
+        unknown = [text for text in dict.fromkeys(texts) if text not in rows]
         for batch in [[text] for text in unknown] if self._contextual else [unknown] if unknown else []:
-            for text, row in zip(batch, await self._embed(batch), strict=True):
-                self._requests[text] = row.copy()
-        rows = np.stack([self._requests[text] for text in texts])
-        for text in texts:
+            rows.update(zip(batch, map(np.copy, await self._embed(batch)), strict=True))
+        for text, row in rows.items():
+            self._requests[text] = row
             self._requests.move_to_end(text)
         while len(self._requests) > REQUESTS_KEPT:
             self._requests.popitem(last=False)
-        return rows
+        return np.stack([rows[text] for text in texts])
 
     async def _embedded(self, tools: tuple[Tool, ...]) -> _Catalogue:
         texts = _texts(tools) if len(tools) < LARGE else await asyncio.to_thread(_texts, tools)
@@ -116,13 +116,12 @@ class Meanings:
             vectors = await self._embed(texts)
         else:
             known = self._known_rows()
-            unknown = [text for text in dict.fromkeys(texts) if text not in known]
+            self._started = {text: known[text] for text in texts if text in known}
+            unknown = [text for text in dict.fromkeys(texts) if text not in self._started]
             for start in range(0, len(unknown), BATCH):
                 batch = unknown[start : start + BATCH]
-                rows = dict(zip(batch, await self._embed(batch), strict=True))
-                self._started.update(rows)
-                known.update(rows)
-            vectors = np.stack([known[text] for text in texts])
+                self._started.update(zip(batch, await self._embed(batch), strict=True))
+            vectors = np.stack([self._started[text] for text in texts])
         self._started = {}
         return self._catalogues.keep(tools, _Catalogue(texts, vectors))
 
@@ -145,6 +144,10 @@ def _deserved_alpha(near: Vectors) -> float:
     mean = float(near.mean())
     nearest = (float(near.max()) - mean) / (1 - mean) if mean < 1 else 0.0
     return nearest / (nearest + EVEN)
+
+
+def _both_ends(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT // 2]} {text[-LONGEST_TEXT // 2 :]}"
 
 
 def _texts(tools: Sequence[Tool]) -> tuple[str, ...]:
