@@ -98,7 +98,7 @@ def test_the_rendered_turn_has_the_reasons_with_the_flag_alone(victor: Victor) -
         "has region",
         "has none of the words",
         "a result without a call",
-        "open exchange",
+        "among the newest",
         "latest user message",
     ]
 

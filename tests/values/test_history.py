@@ -124,3 +124,9 @@ def test_the_first_message_kept_stays_the_same_for_many_turns() -> None:
     moves = sum(before != after for before, after in pairwise(starts[200:]))
     assert moves <= 12, "a cut at the exact budget would move nearly every turn"
     assert starts == sorted(starts)
+
+
+def test_calls_that_a_user_message_follows_are_no_open_exchange() -> None:
+    asked, call, result = message("user", "task"), message("assistant", calls=["a"]), message("tool", "7", answers="a")
+    assert fixed(asked, call, result) == [0, 1, 2]
+    assert fixed(asked, call, result, message("user", "never mind")) == [0, 3]

@@ -111,8 +111,8 @@ def group(
 def must_stay(messages: Sequence[Message], made: frozenset[int] = frozenset()) -> dict[int, str]:
     """Why messages must stay, by index: whatever compacts, they are kept.
 
-    System and pinned messages, the first user message (the task), the latest one, and an open exchange: the last assistant
-    message's calls, with what results there are. Those at the indices `made` are nobody's: they are there already in the
+    System and pinned messages, the first user message (the task), the latest one, and an open exchange at the end: the last
+    assistant message's calls, with what results there are, where no user message follows. Those at the indices `made` are nobody's: they are there already in the
     place of others (a summary), and neither task nor latest message.
     """
     reasons: dict[int, str] = {}
@@ -128,7 +128,7 @@ def must_stay(messages: Sequence[Message], made: frozenset[int] = frozenset()) -
             reasons[index] = "system"
         if message.pinned:
             reasons[index] = "pinned"
-    if last is not None and messages[last].tool_calls:
+    if last is not None and messages[last].tool_calls and (not users or users[-1] < last):
         reasons[last] = "open exchange"
     reasons.update(dict.fromkeys(users[-1:], "latest user message"))
     reasons.update(dict.fromkeys(users[:1], "the task"))
