@@ -85,7 +85,7 @@ class Index:
     def scores(self, asked: Asked, among: Collection[int] | None = None) -> dict[int, float]:
         """The scores of the tools that share a word with the request, by position; only of those `among`, if given."""
         whole = self._sums(asked.whole.words, among)
-        return merged(whole, [self._sums(clause.words, among) for clause in asked.clauses])
+        return merged(whole, [self._sums(clause.words, among) for clause in asked.clauses]) if asked.clauses else whole
 
     def _sums(self, terms: Mapping[str, float], among: Collection[int] | None) -> dict[int, float]:
         """The scores by one list of words."""
@@ -94,8 +94,9 @@ class Index:
         for weight, posting in self._matching(terms):
             for position, value in zip(posting.positions, posting.worth, strict=True):
                 worth[position] = worth.get(position, 0.0) + weight * value
-            for position, share in zip(posting.named, posting.shares, strict=True):
-                said[position] = said.get(position, 0.0) + weight * share
+            if posting.named:
+                for position, share in zip(posting.named, posting.shares, strict=True):
+                    said[position] = said.get(position, 0.0) + weight * share
         for position, share in said.items():
             worth[position] *= 1 + NAMED * share
         return worth if among is None else {position: worth[position] for position in worth if position in among}

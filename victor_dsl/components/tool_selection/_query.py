@@ -50,8 +50,9 @@ def asked(turn: Turn, words: Words) -> Asked:
         if len(whole) >= ENOUGH_TERMS:
             break
         texts.append(text)
+        share = 0.5**back
         for part in _CLAUSE_ENDS.split(text) if back == 0 else [text]:
-            found = {term: spoken_weight(term) * 0.5**back for term in words.terms(part)}
+            found = {term: share * spoken_weight(term) for term in words.terms(part)}
             whole = found | whole
             if back == 0 and 1.0 in found.values():
                 clauses.append(Asking(part, found))

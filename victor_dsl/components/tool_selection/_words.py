@@ -53,9 +53,7 @@ class Words:
 
 def spoken_weight(term: str) -> float:
     """How much a term of a request counts."""
-    if term in _TALK_TERMS:
-        return TALK
-    return NUMBER if term.isdigit() else 1.0
+    return TALK if term in _TALK_TERMS else NUMBER if term.isdigit() else 1.0
 
 
 def split_name(name: str) -> str:
