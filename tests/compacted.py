@@ -67,7 +67,7 @@ def must_be_kept(messages: Sequence[Message]) -> set[int]:
     must = {index for index, message in enumerate(messages) if message.role == "system" or message.pinned}
     must.update(users[:1], users[-1:])
     last = max((index for index, message in enumerate(messages) if message.role == "assistant"), default=None)
-    if last is not None and messages[last].tool_calls:
+    if last is not None and messages[last].tool_calls and all(m.role != "user" for m in messages[last:]):
         must |= {last, *(result for result, call in known.items() if call == last)}
     must |= {known[index] for index in must if index in known}
     return must - alone
