@@ -95,10 +95,15 @@ class Lexicon(dict[str, tuple[int, ...]]):
         """The text's tokens, in order. Scripts without spaces give each pair of neighbouring characters."""
         if not text.isascii():
             text = _UNSPACED.sub(_pairs, text)
-        return np.fromiter(chain.from_iterable(map(self.__getitem__, text.split())), dtype=np.int32)
+        return np.array(list(chain.from_iterable(map(self.__getitem__, text.split()))), dtype=np.int32)
 
     def __missing__(self, run: str) -> tuple[int, ...]:
-        numbers = tuple([self._number(token) for token in _TOKEN.findall(run) if token])
+        if run.isalpha():
+            numbers: tuple[int, ...] = (self._number(run),)
+        elif run[:-1].isalpha() and run[-1] in ",.;:!?":  # most of what is not a word alone
+            numbers = self[run[:-1]] if run[-1] in ",;:" else (*self[run[:-1]], self._number(run[-1]))
+        else:
+            numbers = tuple([self._number(token) for token in _TOKEN.findall(run) if token])
         if len(run) <= LONGEST_KNOWN:
             self[run] = numbers
         return numbers
@@ -107,14 +112,16 @@ class Lexicon(dict[str, tuple[int, ...]]):
         number = self.tokens.get(token)
         if number is None:
             number = self.tokens[token] = len(self.tokens)
-            folded = token.casefold()
-            if _APOSTROPHE in folded:
+            is_word, folded = token.isalpha(), token.casefold()
+            if not is_word:
                 folded = folded.replace(_APOSTROPHE, "'")
-            self._sort.append(self._word(token, folded) if token.isalpha() else self._other(token, folded))
+            self._sort.append(self._word(token, folded) if is_word else self._other(token, folded))
             cue = self._cues.get(folded, 0)
-            if len(folded) > 4 and folded.endswith("ed"):
+            if not is_word and _DIGIT.search(token):
+                cue |= AMOUNT
+            if folded[-2:] == "ed" and len(folded) > 4:
                 cue |= PAST
-            self._cue.append(cue | AMOUNT if _DIGIT.search(token) else cue)
+            self._cue.append(cue)
             self._term.append(self._terms.setdefault(_stem(folded), len(self._terms)))
             self._arrays = None
         return number
@@ -164,16 +171,20 @@ def _pairs(run: re.Match[str]) -> str:
 def _stem(word: str) -> str:
     """The word without a common English ending: enough for `painted` to meet `painting`."""
     word = word.removesuffix("'s")
-    if len(word) > 4 and word.endswith("ies"):
-        word = word[:-3] + "y"
-    elif len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        word = word[:-1]
-    if len(word) > 5 and word.endswith("ing"):
+    last, length = word[-1:], len(word)
+    if last == "s" and length > 3:
+        if length > 4 and word.endswith("ies"):
+            word = word[:-3] + "y"
+        elif word[-2] not in "sui":
+            word = word[:-1]
+        last = word[-1]
+    if last == "g" and len(word) > 5 and word.endswith("ing"):
         word = word[:-3]
-    elif len(word) > 4 and word.endswith("ed"):
+    elif last == "d" and len(word) > 4 and word[-2] == "e":
         word = word[:-2]
     if len(word) > 3:
-        word = word.removesuffix("e")
+        if word[-1] == "e":
+            word = word[:-1]
         if len(word) > 3 and word[-1] == word[-2]:
             word = word[:-1]
     return word
