@@ -10,7 +10,7 @@ from attrs import evolve
 from tests.components.compaction.strategies import strategy
 from tests.components.context import TURN
 from victor_dsl.components.compaction import _reading
-from victor_dsl.components.compaction._lexicon import Lexicon, Tokens
+from victor_dsl.components.compaction._lexicon import Lexicon, Runs
 from victor_dsl.components.compaction._salience import Salience
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.values.history import Before, History, group
@@ -166,7 +166,7 @@ def test_a_text_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
 
     class Counting(Lexicon):
-        def read(self, text: str) -> Tokens:
+        def read(self, text: str) -> Runs:
             read.append(text)
             return super().read(text)
 
@@ -182,14 +182,14 @@ def test_a_text_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_reading, "MOST_TOKENS", 50)
+    monkeypatch.setattr(_reading, "MOST_RUNS", 50)
     monkeypatch.setattr(_reading, "MOST_KNOWN", 100)
     strategy = Salience(recent=0.0)
     for turn in range(20):
         given = group(chat(*(f"word{turn}x{n} and word{turn}y{n}" for n in range(20)), "Bye."))
         assert strategy.choice(given, given.tokens // 2).groups
-        assert strategy._reader._kept_tokens <= 50
-        assert len(strategy._reader._lexicon.tokens) <= 100 + 41
+        assert strategy._reader._kept_runs <= 50
+        assert len(strategy._reader._lexicon) <= 100 + 41
 
 
 async def test_every_group_has_its_reason() -> None:

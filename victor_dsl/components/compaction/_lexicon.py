@@ -1,14 +1,15 @@
-"""Reads texts as numbered tokens, and tells once for each token what it says of the message that holds it."""
+"""Reads texts as numbered runs of tokens, and tells once for each token what it says of the message that holds it."""
 
 from __future__ import annotations
 
 import re
-from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
+from attrs import frozen
 
-Tokens = npt.NDArray[np.int32]
+Runs = npt.NDArray[np.int32]
+Ints = npt.NDArray[np.int64]
 
 
 STOP, ASK, SMALL, WORD, NAME, NUMBER, SYMBOL, IDENTIFIER = range(8)
@@ -33,7 +34,7 @@ _HUMP = re.compile(r"[a-z][A-Z]")
 _FILE = re.compile(r"[^.]\.[A-Za-z][A-Za-z0-9]{0,4}$")
 
 LONGEST_KNOWN = 40
-"""A longer run (a record without spaces) is hardly met again, and is not remembered."""
+"""A longer run (a record without spaces) is hardly met again: its tokens are runs of their own."""
 LEAST_DIGITS = 4
 """A number of fewer digits is an amount; one of so many, or of more, may name something."""
 
@@ -70,8 +71,26 @@ _CUES = (
 )
 
 
-class Lexicon(dict[str, tuple[int, ...]]):
-    """Every run of characters between two spaces met so far, by the numbers of its tokens; looking up a new one enters it.
+@frozen(eq=False)
+class Arrays:
+    """By token: `sort`, `cues`, and the number of its `term`. `in_runs` are the tokens of all runs, which stop at `ends`."""
+
+    sort: npt.NDArray[np.uint8]
+    cues: npt.NDArray[np.uint8]
+    term: Ints
+    in_runs: Ints
+    ends: Ints
+
+    def tokens(self, runs: Runs) -> tuple[Ints, Ints]:
+        """The tokens of these runs, in order, and how many each run has."""
+        ends = self.ends[runs]
+        counts = ends - np.where(runs > 0, self.ends[runs - 1], 0)
+        shifts = np.repeat(ends - np.cumsum(counts), counts)
+        return self.in_runs[np.arange(len(shifts)) + shifts], counts
+
+
+class Lexicon(dict[str, int]):
+    """Numbers every run of characters between two spaces met so far; looking up a new one enters it and its tokens.
 
     Tokens that are forms of one word share a term: case and common English endings do not matter.
     """
@@ -89,24 +108,32 @@ class Lexicon(dict[str, tuple[int, ...]]):
         self._sort = bytearray()
         self._cue = bytearray()
         self._term: list[int] = []
-        self._arrays: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.int64]] | None = None
+        self._in_runs: list[int] = []
+        self._ends: list[int] = []
+        self._arrays: Arrays | None = None
 
-    def read(self, text: str) -> Tokens:
-        """The text's tokens, in order. Scripts without spaces give each pair of neighbouring characters."""
+    def read(self, text: str) -> Runs:
+        """The text's runs, in order. Scripts without spaces give each pair of neighbouring characters."""
         if not text.isascii():
             text = _UNSPACED.sub(_pairs, text)
-        return np.array(list(chain.from_iterable(map(self.__getitem__, text.split()))), dtype=np.int32)
+        runs = text.split()
+        if runs and max(map(len, runs)) > LONGEST_KNOWN:
+            runs = [piece for run in runs for piece in ([run] if len(run) <= LONGEST_KNOWN else _TOKEN.findall(run))]
+        return np.array(list(map(self.__getitem__, runs)), dtype=np.int32)
 
-    def __missing__(self, run: str) -> tuple[int, ...]:
+    def __missing__(self, run: str) -> int:
+        number = self[run] = len(self)
         if run.isalpha():
-            numbers: tuple[int, ...] = (self._number(run),)
+            self._in_runs.append(self._number(run))
         elif run[:-1].isalpha() and run[-1] in ",.;:!?":  # most of what is not a word alone
-            numbers = self[run[:-1]] if run[-1] in ",;:" else (*self[run[:-1]], self._number(run[-1]))
+            self._in_runs.append(self._number(run[:-1]))
+            if run[-1] in ".!?":
+                self._in_runs.append(self._number(run[-1]))
         else:
-            numbers = tuple([self._number(token) for token in _TOKEN.findall(run) if token])
-        if len(run) <= LONGEST_KNOWN:
-            self[run] = numbers
-        return numbers
+            self._in_runs += [self._number(token) for token in _TOKEN.findall(run) if token]
+        self._ends.append(len(self._in_runs))
+        self._arrays = None
+        return number
 
     def _number(self, token: str) -> int:
         number = self.tokens.get(token)
@@ -123,7 +150,6 @@ class Lexicon(dict[str, tuple[int, ...]]):
                 cue |= PAST
             self._cue.append(cue)
             self._term.append(self._terms.setdefault(_stem(folded), len(self._terms)))
-            self._arrays = None
         return number
 
     @property
@@ -132,13 +158,15 @@ class Lexicon(dict[str, tuple[int, ...]]):
         return len(self._terms)
 
     @property
-    def arrays(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-        """`sort`, `cues` and `term` of each token."""
+    def arrays(self) -> Arrays:
+        """What is known of all tokens and runs."""
         if self._arrays is None:
-            self._arrays = (
+            self._arrays = Arrays(
                 np.array(self._sort, dtype=np.uint8),
                 np.array(self._cue, dtype=np.uint8),
                 np.array(self._term, dtype=np.int64),
+                np.array(self._in_runs, dtype=np.int64),
+                np.array(self._ends, dtype=np.int64),
             )
         return self._arrays
 

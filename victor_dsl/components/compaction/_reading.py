@@ -22,22 +22,22 @@ from victor_dsl.components.compaction._lexicon import (
     SYMBOL,
     TIME,
     WORD,
+    Ints,
     Lexicon,
-    Tokens,
+    Runs,
 )
 from victor_dsl.components.compaction._text import bounded
 from victor_dsl.values.history import Group, History
 from victor_dsl.values.message import Message
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 MOST_CHARACTERS = 40_000
 """Of a longer text the two ends are read: a dump of a file does not hold up a turn."""
-MOST_TOKENS = 4_000_000
-"""So many tokens of texts read before are kept, 16 MB."""
+MOST_RUNS = 4_000_000
+"""So many runs of texts read before are kept, 16 MB."""
 MOST_KNOWN = 500_000
-"""A lexicon of more tokens is begun anew."""
+"""A lexicon of more runs is begun anew."""
 
 
 class Reader:
@@ -52,37 +52,37 @@ class Reader:
         with self._lock:
             if len(self._lexicon) > MOST_KNOWN:
                 self._forget()
-            rows: list[Tokens] = []
+            rows: list[Runs] = []
             for number, group in enumerate(history.groups):
                 if number % 256 == 0 and given_up():
                     raise TimeoutError("reading the history was given up")
                 rows.append(self._row(history.messages, group))
-            while self._kept_tokens > MOST_TOKENS:
-                self._kept_tokens -= len(self._kept.popitem(last=False)[1])
+            while self._kept_runs > MOST_RUNS:
+                self._kept_runs -= len(self._kept.popitem(last=False)[1])
             return Reading(self._lexicon, rows, history)
 
-    def _row(self, messages: Sequence[Message], group: Group) -> Tokens:
+    def _row(self, messages: Sequence[Message], group: Group) -> Runs:
         if len(group.indices) == 1:
-            return self._tokens(messages[group.indices[0]])
-        return np.concatenate([self._tokens(messages[index]) for index in group.indices])
+            return self._runs(messages[group.indices[0]])
+        return np.concatenate([self._runs(messages[index]) for index in group.indices])
 
-    def _tokens(self, message: Message) -> Tokens:
+    def _runs(self, message: Message) -> Runs:
         text = message.content if isinstance(message.content, str) else message.text()
         if message.tool_calls:
             text = "\n".join([text, *(f"{call.name}({call.arguments})" for call in message.tool_calls)])
-        tokens = self._kept.get(text)
-        if tokens is None:
-            tokens = self._lexicon.read(bounded(text, MOST_CHARACTERS))
-            self._kept[text] = tokens
-            self._kept_tokens += len(tokens)
+        key = hash(text)
+        runs = self._kept.get(key)
+        if runs is None:
+            runs = self._kept[key] = self._lexicon.read(bounded(text, MOST_CHARACTERS))
+            self._kept_runs += len(runs)
         else:
-            self._kept.move_to_end(text)
-        return tokens
+            self._kept.move_to_end(key)
+        return runs
 
     def _forget(self) -> None:
         self._lexicon = Lexicon()
-        self._kept: OrderedDict[str, Tokens] = OrderedDict()
-        self._kept_tokens = 0
+        self._kept: OrderedDict[int, Runs] = OrderedDict()
+        self._kept_runs = 0
 
 
 class Reading:
@@ -92,14 +92,14 @@ class Reading:
     BM25 inverse document frequency (Robertson & Zaragoza 2009, §3.1), groups being the documents.
     """
 
-    def __init__(self, lexicon: Lexicon, rows: Sequence[Tokens], history: History) -> None:
-        sorts, cues, terms = lexicon.arrays
-        self._rows, self._terms, self._lexicon = rows, terms, lexicon
+    def __init__(self, lexicon: Lexicon, rows: Sequence[Runs], history: History) -> None:
+        known = lexicon.arrays
         self.size = len(rows)
-        tokens = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int32)
-        owner = np.repeat(np.arange(self.size), [len(row) for row in rows])
-        self._owner = owner
-        sort, cue = sorts[tokens], cues[tokens]
+        runs = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int32)
+        tokens, counts = known.tokens(runs)
+        owner = np.repeat(np.repeat(np.arange(self.size), [len(row) for row in rows]), counts)
+        self._lexicon, self._tokens, self._owner = lexicon, tokens, owner
+        sort, cue, term = known.sort[tokens], known.cues[tokens], known.term[tokens]
 
         self.words = self._count(sort >= SMALL)
         begins = np.ones(len(tokens), dtype=np.bool_)
@@ -117,7 +117,7 @@ class Reading:
         self.identifiers = self._count(sort >= SYMBOL)
 
         telling = sort >= WORD
-        pairs = _distinct(owner[telling] * np.int64(lexicon.terms) + terms[tokens[telling]])
+        pairs = _distinct(owner[telling] * np.int64(lexicon.terms) + term[telling])
         self.holder, self.held = np.divmod(pairs, max(lexicon.terms, 1))
         places = np.searchsorted(pairs, pairs + lexicon.terms)
         self.is_taken_up = pairs[np.minimum(places, len(pairs) - 1)] == pairs + lexicon.terms
@@ -125,7 +125,7 @@ class Reading:
         holders = np.bincount(self.held, minlength=lexicon.terms)
         self.rarity = np.log1p((self.size - holders + 0.5) / (holders + 0.5))
         self.kinds = np.zeros(lexicon.terms, dtype=np.uint8)
-        np.maximum.at(self.kinds, terms[tokens], sort)
+        np.maximum.at(self.kinds, term, sort)
         first = np.zeros(lexicon.terms, dtype=np.int64)
         first[self.held[::-1]] = self.holder[::-1]
         self.is_first = first[self.held] == self.holder
@@ -134,10 +134,10 @@ class Reading:
         firsts = [texts.setdefault(row.tobytes(), number) for number, row in enumerate(rows)]
         self.repeats = np.array(firsts, dtype=np.int64) < np.arange(self.size)
         """Whether an earlier group says the same, word for word."""
-        called = np.array(
-            [any(history.messages[i].tool_calls for i in g.indices) for g in history.groups], dtype=np.bool_
-        )
+        calling = {number for number, message in enumerate(history.messages) if message.tool_calls}
+        called = np.array([not calling.isdisjoint(group.indices) for group in history.groups], dtype=np.bool_)
         self.used = np.zeros(lexicon.terms, dtype=np.bool_)
+        """By term: whether a call, or what it gave, has it."""
         self.used[self.held[called[self.holder]]] = True
 
     def asks(self, group: int) -> bool:
@@ -148,8 +148,8 @@ class Reading:
         """The group's telling words that weigh most, as they are first written there, in their order."""
         held = self.held[self.holder == group]
         best = held[np.argsort(-weights[held], kind="stable")[:most]]
-        tokens = self._rows[group]
-        terms, places = np.unique(self._terms[tokens], return_index=True)
+        tokens = self._tokens[self._owner == group]
+        terms, places = np.unique(self._lexicon.arrays.term[tokens], return_index=True)
         tokens_by_number = list(self._lexicon.tokens)
         found = sorted(places[np.isin(terms, best[weights[best] > 0])].tolist())
         return [tokens_by_number[tokens[place]] for place in found]
