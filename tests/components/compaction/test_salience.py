@@ -63,9 +63,11 @@ def test_it_is_what_is_meant_where_no_type_is_written() -> None:
     assert KINDS["compaction"].default == "salience"
 
 
-def test_facts_stay_and_chatter_goes() -> None:
-    given = with_facts("Good night then.")
-    assert set(FACTS) <= set(chosen(given, given.tokens // 10))
+@pytest.mark.parametrize("form", ["{}", "Ann: {}", "[1:56 pm on 8 May, 2023] Ann: {}"])
+def test_facts_stay_and_chatter_goes(form: str) -> None:
+    plain = with_facts("Good night then.")
+    given = group([evolve(message, content=form.format(message.text())) for message in plain.messages])
+    assert {form.format(fact) for fact in FACTS} <= set(chosen(given, given.tokens // 8))
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,7 @@ from victor_dsl.components.compaction._lexicon import (
     PAST,
     REQUEST,
     SECOND_PERSON,
-    SMALL,
     STOP,
-    SYMBOL,
     TIME,
     WORD,
     Ints,
@@ -101,7 +99,6 @@ class Reading:
         self._lexicon, self._tokens, self._owner = lexicon, tokens, owner
         sort, cue, term = known.sort[tokens], known.cues[tokens], known.term[tokens]
 
-        self.words = self._count(sort >= SMALL)
         begins = np.ones(len(tokens), dtype=np.bool_)
         if len(tokens):
             begins[1:] = (owner[1:] != owner[:-1]) | (sort[:-1] <= ASK)
@@ -114,7 +111,6 @@ class Reading:
         self.amounts = self._count((cue & AMOUNT) > 0)
         self.past = self._count((cue & PAST) > 0)
         self.names = self._count((sort == NAME) & ~begins)
-        self.identifiers = self._count(sort >= SYMBOL)
 
         telling = sort >= WORD
         pairs = _distinct(owner[telling] * np.int64(lexicon.terms) + term[telling])

@@ -22,10 +22,10 @@ def facts(reading: Reading) -> Floats:
     rarity = reading.rarity[reading.held]
     new = reading.sums(rarity * (np.where(reading.is_first, 1.0, 0.1) + reading.is_taken_up))
     told = (
-        4 * np.minimum(reading.times, 2)
-        + 2 * np.minimum(reading.past, 3)
-        + 1.5 * np.minimum(reading.names, 3)
-        + np.minimum(reading.amounts, 3)
+        4 * np.minimum(_beyond_form(reading.times), 2)
+        + 2 * np.minimum(_beyond_form(reading.past), 3)
+        + 1.5 * np.minimum(_beyond_form(reading.names), 3)
+        + np.minimum(_beyond_form(reading.amounts), 3)
     )
     about = (reading.first_person - reading.second_person) / (reading.first_person + reading.second_person + 1)
     asking = reading.questions / np.maximum(reading.sentences, 1)
@@ -44,9 +44,18 @@ def identifying(reading: Reading) -> Floats:
 
 
 def identifier_share(reading: Reading) -> float:
-    """From 0, a chat, to 1, an agent's work: which of the two a history is, by the share of words that name things."""
-    share = reading.identifiers.sum() / max(reading.words.sum(), 1)
-    return float(np.clip((share - 0.02) / 0.06, 0, 1))
+    """From 0, a chat, to 1, an agent's work: which of the two a history is, by the share of its terms that name things.
+
+    Terms are counted once each: a time that stands before every message makes no agent of a chat.
+    """
+    present = np.bincount(reading.held, minlength=len(reading.kinds)) > 0
+    share = (present & (reading.kinds >= SYMBOL)).sum() / max(present.sum(), 1)
+    return float(np.clip((share - 0.04) / 0.06, 0, 1))
+
+
+def _beyond_form(counts: Floats) -> Floats:
+    """The counts beyond what nine groups in ten have: a date or a name that stands before every message tells nothing."""
+    return np.maximum(counts - np.percentile(counts, 10), 0) if len(counts) else counts
 
 
 def relevance(reading: Reading, asking: int) -> Floats:
