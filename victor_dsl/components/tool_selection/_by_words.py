@@ -52,8 +52,12 @@ class ByWords:
         async with self._indexing:
             found = self._large.find(tools)
             if found is None:
-                # With few tools numpy is not needed, and importing it takes longer than a turn.
-                from victor_dsl.components.tool_selection._large_index import LargeIndex
-
-                found = self._large.keep(tools, await asyncio.to_thread(LargeIndex, tools, self.words))
+                found = self._large.keep(tools, await asyncio.to_thread(load(), tools, self.words))
             return found
+
+
+def load() -> type[Index]:
+    """The index for large catalogues. With few tools numpy is not needed, and importing it takes longer than a turn."""
+    from victor_dsl.components.tool_selection._large_index import LargeIndex
+
+    return LargeIndex
