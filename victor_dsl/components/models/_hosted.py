@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from victor_dsl.components.models._catalogue import Entry, Rates, find
 from victor_dsl.language.config import ModelConfig
-from victor_dsl.transport.address import checked_address, checked_headers
-
-_OWN_FIELDS = frozenset({"model", "messages", "system", "tools", "stream"})
+from victor_dsl.language.served import Served
 
 
-class HostedConfig(ModelConfig):
+class HostedConfig(Served, ModelConfig):
     """What every model behind HTTP can be told."""
+
+    OWN_FIELDS: ClassVar[frozenset[str]] = frozenset({"model", "messages", "system", "tools", "stream"})
 
     model: str = Field(
         min_length=1,
@@ -28,41 +28,9 @@ class HostedConfig(ModelConfig):
     timeout_seconds: float = Field(
         600.0, gt=0, description="How long a whole answer may take, from the connection to its last piece."
     )
-    connect_timeout_seconds: float = Field(10.0, gt=0, description="How long a connection, with TLS, may take to open.")
     chunk_timeout_seconds: float = Field(
         180.0, gt=0, description="How long a stream may be silent, before its first piece and between any two."
     )
-    headers: dict[str, str] = Field(
-        default_factory=dict,
-        description="Further headers of every request. A key belongs into `api_key`, where it is kept secret.",
-        examples=[{"OpenAI-Organization": "org-123"}],
-    )
-    extra_body: dict[str, Any] = Field(
-        default_factory=dict,
-        description="Further fields of every request's JSON body, for what this server has beyond the usual.",
-        examples=[{"reasoning_effort": "low"}],
-    )
-    proxy: str | None = Field(
-        None,
-        description="The URL of an HTTP proxy that requests go through. Left out: none, whatever the environment says.",
-    )
-
-    @field_validator("headers")
-    @classmethod
-    def _headers_are_plain(cls, headers: dict[str, str]) -> dict[str, str]:
-        return checked_headers(headers)
-
-    @field_validator("extra_body")
-    @classmethod
-    def _body_is_not_replaced(cls, extra: dict[str, Any]) -> dict[str, Any]:
-        for name in sorted(_OWN_FIELDS & extra.keys()):
-            raise ValueError(f"extra_body cannot set '{name}', which every request has of its own")
-        return extra
-
-    @field_validator("proxy")
-    @classmethod
-    def _proxy_is_an_address(cls, proxy: str | None) -> str | None:
-        return proxy if proxy is None else checked_address(proxy)
 
     def entry(self) -> Entry | None:
         """What the catalogue knows of the model."""

@@ -8,39 +8,25 @@ from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field
 
 from victor_dsl.components.models import _tiktoken
 from victor_dsl.components.models._hosted import HostedConfig
 from victor_dsl.errors import ComponentError
 from victor_dsl.language.component import Context
-from victor_dsl.language.config import Secret
 from victor_dsl.language.kinds import Model
-from victor_dsl.transport.address import checked_address
+from victor_dsl.language.served import ServedByOpenAI
 
 _REASONING = r"(?:.*/)?(?:o[1-9]|gpt-(?:[5-9]|\d\d))(?!.*-chat)"
 
 
-class Config(HostedConfig):
+class Config(ServedByOpenAI, HostedConfig):
     """Answers by a server that speaks OpenAI's chat completions API.
 
-    `thinking` is not sent: this API measures reasoning by words, such as `extra_body: {reasoning_effort: low}`.
+    `base_url` is the address that `/chat/completions` is added to. `thinking` is not sent: this API measures reasoning by
+    words, such as `extra_body: {reasoning_effort: low}`.
     """
 
-    base_url: str = Field(
-        "https://api.openai.com/v1",
-        description="The address that `/chat/completions` is added to.",
-        examples=["http://127.0.0.1:11434/v1"],
-    )
-    api_key: Secret | None = Field(
-        None, description="The API key. Servers of your own may need none.", examples=["${env:OPENAI_API_KEY}"]
-    )
-    api_key_header: str = Field(
-        "Authorization",
-        pattern=r"^[A-Za-z][A-Za-z0-9-]*$",
-        description="The header that carries the key: `Authorization` as a bearer token, any other as it is.",
-        examples=["api-key"],
-    )
     organization: str | None = Field(None, description="The organization that requests are charged to.")
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
         None,
@@ -66,17 +52,6 @@ class Config(HostedConfig):
             "the server reports."
         ),
     )
-
-    @field_validator("base_url")
-    @classmethod
-    def _base_url_is_an_address(cls, base_url: str) -> str:
-        return checked_address(base_url)
-
-    @model_validator(mode="after")
-    def _openai_needs_a_key(self) -> Config:
-        if self.api_key is None and self.base_url.startswith("https://api.openai.com/"):
-            raise ValueError("api.openai.com needs an `api_key`; for another server, write its `base_url`")
-        return self
 
     def counter(self) -> Callable[[str], int] | None:
         """The tokenizer that `tokenizer` asks for."""
