@@ -19,7 +19,7 @@ class Estimate:
 
     def usage(self, turn: Turn, answer: Message) -> Usage:
         """Tokens in and out, and their cost where the spec gives a price."""
-        if turn.tools is not self._tools:
+        if turn.tools != self._tools:  # quick for the same ones: a tuple's elements are compared by identity first
             self._tools, self._tools_tokens = turn.tools, sum(map(tool_tokens, turn.tools))
         system = text_tokens(turn.system) if turn.system else 0
         sent = system + messages_tokens(turn.messages) + self._tools_tokens
