@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from victor_dsl.components.compaction._newest import NEWEST
 from victor_dsl.components.compaction._reading import Reading
-
-if TYPE_CHECKING:
-    from victor_dsl.components.compaction._salience import Marks, Worth
+from victor_dsl.components.compaction._worth import Marks, Worth
 
 MOST_WORDS = 3
 

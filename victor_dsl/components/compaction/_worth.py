@@ -1,77 +1,95 @@
-"""What the groups of a history are worth keeping for: facts told, identifiers named, and what the latest message asks for."""
+"""What the groups of a history are worth beside each other, and the choice of those that fit a room."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 
-from victor_dsl.components.compaction._lexicon import IDENTIFIER, SYMBOL
-from victor_dsl.components.compaction._reading import Floats, Reading
+from victor_dsl.components.compaction._measures import facts, identifier_share, identifying, relevance
+from victor_dsl.components.compaction._reading import Floats, Reading, counted
 
-SATURATION, LENGTH = 1.2, 0.6
-"""BM25's k1 and b."""
+Marks = npt.NDArray[np.bool_]
+
+ROUNDS = 24
+"""How often it is counted anew which identifiers are missing still; each round spends an equal part of the room."""
+PRIOR = 0.1
+"""What an average group is worth beside the one that is nearest to the latest message."""
+MOST = 5.0
+"""What a group tells counts no more than so many average ones: a question goes before it."""
+QUESTION, REMARK = 1.0, 0.1
+"""How much it counts to be near the latest message: where that asks something, and where it does not."""
+LEAST = 0.02
+"""What facts count beside identifiers where nothing but these seems to count."""
 
 
-def facts(reading: Reading) -> Floats:
-    """How much a group tells.
+class Worth:
+    """What the groups of a history are worth, and the choice of those that fit a room.
 
-    That is what it says for the first time and what the next one takes up, the rarer the more; that something happened;
-    times, amounts and names. An answer tells more than what nobody asked for, and who speaks of himself more than who
-    speaks of the other or asks. The weights are rounded ones of a logistic regression: which messages of long chats
-    between people do questions about them go back to?
+    A group is worth something by itself (`steady`), and more where it names what no other kept group does. Agents' work is
+    weighed by what it names, chats by what they tell, and all between by both.
     """
-    rarity = reading.rarity[reading.held]
-    new = reading.sums(rarity * (np.where(reading.is_first, 1.0, 0.1) + reading.is_taken_up))
-    told = (
-        4 * np.minimum(_beyond_form(reading.times), 2)
-        + 2 * np.minimum(_beyond_form(reading.past), 3)
-        + 1.5 * np.minimum(_beyond_form(reading.names), 3)
-        + np.minimum(_beyond_form(reading.amounts), 3)
-    )
-    about = (reading.first_person - reading.second_person) / (reading.first_person + reading.second_person + 1)
-    asking = reading.questions / np.maximum(reading.sentences, 1)
-    answers = np.zeros(reading.size)
-    answers[1:] = reading.questions[:-1] > 0
-    worth: Floats = (new + told) * (1 + 0.5 * answers) * (1 + 0.4 * about) * (1 - 0.2 * asking)
-    return worth
+
+    def __init__(self, reading: Reading, tokens: npt.NDArray[np.int64], asking: int | None) -> None:
+        share = identifier_share(reading)
+        asks = asking is not None and reading.asks(asking)
+        self.tokens, self.asking = tokens, asking
+        self.told = max(1 - share, LEAST) * PRIOR * np.minimum(_scaled(facts(reading)), MOST)
+        self.near = np.zeros(reading.size)
+        if asking is not None:
+            self.near = (1 - share) * (QUESTION if asks else REMARK) * relevance(reading, asking)
+        self._steady = np.where(reading.repeats, 0.1, 1.0) * (self.told + self.near)
+        self.weights = identifying(reading) * (share > 0)
+        pairs = np.flatnonzero(self.weights[reading.held])
+        self._holder, self._held = reading.holder[pairs], reading.held[pairs]
+        if len(pairs):
+            self.weights *= share * PRIOR / self.named().mean()
+        self._cost = np.maximum(tokens, 1) ** (1 - 0.3 * (1 - share) * asks)
+
+    def of(self, kept: Marks) -> float:
+        """What these groups are worth together."""
+        return float(self._steady[kept].sum() + self.weights[self._covered(kept)].sum())
+
+    def named(self) -> Floats:
+        """By group: what its identifiers are worth, whoever else names them."""
+        return counted(self._holder, len(self.tokens), self.weights[self._held])
+
+    def fill(self, kept: Marks, open_: Marks, room: int) -> Marks:
+        """The kept groups, and of the open ones those that are worth most within the room, in tokens."""
+        kept, open_, left = kept.copy(), open_.copy(), room
+        while len(fitting := np.flatnonzero(open_ & (self.tokens <= left))):
+            missing = ~self._covered(kept)[self._held]
+            gains = self._steady + counted(self._holder[missing], len(kept), self.weights[self._held[missing]])
+            best = fitting[np.argsort(-gains[fitting] / self._cost[fitting], kind="stable")]
+            share = room // ROUNDS if missing.any() else left
+            taken = best[_within(self.tokens[best].tolist(), share, left)]
+            kept[taken] = True
+            open_[taken] = False
+            left -= int(self.tokens[taken].sum())
+        return kept
+
+    def _covered(self, kept: Marks) -> Marks:
+        """By term: whether a kept group holds it."""
+        covered = np.zeros(len(self.weights), dtype=np.bool_)
+        covered[self._held[kept[self._holder]]] = True
+        return covered
 
 
-def identifying(reading: Reading) -> Floats:
-    """By term: how much it identifies. What was an argument of a call before is likelier to be one again."""
-    weights = np.zeros(len(reading.kinds))
-    weights[reading.kinds == IDENTIFIER] = 1.0
-    weights[reading.kinds == SYMBOL] = 0.5
-    return weights * np.where(reading.used, 2.0, 1.0)
+def _within(tokens: Sequence[int], share: int, left: int) -> list[int]:
+    """Places of the first items, each of which still fits what is left, that together spend the share: at least one."""
+    taken: list[int] = []
+    spent = 0
+    for place, cost in enumerate(tokens):
+        if spent + cost <= left:
+            taken.append(place)
+            spent += cost
+            if spent >= share:
+                break
+    return taken
 
 
-def identifier_share(reading: Reading) -> float:
-    """From 0, a chat, to 1, an agent's work: which of the two a history is, by the share of its terms that name things.
-
-    Terms are counted once each: a time that stands before every message makes no agent of a chat.
-    """
-    present = np.bincount(reading.held, minlength=len(reading.kinds)) > 0
-    share = (present & (reading.kinds >= SYMBOL)).sum() / max(present.sum(), 1)
-    return float(np.clip((share - 0.04) / 0.06, 0, 1))
-
-
-def _beyond_form(counts: Floats) -> Floats:
-    """The counts beyond what nine groups in ten have: a date or a name that stands before every message tells nothing."""
-    return np.maximum(counts - np.percentile(counts, 10), 0) if len(counts) else counts
-
-
-def relevance(reading: Reading, asking: int) -> Floats:
-    """How near each group is to what group `asking` says: BM25 and, in part, that of the neighbours; 1 is the nearest.
-
-    What follows a hit often says more of it, and what stands before led to it. The square lets few good hits win over many poor ones.
-    """
-    asked = np.zeros(len(reading.rarity))
-    asked[reading.held[reading.holder == asking]] = 1
-    length = np.bincount(reading.holder, minlength=reading.size)
-    norm = SATURATION * (1 - LENGTH + LENGTH * length / max(length.mean(), 1))
-    found = reading.sums((asked * reading.rarity)[reading.held]) * (SATURATION + 1) / (1 + norm)
-    found[asking] = 0
-    near: Floats = found.copy()
-    for distance, after, before in ((1, 0.6, 0.4), (2, 0.3, 0.2)):
-        near[distance:] += after * found[:-distance]
-        near[:-distance] += before * found[distance:]
-    best = near.max(initial=0)
-    return (near / best) ** 2 if best > 0 else near
+def _scaled(values: Floats) -> Floats:
+    """The values over their mean."""
+    mean = values.mean() if len(values) else 0.0
+    return values / mean if mean > 0 else values
