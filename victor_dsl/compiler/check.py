@@ -18,7 +18,8 @@ from victor_dsl.language.kinds import KINDS, Kind
 from victor_dsl.language.marks import marks
 from victor_dsl.language.registry import Registry
 from victor_dsl.language.spec import SECTIONS, VERSION, Spec
-from victor_dsl.source.diagnostic import Diagnostic, Related, nearest, suggest
+from victor_dsl.nearest import nearest, suggest
+from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.interpolate import Interpolated
 from victor_dsl.source.located import NOWHERE, Located, Path, Span
 from victor_dsl.source.reader import resolve

@@ -12,7 +12,8 @@ from victor_dsl.compiler.plain import Plain, converted
 from victor_dsl.language.config import NAME_PATTERN, Config, FunctionName
 from victor_dsl.language.marks import marks
 from victor_dsl.language.spec import VAR_PATTERN
-from victor_dsl.source.diagnostic import Diagnostic, nearest, suggest
+from victor_dsl.nearest import nearest, suggest
+from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.interpolate import as_written
 from victor_dsl.source.located import Located, Path
 from victor_dsl.source.veil import looks_secret

@@ -11,7 +11,8 @@ from victor_dsl.compiler.variations import Variation, Variations
 from victor_dsl.language.config import Ref
 from victor_dsl.language.marks import marks
 from victor_dsl.language.spec import Spec
-from victor_dsl.source.diagnostic import Diagnostic, suggest
+from victor_dsl.nearest import suggest
+from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.interpolate import Interpolated, as_read
 from victor_dsl.source.located import Located, Path
 from victor_dsl.values.settings import REQUEST_SETTINGS, SETTING_NAMES

@@ -8,7 +8,8 @@ from attrs import define, field
 
 from victor_dsl.language.kinds import KINDS, Kind
 from victor_dsl.language.spec import SECTIONS, UNTOUCHABLE
-from victor_dsl.source.diagnostic import Diagnostic, Related, suggest
+from victor_dsl.nearest import suggest
+from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Located, Path
 
 AUTH = "auth"

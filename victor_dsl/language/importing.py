@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from victor_dsl.errors import ComponentError
-from victor_dsl.values.faults import nearest
+from victor_dsl.nearest import suggest
 
 
 def import_function(function: str, directory: Path) -> Any:
@@ -33,7 +33,7 @@ def import_function(function: str, directory: Path) -> Any:
         raise ComponentError(f"importing '{module_name}' failed: {type(error).__name__}: {error}") from error
     if not hasattr(module, name):
         names = [known for known, value in vars(module).items() if callable(value) and not known.startswith("_")]
-        raise ComponentError(f"the module '{module_name}' has no '{name}'", hint=nearest(name, names))
+        raise ComponentError(f"the module '{module_name}' has no '{name}'", hint=suggest(name, names))
     return getattr(module, name)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from victor_dsl.errors import StoreError
 from victor_dsl.language.values_file import plain
-from victor_dsl.source.diagnostic import suggest
+from victor_dsl.nearest import suggest
 from victor_dsl.source.located import Located, Span
 from victor_dsl.source.reader import Files
 

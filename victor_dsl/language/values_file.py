@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from victor_dsl.errors import ProviderError
-from victor_dsl.source.diagnostic import suggest
+from victor_dsl.nearest import suggest
 from victor_dsl.source.located import Located, Path, Span
 from victor_dsl.source.reader import Files
 from victor_dsl.values.codec import read_settings, read_vars

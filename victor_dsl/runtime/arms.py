@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from victor_dsl.errors import RequestError
 from victor_dsl.experiments.assignment import Experiment, assign
 from victor_dsl.graph.plan import Program
-from victor_dsl.values.faults import nearest
+from victor_dsl.nearest import suggest
 from victor_dsl.values.turn import Turn
 
 
@@ -43,6 +43,6 @@ def _check(forced: Mapping[str, str], experiments: tuple[Experiment, ...]) -> No
     by_name = {experiment.name: experiment for experiment in experiments}
     for name, arm in forced.items():
         if name not in by_name:
-            raise RequestError(f"arms.{name}: there is no such experiment; {nearest(name, by_name)}")
+            raise RequestError(f"arms.{name}: there is no such experiment; {suggest(name, by_name)}")
         if arm not in by_name[name].arms:
-            raise RequestError(f"arms.{name}: the experiment has no arm '{arm}'; {nearest(arm, by_name[name].arms)}")
+            raise RequestError(f"arms.{name}: the experiment has no arm '{arm}'; {suggest(arm, by_name[name].arms)}")

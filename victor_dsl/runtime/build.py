@@ -24,8 +24,8 @@ from victor_dsl.language.component import Clock, Context
 from victor_dsl.language.config import Config, Secret
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.registry import Registry
+from victor_dsl.nearest import suggest
 from victor_dsl.storage.ending import to_the_end
-from victor_dsl.values.faults import nearest
 
 CLOSING_SECONDS = 10.0
 """How long one object may take to close before its task is cancelled."""
@@ -219,7 +219,7 @@ def _promised(opened: Any, node: Node) -> Any:
     missing = [name for name in promised if not hasattr(opened, name)]
     if missing:
         what = f"the object that '{node.type}' builds ({type(opened).__name__})"
-        near = nearest(missing[0], [name for name in dir(opened) if not name.startswith("_")])
+        near = suggest(missing[0], [name for name in dir(opened) if not name.startswith("_")])
         raise ComponentError(f"{what} has no `{missing[0]}`, which every {protocol.__name__} has; {near}")
     return opened
 

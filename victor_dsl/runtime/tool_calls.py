@@ -13,9 +13,9 @@ from victor_dsl.errors import Refused, ToolError, VictorError
 from victor_dsl.graph.plan import Node
 from victor_dsl.language.component import Clock
 from victor_dsl.language.kinds import Middleware, ToolSource
+from victor_dsl.nearest import suggest
 from victor_dsl.runtime.coordinators.tool_selection import allowed
 from victor_dsl.runtime.middleware import chain
-from victor_dsl.values.faults import nearest
 from victor_dsl.values.message import Message, Reply, ToolCall
 from victor_dsl.values.tokens import CHARACTERS_PER_TOKEN, text_tokens
 from victor_dsl.values.turn import Turn
@@ -96,7 +96,7 @@ def _check(call: ToolCall, turn: Turn) -> None:
         raise ToolError(f"the tool '{call.name}' may not be used")
     offered = {tool.name: tool for tool in turn.tools}
     if call.name not in offered:
-        raise ToolError(f"there is no tool '{call.name}'; {nearest(call.name, offered)}")
+        raise ToolError(f"there is no tool '{call.name}'; {suggest(call.name, offered)}")
     try:
         arguments = orjson.loads(call.arguments or "{}")
     except orjson.JSONDecodeError as error:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from victor_dsl.source.diagnostic import Diagnostic, suggest
+from victor_dsl.nearest import suggest
+from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.limits import MAX_ALIASED
 from victor_dsl.source.located import Located, Span
 

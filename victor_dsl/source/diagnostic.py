@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from typing import Any, Literal
 
 from attrs import frozen
@@ -48,23 +46,6 @@ class Diagnostic:
             "hint": self.hint,
             "related": [{"message": r.message, **_place(r.span)} for r in self.related],
         }
-
-
-def nearest(word: str, valid: Iterable[str]) -> str | None:
-    """The valid name that a misspelt word most likely means, or None."""
-    names = [name for name in valid if isinstance(name, str)]
-    folded = {name.lower().replace("-", "_"): name for name in reversed(names)}
-    found = difflib.get_close_matches(word.lower().replace("-", "_"), list(folded), n=1, cutoff=0.6)
-    return folded[found[0]] if found else None
-
-
-def suggest(word: str, valid: Iterable[str], *, what: str = "valid names", most: int = 12) -> str:
-    """A hint for an unknown name: the nearest one, then the valid ones (at most `most` of them)."""
-    names = sorted(set(valid))
-    close = nearest(word, names)
-    shown = ", ".join(names[:most]) + (f", … ({len(names)} in all)" if len(names) > most else "")
-    listing = f"{what}: {shown}" if names else f"there are no {what}"
-    return f"did you mean '{close}'? {listing}" if close else listing
 
 
 def _place(span: Span) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from typing import Literal, cast
 
 from attrs import frozen
 
-from victor_dsl.source.diagnostic import Diagnostic, suggest
+from victor_dsl.nearest import suggest
+from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.located import Located, Path, Span
 from victor_dsl.source.reader import Files, reason, resolve
 
@@ -178,7 +179,7 @@ class _Reading:
             self.diagnostics.append(Diagnostic(code, message, span, path, hint))
 
         if word not in ("env", "file"):
-            hint = f"{suggest(word, ('env', 'file'), what='there are')}; {_ESCAPE_HINT}"
+            hint = f"{suggest(word, ('env', 'file'))}; {_ESCAPE_HINT}"
             if rest.startswith("-"):
                 hint = f"write `${{env:{word}:{rest}}}`; {_ESCAPE_HINT}"
             fault("unknown-interpolation", f"there is no '${{{word}:…}}'", hint)

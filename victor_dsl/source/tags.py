@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from victor_dsl.source.diagnostic import Diagnostic, suggest
+from victor_dsl.nearest import suggest
+from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.places import span_at
 from victor_dsl.source.scalars import SCALAR_TAGS
 

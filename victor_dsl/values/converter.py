@@ -17,7 +17,8 @@ from cattrs import (
     IterableValidationNote,
 )
 
-from victor_dsl.values.faults import Fault, Faulty, Path, kind_of, nearest
+from victor_dsl.nearest import suggest
+from victor_dsl.values.faults import Fault, Faulty, Path, kind_of
 
 T = TypeVar("T")
 Json = Mapping[str, Any]
@@ -47,7 +48,7 @@ def _faults(error: BaseException, path: Path) -> Iterable[Fault]:
     elif isinstance(error, ForbiddenExtraKeysError):
         names = [field.name for field in attrs.fields(error.cl)]
         for key in sorted(error.extra_fields, key=str):
-            yield Fault(path, f"there is no '{key}'; {nearest(str(key), names)}", key=str(key))
+            yield Fault(path, f"there is no '{key}'; {suggest(str(key), names)}", key=str(key))
     elif isinstance(error, KeyError):
         yield Fault(path, "is missing")
     else:

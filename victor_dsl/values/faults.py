@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -34,13 +33,6 @@ class Faulty(ValueError):
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
         super().__init__("; ".join(map(str, self.faults)))
-
-
-def nearest(word: str, names: Iterable[str]) -> str:
-    """What to say after an unknown name: the nearest one and those there are."""
-    known = sorted(names)
-    close = difflib.get_close_matches(word, known, n=1)
-    return (f"did you mean '{close[0]}'? " if close else "") + f"there are: {', '.join(known) or 'none'}"
 
 
 def kind_of(value: Any) -> str:

@@ -13,7 +13,8 @@ from attrs import frozen
 from victor_dsl.compiler.lint.subject import Subject
 from victor_dsl.language.config import FunctionName
 from victor_dsl.language.marks import marks
-from victor_dsl.source.diagnostic import Diagnostic, suggest
+from victor_dsl.nearest import suggest
+from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.interpolate import Interpolated, as_read
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from victor_dsl.compiler.lint.subject import Subject
 from victor_dsl.language.config import FilePath
 from victor_dsl.language.marks import marks
-from victor_dsl.source.diagnostic import Diagnostic, nearest
+from victor_dsl.nearest import nearest
+from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.interpolate import as_written
 from victor_dsl.source.reader import reason
 

@@ -10,7 +10,8 @@ from victor_dsl.compiler.validate import validate
 from victor_dsl.language.config import FilePath
 from victor_dsl.language.marks import marks
 from victor_dsl.language.spec import Values
-from victor_dsl.source.diagnostic import Diagnostic, suggest
+from victor_dsl.nearest import suggest
+from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.interpolate import as_read
 from victor_dsl.source.located import Located, Path
 from victor_dsl.source.reader import resolve

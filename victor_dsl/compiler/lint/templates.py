@@ -16,7 +16,8 @@ from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.config import FilePath, TemplateText
 from victor_dsl.language.marks import marks
 from victor_dsl.language.template import GLOBALS, TAGS, VISIBLE
-from victor_dsl.source.diagnostic import Diagnostic, suggest
+from victor_dsl.nearest import suggest
+from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.interpolate import as_read
 from victor_dsl.source.located import Located, Path, Span
 from victor_dsl.source.reader import resolve

@@ -17,8 +17,8 @@ from victor_dsl.components.contributors._text_file import decode
 from victor_dsl.errors import ContributorError
 from victor_dsl.language.component import Context
 from victor_dsl.language.sandbox import Sandbox, render
+from victor_dsl.nearest import suggest
 from victor_dsl.storage.file_value import Stamp, read, reason, stamp
-from victor_dsl.values.faults import nearest
 from victor_dsl.values.turn import Turn
 
 MOST_BYTES = 1_048_576
@@ -175,7 +175,7 @@ def _message(error: Exception, turn: Turn) -> str:
     if isinstance(error, TemplateNotFound):
         return f"there is no template '{error.name}'"
     if isinstance(error, UndefinedError) and (found := UNDEFINED.match(message)):
-        return f"{message}; {nearest(found[1], names(turn))}"
+        return f"{message}; {suggest(found[1], names(turn))}"
     if isinstance(error, RecursionError):
         return "nests or calls itself too deep"
     return message or type(error).__name__

@@ -9,8 +9,9 @@ from attrs import has
 
 from victor_dsl.errors import ProviderError
 from victor_dsl.language.component import Context
+from victor_dsl.nearest import suggest
 from victor_dsl.values.codec import read_settings
-from victor_dsl.values.faults import Faulty, nearest
+from victor_dsl.values.faults import Faulty
 from victor_dsl.values.from_text import settings_from_text
 from victor_dsl.values.settings import Layer, Settings
 from victor_dsl.values.turn import Turn
@@ -63,7 +64,7 @@ class Environment:
                 names[name] = known[rest]
                 fault = _put(settings, known[rest], text)
             else:
-                fault = f"means no setting; {nearest(rest, [*known, VARS + 'NAME'])}"
+                fault = f"means no setting; {suggest(rest, [*known, VARS + 'NAME'])}"
             if fault:
                 faults.append(f"the variable {name} {fault}")
         return settings, variables, names, faults

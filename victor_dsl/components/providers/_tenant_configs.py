@@ -11,10 +11,11 @@ from attrs import frozen
 from victor_dsl.errors import ProviderError, Refused
 from victor_dsl.language.component import Context
 from victor_dsl.language.kinds import SqlDatabase
+from victor_dsl.nearest import suggest
 from victor_dsl.storage.kept_rows import KeptRows
 from victor_dsl.storage.tenant_key import tenant_key
 from victor_dsl.values.codec import read_settings, read_vars
-from victor_dsl.values.faults import Fault, Faulty, kind_of, nearest
+from victor_dsl.values.faults import Fault, Faulty, kind_of
 from victor_dsl.values.settings import Layer
 from victor_dsl.values.turn import Turn
 
@@ -111,7 +112,7 @@ def _faults(values: Any) -> Iterator[Fault]:
         return
     for key in values:
         if key not in SECTIONS:
-            yield Fault((), f"there is no section '{key}' in it; {nearest(key, SECTIONS)}")
+            yield Fault((), f"there is no section '{key}' in it; {suggest(key, SECTIONS)}")
     for section, check in (("settings", read_settings), ("vars", read_vars)):
         value = values.get(section)
         if value is not None and not isinstance(value, dict):

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from victor_dsl.values.faults import kind_of, nearest
+from victor_dsl.nearest import suggest
+from victor_dsl.values.faults import kind_of
 
 NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")
 TYPES: Mapping[str, tuple[type, ...]] = {
@@ -47,7 +48,7 @@ def faults(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]
     properties: Mapping[str, Any] = schema["properties"]
     found = [f"the argument '{name}' is missing" for name in schema.get("required", ()) if name not in arguments]
     if schema.get("additionalProperties", False) is False:
-        found += [f"unknown argument '{n}'; {nearest(n, properties)}" for n in arguments if n not in properties]
+        found += [f"unknown argument '{n}'; {suggest(n, properties)}" for n in arguments if n not in properties]
     for name, value in arguments.items():
         wanted = properties.get(name)
         if isinstance(wanted, Mapping) and (told := _fault(value, wanted)):
@@ -59,7 +60,7 @@ def _property(name: str, value: Any) -> tuple[Any, bool]:
     if isinstance(value, str):
         word = value.removesuffix("?")
         if word not in TYPES:
-            raise ValueError(f"'{value}' is no type of the parameter '{name}'; {nearest(word, TYPES)}")
+            raise ValueError(f"'{value}' is no type of the parameter '{name}'; {suggest(word, TYPES)}")
         return {"type": word}, not value.endswith("?")
     if isinstance(value, Mapping):
         return dict(value), "default" not in value

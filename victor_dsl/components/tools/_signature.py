@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError
 
 from victor_dsl.errors import ComponentError, ToolError
-from victor_dsl.values.faults import nearest
+from victor_dsl.nearest import suggest
 from victor_dsl.values.turn import Turn
 
 ARGUMENT = re.compile(r"^(\w+)\s*(?:\([^)]*\))?:\s*(.*)$")
@@ -56,7 +56,7 @@ class Signature:
         if not where:
             return f"arguments must be a JSON object: {_lower(fault['msg'])}"
         if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
-            return f"unknown argument '{where}'; {nearest(where, self.names)}"
+            return f"unknown argument '{where}'; {suggest(where, self.names)}"
         if fault["type"] == "missing":
             return f"the argument '{where}' is missing"
         return f"the argument '{where}' is not right: {_lower(fault['msg'])}"

@@ -13,7 +13,7 @@ from victor_dsl.components.tools._parameters import json_schema
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Secret, ToolConfig
 from victor_dsl.language.kinds import ToolSource
-from victor_dsl.values.faults import nearest
+from victor_dsl.nearest import suggest
 
 METHODS = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -86,7 +86,7 @@ class Config(ToolConfig):
         for name in [*gaps(self.url), *gaps_of_body(self.body)]:
             if name not in schema["properties"]:
                 raise ValueError(
-                    f"parameters has no '{name}', which stands in braces; {nearest(name, schema['properties'])}"
+                    f"parameters has no '{name}', which stands in braces; {suggest(name, schema['properties'])}"
                 )
         for name in gaps(path):
             given = name in schema.get("required", ()) or "default" in schema["properties"][name]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from victor_dsl.errors import UsageError
 from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces.cli.output import pairs
-from victor_dsl.source.diagnostic import suggest
+from victor_dsl.nearest import suggest
 
 
 def read_arms(given: Sequence[str], program: Program) -> Mapping[str, str]:

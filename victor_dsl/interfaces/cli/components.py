@@ -15,7 +15,7 @@ from victor_dsl.interfaces.cli.shape import Command, Group
 from victor_dsl.language.component import Component
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.registry import Registry
-from victor_dsl.source.diagnostic import suggest
+from victor_dsl.nearest import suggest
 
 
 @click.group("components", cls=Group, example="victor components show models/openai", invoke_without_command=True)

@@ -14,10 +14,10 @@ from victor_dsl.interfaces.cli.loop import run
 from victor_dsl.interfaces.cli.output import say, warning_line
 from victor_dsl.interfaces.cli.shape import Command, Group
 from victor_dsl.language.registry import Registry
+from victor_dsl.nearest import suggest
 from victor_dsl.runtime.build import LiveObjects
 from victor_dsl.runtime.clock import SystemClock
 from victor_dsl.storage.migrations import Migration, is_above_the_rules, migrate, pending
-from victor_dsl.values.faults import nearest
 
 SQL = ("postgres", "sqlite")
 ABOVE = (
@@ -76,7 +76,7 @@ def _chosen(program: Program, name: str | None) -> Node:
     }
     if name is not None:
         if name not in nodes:
-            raise UsageError(f"the spec has no SQL database '{name}'; {nearest(name, nodes)}")
+            raise UsageError(f"the spec has no SQL database '{name}'; {suggest(name, nodes)}")
         return nodes[name]
     if not nodes:
         raise UsageError(f"the spec has no database of type {' or '.join(SQL)}")

@@ -23,11 +23,11 @@ from victor_dsl.interfaces.cli.output import counted, say, warning_line
 from victor_dsl.interfaces.cli.shape import Command, Group
 from victor_dsl.language.kinds import Exporter
 from victor_dsl.language.registry import Registry
+from victor_dsl.nearest import suggest
 from victor_dsl.runtime.build import LiveObjects
 from victor_dsl.runtime.clock import SystemClock
 from victor_dsl.runtime.delivery.dead_letters import DeadLetter, DeadLetters
 from victor_dsl.runtime.delivery.replaying import replay
-from victor_dsl.source.diagnostic import suggest
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])

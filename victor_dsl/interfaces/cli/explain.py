@@ -9,7 +9,7 @@ import click
 from victor_dsl.errors import UsageError
 from victor_dsl.interfaces.cli.shape import Command
 from victor_dsl.language.codes import CODES
-from victor_dsl.source.diagnostic import suggest
+from victor_dsl.nearest import suggest
 
 
 @click.command("explain", cls=Command, example="victor explain unknown-component")

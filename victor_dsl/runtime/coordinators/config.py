@@ -15,8 +15,9 @@ from attrs import evolve, frozen
 from victor_dsl.errors import ProviderError, Refused, RequestError, VictorError
 from victor_dsl.graph.plan import Node, Plan
 from victor_dsl.language.kinds import Provider
+from victor_dsl.nearest import suggest
 from victor_dsl.values.codec import read_settings, read_vars
-from victor_dsl.values.faults import Fault, Faulty, nearest
+from victor_dsl.values.faults import Fault, Faulty
 from victor_dsl.values.frozen import freeze
 from victor_dsl.values.settings import REQUEST_SETTINGS, Layer, Settings, merge_deep
 from victor_dsl.values.turn import Turn
@@ -132,12 +133,12 @@ class ConfigCoordinator:
     def _with_request(self, base: _Settled, settings: Mapping[str, Any], vars: Mapping[str, Any]) -> _Settled:
         wanted = {key: value for key, value in settings.items() if value is not None}  # clients send null for "default"
         faults = [
-            Fault(("settings", key), f"a request may not set it; {nearest(key, self._may_request)}")
+            Fault(("settings", key), f"a request may not set it; {suggest(key, self._may_request)}")
             for key in wanted
             if key not in self._may_request
         ]
         faults += [
-            Fault(("vars", key), f"is not declared; {nearest(key, base.vars)}") for key in vars if key not in base.vars
+            Fault(("vars", key), f"is not declared; {suggest(key, base.vars)}") for key in vars if key not in base.vars
         ]
         try:
             if faults:
@@ -157,7 +158,7 @@ class ConfigCoordinator:
         if settings.model is not None:
             return settings
         if len(self._models) != 1:
-            raise Faulty([Fault(("settings", "model"), f"is not set; {nearest('', self._models)}")])
+            raise Faulty([Fault(("settings", "model"), f"is not set; {suggest('', self._models)}")])
         return evolve(settings, model=next(iter(self._models)))
 
 
@@ -180,10 +181,10 @@ def _check_layer(layer: Layer, models: frozenset[str]) -> None:
 
 def _unknown_models(settings: Settings, models: frozenset[str]) -> Iterable[Fault]:
     if settings.model is not None and settings.model not in models:
-        yield Fault(("settings", "model"), f"models has no '{settings.model}'; {nearest(settings.model, models)}")
+        yield Fault(("settings", "model"), f"models has no '{settings.model}'; {suggest(settings.model, models)}")
     for index, name in enumerate(settings.fallbacks or ()):
         if name not in models:
-            yield Fault(("settings", "fallbacks", index), f"models has no '{name}'; {nearest(name, models)}")
+            yield Fault(("settings", "fallbacks", index), f"models has no '{name}'; {suggest(name, models)}")
 
 
 def _raised(base: Settings, wanted: Settings) -> Iterable[Fault]:
