@@ -29,16 +29,16 @@ def imports() -> dict[str, set[str]]:
 
 def circles(imports: Mapping[str, set[str]]) -> list[list[str]]:
     """The groups of modules that import one another, directly or not."""
-    reached = {module: _reached(module, imports) for module in imports}
+    theirs = {module: reached(module, imports) for module in imports}
     groups = {
-        frozenset(other for other in reached[module] if module in reached[other])
+        frozenset(other for other in theirs[module] if module in theirs[other])
         for module in imports
-        if module in reached[module]
+        if module in theirs[module]
     }
     return sorted(sorted(group) for group in groups)
 
 
-def _reached(module: str, imports: Mapping[str, set[str]]) -> set[str]:
+def reached(module: str, imports: Mapping[str, set[str]]) -> set[str]:
     """Every module that importing this one may import; itself only where it is in a circle."""
     found: set[str] = set()
     waiting = [module]

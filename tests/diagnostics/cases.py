@@ -36,7 +36,14 @@ def compilation(case: str) -> Compilation:
     external = code(case) in ("missing-variable", "missing-secret")
     registry = REGISTRY if code(case) in ("untouchable", "unwise-order") else Registry(entry_points=False)
     with contextlib.chdir(FOLDER):
-        return compile_spec(case, environment={}, registry=registry, need_environment=external, need_secrets=external)
+        return compile_spec(
+            case,
+            environment={},
+            registry=registry,
+            need_environment=external,
+            need_secrets=external,
+            untrusted=code(case) == "untrusted-code",
+        )
 
 
 def text(case: str) -> str:

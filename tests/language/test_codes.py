@@ -64,7 +64,12 @@ def _diagnostics(code: Code, text: str, encoding: str) -> tuple[Diagnostic, ...]
     external = code.word.startswith("missing-") and code.word != "missing-key"
     registry = REGISTRY if code.word in ("untouchable", "unwise-order") else Registry(entry_points=False)
     return compile_spec(
-        code.file, environment={}, registry=registry, need_environment=external, need_secrets=external
+        code.file,
+        environment={},
+        registry=registry,
+        need_environment=external,
+        need_secrets=external,
+        untrusted=code.word == "untrusted-code",
     ).diagnostics
 
 

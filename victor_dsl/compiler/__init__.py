@@ -58,12 +58,14 @@ def compile_spec(
     state: Path | None = None,
     need_environment: bool = False,
     need_secrets: bool = False,
+    untrusted: bool = False,
 ) -> Compilation:
     """Compiles the spec in a file (`-`: standard input), and every overlay in it.
 
     Without `need_environment` a missing variable is a value that is not known, and the program is None only if
     something else is at fault or cannot be known without it; with it, that is an error. `need_secrets` asks for
-    the secrets' variables and files too, whose values are never looked at.
+    the secrets' variables and files too, whose values are never looked at. With `untrusted` it is an error to name a
+    function to import or a program to start.
     """
     files = files or Files()
     family = read_family(files, name)
@@ -89,7 +91,16 @@ def compile_spec(
 
     directory = Path(os.path.abspath(os.path.dirname(name) if name != "-" else "."))
     included = Included()
-    subject = Subject(document, every, frozenset(linker.used), frozenset(checker.secrets), directory, files, included)
+    subject = Subject(
+        document,
+        every,
+        frozenset(linker.used),
+        frozenset(checker.secrets),
+        directory,
+        files,
+        included,
+        untrusted,
+    )
     found += lint(subject)
     if need_environment or need_secrets:
         found += missing(document, checker.secrets, environment, variables=need_environment, secrets=need_secrets)

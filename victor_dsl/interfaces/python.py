@@ -27,10 +27,12 @@ def compile(
     registry: Registry | None = None,
     need_environment: bool = False,
     need_secrets: bool = False,
+    untrusted: bool = False,
 ) -> Compilation:
     """The program of a spec, and every diagnostic. Raises nothing for a faulty spec.
 
-    `env` stands for the process's environment, `state` for the folder `.victor` beside the spec.
+    `env` stands for the process's environment, `state` for the folder `.victor` beside the spec. An
+    `untrusted` spec may name no function to import and no program to start.
     """
     return compile_spec(
         os.fspath(path),
@@ -39,6 +41,7 @@ def compile(
         state=None if state is None else Path(state),
         need_environment=need_environment,
         need_secrets=need_secrets,
+        untrusted=untrusted,
     )
 
 
@@ -49,10 +52,17 @@ def load(
     state: PathLike | None = None,
     registry: Registry | None = None,
     need_secrets: bool = True,
+    untrusted: bool = False,
 ) -> Program:
     """The program of a spec, ready to run. Raises SpecError, which carries every diagnostic."""
     compilation = compile(
-        path, env=env, state=state, registry=registry, need_environment=True, need_secrets=need_secrets
+        path,
+        env=env,
+        state=state,
+        registry=registry,
+        need_environment=True,
+        need_secrets=need_secrets,
+        untrusted=untrusted,
     )
     if compilation.program is None:
         raise _spec_error(compilation)
@@ -67,6 +77,7 @@ async def open(
     state: PathLike | None = None,
     registry: Registry | None = None,
     watch: bool = False,
+    untrusted: bool = False,
 ) -> AsyncIterator[Orchestrator]:
     """The orchestrator of a spec, open inside `async with`. Raises SpecError, ComponentError or SecretError.
 
@@ -75,9 +86,17 @@ async def open(
     """
 
     def anew() -> Compilation:
-        return compile(path, env=env, state=state, registry=registry, need_environment=True, need_secrets=True)
+        return compile(
+            path,
+            env=env,
+            state=state,
+            registry=registry,
+            need_environment=True,
+            need_secrets=True,
+            untrusted=untrusted,
+        )
 
-    program = load(path, env=env, state=state, registry=registry)
+    program = load(path, env=env, state=state, registry=registry, untrusted=untrusted)
     async with Orchestrator(program, registry=registry) as orchestrator:
         if not watch:
             yield orchestrator
@@ -93,9 +112,10 @@ async def render(
     env: Mapping[str, str] | None = None,
     state: PathLike | None = None,
     registry: Registry | None = None,
+    untrusted: bool = False,
 ) -> Rendered:
     """What the model would be sent for a request, or for a message. No model is called, and no secret is needed."""
-    program = load(path, env=env, state=state, registry=registry, need_secrets=False)
+    program = load(path, env=env, state=state, registry=registry, need_secrets=False, untrusted=untrusted)
     async with Orchestrator(program, registry=registry, answering=False) as orchestrator:
         return await orchestrator.render(Request(message=request) if isinstance(request, str) else request)
 

@@ -1,6 +1,6 @@
 """What a component's `Config` is made of: the base model, and the marks that tell the compiler what a field means.
 
-A field of a Config is ordinary pydantic. Five marks, put into `Annotated`, give it a meaning beyond its type;
+A field of a Config is ordinary pydantic. Six marks, put into `Annotated`, give it a meaning beyond its type;
 they stand on a field of the Config itself, where its type is text, a list or map of text, or optional:
 
     database: Annotated[str, Ref("databases")]          a name in that section; becomes the node's id
@@ -8,6 +8,7 @@ they stand on a field of the Config itself, where its type is text, a list or ma
     path: Annotated[str, FilePath(included=True)]       resolved against the file that wrote it
     template: Annotated[str, TemplateText()]            Jinja2 source, checked when the spec is
     function: Annotated[str, FunctionName()]            `module:function`, looked up in its source, not imported
+    command: Annotated[list[str], CommandLine()]        a program and its arguments, run as a process
     api_key: Secret                                     exactly one `${env:…}` or `${file:…}`
 
 When `build` gets a Config, references and children are node ids and paths are absolute.
@@ -66,7 +67,12 @@ class FunctionName:
     """The field is `module:function`; the module is found from the spec's folder, then from Python's path."""
 
 
-Mark = Ref | Nested | FilePath | TemplateText | FunctionName
+@frozen
+class CommandLine:
+    """The field is a program and its arguments, which are run as a process."""
+
+
+Mark = Ref | Nested | FilePath | TemplateText | FunctionName | CommandLine
 
 
 @frozen

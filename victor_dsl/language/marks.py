@@ -1,4 +1,4 @@
-"""Reads the marks of a Config's fields: which are references, children, paths, templates, functions, secrets."""
+"""Reads the marks of a Config's fields: which are references, children, paths, templates, functions, programs, secrets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, get_args
 
-from victor_dsl.language.config import Config, FilePath, FunctionName, Mark, Nested, Ref, Secret, TemplateText
+from victor_dsl.language.config import Config, Mark, Secret
 
 
 @cache
@@ -15,7 +15,7 @@ def marks(config: type[Config]) -> Mapping[str, Mark | type[Secret]]:
     found: dict[str, Mark | type[Secret]] = {}
     for name, field in config.model_fields.items():
         for mark in (*field.metadata, *_inside(field.annotation)):
-            if mark is Secret or isinstance(mark, Ref | Nested | FilePath | TemplateText | FunctionName):
+            if mark is Secret or isinstance(mark, Mark):
                 found[name] = mark
     return found
 

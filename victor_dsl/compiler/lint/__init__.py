@@ -16,6 +16,7 @@ from victor_dsl.compiler.lint.provided import provided_values_are_sound
 from victor_dsl.compiler.lint.secrets import no_literal_secrets
 from victor_dsl.compiler.lint.subject import Subject
 from victor_dsl.compiler.lint.templates import templates_are_sound
+from victor_dsl.compiler.lint.untrusted import nothing_of_its_own_runs
 from victor_dsl.compiler.lint.unused import every_name_is_used
 from victor_dsl.source.diagnostic import Diagnostic
 
@@ -25,6 +26,7 @@ RULES: tuple[Callable[[Subject], Iterable[Diagnostic]], ...] = (
     provided_values_are_sound,
     templates_are_sound,
     functions_exist,
+    nothing_of_its_own_runs,
     middleware_order,
     admission_knows_enough,
     databases_fit,

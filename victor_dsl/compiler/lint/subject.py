@@ -17,7 +17,7 @@ from victor_dsl.source.reader import Files
 @frozen(eq=False)
 class Subject:
     """A spec's document and variations. `used` are the names that something refers to, as (section, name); `secrets`
-    the identities of the leaves of secret fields.
+    the identities of the leaves of secret fields; `untrusted` says that nothing of the spec's own may run.
 
     `first` holds every distinct item over all variations, nested ones included, with the first variation that has it.
     """
@@ -29,6 +29,7 @@ class Subject:
     directory: FilesystemPath
     files: Files
     included: Included
+    untrusted: bool = False
 
     first: tuple[tuple[Variation, Item], ...] = field(init=False)
 

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from victor_dsl.components.tools._headers import checked_headers, checked_url
 from victor_dsl.language.component import Context
-from victor_dsl.language.config import FilePath, Secret, ToolConfig
+from victor_dsl.language.config import CommandLine, FilePath, Secret, ToolConfig
 from victor_dsl.language.kinds import ToolSource
 
 
@@ -23,7 +23,7 @@ class Config(ToolConfig):
     standard error goes to the log `victor_dsl.mcp`. Needs the extra `mcp`.
     """
 
-    command: list[str] | None = Field(
+    command: Annotated[list[str] | None, CommandLine()] = Field(
         None,
         min_length=1,
         description="The program that is the server, and its arguments.",

@@ -20,10 +20,11 @@ from victor_dsl.source.diagnostic import Diagnostic
 
 
 class Surroundings(NamedTuple):
-    """What a spec is compiled in: `--env-file` and `--state`."""
+    """What a spec is compiled in: `--env-file`, `--state` and `--untrusted`."""
 
     env_files: Sequence[str]
     state: str | None
+    untrusted: bool = False
 
     def compile(self, spec: str, *, need_environment: bool, need_secrets: bool) -> Compilation:
         """The spec compiled; see `compile_spec`."""
@@ -33,6 +34,7 @@ class Surroundings(NamedTuple):
             state=Path(self.state) if self.state else None,
             need_environment=need_environment,
             need_secrets=need_secrets,
+            untrusted=self.untrusted,
         )
 
 

@@ -27,6 +27,15 @@ def environment(function: F) -> F:
     )(function)
 
 
+def untrusted(function: F) -> F:
+    """`--untrusted`: what every command takes that runs what a spec names."""
+    return click.option(
+        "--untrusted",
+        is_flag=True,
+        help="Refuse a spec that names a function to import or a program to start (exit 1).",
+    )(function)
+
+
 def caller(function: F) -> F:
     """`--session`, `--tenant`, `--user`, `--arm` and `--var`: who asks, and how."""
     for option in (

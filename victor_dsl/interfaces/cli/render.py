@@ -25,6 +25,7 @@ from victor_dsl.interfaces.cli.single import render_one
     help="Say of each message why it was kept or left out: a table on stderr, and `messages` in `compaction`.",
 )
 @options.caller
+@options.untrusted
 @options.environment
 def command(
     spec: str,
@@ -38,6 +39,7 @@ def command(
     user: str | None,
     arms: tuple[str, ...],
     variables: tuple[str, ...],
+    untrusted: bool,
     env_files: tuple[str, ...],
     state: str | None,
 ) -> None:
@@ -55,7 +57,7 @@ def command(
     if output is not None and input_ is None:
         raise click.UsageError("--output goes with --input")
     options.check_stdin(spec, message, input_)
-    program = compile_or_exit(spec, Surroundings(env_files, state), need_secrets=False)
+    program = compile_or_exit(spec, Surroundings(env_files, state, untrusted), need_secrets=False)
     caller = Caller.read(program, session=session, tenant=tenant, user=user, arms=arms, variables=variables)
     if input_ is not None:
         code = Batch(

@@ -38,6 +38,7 @@ from victor_dsl.workbench.batch.output import Mode
 @options.caller
 @options.api_key
 @options.log
+@options.untrusted
 @options.environment
 def command(
     spec: str,
@@ -58,6 +59,7 @@ def command(
     api_key: str | None,
     quiet: bool,
     verbose: bool,
+    untrusted: bool,
     env_files: tuple[str, ...],
     state: str | None,
 ) -> None:
@@ -74,7 +76,7 @@ def command(
     """
     _check(message, input_, output, resume=resume, overwrite=overwrite, as_json=as_json)
     options.check_stdin(spec, message, input_)
-    surroundings = Surroundings(env_files, state)
+    surroundings = Surroundings(env_files, state, untrusted)
     program = compile_or_exit(spec, surroundings, need_secrets=True)
     caller = Caller.read(
         program, session=session, tenant=tenant, user=user, arms=arms, variables=variables, api_key=api_key

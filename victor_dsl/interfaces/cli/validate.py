@@ -34,6 +34,7 @@ from victor_dsl.source.reader import Files
 @click.option("--strict", is_flag=True, help="Warnings are faults too (exit 1).")
 @click.option("--env", is_flag=True, help="The variables and secrets that the spec names must be there (else exit 3).")
 @click.option("--connect", is_flag=True, help="Open every component and close it (else exit 3). Includes --env.")
+@options.untrusted
 @options.environment
 def command(
     specs: tuple[str, ...],
@@ -42,6 +43,7 @@ def command(
     strict: bool,
     env: bool,
     connect: bool,
+    untrusted: bool,
     env_files: tuple[str, ...],
     state: str | None,
 ) -> None:
@@ -61,6 +63,7 @@ def command(
             state=Path(state) if state else None,
             need_environment=env or connect,
             need_secrets=env or connect,
+            untrusted=untrusted,
         )
         for spec in specs
     ]

@@ -54,6 +54,27 @@ def lookup_order(number: str) -> str:
         },
     ),
     Code(
+        "untrusted-code",
+        "A spec that is not trusted (`--untrusted`) names a function to import or a program to start. Without the option it "
+        "may; `victor validate` alone runs neither.",
+        wrong="""\
+victor: 1
+name: support
+models:
+  main: {type: echo}
+tools:
+  - {type: mcp, name: clock, command: [mcp-server-time]}
+""",
+        right="""\
+victor: 1
+name: support
+models:
+  main: {type: echo}
+tools:
+  - {type: mcp, name: clock, url: "https://tools.example.com/mcp"}
+""",
+    ),
+    Code(
         "template-syntax",
         "A template is not Jinja2: a bracket is not closed, or a tag is not known.",
         wrong="""\
