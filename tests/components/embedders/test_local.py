@@ -77,6 +77,20 @@ async def test_a_folder_that_is_not_there_is_found_when_it_is_opened(tmp_path: P
             pass
 
 
+@pytest.mark.parametrize(("path", "told"), [("nothing", "models/nothing is no folder"), ("empty", "files in models/empty")])
+async def test_a_folder_is_told_as_it_lies_to_the_spec(
+    path: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models" / "empty").mkdir(parents=True)
+    config = model2vec.Config.model_validate({"path": str(tmp_path / "models" / path), "preload": True})
+    with pytest.raises(ComponentError) as raised:
+        async with model2vec.build(config, surroundings(tmp_path, "embedders/main", place="victor.yml:4:3").context):
+            pass
+    assert told in str(raised.value)
+    assert str(tmp_path) not in str(raised.value)
+
+
 async def test_a_folder_without_a_model_is_told_by_the_text_that_needs_it(tmp_path: Path) -> None:
     async with built(model2vec, tmp_path, path=str(tmp_path)) as embedder:
         with pytest.raises(ComponentError, match="model2vec: ") as raised:
@@ -128,7 +142,7 @@ def test_a_model_is_named_in_one_way(module: Any, fields: dict[str, Any], told: 
         module.Config.model_validate(fields)
 
 
-async def test_a_turn_that_is_cancelled_while_the_model_loads_leaves_it_to_the_next() -> None:
+async def test_a_turn_that_is_cancelled_while_the_model_loads_leaves_it_to_the_next(tmp_path: Path) -> None:
     loading, go, loads = threading.Event(), threading.Event(), []
 
     def load(folder: str) -> Any:
@@ -138,7 +152,9 @@ async def test_a_turn_that_is_cancelled_while_the_model_loads_leaves_it_to_the_n
         return lambda texts: np.ones((len(texts), 2), dtype=np.float32)
 
     library = Library("test", lambda: "/nowhere", load)
-    async with LocalModel(library, "embedders/main", batch_size=4, path=None, preload=False) as model:
+    async with LocalModel(
+        library, surroundings(tmp_path, "embedders/main").context, batch_size=4, path=None, preload=False
+    ) as model:
         first = asyncio.create_task(model.rows(["a"]))
         await asyncio.to_thread(loading.wait)
         first.cancel()
@@ -149,12 +165,14 @@ async def test_a_turn_that_is_cancelled_while_the_model_loads_leaves_it_to_the_n
     assert [name.rpartition("_")[0] for name in loads] == ["embedder"]
 
 
-async def test_a_library_s_own_error_is_told_in_one_line() -> None:
+async def test_a_library_s_own_error_is_told_in_one_line(tmp_path: Path) -> None:
     def load(folder: str) -> Any:
         raise ValueError("no\n  such\n  tensor")
 
     library = Library("test", lambda: "/nowhere", load)
-    async with LocalModel(library, "embedders/main", batch_size=4, path=None, preload=False) as model:
+    async with LocalModel(
+        library, surroundings(tmp_path, "embedders/main").context, batch_size=4, path=None, preload=False
+    ) as model:
         with pytest.raises(ComponentError, match="test: no such tensor"):
             await model.rows(["a"])
 

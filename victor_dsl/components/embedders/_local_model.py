@@ -14,6 +14,7 @@ from attrs import frozen
 
 from victor_dsl.components.embedders._vectors import Matrix
 from victor_dsl.errors import ComponentError
+from victor_dsl.language.component import Context
 from victor_dsl.storage.ending import to_the_end
 
 P = ParamSpec("P")
@@ -41,11 +42,12 @@ class LocalModel:
 
     goes_on = True
 
-    def __init__(self, library: Library, node: str, *, batch_size: int, path: str | None, preload: bool) -> None:
+    def __init__(self, library: Library, context: Context, *, batch_size: int, path: str | None, preload: bool) -> None:
         self._library = library
-        self._node = node
+        self._node = context.node
         self.batch_size = batch_size
         self._path = path
+        self._shown = "" if path is None else context.shown(path)
         self._preload = preload
         self._encode: Encode | None = None
         self._folder = ""
@@ -53,7 +55,7 @@ class LocalModel:
 
     async def __aenter__(self) -> Self:
         if self._path is not None and not await asyncio.to_thread(os.path.isdir, self._path):
-            raise ComponentError(f"{self._path} is no folder: a model should be there", node=self._node)
+            raise ComponentError(f"{self._shown} is no folder: a model should be there", node=self._node)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedder")
         try:
             if self._preload:
@@ -86,8 +88,9 @@ class LocalModel:
         except MemoryError as error:
             raise ComponentError(f"{self._library.name}: not enough memory", node=self._node) from error
         except Exception as error:  # the library's own, which may be any
-            told = " ".join(str(error).split())[:500] or type(error).__name__
-            raise ComponentError(f"{self._library.name}: {told}", node=self._node) from error
+            told = " ".join(str(error).split()) or type(error).__name__
+            told = told.replace(self._path, self._shown) if self._path else told
+            raise ComponentError(f"{self._library.name}: {told[:500]}", node=self._node) from error
 
     def _loaded(self) -> Encode:
         if self._encode is None:

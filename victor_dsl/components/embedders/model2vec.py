@@ -26,7 +26,5 @@ def build(config: Config, context: Context) -> AbstractAsyncContextManager[Embed
     from victor_dsl.components.embedders._local_model import LocalModel
     from victor_dsl.components.embedders._model2vec import library
 
-    model = LocalModel(
-        library(config), context.node, batch_size=config.batch_size, path=config.path, preload=config.preload
-    )
+    model = LocalModel(library(config), context, batch_size=config.batch_size, path=config.path, preload=config.preload)
     return remembered(model, config, context)

@@ -37,7 +37,7 @@ def build(config: Config, context: Context) -> AbstractAsyncContextManager[Embed
 
     model = LocalModel(
         library(config),
-        context.node,
+        context,
         batch_size=config.batch_size,
         path=config.path,
         preload=config.preload,
