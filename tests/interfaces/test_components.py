@@ -31,6 +31,27 @@ def test_one_kind_can_be_listed(victor: Victor) -> None:
     assert {one["kind"] for one in listed} == {"models"}
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_alone_lists_that_kind(victor: Victor, kind: str) -> None:
+    assert victor("components", kind) == victor("components", "list", "--kind", kind)
+    assert victor("components", kind, "--json").json == victor("components", "list", "--kind", kind, "--json").json
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("midleware", "there is no command or kind 'midleware'; did you mean 'middleware'?"),
+        ("lst", "there is no command or kind 'lst'; did you mean 'list'?"),
+        ("models/openai", "there is no command 'models/openai'; did you mean 'show models/openai'?"),
+        ("zzz", "commands and kinds: compaction, contributors,"),
+    ],
+)
+def test_what_is_neither_a_command_nor_a_kind_is_met_with_the_nearest(victor: Victor, word: str, told: str) -> None:
+    done = victor("components", word)
+    assert (done.code, done.out) == (2, "")
+    assert told in done.err
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_component_can_be_shown(victor: Victor, name: str) -> None:
     done = victor("components", "show", name)

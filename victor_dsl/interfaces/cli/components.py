@@ -18,10 +18,33 @@ from victor_dsl.language.registry import Registry
 from victor_dsl.nearest import suggest
 
 
-@click.group("components", cls=Group, example="victor components show models/openai", invoke_without_command=True)
+class _Components(Group):
+    """The commands about components; a kind in a command's place lists that kind."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first argument names, or `list` where it is a kind. Raises UsageError."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            if name in KINDS:
+                return list_components.name, list_components, ["--kind", *args]
+            if "/" in name:
+                raise UsageError(f"there is no command '{name}'; did you mean 'show {name}'?")
+            names = [*self.list_commands(ctx), *KINDS]
+            raise UsageError(
+                f"there is no command or kind '{name}'; {suggest(name, names, what='commands and kinds', most=len(names))}"
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group("components", cls=_Components, example="victor components middleware", invoke_without_command=True)
 @click.pass_context
 def command(context: click.Context) -> None:
-    """List the components that a spec may name, or show one with all its fields. Without a command: list."""
+    """List the components that a spec may name, or show one with all its fields. Without a command: list.
+
+    A kind in the place of a command lists that kind: `victor components middleware`.
+    """
     if context.invoked_subcommand is None:
         context.invoke(list_components)
 
