@@ -13,9 +13,9 @@ from victor_dsl.errors import ModelError
 from victor_dsl.language.off_loop import OffLoop
 from victor_dsl.values.history import Choice, History
 from victor_dsl.values.mending import NO_RESULT
-from victor_dsl.values.message import Message, ToolCall, Usage
+from victor_dsl.values.message import Message, Reply, ToolCall, Usage
 from victor_dsl.values.request import Request
-from victor_dsl.values.turn import Turn
+from victor_dsl.values.turn import Handler, Turn
 
 MESSAGES = (
     Message("user", "task"),
@@ -72,6 +72,39 @@ async def test_a_summary_s_call_counts_in_the_turn_and_rendering_keeps_the_same(
     ]
     assert spy.data("turn")[0]["input_tokens"] == 20
     assert spy.data("compaction")[0]["type"] == "summarize"
+
+
+@define
+class Sees:
+    """A middleware around models that asks once more where a model fails, and keeps what each call was about."""
+
+    seen: list[str | None]
+
+    def wrap(self, handler: Handler) -> Handler:
+        async def wrapped(turn: Turn) -> Reply:
+            self.seen.append(turn.settings.model)
+            try:
+                return await handler(turn.replace(system=f"Seen. {turn.system or ''}"))
+            except ModelError:
+                return await handler(turn)
+
+        return wrapped
+
+
+async def test_the_middleware_around_models_sees_the_summary_s_call_too(stage: Stage) -> None:
+    main, small, spy = live(stage, "")
+    small.replies = [ModelError("is away", kind="unreachable"), "Forty orders were sent."]
+    seen: list[str | None] = []
+    stage.objects["middleware/given"] = Sees(seen)
+    text = spec("{type: summarize, model: small, threshold: 0}") + "middleware: [{type: given, around: model}]\n"
+    async with stage.orchestrator(text) as orchestrator:
+        answer = await orchestrator.answer(REQUEST)
+    assert answer.error is None
+    assert seen == ["small", "main"]
+    assert "Forty orders were sent." in main.turns[0].messages[1].text()
+    assert [str(turn.system).startswith("Seen. ") for turn in (*small.turns, *main.turns)] == [True, False, True]
+    calls = [(data["model"], data.get("purpose"), data["error"]) for data in spy.data("model_call")]
+    assert calls == [("small", "summary", "unreachable"), ("small", "summary", None), ("main", None, None)]
 
 
 async def test_a_model_that_cannot_summarise_does_not_fail_the_turn(stage: Stage) -> None:

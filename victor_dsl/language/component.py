@@ -95,7 +95,10 @@ class Context:
     kept: MutableMapping[str, Any] = field(factory=dict, repr=False)
 
     def live(self, node: str) -> Any:
-        """The live object of a node that this one refers to."""
+        """The live object of a node that this one refers to.
+
+        A model is given bare, since plans with other middleware share it: it is asked through `turn.around_model`.
+        """
         return self.needs[node]
 
     def shown(self, path: str) -> str:

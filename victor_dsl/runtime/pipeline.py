@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from victor_dsl.errors import RequestError
@@ -21,7 +22,7 @@ from victor_dsl.runtime.tool_calls import ToolCalls
 from victor_dsl.runtime.windows import Counted, Windows
 from victor_dsl.values.message import Reply
 from victor_dsl.values.tool import Tool
-from victor_dsl.values.turn import Turn
+from victor_dsl.values.turn import Turn, bare
 
 Step = Callable[[Turn], Awaitable[Turn]]
 
@@ -80,10 +81,12 @@ class Pipeline:
         self._prompt = PromptCoordinator(_pairs(plan, roles.contributors, objects), plan.prompt)
         self._selection = _selection(plan, objects)
         self._windows = Windows(_context(plan, objects, kept_before), models)
+        around_model = self._around("model")
+        self._around_model = partial(chain, around_model) if around_model else bare
         self._answering = Answering(
             {name: objects[id] for name, id in roles.models.items() if id in objects},
             self._windows,
-            self._around("model"),
+            around_model,
             ToolCalls(self._sources, self._around("tool"), clock),
             clock,
         )
@@ -112,6 +115,7 @@ class Pipeline:
 
     async def _innermost(self, turn: Turn) -> Reply:
         turn.trace.exchange = turn.messages[-1:]
+        turn = turn.replace(around_model=self._around_model)
         for step in self._steps:
             turn = await step(turn)
         return await self._answering.answer(turn)

@@ -25,6 +25,11 @@ def forget(type: EventType, data: Mapping[str, Any]) -> None:
     """The record of a turn whose events nobody keeps."""
 
 
+def bare(handler: Handler) -> Handler:
+    """The handler as it is: around the models of a turn outside of a pipeline stands nothing."""
+    return handler
+
+
 @frozen
 class CompactionRecord:
     """What compaction did to a turn, in tokens of its messages.
@@ -138,6 +143,7 @@ class Turn:
     `messages` is the conversation without system messages, oldest first; `system` the system prompt, None until
     it is composed; `tools` what may be offered, then what is; `call` is set only inside a tool's handler.
     `emit` takes the pieces of the streamed reply; `record` takes events sideways and never waits.
+    `around_model` puts the plan's middleware around models about a handler: a component that asks a model does so through it.
     `streaming` says whether anyone listens to `emit`, `rendering` that no model may be called. `deadline` is in seconds of the event loop's clock.
     `request` is what the caller asked for; `system_messages` are those among its messages, which end the system prompt.
     `layers` are what settings and vars were settled from, lowest first; `contributions` what the prompt is made of.
@@ -159,6 +165,7 @@ class Turn:
     call: ToolCall | None = None
     emit: Emit = discard
     record: Record = forget
+    around_model: Callable[[Handler], Handler] = bare
     streaming: bool = False
     rendering: bool = False
     pipeline: str = ""

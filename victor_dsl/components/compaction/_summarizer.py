@@ -45,7 +45,8 @@ class Summarizer:
     async def write(self, before: str, texts: Sequence[str], limit: int, turn: Turn) -> str:
         """The summary so far carried on over these texts. Raises ComponentError or ModelError."""
         asked = "\n\n".join([*(["Summary of what came before:", before] if before else []), "Messages:", *texts])
-        reply = await self._ask(
+        ask = turn.around_model(self._ask)
+        reply = await ask(
             turn.replace(
                 system=f"{self._prompt}\n\nUse at most {int(limit * WORDS_PER_TOKEN)} words.",
                 messages=(Message("user", asked),),

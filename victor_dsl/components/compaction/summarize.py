@@ -24,7 +24,7 @@ class Config(CompactionConfig):
 
     What is dropped is summarised once: as the history grows, only what is newly dropped is put to the model, with the
     summary so far. A summary that is empty, does not fit, or is not shorter than what it replaces is not used, and the
-    fallback compacts. The calls count in the turn's usage and events; the middleware around models does not see them.
+    fallback compacts. The calls count in the turn's usage and events, and go through the middleware around models.
     `victor render` calls no model, and shows a note in the summary's place where none is known yet.
     """
 
