@@ -1,9 +1,9 @@
 """`victor run` against the LiteLLM proxy, a server that this project did not write: `python tests/interop/litellm_proxy.py`.
 
 The proxy is installed from PyPI into an environment of its own (or taken from `--python`), and runs on loopback. Its own
-mock answers stand for the models: a reply, a stream, a tool call and errors, each over OpenAI's and Anthropic's API.
-The proxy's mocks stream no tool calls and refuse no key, so for these a played-back upstream stands behind it; what
-reaches victor is still the proxy's own answer. One line is printed for each, and the exit code says whether all of them were right.
+mock answers stand for the models: a reply, a stream, a tool call and errors, each over OpenAI's and Anthropic's API; and a vector, which
+the embedder `openai` asks for. The proxy's mocks stream no tool calls, refuse no key and give one vector for any number of texts,
+so for these a played-back upstream stands behind it; what reaches victor is still the proxy's own answer. One line is printed for each, and the exit code says whether all of them were right.
 """
 
 from __future__ import annotations
@@ -28,8 +28,12 @@ from attrs import frozen
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+from tests.components.context import surroundings  # noqa: E402
 from tests.components.models.playback import Playback, streamed, whole  # noqa: E402
 from tests.components.models.recorded import OPENAI_TEXT, OPENAI_TOOLS  # noqa: E402
+from victor_dsl.components.embedders import openai  # noqa: E402
+from victor_dsl.errors import ModelError  # noqa: E402
+from victor_dsl.language.config import Secret  # noqa: E402
 
 KEY = "sk-interop-1234"
 REPLY = "Hello from the proxy, in a few words."
@@ -50,13 +54,26 @@ MOCKS: dict[str, dict[str, Any]] = {
     "limited": {"mock_response": "litellm.RateLimitError"},
     "too-long": {"mock_response": "litellm.ContextWindowExceededError"},
     "broken": {"mock_response": "litellm.InternalServerError"},
+    "vector": {"mock_response": [3.0, 4.0]},
 }
+REFUSED = whole({"error": {"message": "Incorrect API key", "code": "invalid_api_key"}}, "401 Unauthorized")
+BUSY = whole({"error": {"message": "Too many requests"}}, "429 Too Many Requests")
+VECTORS = whole(
+    {
+        "object": "list",
+        "model": "played",
+        "data": [{"object": "embedding", "index": n, "embedding": [float(n), 1.0]} for n in (2, 0, 1)],
+        "usage": {"prompt_tokens": 6, "total_tokens": 6},
+    }
+)
 
 
 # Each turn of the first asks twice: for the tool calls, and with their results.
 PLAYED = {
     "streamed-tool": [streamed(OPENAI_TOOLS, "end"), streamed(OPENAI_TEXT, "end")] * 2,
-    "refused": [whole({"error": {"message": "Incorrect API key", "code": "invalid_api_key"}}, "401 Unauthorized")],
+    "refused": [REFUSED],
+    "vectors": [VECTORS],
+    "vectors-later": [BUSY, VECTORS],
 }
 
 
@@ -119,6 +136,34 @@ class Interop:
                 self._say(type, f"error, {model}", right, ran)
             ran = await self._run(type, "limited", fallbacks=True)
             self._say(type, "fallback", ran.code == 0 and ran.line["reply"] == REPLY, ran)
+
+    async def embeddings(self) -> None:
+        """The embedder `openai`: vectors in the order of the texts, a second try, and errors."""
+        texts = ["a", "b", "c"]
+        for model, given, wanted in (
+            ("vector", texts[:1], "[[0.6, 0.8]]"),
+            ("vectors", texts, "[[0.0, 1.0], [0.71, 0.71], [0.89, 0.45]]"),
+            ("vectors-later", texts, "[[0.0, 1.0], [0.71, 0.71], [0.89, 0.45]]"),
+            ("vector", texts, "bad_response"),
+            ("refused", texts, "authentication"),
+            ("missing", texts, "bad_request"),
+        ):
+            ran = await self._embed(model, given)
+            self._say("embedder", f"{model}, {len(given)}", ran.out.startswith(wanted) and KEY not in ran.out, ran)
+
+    async def _embed(self, model: str, texts: list[str]) -> Ran:
+        """The rows, rounded, or the kind of error and its message."""
+        written = {
+            "model": model,
+            "base_url": f"http://127.0.0.1:{self._port}/v1",
+            "api_key": Secret("env", "PROXY_KEY"),
+        }
+        around = surroundings(self._folder / model, "embedders/main", environment={"PROXY_KEY": KEY})
+        try:
+            async with openai.build(openai.Config.model_validate(written), around.context) as embedder:
+                return Ran(0, str((await embedder.embed(texts)).astype(float).round(2).tolist()), "")
+        except ModelError as error:
+            return Ran(error.exit_code, f"{error.kind}: {error}", "")
 
     async def _run(
         self,
@@ -258,6 +303,7 @@ async def main(python: str | None) -> int:
             port = await stack.enter_async_context(proxy(python or installed(folder), folder, upstreams))
             interop = Interop(folder, port)
             await interop.all()
+            await interop.embeddings()
     print(f"{interop.failed} failed" if interop.failed else "all as they should be")  # noqa: T201
     return 1 if interop.failed else 0
 
