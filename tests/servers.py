@@ -1,4 +1,4 @@
-"""MCP servers that this project did not write, as the commands that start them."""
+"""Servers from npm that this project did not write, as the commands that start them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,17 @@ INSTALLED = Path(__file__).parent.parent / ".venv" / "npm" / "node_modules"
 
 def filesystem_server() -> list[str]:
     """The command of `@modelcontextprotocol/server-filesystem`; its folders are added. Skips the test where it is not installed."""
-    program = INSTALLED / "@modelcontextprotocol" / "server-filesystem" / "dist" / "index.js"
+    return _command("@modelcontextprotocol/server-filesystem/dist/index.js")
+
+
+def yaml_language_server() -> list[str]:
+    """The command of `yaml-language-server`, over its pipes. Skips the test where it is not installed."""
+    return [*_command("yaml-language-server/bin/yaml-language-server"), "--stdio"]
+
+
+def _command(path: str) -> list[str]:
+    program = INSTALLED / path
     node = shutil.which("node")
     if node is None or not program.exists():
-        pytest.skip("the MCP server from npm is not installed: `./dev test` does it where there are node and npm")
+        pytest.skip("a server from npm is not installed: `./dev test` does it where there are node and npm")
     return [node, str(program)]

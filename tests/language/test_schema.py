@@ -38,6 +38,14 @@ def _plain(value: Located) -> Any:
     return value.value
 
 
+def branches(item: Any) -> set[str]:
+    """The types of the components that an item may be."""
+    if "$ref" in item:
+        return {item["$ref"].rpartition(".")[2]}
+    below = [*item.get("anyOf", ()), item["then"]] if "then" in item else item.get("anyOf", ())
+    return set[str]().union(*map(branches, below))
+
+
 def test_the_schema_is_a_schema() -> None:
     Draft202012Validator.check_schema(SCHEMA)
 
@@ -55,8 +63,7 @@ def test_a_wrong_example_of_structure_is_not(word: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_editors_are_told_every_component_and_what_each_field_means(kind: str) -> None:
     types = Registry(entry_points=False).types(kind)
-    branches = {branch["$ref"].rpartition(".")[2] for branch in SCHEMA["$defs"][kind]["anyOf"] if "$ref" in branch}
-    assert branches == set(types)
+    assert branches(SCHEMA["$defs"][kind]) == set(types)
     for type in types:
         for name, field in SCHEMA["$defs"][f"{kind}.{type}"]["properties"].items():
             assert field.get("description"), f"{kind}/{type}: {name}"
@@ -68,3 +75,26 @@ def test_a_reference_may_stand_where_a_number_or_a_truth_value_does() -> None:
     assert VALIDATOR.is_valid(spec)
     spec["settings"] = {"max_tokens": "many"}
     assert not VALIDATOR.is_valid(spec)
+
+
+@pytest.mark.parametrize(
+    ("section", "own", "type", "other"),
+    [
+        ("compaction", {"recent": 0.1}, "keywords", {"oldest": 0.1}),
+        ("tool_selection", {"alpha": 0.5}, "domain", {"max_domains": 2}),
+        ("sessions", {"max_messages": 10}, "sqlite", {"path": "sessions.db"}),
+    ],
+)
+def test_where_no_type_is_written_the_default_is_meant(
+    section: str, own: dict[str, Any], type: str, other: dict[str, Any]
+) -> None:
+    spec = document(CODES["unused-name"].right)
+    assert VALIDATOR.is_valid({**spec, section: own})
+    assert not VALIDATOR.is_valid({**spec, section: other})
+    assert VALIDATOR.is_valid({**spec, section: {"type": type, **other}})
+
+
+def test_an_item_without_a_default_needs_its_type() -> None:
+    spec = document(CODES["unused-name"].right)
+    assert not VALIDATOR.is_valid({**spec, "models": {"main": {"context_window": 8000}}})
+    assert not VALIDATOR.is_valid({**spec, "exporters": [{"path": "events.jsonl"}]})

@@ -84,15 +84,27 @@ def component_schema(component: Component, definitions: Json) -> Json:
 
 
 def _item(kind: Kind, components: list[Component], definitions: Json) -> Json:
+    """Any component of a kind, for validators, in a shape that yaml-language-server completes.
+
+    That server offers the fields of the alternative that fits best, and of all that fit equally badly. `type` is
+    listed beside the alternatives, or it would offer only components without required fields.
+    """
     branches: list[Json] = []
     for component in components:
         name = f"{kind.name}.{component.type}"
         definitions[name] = component_schema(component, definitions)
         branches.append({"$ref": f"#/$defs/{name}"})
+    if kind.default:
+        # Where no type is written, only the default's fields are offered and spoken of.
+        default = {"$ref": f"#/$defs/{kind.name}.{kind.default}"}
+        others = [branch for branch in branches if branch != default]
+        branches = [default, {"if": {"required": ["type"]}, "then": {"anyOf": others}, "else": False}]
+    types = {"enum": [c.type for c in components], "enumDescriptions": [c.summary for c in components]}
+    item: Json = {"properties": {"type": types}, "anyOf": branches}
     words = [c.type for c in components if not any(f.is_required() for f in c.config.model_fields.values())]
     if words and kind.shape != "map":
-        branches.append({"enum": words, "description": "A bare word is `{type: word}`."})
-    return {"anyOf": branches}
+        return {"anyOf": [item, {"enum": words, "description": "A bare word is `{type: word}`."}]}
+    return item
 
 
 def _overlay_item(kind: Kind, components: list[Component], definitions: Json) -> Json:
