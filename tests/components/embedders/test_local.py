@@ -77,7 +77,9 @@ async def test_a_folder_that_is_not_there_is_found_when_it_is_opened(tmp_path: P
             pass
 
 
-@pytest.mark.parametrize(("path", "told"), [("nothing", "models/nothing is no folder"), ("empty", "files in models/empty")])
+@pytest.mark.parametrize(
+    ("path", "told"), [("nothing", "models/nothing is no folder"), ("empty", "files in models/empty")]
+)
 async def test_a_folder_is_told_as_it_lies_to_the_spec(
     path: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
