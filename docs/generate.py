@@ -14,7 +14,7 @@ import orjson
 
 from victor_dsl.interfaces.cli.app import COMMANDS, victor
 from victor_dsl.interfaces.cli.fields import Field, type_words
-from victor_dsl.language.codes import GROUPS, Code
+from victor_dsl.language.codes import GROUPS, explain
 from victor_dsl.language.component import Component
 from victor_dsl.language.kinds import KINDS, Kind
 from victor_dsl.language.output_schema import event_schema, rendered_schema
@@ -210,17 +210,19 @@ def _help(command: click.Command, name: str, parent: click.Context | None) -> It
 def _diagnostics() -> Iterator[str]:
     yield "# Diagnostics\n\nEvery fault that `victor validate` reports has a code. `victor explain CODE` prints the same.\n\n"
     for title, codes in GROUPS.items():
-        yield f"- {title}: {', '.join(f'[{code.word}](#{code.word})' for code in codes)}\n"
+        yield f"- {title}: {', '.join(f'[{code}](#{code})' for code in codes)}\n"
     for title, codes in GROUPS.items():
         yield f"\n## {title}\n\n"
         for code in codes:
-            yield from _code(code)
+            yield from _explained(code)
 
 
-def _code(code: Code) -> Iterator[str]:
-    yield f"### {code.word}\n\n{'A warning. ' if code.severity == 'warning' else ''}{code.meaning}\n\n"
-    for title, text in code.examples():
-        yield f"{title}:\n\n```text\n{text}\n```\n\n" if text else f"{title}: no file.\n\n"
+def _explained(code: str) -> Iterator[str]:
+    page = explain(code)
+    yield f"### {code}\n\n{'A warning. ' if page.severity == 'warning' else ''}{page.meaning}\n\n"
+    for title, text in page.examples():
+        heading = f"`{title}`" if title.startswith("victor ") else title
+        yield f"{heading}:\n\n```text\n{text.rstrip()}\n```\n\n" if text else f"{heading}: no file.\n\n"
 
 
 if __name__ == "__main__":

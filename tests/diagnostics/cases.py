@@ -1,6 +1,6 @@
-"""The cases: each spec of this folder, and the exact text that `victor validate` prints for it.
+"""The cases: the example of each code's page (`victor_dsl/language/codes/`), and further specs in this folder.
 
-A case is `<code>.yml` or, where a code has several faces, `<code>.<face>.yml`; its text is the `.txt` of that name.
+A further case is `<code>.<what is particular>.yml`; its `.txt` is the exact text that `victor validate` prints for it.
 Folders hold the files that specs name.
 """
 
@@ -12,13 +12,17 @@ from pathlib import Path
 from tests.compiler.stand_ins import REGISTRY
 from victor_dsl.compiler import Compilation, compile_spec
 from victor_dsl.interfaces.cli.diagnostics import FORMATS
+from victor_dsl.language.codes import FOLDER as PAGES
+from victor_dsl.language.codes import Explanation, explain
 from victor_dsl.language.registry import Registry
 
 FOLDER = Path(__file__).parent
-ABSENT = "unreadable-file.yml"
-"""A case that is no file."""
+CASES = sorted(path.name for path in FOLDER.iterdir() if path.suffix in (".yml", ".json"))
 
-CASES = sorted([ABSENT, *(path.name for path in FOLDER.iterdir() if path.suffix in (".yml", ".json"))])
+
+def page(code: str) -> Path:
+    """The page of a code."""
+    return PAGES / f"{code}.md"
 
 
 def code(case: str) -> str:
@@ -31,23 +35,47 @@ def expected(case: str) -> Path:
     return FOLDER / f"{case.rpartition('.')[0]}.txt"
 
 
-def compilation(case: str) -> Compilation:
-    """A case compiled, its surroundings asked for where they are what it is about."""
-    external = code(case) in ("missing-variable", "missing-secret")
-    registry = REGISTRY if code(case) in ("untouchable", "unwise-order") else Registry(entry_points=False)
-    with contextlib.chdir(FOLDER):
-        return compile_spec(
-            case,
+def compilation(case: str, folder: Path = FOLDER) -> Compilation:
+    """A further case, compiled."""
+    registry = REGISTRY if code(case) in ("untouchable", "unwise-order") else None
+    return compiled(case, explain(code(case)), folder, registry)
+
+
+def compiled(file: str, explanation: Explanation, folder: Path, registry: Registry | None = None) -> Compilation:
+    """A file of a folder, compiled with the options of a code's page, and its lines read for the excerpts."""
+    with contextlib.chdir(folder):
+        found = compile_spec(
+            file,
             environment={},
-            registry=registry,
-            need_environment=external,
-            need_secrets=external,
-            untrusted=code(case) == "untrusted-code",
+            registry=registry or Registry(entry_points=False),
+            need_environment="--env" in explanation.options,
+            need_secrets="--env" in explanation.options,
+            untrusted="--untrusted" in explanation.options,
         )
+        for diagnostic in found.diagnostics:
+            found.files.lines(diagnostic.span.file)
+    return found
 
 
-def text(case: str) -> str:
-    """What `victor validate` prints, with the exit code's cause left to the command's own tests."""
-    with contextlib.chdir(FOLDER):
-        found = compilation(case)
-        return FORMATS["text"]([case], found.diagnostics, found.files, False) + "\n"
+def wrong_example(page: Explanation, folder: Path) -> Compilation:
+    """A page's wrong spec, written into a folder with the files beside it, and compiled."""
+    return _example(page, page.wrong, page.encoding, folder)
+
+
+def right_example(page: Explanation, folder: Path) -> Compilation:
+    """The same with the right spec."""
+    return _example(page, page.right, "utf-8", folder)
+
+
+def _example(page: Explanation, text: str, encoding: str, folder: Path) -> Compilation:
+    for name, content in page.beside.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
+    if text:
+        (folder / page.file).write_bytes(text.encode(encoding))
+    return compiled(page.file, page, folder)
+
+
+def printed(file: str, found: Compilation) -> str:
+    """What `victor validate` prints."""
+    return FORMATS["text"]([file], found.diagnostics, found.files, False) + "\n"

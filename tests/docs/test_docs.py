@@ -101,8 +101,8 @@ def test_the_reference_names_every_component_setting_and_code() -> None:
             assert f"\n## {type}\n" in made[f"docs/reference/{kind}.md"]
     for name in SETTING_NAMES:
         assert f"| `{name}` |" in made["docs/reference/spec.md"]
-    for word in CODES:
-        assert f"\n### {word}\n" in made["docs/reference/diagnostics.md"]
+    for code in CODES:
+        assert f"\n### {code}\n" in made["docs/reference/diagnostics.md"]
 
 
 def test_dots_in_a_page_stand_for_anything_on_their_line_and_alone_for_any_lines() -> None:
