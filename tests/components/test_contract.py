@@ -24,6 +24,7 @@ from pydantic.fields import FieldInfo
 from tests.components.example import SERVICES, Node, item_of, node_of
 from victor_dsl.language.component import Component
 from victor_dsl.language.kinds import KINDS
+from victor_dsl.language.off_loop import THREAD_NAME
 from victor_dsl.language.registry import BUILT_IN, Registry
 
 REGISTRY = Registry(entry_points=False)
@@ -257,7 +258,7 @@ class nothing_left:  # noqa: N801 - reads as the statement that it is
         if error is None:
             await asyncio.sleep(0)
             for thread in threading.enumerate():
-                if thread.name.startswith("asyncio-waitpid"):  # asyncio's own: it ends when its process has ended
+                if thread.name.startswith(("asyncio-waitpid", THREAD_NAME)):  # they end with their process, their call
                     thread.join(PATIENCE_S)
             left = [f"{what}: {name}" for what, name in self._held() - self._before]
             assert not left, f"closed, it must leave nothing behind; it left {left}"

@@ -213,15 +213,15 @@ async def test_a_strategy_that_is_late_is_not_begun_again_before_it_has_ended(st
 
     class Slow:
         def __init__(self) -> None:
-            self.off_loop = OffLoop()
+            self.off_loop = OffLoop(threads=1)
 
         async def choose(self, history: History, budget: int, turn: Turn) -> Choice:
             work = asyncio.ensure_future(self.off_loop.run(self.work))
-            await asyncio.wait(
-                [work, asyncio.ensure_future(asyncio.to_thread(begun.acquire))], return_when="FIRST_COMPLETED"
-            )
+            has_begun = asyncio.ensure_future(asyncio.to_thread(begun.acquire))
+            await asyncio.wait([work, has_begun], return_when="FIRST_COMPLETED")
             if work.done():
                 begun.release()
+                await has_begun
                 return work.result()
             work.cancel()
             raise TimeoutError("it is late")
@@ -245,5 +245,5 @@ async def test_a_strategy_that_is_late_is_not_begun_again_before_it_has_ended(st
     assert [data["fallback"] for data in spy.data("compaction")] == [True] * 5
     assert [data["message"].rpartition(": ")[2] for data in spy.data("error")] == [
         "it is late",
-        *["the work for an earlier turn, which was late, has not ended yet"] * 4,
+        *["a previous call that timed out is still running"] * 4,
     ]

@@ -128,6 +128,7 @@ class _Connection:
         self._path = path
         self._busy_timeout_s = busy_timeout_s
         self._read_only = read_only
+        # An executor, not `OffLoop`: sqlite3 ties a connection to one thread, and closing waits for what was begun.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
         self._connection: sqlite3.Connection | None = None
 

@@ -13,6 +13,7 @@ import pytest
 from tests.components.context import TURN, surroundings
 from victor_dsl.components.contributors.function import Config, build
 from victor_dsl.errors import ComponentError, ContributorError, Refused
+from victor_dsl.language.off_loop import THREAD_NAME
 
 MODULE = """
 import asyncio
@@ -72,7 +73,7 @@ async def contribute(tmp_path: Path, name: str, timeout: float = 10.0) -> str:
 async def test_a_plain_function_runs_in_a_thread_and_what_it_prints_is_no_output(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert await contribute(tmp_path, "greeting") == "Greet s1 from function."
+    assert await contribute(tmp_path, "greeting") == "Greet s1 from off-loop."
     assert capsys.readouterr() == ("", "this is no output\n")
 
 
@@ -106,7 +107,7 @@ async def test_a_function_that_hangs_fails_in_time(tmp_path: Path, name: str) ->
         await contribute(tmp_path, name, timeout=0.01)
     sys.modules["prompts"].gate.set()
     for thread in threading.enumerate():
-        if thread.name == "function":
+        if thread.name == THREAD_NAME:
             thread.join()
 
 

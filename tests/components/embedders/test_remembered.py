@@ -202,7 +202,7 @@ async def test_many_texts_are_prepared_off_the_loop_and_come_out_alike(monkeypat
     texts = [f"text {n}" for n in range(30)]
     async with remembered(Counted()) as embedder:
         expected = await embedder.embed(texts)
-    monkeypatch.setattr(_remembered, "OFF_LOOP_ROWS", 10)
+    monkeypatch.setattr(_remembered, "ON_LOOP_ROWS", 10)
     async with remembered(Counted()) as embedder:
         assert np.array_equal(await embedder.embed(texts), expected)
 

@@ -15,6 +15,7 @@ from tests.components.context import TURN, surroundings
 from victor_dsl.components.tools.python import Config, build
 from victor_dsl.errors import ComponentError, ToolError
 from victor_dsl.language.kinds import ToolSource
+from victor_dsl.language.off_loop import THREAD_NAME
 from victor_dsl.values.message import ToolCall
 
 MODULE = '''
@@ -133,7 +134,7 @@ async def call(tmp_path: Path, function: str, arguments: str = "", **config: Any
 def let_hanging_end() -> None:
     sys.modules["shop.tools"].gate.set()
     for thread in threading.enumerate():
-        if thread.name == "function":
+        if thread.name == THREAD_NAME:
             thread.join()
 
 
@@ -185,7 +186,7 @@ async def test_a_parameter_turn_is_given_the_turn_and_is_not_in_the_schema(tmp_p
 
 
 async def test_a_plain_function_runs_in_a_thread_with_arguments_of_every_kind(tmp_path: Path) -> None:
-    assert json.loads(await call(tmp_path, "where", '{"a": 1, "c": 9, "d": 8}')) == [1, 2, 9, 8, "function"]
+    assert json.loads(await call(tmp_path, "where", '{"a": 1, "c": 9, "d": 8}')) == [1, 2, 9, 8, THREAD_NAME]
 
 
 async def test_names_that_pydantic_has_itself_are_arguments_too(tmp_path: Path) -> None:

@@ -35,9 +35,8 @@ class Keywords:
         self._off_loop = OffLoop()
 
     async def choose(self, history: History, budget: int, turn: Turn) -> Choice:
-        if len(history.groups) <= ON_LOOP_GROUPS:
-            return self._choice(history, budget, turn.rendering)
-        return await self._off_loop.run(self._choice, history, budget, turn.rendering)
+        is_large = len(history.groups) > ON_LOOP_GROUPS
+        return await self._off_loop.run_if(is_large, self._choice, history, budget, turn.rendering)
 
     def _choice(self, history: History, budget: int, explains: bool) -> Choice:
         room = budget - history.fixed_tokens

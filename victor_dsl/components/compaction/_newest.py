@@ -24,10 +24,7 @@ class Newest:
         self._off_loop = OffLoop()
 
     async def choose(self, history: History, budget: int, turn: Turn) -> Choice:
-        if len(history.groups) <= ON_LOOP_GROUPS:
-            kept = self._rule(history, budget)
-        else:
-            kept = await self._off_loop.run(self._rule, history, budget)
+        kept = await self._off_loop.run_if(len(history.groups) > ON_LOOP_GROUPS, self._rule, history, budget)
         reasons = newest_reasons(history, kept, budget - history.fixed_tokens) if turn.rendering else {}
         return Choice(frozenset(kept), reasons=reasons)
 

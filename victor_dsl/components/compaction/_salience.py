@@ -30,11 +30,12 @@ class Salience:
         self._off_loop = OffLoop()
 
     async def choose(self, history: History, budget: int, turn: Turn) -> Choice:
-        if history.tokens <= ON_LOOP_TOKENS:
-            return self.choice(history, budget, explained=turn.rendering)
+        is_large = history.tokens > ON_LOOP_TOKENS
         given_up = Event()
         try:
-            return await self._off_loop.run(self.choice, history, budget, given_up.is_set, explained=turn.rendering)
+            return await self._off_loop.run_if(
+                is_large, self.choice, history, budget, given_up.is_set, explained=turn.rendering
+            )
         finally:
             given_up.set()  # a thread cannot be cancelled, but it can be told
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import blake2b
-from typing import ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +19,6 @@ from victor_dsl.language.off_loop import OffLoop
 from victor_dsl.values.history import Choice, History
 from victor_dsl.values.turn import Turn
 
-P = ParamSpec("P")
-T = TypeVar("T")
 Row = npt.NDArray[np.float32]
 
 ON_LOOP_GROUPS = 50
@@ -50,11 +47,12 @@ class Semantic:
         tokens = np.array([group.tokens for group in history.groups])
         if not (free & (tokens <= room)).any():
             return _choice(history, newest, (), turn)
+        is_large = len(history.groups) > ON_LOOP_GROUPS
         given_up = threading.Event()
         try:
-            texts = await self._work(len(free), _texts, history)
+            texts = await self._off_loop.run_if(is_large, _texts, history)
             rows = await self._rows_of(texts)
-            chosen = await self._work(len(free), covering, rows, tokens, free, room, given_up)
+            chosen = await self._off_loop.run_if(is_large, covering, rows, tokens, free, room, given_up)
         finally:
             given_up.set()  # a thread cannot be cancelled, but it can be told
         return _choice(history, newest, chosen, turn)
@@ -91,12 +89,6 @@ class Semantic:
         if not np.isfinite(vectors).all():
             raise ComponentError("the embedder gave a vector that is not finite")
         return vectors
-
-    async def _work(self, groups: int, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """What the function gives; in a thread where the history is long."""
-        if groups <= ON_LOOP_GROUPS:
-            return function(*arguments, **named)
-        return await self._off_loop.run(function, *arguments, **named)
 
 
 def _choice(history: History, newest: set[int], chosen: Collection[int], turn: Turn) -> Choice:

@@ -13,8 +13,8 @@ from attrs import frozen
 from victor_dsl.errors import ComponentError, ContributorError, VictorError
 from victor_dsl.language.component import Context
 from victor_dsl.language.importing import import_function
+from victor_dsl.language.off_loop import OffLoop
 from victor_dsl.language.printing import in_function, routed_output
-from victor_dsl.language.threads import Threads
 from victor_dsl.values.turn import Turn
 
 MOST_THREADS = 32
@@ -35,11 +35,7 @@ async def function_contributor(name: str, timeout_s: float, context: Context) ->
         except ComponentError as error:
             message = f"the function '{name}': {error.message}"
             raise ComponentError(message, node=context.node, hint=error.hint) from error
-        threads = Threads(MOST_THREADS)
-        try:
-            yield FunctionContributor(name, function, timeout_s, context.node, threads)
-        finally:
-            threads.close()
+        yield FunctionContributor(name, function, timeout_s, context.node, OffLoop(MOST_THREADS))
 
 
 @frozen
@@ -50,7 +46,7 @@ class FunctionContributor:
     function: Callable[[Turn], Any]
     timeout_s: float
     node: str
-    threads: Threads
+    off_loop: OffLoop
 
     async def contribute(self, turn: Turn) -> str:
         timeout = asyncio.timeout(self.timeout_s)
@@ -71,7 +67,8 @@ class FunctionContributor:
     async def _run(self, turn: Turn) -> Any:
         if inspect.iscoroutinefunction(self.function):
             return await self.function(turn)
-        return await self.threads.run(lambda: self.function(turn))
+        result = await self.off_loop.run(self.function, turn)
+        return await result if inspect.isawaitable(result) else result
 
     def _fault(self, what: str) -> ContributorError:
         return ContributorError(f"the function '{self.name}' {what}", node=self.node)

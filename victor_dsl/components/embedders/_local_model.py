@@ -56,6 +56,7 @@ class LocalModel:
     async def __aenter__(self) -> Self:
         if self._path is not None and not await asyncio.to_thread(os.path.isdir, self._path):
             raise ComponentError(f"{self._shown} is no folder: a model should be there", node=self._node)
+        # An executor, not `OffLoop`: a model stays in one thread, and closing waits for the batch that was begun.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedder")
         try:
             if self._preload:

@@ -14,6 +14,7 @@ from victor_dsl.components.embedders._vector_file import VectorFile
 from victor_dsl.components.embedders._vectors import Matrix, unit_rows
 from victor_dsl.errors import ComponentError
 from victor_dsl.language.component import Context
+from victor_dsl.language.off_loop import OffLoop
 from victor_dsl.storage.ending import to_the_end
 
 MEMORY_BYTES = 32 * 1024 * 1024
@@ -22,9 +23,9 @@ MEMORY_BYTES = 32 * 1024 * 1024
 BATCH_CHARACTERS = 200_000
 """A batch ends before it has more text than this."""
 
-OFF_LOOP_CHARACTERS = 500_000
-OFF_LOOP_ROWS = 2_000
-"""From this much on (a few milliseconds) preparing texts and putting rows together is done in a thread."""
+ON_LOOP_CHARACTERS = 500_000
+ON_LOOP_ROWS = 2_000
+"""Up to this much text and this many rows, a few milliseconds of work, keys are hashed and rows put together on the loop."""
 
 _TRIES = 3
 _ANY_WORD = b"."
@@ -69,6 +70,7 @@ class Remembered:
         self._disk = disk
         self._context = context
         self._max_characters = max_characters
+        self._off_loop = OffLoop()
         self._identity: bytes = b""
         self._dims = 0
         self._kept: OrderedDict[str, Matrix] = OrderedDict()
@@ -92,12 +94,12 @@ class Remembered:
         """float32, (texts, dims), unit rows. Raises ComponentError."""
         if not self._identity:
             self._identity = blake2b((await self._source.identity()).encode(), digest_size=16).digest()
-        many = sum(map(len, texts)) >= OFF_LOOP_CHARACTERS or len(texts) >= OFF_LOOP_ROWS
-        keys, wanted = await asyncio.to_thread(self._prepare, texts) if many else self._prepare(texts)
+        is_large = sum(map(len, texts)) > ON_LOOP_CHARACTERS or len(texts) > ON_LOOP_ROWS
+        keys, wanted = await self._off_loop.run_if(is_large, self._prepare, texts)
         if not wanted and texts and not self._dims:
             wanted = {self._key(_ANY_WORD): _ANY_WORD}  # rows of zeros have a length, too
         rows = await self._rows(wanted)
-        return await asyncio.to_thread(self._together, keys, rows) if many else self._together(keys, rows)
+        return await self._off_loop.run_if(is_large, self._together, keys, rows)
 
     def _prepare(self, texts: Sequence[str]) -> tuple[list[str | None], dict[str, bytes]]:
         """Each text's key, None where there is nothing in it, and what the keys stand for."""

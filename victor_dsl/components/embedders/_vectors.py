@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from victor_dsl.language.off_loop import OffLoop
+
 Matrix = npt.NDArray[np.float32]
 
-OFF_LOOP_CHARACTERS = 20_000
-"""From this much text on (a few milliseconds of work) a batch is embedded in a thread."""
+ON_LOOP_CHARACTERS = 20_000
+"""Up to this much text, a few milliseconds of work, a batch is embedded on the event loop."""
 
 
 class Computed:
@@ -23,12 +24,12 @@ class Computed:
 
     def __init__(self, compute: Callable[[Sequence[str]], Matrix], *, contextual: bool = False) -> None:
         self._compute = compute
+        self._off_loop = OffLoop()
         self.contextual = contextual
 
     async def embed(self, texts: Sequence[str]) -> Matrix:
-        if sum(map(len, texts)) < OFF_LOOP_CHARACTERS:
-            return self._compute(texts)
-        return await asyncio.to_thread(self._compute, texts)
+        is_large = sum(map(len, texts)) > ON_LOOP_CHARACTERS
+        return await self._off_loop.run_if(is_large, self._compute, texts)
 
 
 def unit_rows(matrix: Matrix) -> Matrix:

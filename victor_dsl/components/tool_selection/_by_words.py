@@ -9,6 +9,7 @@ from victor_dsl.components.tool_selection._catalogue import LARGE, Latest, Part,
 from victor_dsl.components.tool_selection._index import Index, best_first
 from victor_dsl.components.tool_selection._query import Asked, asked
 from victor_dsl.components.tool_selection._words import Words
+from victor_dsl.language.off_loop import OffLoop
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
 
@@ -25,6 +26,7 @@ class ByWords:
         self._small: Latest[Index] = Latest(SMALL_KEPT)
         self._large: Latest[Index] = Latest(LARGE_KEPT)
         self._indexing = asyncio.Lock()
+        self._off_loop = OffLoop()
 
     async def scores(self, part: Part, request: Asked) -> dict[int, float]:
         """The score of each tool that shares a word with the request, by position among the tools at hand."""
@@ -52,7 +54,7 @@ class ByWords:
         async with self._indexing:
             found = self._large.find(tools)
             if found is None:
-                found = self._large.keep(tools, await asyncio.to_thread(load(), tools, self.words))
+                found = self._large.keep(tools, await self._off_loop.run(load(), tools, self.words))
             return found
 
 

@@ -16,6 +16,7 @@ from victor_dsl.components.tool_selection._rows import merged_rows
 from victor_dsl.components.tool_selection._texts import spelled_out
 from victor_dsl.errors import ComponentError
 from victor_dsl.language.kinds import Embedder
+from victor_dsl.language.off_loop import OffLoop
 from victor_dsl.values.tool import Tool
 
 Vectors = npt.NDArray[np.float32]
@@ -76,6 +77,7 @@ class Meanings:
         self._started: dict[str, Vectors] = {}
         self._requests: OrderedDict[str, Vectors] = OrderedDict()
         self._embedding = asyncio.Lock()
+        self._off_loop = OffLoop()
 
     async def nearness(self, part: Part, request: Asked) -> Nearness:
         """How near the tools at hand are. Raises what the embedder raises, and ComponentError where it is late."""
@@ -111,7 +113,7 @@ class Meanings:
         return np.stack([rows[text] for text in texts])
 
     async def _embedded(self, tools: tuple[Tool, ...]) -> _Catalogue:
-        texts = _texts(tools) if len(tools) < LARGE else await asyncio.to_thread(_texts, tools)
+        texts = await self._off_loop.run_if(len(tools) >= LARGE, _texts, tools)
         if self._contextual:
             vectors = await self._embed(texts)
         else:

@@ -16,8 +16,8 @@ from victor_dsl.errors import ComponentError, ToolError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import ToolConfig
 from victor_dsl.language.importing import import_function
+from victor_dsl.language.off_loop import OffLoop
 from victor_dsl.language.printing import in_function, routed_output
-from victor_dsl.language.threads import Threads
 from victor_dsl.values.message import ToolCall
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
@@ -38,29 +38,20 @@ async def function_tool(name: str, config: ToolConfig, context: Context) -> Asyn
         except ComponentError as error:
             message = f"the function '{name}': {error.message}"
             raise ComponentError(message, node=context.node, hint=error.hint) from error
-        threads = Threads(MOST_THREADS)
-        try:
-            yield FunctionTool(function, signature, config, context, threads)
-        finally:
-            threads.close()
+        yield FunctionTool(function, signature, config, context)
 
 
 class FunctionTool:
     """One function, offered under the node's name."""
 
     def __init__(
-        self,
-        function: Callable[..., Any],
-        signature: Signature,
-        config: ToolConfig,
-        context: Context,
-        threads: Threads,
+        self, function: Callable[..., Any], signature: Signature, config: ToolConfig, context: Context
     ) -> None:
         self._function = function
         self._signature = signature
         self._config = config
         self._is_async = inspect.iscoroutinefunction(function)
-        self._threads = threads
+        self._off_loop = OffLoop(MOST_THREADS)
         self._tools = (
             Tool(
                 name=config.name or "python",
@@ -94,7 +85,8 @@ class FunctionTool:
     async def _run(self, positional: list[Any], named: dict[str, Any]) -> Any:
         if self._is_async:
             return await self._function(*positional, **named)
-        return await self._threads.run(lambda: self._function(*positional, **named))
+        result = await self._off_loop.run(self._function, *positional, **named)
+        return await result if inspect.isawaitable(result) else result
 
 
 def text_of(result: Any) -> str:
