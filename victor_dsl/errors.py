@@ -14,6 +14,7 @@
     │   ├── StoreError           a session store, database or exporter failed
     │   ├── TimedOut             a turn took longer than it may
     │   └── ModelError           a model did not answer; `kind` says why
+    ├── EmitError                the caller's own `emit` raised: whoever reads the stream has gone, say
     ├── BudgetError              the turn cannot fit the model's context window
     └── SecretError              a secret or variable that the spec names is not there
 
@@ -201,6 +202,12 @@ class ModelError(ComponentError):
     def as_json(self) -> dict[str, Any]:
         """The error object of an output line, with the kind in its code: `model-rate_limited`."""
         return {"code": f"model-{self.kind}", "message": str(self)}
+
+
+class EmitError(VictorError):
+    """The caller's `emit` raised, so the rest of the reply cannot be streamed; the cause is what it raised."""
+
+    code = "emit"
 
 
 class BudgetError(VictorError):

@@ -262,6 +262,31 @@ async def test_what_is_away_at_the_end_is_put_aside_with_the_reason(bench: Bench
     assert exporter.tries == 3 * CLOSING_ATTEMPTS
 
 
+async def test_a_queue_goes_on_after_an_error_that_nobody_foresaw(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, fails = bench.letters.put, [asyncio.CancelledError(), ZeroDivisionError("a bug")]
+
+    async def put_or_fail(*arguments: Any) -> None:
+        if fails:
+            raise fails.pop()
+        await put(*arguments)
+
+    monkeypatch.setattr(bench.letters, "put", put_or_fail)
+    queue = bench.queue(Fails(1_000, StoreError("bad row")), batch_size=2)
+    delivery = opened(queue)
+    for number in range(6):
+        delivery.put(event(number))
+    await settle()
+    assert "internal error" in (queue.status().fault or "")
+    for _ in range(10):
+        bench.clock.move(20)
+        await settle()
+    assert await delivery.close() == {}
+    assert await letters(bench) == [(f"e{n}", "bad row") for n in range(6)]
+    assert queue.put_aside == 6
+
+
 async def test_a_replaced_letter_is_one_letter_with_the_newer_reason(bench: Bench) -> None:
     await bench.letters.put("exporters/x", [Refusal(event(1), "first")], 1.0)
     await bench.letters.put("exporters/x", [Refusal(event(1), "second")], 2.0)

@@ -24,7 +24,7 @@ def test_a_chain_of_nothing_is_the_handler_itself() -> None:
 @given(st.lists(st.text(max_size=3), max_size=6))
 async def test_the_first_layer_is_entered_first_and_left_last(names: list[str]) -> None:
     notes: list[str] = []
-    reply = await chain([Notes(name, notes) for name in names], answer)(TURN)
+    reply = await chain([(name, Notes(name, notes)) for name in names], answer)(TURN)
     assert reply.message.content == "hi"
     assert notes == [f"{name} in" for name in names] + [f"{name} out" for name in reversed(names)]
 
@@ -33,7 +33,7 @@ async def test_the_first_layer_is_entered_first_and_left_last(names: list[str]) 
 async def test_a_chain_in_two_parts_is_the_whole_chain(names: list[str], cut: int) -> None:
     whole: list[str] = []
     parts: list[str] = []
-    await chain([Notes(name, whole) for name in names], answer)(TURN)
-    inner = chain([Notes(name, parts) for name in names[cut:]], answer)
-    await chain([Notes(name, parts) for name in names[:cut]], inner)(TURN)
+    await chain([(name, Notes(name, whole)) for name in names], answer)(TURN)
+    inner = chain([(name, Notes(name, parts)) for name in names[cut:]], answer)
+    await chain([(name, Notes(name, parts)) for name in names[:cut]], inner)(TURN)
     assert whole == parts

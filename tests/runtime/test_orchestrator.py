@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -111,10 +111,14 @@ async def test_a_component_that_breaks_its_word_is_an_error_and_no_crash(
 ) -> None:
     stage.objects["models/main"] = Says([KeyError("oops")])
     async with stage.orchestrator(GIVEN) as orchestrator:
-        with caplog.at_level(logging.CRITICAL, "victor_dsl"):
-            answer = await orchestrator.answer(Request(message="a"))
+        answer = await orchestrator.answer(Request(message="a"))
     assert answer.error is not None
-    assert answer.error.as_json() == {"code": "component", "message": "internal error: KeyError: 'oops'"}
+    told = answer.error.as_json()
+    found = re.fullmatch("models/main: internal error ([0-9a-f]{8}); see the log", told["message"])
+    assert found, "its text may quote a prompt, so that only the log has it"
+    assert told["code"] == "component"
+    assert f"internal error {found[1]} in models/main" in caplog.text
+    assert "KeyError: 'oops'" in caplog.text
 
 
 async def test_admission_runs_first_and_names_tenant_and_user(stage: Stage) -> None:
@@ -206,6 +210,20 @@ async def test_a_stream_gives_the_reply_in_pieces(stage: Stage) -> None:
         answer = await orchestrator.answer(Request(message="three little words"), emit)
     assert len(pieces) > 1
     assert "".join(pieces) == answer.text == "three little words"
+
+
+async def test_an_emit_that_raises_is_the_callers_own_error(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    async def emit(delta: Delta) -> None:
+        raise ConnectionResetError("the client went away")
+
+    async with stage.orchestrator(ECHO) as orchestrator:
+        answer = await orchestrator.answer(Request(message="a"), emit)
+    assert answer.error is not None
+    assert answer.error.as_json() == {
+        "code": "emit",
+        "message": "the reply cannot be streamed to the caller: ConnectionResetError: the client went away",
+    }
+    assert caplog.text == ""
 
 
 async def test_middleware_that_wraps_emit_sees_the_stream(stage: Stage) -> None:

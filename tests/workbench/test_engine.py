@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from victor_dsl.errors import RequestError, StoreError
+from victor_dsl.errors import ComponentError, RequestError, StoreError
 from victor_dsl.workbench.batch import Job, Ledger, Line, Tally, run_lines
 
 
@@ -151,6 +151,27 @@ async def test_a_failing_line_gets_an_error_object_and_the_others_run(ledger: Le
         None,
     ]
     assert (tally.answered, tally.errors) == (5, 3)
+
+
+async def test_a_line_that_is_cancelled_by_nobody_gets_an_error_object_and_frees_its_room(ledger: Ledger) -> None:
+    async def answer(of: Line) -> Mapping[str, Any]:
+        await asyncio.sleep(0)
+        raise asyncio.CancelledError
+
+    written: list[Mapping[str, Any]] = []
+    tally = await run_lines(stream(*map(line, range(1, 401))), ledger, job(answer, written), concurrency=2)
+    assert (tally.answered, tally.errors, len(written)) == (400, 400, 400)
+    assert all(output["error"]["message"].startswith("internal error ") for output in written)
+
+
+async def test_a_run_that_lost_a_line_says_so(ledger: Ledger) -> None:
+    def write(_: Mapping[str, Any]) -> None:
+        raise asyncio.CancelledError
+
+    broken = job()
+    broken.write = write
+    with pytest.raises(ComponentError, match="3 lines got no output"):
+        await run_lines(stream(*map(line, range(1, 4))), ledger, broken, concurrency=4)
 
 
 async def test_an_output_that_cannot_be_written_ends_the_run(ledger: Ledger) -> None:

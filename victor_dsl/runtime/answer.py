@@ -7,11 +7,12 @@ from typing import Any
 
 from attrs import define, evolve
 
-from victor_dsl.errors import BudgetError, ModelError
+from victor_dsl.errors import BudgetError, ComponentError, ModelError, VictorError
 from victor_dsl.language.component import Clock
-from victor_dsl.language.kinds import Middleware, Model
+from victor_dsl.language.kinds import Model
+from victor_dsl.runtime.boundary import component_error, is_fault
 from victor_dsl.runtime.coordinators.analytics import error_data
-from victor_dsl.runtime.middleware import chain
+from victor_dsl.runtime.middleware import Layer, chain
 from victor_dsl.runtime.tool_calls import ToolCalls
 from victor_dsl.runtime.windows import Estimated, Windows
 from victor_dsl.values.message import Delta, Message, Reply, ToolCall
@@ -42,7 +43,7 @@ class Answering:
         self,
         models: Mapping[str, Model],
         windows: Windows,
-        middleware: Sequence[Middleware],
+        middleware: Sequence[Layer],
         tools: ToolCalls,
         clock: Clock,
     ) -> None:
@@ -138,6 +139,8 @@ class Answering:
         stream = _Stream(turn.emit, self._clock)
         try:
             reply = await self._models[name].answer(turn.replace(emit=stream.pass_on) if turn.streaming else turn)
+            if not isinstance(reply, Reply):
+                raise ComponentError(f"the model gave {type(reply).__name__} instead of a reply", node=f"models/{name}")
             if not reply.message.tool_calls and not reply.message.content and reply.stop_reason != "content_filter":
                 raise ModelError("gave an empty answer", kind="bad_response", node=f"models/{name}")
         except ModelError as error:
@@ -146,6 +149,10 @@ class Answering:
                 "model_call", {**self._timing(name, started, stream.first), "error": error.kind, "status": error.status}
             )
             raise
+        except BaseException as error:
+            if isinstance(error, VictorError) or not is_fault(error):
+                raise
+            raise component_error(error, f"models/{name}") from error
         usage, trace = reply.usage, turn.trace
         trace.usage += usage
         trace.model = name

@@ -18,13 +18,14 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from victor_dsl.errors import ComponentError, SecretError
+from victor_dsl.errors import ComponentError, SecretError, VictorError
 from victor_dsl.graph.plan import Node, Program
 from victor_dsl.language.component import Clock, Context
 from victor_dsl.language.config import Config, Secret
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.registry import Registry
 from victor_dsl.nearest import suggest
+from victor_dsl.runtime.boundary import describe, is_fault
 from victor_dsl.storage.ending import to_the_end
 
 CLOSING_SECONDS = 10.0
@@ -42,7 +43,7 @@ class _Live:
     closing: asyncio.Event = field(factory=asyncio.Event)
     holders: int = 0
     task: asyncio.Task[None] = field(init=False)
-    failure: Exception | None = None
+    failure: BaseException | None = None
 
 
 @frozen(eq=False)
@@ -137,7 +138,7 @@ class LiveObjects:
             await asyncio.wait([live.task], timeout=CLOSING_SECONDS)
             live.failure = ComponentError(f"did not close within {CLOSING_SECONDS:g} s", node=live.node.id)
         if live.failure is not None:
-            self._report(live.node.id, str(live.failure), {"code": "closing"})
+            self._report(live.node.id, describe(live.failure), {"code": "closing"})
 
     async def _own(self, live: _Live, needs: Mapping[str, Any], configs: Mapping[str, Config]) -> None:
         try:
@@ -149,7 +150,9 @@ class LiveObjects:
             else:
                 live.opened.set_result(_promised(built, live.node))
                 await live.closing.wait()
-        except Exception as error:  # noqa: BLE001 - whatever a component raises is told with its place
+        except BaseException as error:
+            if not is_fault(error):
+                raise
             if live.opened.done():
                 live.failure = error
             else:
@@ -224,14 +227,14 @@ def _promised(opened: Any, node: Node) -> Any:
     return opened
 
 
-def _placed(error: Exception, node: Node) -> Exception:
+def _placed(error: BaseException, node: Node) -> Exception:
     """The error as one that a person can act on: which node, where it was written."""
     if isinstance(error, SecretError):
         return error
     hint = getattr(error, "hint", None)
     if isinstance(error, ModuleNotFoundError):
         hint = f"install the package that has '{error.name}'"
-    reason = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
+    reason = error.message if isinstance(error, VictorError) else describe(error)
     placed = ComponentError(f"{node.place}: cannot be opened: {reason}", node=node.id, hint=hint)
     placed.__cause__ = error
     return placed

@@ -56,7 +56,7 @@ class Generation:
         try:
             if self._answering:
                 self._held = await self._live.open(base.nodes)
-                self.handler = chain([self._held.objects[id] for id in base.roles.admission], self.runner.run)
+                self.handler = chain([(id, self._held.objects[id]) for id in base.roles.admission], self.runner.run)
             await self.pipelines.take(base)
         except BaseException:
             await to_the_end(self.close())

@@ -9,10 +9,11 @@ from random import Random
 from types import TracebackType
 from typing import Any, Self
 
-from victor_dsl.errors import ComponentError, Refused, UsageError, VictorError
+from victor_dsl.errors import EmitError, Refused, UsageError, VictorError
 from victor_dsl.graph.plan import Program
 from victor_dsl.language.component import Clock
 from victor_dsl.language.registry import Registry
+from victor_dsl.runtime.boundary import component_error, describe, is_fault
 from victor_dsl.runtime.build import LiveObjects
 from victor_dsl.runtime.clock import SystemClock
 from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator, error_data, turn_data
@@ -26,7 +27,7 @@ from victor_dsl.runtime.sessions import SessionLocks
 from victor_dsl.runtime.token_estimates import TokenEstimates
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.values.event import Event, uuid7
-from victor_dsl.values.message import Reply, StopReason
+from victor_dsl.values.message import Delta, Reply, StopReason
 from victor_dsl.values.outcome import Answer, Rendered
 from victor_dsl.values.request import API_KEY, Request
 from victor_dsl.values.turn import Emit, Trace, Turn, discard, forget
@@ -166,15 +167,11 @@ class Orchestrator:
         reply: Reply | None = None
         try:
             reply = await generation.handler(turn)
-        except asyncio.CancelledError:
-            turn.record("error", {"code": "cancelled", "node": None})
-            raise
-        except VictorError as error:
-            failure = error
-        except Exception as error:
-            logger.exception("a turn failed in a way that no component should")
-            failure = ComponentError(f"internal error: {type(error).__name__}: {error}")
-            failure.__cause__ = error
+        except BaseException as error:
+            if not is_fault(error):
+                turn.record("error", {"code": "cancelled", "node": None})
+                raise
+            failure = component_error(error)
         latency_ms = (self._clock.monotonic() - started) * 1000
         stop_reason: StopReason = "error" if reply is None else reply.stop_reason
         if failure is not None:
@@ -207,7 +204,7 @@ class Orchestrator:
             messages=(),
             tenant=tenant,
             user=user,
-            emit=emit or discard,
+            emit=discard if emit is None else _placed(emit),
             record=self._analytics.recorder(turn_id, trace) if self._delivery.queues else forget,
             streaming=emit is not None,
             pipeline=self.program.name,
@@ -274,6 +271,20 @@ class Orchestrator:
         await _flush(self._delivery)
         await self._letters.close()
         await self._current.close()
+
+
+def _placed(emit: Emit) -> Emit:
+    """The caller's `emit`; what it raises is the caller's, and no component's, error."""
+
+    async def pass_on(delta: Delta) -> None:
+        try:
+            await emit(delta)
+        except BaseException as error:
+            if not is_fault(error):
+                raise
+            raise EmitError(f"the reply cannot be streamed to the caller: {describe(error)}") from error
+
+    return pass_on
 
 
 async def _flush(delivery: Delivery) -> None:

@@ -10,14 +10,15 @@ from victor_dsl.errors import RequestError
 from victor_dsl.graph.plan import Node, Plan
 from victor_dsl.language.component import Clock
 from victor_dsl.language.config import Around
-from victor_dsl.language.kinds import Middleware, SessionStore, ToolSource
+from victor_dsl.language.kinds import SessionStore, ToolSource
 from victor_dsl.runtime.answer import Answering
+from victor_dsl.runtime.boundary import component_error, is_fault
 from victor_dsl.runtime.coordinators.config import ConfigCoordinator
 from victor_dsl.runtime.coordinators.context import ContextCoordinator
 from victor_dsl.runtime.coordinators.kept_before import KeptBefore
 from victor_dsl.runtime.coordinators.prompt import PromptCoordinator
 from victor_dsl.runtime.coordinators.tool_selection import ToolSelectionCoordinator
-from victor_dsl.runtime.middleware import chain
+from victor_dsl.runtime.middleware import Layer, chain
 from victor_dsl.runtime.tool_calls import ToolCalls
 from victor_dsl.runtime.windows import Counted, Windows
 from victor_dsl.values.message import Reply
@@ -74,7 +75,7 @@ class Pipeline:
         self.plan = plan
         self.sessions: SessionStore = objects[plan.roles.sessions]
         roles = plan.roles
-        self._middleware = tuple((around, objects[id]) for id, around in roles.middleware)
+        self._middleware = tuple((around, (id, objects[id])) for id, around in roles.middleware)
         self._sources: tuple[tuple[Node, ToolSource], ...] = _pairs(plan, roles.tools, objects)
         self._listed: tuple[tuple[Sequence[Tool], ...], tuple[Tool, ...]] = ((), ())
         self._config = ConfigCoordinator(plan, _pairs(plan, roles.providers, objects))
@@ -116,23 +117,31 @@ class Pipeline:
     async def _innermost(self, turn: Turn) -> Reply:
         turn.trace.exchange = turn.messages[-1:]
         turn = turn.replace(around_model=self._around_model)
-        for step in self._steps:
-            turn = await step(turn)
-        return await self._answering.answer(turn)
+        try:
+            for step in self._steps:
+                turn = await step(turn)
+            return await self._answering.answer(turn)
+        except Exception as error:  # else it would be blamed on the middleware around
+            raise component_error(error) from error
 
     def _reshape(self, what: Around) -> Step:
-        shapers = [layer.reshape for layer in self._around(what) if isinstance(layer, Reshaping)]
+        shapers = [(node, layer.reshape) for node, layer in self._around(what) if isinstance(layer, Reshaping)]
 
         async def reshape(turn: Turn) -> Turn:
-            for shape in shapers:
-                turn = shape(turn)
+            for node, shape in shapers:
+                try:
+                    turn = shape(turn)
+                except BaseException as error:
+                    if not is_fault(error):
+                        raise
+                    raise component_error(error, node) from error
             return turn
 
         return reshape
 
     async def _with_tools(self, turn: Turn) -> Turn:
         """The turn with all tools of the plan, and then its request's own."""
-        lists = tuple([await source.tools() for _, source in self._sources])
+        lists = tuple([await _tools_of(node, source) for node, source in self._sources])
         known, tools = self._listed
         if lists != known:  # quick for the same lists: a tuple's elements are compared by identity first
             tools = tuple(tool for listed in lists for tool in listed)
@@ -145,8 +154,17 @@ class Pipeline:
             tools += turn.request.tools
         return turn.replace(tools=tools) if tools else turn
 
-    def _around(self, what: Around) -> tuple[Middleware, ...]:
+    def _around(self, what: Around) -> tuple[Layer, ...]:
         return tuple(layer for around, layer in self._middleware if around == what)
+
+
+async def _tools_of(node: Node, source: ToolSource) -> Sequence[Tool]:
+    try:
+        return await source.tools()
+    except BaseException as error:
+        if not is_fault(error):
+            raise
+        raise component_error(error, node.id) from error
 
 
 def _pairs(plan: Plan, ids: Sequence[str], objects: Mapping[str, Any]) -> tuple[tuple[Node, Any], ...]:

@@ -10,6 +10,7 @@ from attrs import define
 from victor_dsl.errors import ComponentError
 from victor_dsl.graph.plan import Node, Plan
 from victor_dsl.language.component import Clock
+from victor_dsl.runtime.boundary import component_error, is_fault
 from victor_dsl.runtime.build import Held, LiveObjects
 from victor_dsl.runtime.coordinators.kept_before import KeptBefore
 from victor_dsl.runtime.pipeline import Pipeline, path_nodes
@@ -85,9 +86,12 @@ class Pipelines:
         config: Any = node.config
         try:
             count = await asyncio.to_thread(config.counter)
-        except ComponentError as error:
-            message = f"{node.place}: cannot be opened: {error.message}"
-            raise ComponentError(message, node=node.id, hint=error.hint) from error
+        except BaseException as error:
+            if not is_fault(error):
+                raise
+            failure = component_error(error)
+            message = f"{node.place}: cannot be opened: {failure.message}"
+            raise ComponentError(message, node=node.id, hint=failure.hint) from error
         named = getattr(config, "model", None) or node.id
         identity = (node.type, named, getattr(config, "base_url", None), count is not None)
         return Counted(config.window(), self._estimates.of(identity), count)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from victor_dsl.errors import ComponentError, VictorError
+from victor_dsl.errors import VictorError
+from victor_dsl.runtime.boundary import component_error, is_fault
 from victor_dsl.runtime.coordinators.origins import origins, settings_as_json
 from victor_dsl.runtime.pipeline import Pipeline
 from victor_dsl.runtime.runner import Runner, with_messages
@@ -18,11 +19,10 @@ async def render(turn: Turn, runner: Runner) -> Rendered:
     progress = _Progress(turn)
     try:
         await progress.go(runner)
-    except VictorError as error:
-        progress.error = error
-    except Exception as error:  # noqa: BLE001 - a fault of a component; the caller gets an error, not a crash
-        progress.error = ComponentError(f"internal error: {type(error).__name__}: {error}")
-        progress.error.__cause__ = error
+    except BaseException as error:
+        if not is_fault(error):
+            raise
+        progress.error = component_error(error)
     return progress.rendered()
 
 

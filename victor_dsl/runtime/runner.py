@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from victor_dsl.errors import ComponentError, RequestError
+from victor_dsl.errors import RequestError
 from victor_dsl.graph.plan import Plan, Program
 from victor_dsl.runtime.arms import assign_arms, unit_of
+from victor_dsl.runtime.boundary import component_error, is_fault
 from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator
 from victor_dsl.runtime.pipeline import Pipeline
 from victor_dsl.runtime.pipelines import Pipelines
@@ -50,11 +51,14 @@ class Runner:
             turn = await with_messages(turn, pipeline)
             turn.trace.exchange = turn.messages[-1:]
             reply = await pipeline.answer(turn)
-            if not isinstance(reply, Reply):
-                raise ComponentError(f"a middleware gave {type(reply).__name__} instead of a reply")
             if belongs_to_session(turn):
                 messages = (*turn.trace.exchange, *_closed(reply.message))
-                await pipeline.sessions.append(turn.tenant, turn.session, turn.id, messages)
+                try:
+                    await pipeline.sessions.append(turn.tenant, turn.session, turn.id, messages)
+                except BaseException as error:
+                    if not is_fault(error):
+                        raise
+                    raise component_error(error, plan.roles.sessions) from error
             return reply
         finally:
             self.pipelines.give_back(plan)
@@ -88,7 +92,13 @@ async def with_messages(turn: Turn, pipeline: Pipeline) -> Turn:
     new = Message("user", request.message)
     if not belongs_to_session(turn):
         return turn.replace(messages=(new,))
-    return turn.replace(messages=(*await pipeline.sessions.load(turn.tenant, turn.session, turn.id), new))
+    try:
+        history = await pipeline.sessions.load(turn.tenant, turn.session, turn.id)
+        return turn.replace(messages=(*history, new))
+    except BaseException as error:
+        if not is_fault(error):
+            raise
+        raise component_error(error, pipeline.plan.roles.sessions) from error
 
 
 def _closed(message: Message) -> Sequence[Message]:

@@ -12,10 +12,11 @@ from attrs import frozen
 from victor_dsl.errors import Refused, ToolError, VictorError
 from victor_dsl.graph.plan import Node
 from victor_dsl.language.component import Clock
-from victor_dsl.language.kinds import Middleware, ToolSource
+from victor_dsl.language.kinds import ToolSource
 from victor_dsl.nearest import suggest
+from victor_dsl.runtime.boundary import describe, is_fault
 from victor_dsl.runtime.coordinators.tool_selection import allowed
-from victor_dsl.runtime.middleware import chain
+from victor_dsl.runtime.middleware import Layer, chain
 from victor_dsl.values.message import Message, Reply, ToolCall
 from victor_dsl.values.tokens import CHARACTERS_PER_TOKEN, text_tokens
 from victor_dsl.values.turn import Turn
@@ -33,9 +34,7 @@ class _Source:
 class ToolCalls:
     """The tools of a plan as the model calls them, each call through the middleware around tools."""
 
-    def __init__(
-        self, sources: Sequence[tuple[Node, ToolSource]], middleware: Sequence[Middleware], clock: Clock
-    ) -> None:
+    def __init__(self, sources: Sequence[tuple[Node, ToolSource]], middleware: Sequence[Layer], clock: Clock) -> None:
         self._sources = {node.id: _source(node, source) for node, source in sources}
         self._handler = chain(middleware, self._call)
         self._clock = clock
@@ -71,15 +70,16 @@ class ToolCalls:
         assert call is not None
         tool = next(tool for tool in turn.tools if tool.name == call.name)
         source = self._sources[tool.source or ""]
+        limit = asyncio.timeout(source.timeout_seconds)
         try:
-            async with asyncio.timeout(source.timeout_seconds):
+            async with limit:
                 text = await source.source.call(call, turn)
-        except TimeoutError as error:
-            raise ToolError(f"the tool '{call.name}' gave no result within {source.timeout_seconds:g} s") from error
-        except VictorError:
-            raise
-        except Exception as error:
-            raise ToolError(f"the tool '{call.name}' failed: {type(error).__name__}: {error}") from error
+        except BaseException as error:
+            if isinstance(error, VictorError) or not is_fault(error):
+                raise
+            if isinstance(error, TimeoutError) and limit.expired():
+                raise ToolError(f"the tool '{call.name}' gave no result within {source.timeout_seconds:g} s") from error
+            raise ToolError(f"the tool '{call.name}' failed: {describe(error)}") from error
         if not isinstance(text, str):
             raise ToolError(f"the tool '{call.name}' gave {type(text).__name__} instead of text")
         return Reply(Message("tool", _cut(text, source.max_result_tokens), tool_call_id=call.id, name=call.name))

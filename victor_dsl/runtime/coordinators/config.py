@@ -16,6 +16,7 @@ from victor_dsl.errors import ProviderError, Refused, RequestError, VictorError
 from victor_dsl.graph.plan import Node, Plan
 from victor_dsl.language.kinds import Provider
 from victor_dsl.nearest import suggest
+from victor_dsl.runtime.boundary import describe, is_fault
 from victor_dsl.values.codec import read_settings, read_vars
 from victor_dsl.values.faults import Fault, Faulty
 from victor_dsl.values.frozen import freeze
@@ -84,7 +85,9 @@ class ConfigCoordinator:
         except Refused:  # an inactive tenant has no last good values
             self._good.pop(subject, None)
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a third party's provider does is told with its place
+        except BaseException as error:
+            if not is_fault(error):
+                raise
             return self._keep(node, subject, _placed(error, node), turn)
         self._faults.pop(subject, None)
         self._good[subject] = (layer, checked)
@@ -203,12 +206,12 @@ def _told(fault: Fault, layer: Layer) -> str:
     return str(fault)
 
 
-def _placed(error: Exception, node: Node) -> ProviderError:
+def _placed(error: BaseException, node: Node) -> ProviderError:
     if isinstance(error, ProviderError) and error.node:
         return error
     if isinstance(error, VictorError):
         return ProviderError(f"{node.place}: {error.message}", node=node.id, hint=error.hint)
-    return ProviderError(f"{node.place}: failed: {type(error).__name__}: {error}", node=node.id)
+    return ProviderError(f"{node.place}: failed: {describe(error)}", node=node.id)
 
 
 def _hash(settings: Mapping[str, Any], vars: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from attrs import evolve, frozen
 
 from victor_dsl.errors import BudgetError, ComponentError
 from victor_dsl.language.kinds import Compaction
+from victor_dsl.runtime.boundary import describe, is_fault
 from victor_dsl.runtime.coordinators.choices import checked, reasons, with_summary
 from victor_dsl.runtime.coordinators.kept_before import WIDTH, KeptBefore, Past, marks
 from victor_dsl.values.history import Choice, History, group, newest
@@ -151,14 +152,16 @@ class ContextCoordinator:
     async def _choose(self, turn: Turn, history: History, budget: int) -> tuple[str, Choice, bool]:
         """The type whose choice holds, the choice with the fixed groups in it, and whether that is a fallback."""
         for nth, (type, strategy) in enumerate(self._strategies):
+            limit = asyncio.timeout(self._deadline_s)
             try:
-                async with asyncio.timeout(self._deadline_s):
+                async with limit:
                     choice = await strategy.choose(history, budget, turn)
                 return type, checked(choice, history, budget), nth > 0
-            except TimeoutError as error:
-                reason = str(error) or f"it took longer than {self._deadline_s:g} s"
-            except Exception as error:  # noqa: BLE001 -- whatever a third party's strategy does, the turn goes on
-                reason = f"{error.__class__.__name__}: {error}"
+            except BaseException as error:
+                if not is_fault(error):
+                    raise
+                late = isinstance(error, TimeoutError) and limit.expired()
+                reason = f"it took longer than {self._deadline_s:g} s" if late else describe(error)
             failure = ComponentError(f"the strategy failed: {reason}", node=f"compaction/{type}")
             turn.record("error", failure.as_json())
         return "recent", Choice(await _work(len(history.messages), newest, history, budget)), True

@@ -10,6 +10,7 @@ from attrs import define, frozen
 from victor_dsl.errors import BudgetError, ContributorError, VictorError
 from victor_dsl.graph.plan import Node, Overflow, PromptPolicy
 from victor_dsl.language.kinds import Contributor
+from victor_dsl.runtime.boundary import describe, is_fault
 from victor_dsl.runtime.coordinators.analytics import error_data
 from victor_dsl.values.tokens import CHARACTERS_PER_TOKEN, text_tokens
 from victor_dsl.values.turn import Contribution, Turn
@@ -103,7 +104,9 @@ async def _contribute(source: _Source, turn: Turn) -> _Piece:
         text = await source.contributor.contribute(turn)
         if not isinstance(text, str):
             raise ContributorError(f"gave {type(text).__name__} instead of text")
-    except Exception as error:
+    except BaseException as error:
+        if not is_fault(error):
+            raise
         failure = _placed(error, source.node)
         if not source.optional:
             raise failure from error
@@ -131,10 +134,10 @@ def _within_budget(source: _Source, text: str) -> _Piece:
     )
 
 
-def _placed(error: Exception, node: Node) -> ContributorError:
+def _placed(error: BaseException, node: Node) -> ContributorError:
     if isinstance(error, VictorError):
         return ContributorError(f"{node.place}: {error.message}", node=node.id, hint=error.hint)
-    return ContributorError(f"{node.place}: failed: {type(error).__name__}: {error}", node=node.id)
+    return ContributorError(f"{node.place}: failed: {describe(error)}", node=node.id)
 
 
 def _join(pieces: list[_Piece]) -> str:

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from victor_dsl.errors import ComponentError
 from victor_dsl.language.kinds import ToolSelection
+from victor_dsl.runtime.boundary import component_error, describe, is_fault
 from victor_dsl.values.settings import Limits
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import SelectionRecord, Turn
@@ -76,7 +77,12 @@ class ToolSelectionCoordinator:
                 by_name[tool.name] = tool
         found = tuple(by_name.values())
         if self._limit is not None:
-            found = _checked(self._limit.admit(found), found)
+            try:
+                found = _checked(self._limit.admit(found), found)
+            except BaseException as error:
+                if not is_fault(error):
+                    raise
+                raise component_error(error, f"tool_selection/{self._strategies[0][0]}") from error
         self._lately = [(tools, limits, found), *self._lately[: ALLOWED_KEPT - 1]]
         return found
 
@@ -88,8 +94,10 @@ class ToolSelectionCoordinator:
         for nth, (type, strategy) in enumerate(self._strategies):
             try:
                 selected = _checked(await strategy.select(tools, turn), tools)
-            except Exception as error:  # noqa: BLE001 -- whatever a third party's strategy does, the turn goes on
-                reason = f"the strategy failed: {error.__class__.__name__}: {error}"
+            except BaseException as error:
+                if not is_fault(error):
+                    raise
+                reason = f"the strategy failed: {describe(error)}"
                 turn.record("error", ComponentError(reason, node=f"tool_selection/{type}").as_json())
             else:
                 if selected:

@@ -14,6 +14,7 @@ from victor_dsl.errors import StoreError
 from victor_dsl.graph.plan import Node
 from victor_dsl.language.component import Clock
 from victor_dsl.language.kinds import Exporter
+from victor_dsl.runtime.boundary import internal_error, is_fault
 from victor_dsl.runtime.delivery.dead_letters import DeadLetters
 from victor_dsl.runtime.delivery.storing import Refusal, store
 from victor_dsl.values.event import Event
@@ -128,14 +129,29 @@ class ExporterQueue:
             event.set()
 
     async def run(self) -> None:
-        """Delivers until the queue is closed and empty."""
-        while self._events or not self._closed.is_set():
+        """Delivers until the queue is closed and empty. An error that nobody foresaw is reported, and work goes on."""
+        failures = 0
+        while self.waiting or not self._closed.is_set():
+            try:
+                await self._next_batch()
+                failures = 0
+            except BaseException as error:
+                if not is_fault(error):
+                    raise
+                failures += 1
+                self.fault = str(internal_error(error, self.node))
+                if self._closed.is_set() and failures >= CLOSING_ATTEMPTS:
+                    return
+                await self._back_off(failures)
+
+    async def _next_batch(self) -> None:
+        if not self._in_hand:
             await self._some.wait()
             if not self._full.is_set():
                 await self._pause(self._flush_seconds, unless=self._full)
             self._take()
-            await self._deliver(self._in_hand)
-            self._in_hand = []
+        await self._deliver(self._in_hand)
+        self._in_hand = []
 
     async def put_rest_aside(self) -> None:
         """Puts what still waits into the dead letters. `run` has ended before."""
@@ -175,8 +191,8 @@ class ExporterQueue:
             else:
                 self.fault = None
                 break
-        self.delivered += len(batch) - len(refused)
         await self._put_aside(refused)
+        self.delivered += len(batch) - len(refused)
 
     async def _put_aside(self, refused: Sequence[Refusal]) -> None:
         if not refused:

@@ -9,6 +9,7 @@ from attrs import define, field, frozen
 
 from victor_dsl.errors import StoreError
 from victor_dsl.language.kinds import Exporter
+from victor_dsl.runtime.boundary import describe, is_fault
 from victor_dsl.values.event import Event
 
 EXPORT_SECONDS = 60.0
@@ -62,15 +63,20 @@ class _Bisection:
 
 async def _refusal(exporter: Exporter, events: Sequence[Event]) -> str | None:
     """Why the exporter refuses the events, None where it has stored them."""
+    limit = asyncio.timeout(EXPORT_SECONDS)
     try:
-        async with asyncio.timeout(EXPORT_SECONDS):
+        async with limit:
             await exporter.export(events)
-    except TimeoutError as error:
-        raise StoreError(f"no end within {EXPORT_SECONDS:g} s", transient=True) from error
     except StoreError as error:
         if error.transient:
             raise
         return str(error)
-    except Exception as error:  # noqa: BLE001 - a fault of the exporter, which these events bring out
-        return f"the exporter failed: {type(error).__name__}: {error}"
+    except BaseException as error:
+        if not is_fault(error):
+            raise
+        if isinstance(error, TimeoutError) and limit.expired():
+            raise StoreError(f"no end within {EXPORT_SECONDS:g} s", transient=True) from error
+        if isinstance(error, TimeoutError) or not isinstance(error, Exception):
+            raise StoreError(f"the exporter failed: {describe(error)}", transient=True) from error
+        return f"the exporter failed: {describe(error)}"  # a fault that these events bring out
     return None

@@ -10,6 +10,7 @@ from typing import Any
 from attrs import define, field
 
 from victor_dsl.errors import ComponentError, VictorError
+from victor_dsl.runtime.boundary import component_error, is_fault
 from victor_dsl.workbench.batch.ledger import Ledger
 from victor_dsl.workbench.batch.lines import Line
 
@@ -67,6 +68,8 @@ async def run_lines(
                 reading.add_done_callback(lambda _: halting.cancel())
     except BaseExceptionGroup as several:  # a full disk fails every line at work in the same way
         raise several.exceptions[0] from None
+    if run.unwritten and not run.stopped():
+        raise ComponentError(f"internal error: {run.unwritten} lines got no output", hint="--resume answers them")
     return run.tally
 
 
@@ -79,6 +82,7 @@ class _Run:
     tally: Tally
     stopping: asyncio.Event | None
     held: int = 0
+    unwritten: int = 0
     held_bytes: int = 0
     left: asyncio.Event = field(factory=asyncio.Event)
     waiting: dict[str | int, deque[Line]] = field(factory=dict)
@@ -106,6 +110,7 @@ class _Run:
             self.left.clear()
             await self.left.wait()
         self.held += 1
+        self.unwritten += 1
         self.held_bytes += size
 
     async def work(self, session: str | int) -> None:
@@ -115,15 +120,18 @@ class _Run:
                 if self.stopped():
                     break
                 line = queue.popleft()
-                output = await self.output(line)
-                self.job.write(output)
-                self.tally.answered += 1
-                self.tally.errors += output.get("error") is not None
-                self.tally.done_bytes += line.size + 1
-                self.job.watch(line, output)
-            self.held -= 1
-            self.held_bytes -= line.size
-            self.left.set()
+                try:
+                    output = await self.output(line)
+                    self.job.write(output)
+                    self.unwritten -= 1
+                    self.tally.answered += 1
+                    self.tally.errors += output.get("error") is not None
+                    self.tally.done_bytes += line.size + 1
+                    self.job.watch(line, output)
+                finally:
+                    self.held -= 1
+                    self.held_bytes -= line.size
+                    self.left.set()
         del self.waiting[session]
 
     async def output(self, line: Line) -> Mapping[str, Any]:
@@ -131,10 +139,10 @@ class _Run:
             return self.job.fail(line, line.error)
         try:
             return await self.job.answer(line)
-        except VictorError as error:
-            return self.job.fail(line, error)
-        except Exception as error:  # noqa: BLE001 - a fault of this program; the other lines run all the same
-            return self.job.fail(line, ComponentError(f"internal error: {type(error).__name__}: {error}"))
+        except BaseException as error:
+            if not is_fault(error):
+                raise
+            return self.job.fail(line, component_error(error))
 
 
 async def _cancel_after(event: asyncio.Event, task: asyncio.Task[None]) -> None:
