@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -27,9 +30,9 @@ models: {main: {type: echo}}
 databases: {app: DATABASE}
 settings: {temperature: 0.5}
 vars: {product: ours}
-providers: [{type: tenant, database: app, ttl_seconds: 0.001, PROVIDER}]
+providers: [{type: tenant, database: app, ttl_seconds: 1, PROVIDER}]
 contributors:
-  - {type: tenant, database: app, max_tokens: 100, ttl_seconds: 0.001, optional: true}
+  - {type: tenant, database: app, max_tokens: 100, ttl_seconds: 1, optional: true}
 tools:
   - {type: python, name: look, function: "tenants_tools:look"}
   - {type: python, name: wipe, function: "tenants_tools:wipe"}
@@ -45,6 +48,22 @@ ON CONFLICT (tenant_id) DO UPDATE SET config = EXCLUDED.config, active = EXCLUDE
 """
 PROMPT = "INSERT INTO tenant_prompt_templates (tenant_id, prompt_template) VALUES ($1, $2)"
 STRANGE = ["'; DROP TABLE tenant_configs; --", 'a"b/../c', "a\0b", "é\ud800", "x" * 10_000, "*", "\\-"]
+
+
+class HurryingClock:
+    """Two seconds pass from each look at the clock to the next, so that a row is never current for two turns."""
+
+    def __init__(self) -> None:
+        self._looks = itertools.count(0, 2)
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return float(next(self._looks))
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        return asyncio.sleep(seconds)
 
 
 @define
@@ -68,7 +87,7 @@ class World:
         (self.folder / "tenants_tools.py").write_text(TOOLS, encoding="utf-8")
         compilation = compile_spec(str(self.folder / "victor.yml"), environment=self.environment, need_environment=True)
         assert compilation.program is not None, [diagnostic.message for diagnostic in compilation.diagnostics]
-        async with Orchestrator(compilation.program) as orchestrator:
+        async with Orchestrator(compilation.program, clock=HurryingClock()) as orchestrator:
             yield orchestrator
 
     def events(self) -> list[dict[str, Any]]:

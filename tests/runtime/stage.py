@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import textwrap
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +27,23 @@ from victor_dsl.values.turn import Handler, Turn
 HEAD = "victor: 1\nname: stage\n"
 
 
+@cache
+def _given_config(kind: str) -> type[Config]:
+    """The Config of `type: given` in a kind; building a pydantic class is slow."""
+    fields = {"__doc__": "What the test gives.", "__annotations__": {"key": Secret | None}, "key": None}
+    config = type("Given", (KINDS[kind].config,), fields)
+    assert issubclass(config, Config)
+    return config
+
+
 def given_component(kind: str, objects: Mapping[str, Any]) -> Component:
     """A component of a kind whose live objects are the test's, by node id; one that is callable is built by a call."""
-    base = KINDS[kind].config
-    config = type(
-        "Given", (base,), {"__doc__": "What the test gives.", "__annotations__": {"key": Secret | None}, "key": None}
-    )
-    assert issubclass(config, Config)
 
     def build(config: Any, context: Context) -> Any:
         thing = objects[context.node]
         return thing(config, context) if callable(thing) else thing
 
-    return Component(KINDS[kind], "given", config, build, "{type: given}")
+    return Component(KINDS[kind], "given", _given_config(kind), build, "{type: given}")
 
 
 @define

@@ -24,7 +24,7 @@ def lookup(order: int) -> str:
 @server.tool()
 def huge() -> str:
     """Says too much."""
-    return "y" * 50_000_000
+    return "y" * 18_000_000
 
 
 @server.tool()
