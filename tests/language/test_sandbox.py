@@ -3,10 +3,12 @@
 from typing import Any
 
 import pytest
+from jinja2 import DictLoader
 from jinja2.exceptions import SecurityError, TemplateError, UndefinedError
 
-from victor_dsl.language.sandbox import MOST_CHARACTERS, Sandbox
+from victor_dsl.language.sandbox import MOST_CHARACTERS, MOST_SECONDS, Sandbox
 from victor_dsl.language.sandbox import render as render_template
+from victor_dsl.values.frozen import freeze
 from victor_dsl.values.settings import Settings
 
 VALUES: dict[str, Any] = {
@@ -183,3 +185,65 @@ def test_each_rendering_has_all_its_steps() -> None:
         render_template(template, {})
     with pytest.raises(SecurityError, match="goes round its loops more than 50,000 times"):
         render("{% for i in range(40000) %}{% endfor %}{% for i in range(40000) %}{% endfor %}")
+
+
+@pytest.mark.parametrize(
+    "template", ["{% for i in [1, 2] %}{{ i }}{% endfor %}", "{% macro m() %}{% endmacro %}{{ m() }}"]
+)
+@pytest.mark.parametrize("over", [False, True])
+def test_a_rendering_that_takes_too_long_is_stopped_in_its_next_step(
+    template: str, over: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter([0.0, MOST_SECONDS + (0.001 if over else 0.0)])
+    last = [0.0]
+
+    def monotonic() -> float:
+        last[0] = next(times, last[0])
+        return last[0]
+
+    monkeypatch.setattr("victor_dsl.language.sandbox.time.monotonic", monotonic)
+    if over:
+        with pytest.raises(SecurityError, match="takes longer than 2 seconds"):
+            render(template)
+    else:
+        render(template)
+
+
+class _Counted(str):
+    """A text that counts how often it is written."""
+
+    __slots__ = ()
+    written = 0
+
+    def __str__(self) -> str:
+        type(self).written += 1
+        return self[:]
+
+
+def test_a_text_is_rendered_anew_only_for_other_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Counted, "written", 0)
+    template = Sandbox().from_string("{{ name }} {{ (more | default(0)) }}")
+    values = {"name": _Counted("Acme"), "other": 1}
+    assert [render_template(template, values | {"other": n}) for n in range(3)] == ["Acme 0"] * 3
+    assert _Counted.written == 1
+    assert render_template(template, values | {"more": 1}) == "Acme 1"
+    assert render_template(template, values | {"more": None}) == "Acme None"
+    assert render_template(template, values) == "Acme 0"
+    assert render_template(template, values | {"name": "Acme"}) == "Acme 0"
+    assert _Counted.written == 4
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_a_text_made_of_what_can_change_is_rendered_anew(fixed: bool) -> None:
+    template = Sandbox().from_string("{{ items | join(', ') }}")
+    items: list[str] = ["a"]
+    value = freeze(items) if fixed else items
+    assert render_template(template, {"items": value}) == "a"
+    items.append("b")
+    assert render_template(template, {"items": value}) == ("a" if fixed else "a, b")
+
+
+def test_the_names_of_an_included_template_count_too() -> None:
+    included = Sandbox(DictLoader({"a": "{{ name }}"}))
+    template = included.from_string("{% include 'a' %}")
+    assert [render_template(template, {"name": name}) for name in ("x", "y", "y")] == ["x", "y", "y"]

@@ -9,15 +9,21 @@ import json
 import re
 import time
 from collections.abc import Iterable, Mapping
+from itertools import repeat
+from operator import is_
 from typing import Any
 
-from jinja2 import BaseLoader, StrictUndefined, Template, nodes
+from attrs import frozen
+from jinja2 import BaseLoader, StrictUndefined, Template, meta, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import missing
 from jinja2.visitor import NodeTransformer
 
 from victor_dsl.language.template import GLOBALS
+from victor_dsl.values.frozen import FrozenList, FrozenMap
+from victor_dsl.values.settings import Settings
 
 MOST_CHARACTERS = 1_048_576
 """How long a rendered text, and any text on the way to it, may be."""
@@ -51,6 +57,20 @@ METHODS: tuple[tuple[type, tuple[str, ...]], ...] = (
 WIDTH = re.compile(r"%[^%a-zA-Z]*(\d{4}|\*)")
 
 
+_SMALL = (str, int, float, type(None), Undefined)
+_UNCHANGEABLE = (str, int, float, type(None), FrozenMap, FrozenList, Settings)
+
+
+@frozen(eq=False)
+class _Rendering:
+    """A rendered text, with the names that its template looks up and the values that they had."""
+
+    template: Template
+    names: tuple[str, ...]
+    used: tuple[Any, ...]
+    text: str
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """An environment whose templates see what they are given and nothing else. One rendering at a time."""
 
@@ -65,6 +85,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
             "format": _format, "indent": _indent, "join": _join, "replace": _replace, "tojson": _tojson,
         }  # fmt: skip
         self.globals = {name: self.globals[name] for name in GLOBALS}
+        self.names: frozenset[str] = frozenset()
+        """The names that the templates compiled so far look up."""
+        self.last: _Rendering | None = None
         self._steps = 0
         self._end = 0.0
 
@@ -111,20 +134,50 @@ class Sandbox(ImmutableSandboxedEnvironment):
         filename: str | None,
         defer_init: bool = False,
     ) -> str:
-        return super()._generate(_Bounds(self).visit(source), name, filename, defer_init)
+        bounded = _Bounds(self).visit(source)
+        code = super()._generate(bounded, name, filename, defer_init)
+        self.names |= meta.find_undeclared_variables(bounded)  # after the checks, whose errors name the template
+        return code
 
 
 def render(template: Template, values: Mapping[str, Any]) -> str:
-    """The text of a sandbox's template. Raises whatever the template raises, and SecurityError over a bound."""
+    """The text of a sandbox's template. Raises whatever the template raises, and SecurityError over a bound.
+
+    A template has no clock, no randomness and no I/O: while the values that it names are the same objects, and such that
+    nobody can change, the text is the same too and is not rendered again.
+    """
     environment = template.environment
     assert isinstance(environment, Sandbox)
+    last = environment.last
+    if last is not None and last.template is template and all(map(is_, last.used, _values(last.names, values))):
+        return last.text
+    text = _rendered(environment, template, values)
+    names = tuple(environment.names)  # only now: an included template is compiled when it is first rendered
+    used = tuple(_values(names, values))
+    fixed = all(value is missing or isinstance(value, _UNCHANGEABLE) for value in used)
+    environment.last = _Rendering(template, names, used, text) if fixed else None
+    return text
+
+
+def _rendered(environment: Sandbox, template: Template, values: Mapping[str, Any]) -> str:
+    """Does what `template.generate(values)` does, without its `dict(template.globals)`: a ChainMap, which Python iterates
+    name by name, in half the time of a short template."""
     environment.begin()
+    names = {**environment.globals, **values}
+    context = environment.context_class(environment, names, template.name, template.blocks, environment.globals)
     pieces, length = [], 0
-    for piece in template.generate(values):
-        length += len(piece)
-        _bound(length)
-        pieces.append(piece)
+    try:
+        for piece in template.root_render_func(context):
+            length += len(piece)
+            _bound(length)
+            pieces.append(piece)
+    except Exception:  # noqa: BLE001 - Jinja2 raises it again
+        environment.handle_exception()  # with the template's own lines in the traceback
     return "".join(pieces)
+
+
+def _values(names: Iterable[str], values: Mapping[str, Any]) -> Iterable[Any]:
+    return map(values.get, names, repeat(missing))
 
 
 class _Bounds(NodeTransformer):
@@ -180,7 +233,7 @@ def _bound_product(one: Any, times: Any) -> None:
 
 def _weighed(value: Any) -> Any:
     """The value, if its text is not too long: a list that holds itself twice, and so on, is small until it is written."""
-    if isinstance(value, str | int | float | Undefined) or value is None:
+    if isinstance(value, _SMALL):
         return value
     items = characters = 0
     waiting: list[Any] = [value]
