@@ -183,10 +183,9 @@ class Turn:
     layers: tuple[Layer, ...] = ()
 
     def replace(self, **changes: Any) -> Turn:
-        """This turn with some fields changed; the names are checked by the type checker's plugin only, not here."""
+        """This turn with some fields changed. The type checker's plugin alone checks the names."""
         new = object.__new__(Turn)
-        new.__dict__.update(self.__dict__)
-        new.__dict__.update(changes)
+        object.__setattr__(new, "__dict__", self.__dict__ | changes)  # `evolve` would take ten times as long
         return new
 
     @property
