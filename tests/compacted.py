@@ -10,8 +10,7 @@ from attrs import frozen
 from tests.transcripts import callers
 from victor_dsl.values.history import SUMMARY_HEADING, group
 from victor_dsl.values.mending import NO_RESULT, mend
-from victor_dsl.values.message import Message
-from victor_dsl.values.tokens import messages_tokens
+from victor_dsl.values.message import Message, messages_tokens
 from victor_dsl.values.turn import Turn
 
 

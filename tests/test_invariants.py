@@ -13,8 +13,7 @@ from tests.invariants import Tally, attempt, main
 from tests.transcripts import message
 from victor_dsl.values.history import SUMMARY_HEADING, Choice, History
 from victor_dsl.values.mending import NO_RESULT
-from victor_dsl.values.message import Message
-from victor_dsl.values.tokens import messages_tokens
+from victor_dsl.values.message import Message, messages_tokens
 from victor_dsl.values.turn import CompactionRecord, Origin, Turn
 
 CALL, RESULT = message("assistant", calls=["a"]), message("tool", "7", answers="a")

@@ -17,9 +17,8 @@ from victor_dsl.language.config import ModelConfig
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.registry import Registry
 from victor_dsl.runtime.orchestrator import Orchestrator
-from victor_dsl.values.message import Delta, Message, Reply, Usage
+from victor_dsl.values.message import Delta, Message, Reply, Usage, messages_tokens
 from victor_dsl.values.request import Request
-from victor_dsl.values.tokens import messages_tokens
 from victor_dsl.values.turn import Turn
 
 SPEC = """

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from tests.transcripts import TRANSCRIPTS, callers, message
 from victor_dsl.values.history import group, newest
-from victor_dsl.values.message import Message
-from victor_dsl.values.tokens import messages_tokens
+from victor_dsl.values.message import Message, messages_tokens
 
 
 def indices(*messages: Message) -> list[tuple[int, ...]]:

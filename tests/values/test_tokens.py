@@ -5,17 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from victor_dsl.values.message import Message, ToolCall
-from victor_dsl.values.tokens import (
-    Size,
-    messages_size,
-    messages_tokens,
-    text_size,
-    text_tokens,
-    tool_tokens,
-    tools_size,
-)
-from victor_dsl.values.tool import Tool
+from victor_dsl.values.message import Message, ToolCall, messages_size, messages_tokens
+from victor_dsl.values.tokens import Size, text_size, text_tokens
+from victor_dsl.values.tool import Tool, tools_size
 
 CALLS = st.lists(st.builds(ToolCall, st.just("c"), st.text(max_size=9), st.text(max_size=20)), max_size=2).map(tuple)
 CONTENT = (
@@ -54,7 +46,7 @@ def test_a_tokenizer_counts_in_the_place_of_the_rule() -> None:
 
 def test_tools_are_sized_by_their_definitions() -> None:
     tools = [Tool("look_up", "Looks up an order.", {"type": "object"}), Tool("go", "去", {})]
-    assert tools_size(tools) == Size(sum(map(tool_tokens, tools)), sum(map(tool_tokens, tools)), 2)
+    assert tools_size(tools) == Size(sum(tool.tokens for tool in tools), sum(tool.tokens for tool in tools), 2)
 
 
 def test_what_is_no_text_is_not_whole() -> None:

@@ -9,8 +9,9 @@ from victor_dsl.runtime.boundary import component_error, is_fault
 from victor_dsl.runtime.coordinators.origins import origins, settings_as_json
 from victor_dsl.runtime.pipeline import Pipeline
 from victor_dsl.runtime.runner import Runner, with_messages
+from victor_dsl.values.message import messages_tokens
 from victor_dsl.values.outcome import Explained, Rendered, Tokens
-from victor_dsl.values.tokens import message_tokens, messages_tokens, text_tokens, tool_tokens
+from victor_dsl.values.tokens import text_tokens
 from victor_dsl.values.turn import Mending, Turn
 
 
@@ -68,7 +69,7 @@ class _Progress:
             tokens=Tokens(
                 system=text_tokens(turn.system or ""),
                 messages=messages_tokens(turn.messages),
-                tools=sum(map(tool_tokens, offered)),
+                tools=sum(tool.tokens for tool in offered),
                 limit=self.limit,
             ),
             compaction=turn.compaction,
@@ -100,7 +101,7 @@ class _Progress:
             because = "a result without a call" if index in left_out else "all fits"
             if message.role == "system":
                 because = "system"
-            yield Explained(index, message, message_tokens(message), index in kept, why.get(index, because))
+            yield Explained(index, message, message.tokens, index in kept, why.get(index, because))
 
     def _input(self, indices: Iterable[int]) -> tuple[int, ...]:
         """Where messages of the conversation stand in the input, which has system messages between them."""

@@ -14,9 +14,9 @@ from attrs import define, field, frozen
 from victor_dsl.errors import BudgetError, ModelError
 from victor_dsl.runtime.coordinators.context import ContextCoordinator
 from victor_dsl.runtime.token_estimates import ModelTokens, Refusal
-from victor_dsl.values.message import Message
-from victor_dsl.values.tokens import Size, TokenCounter, messages_size, messages_tokens, text_size, tools_size
-from victor_dsl.values.tool import Tool
+from victor_dsl.values.message import Message, messages_size, messages_tokens
+from victor_dsl.values.tokens import Size, TokenCounter, text_size
+from victor_dsl.values.tool import Tool, tools_size
 from victor_dsl.values.turn import Turn
 
 ON_LOOP_TOKENS = 25_000

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from attrs import field, frozen
 
 from victor_dsl.values.message import Message
-from victor_dsl.values.tokens import message_tokens
 
 SUMMARY_HEADING = "[Summary of earlier messages that are left out here]"
 
@@ -86,7 +85,7 @@ def group(
     group of its own, and so is a call without results. Fixed are the groups with a message that `must_stay` names.
     """
     messages = tuple(messages)
-    costs = list(map(message_tokens, messages)) if tokens is None else tokens
+    costs = [message.tokens for message in messages] if tokens is None else tokens
     stays = must_stay(messages, made)
     results: dict[int, list[int]] = {}
     callers: dict[str | None, int] = {}

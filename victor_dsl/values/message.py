@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 from attrs import field, frozen
+
+from victor_dsl.values.tokens import MESSAGE_OVERHEAD, Size, TokenCounter, extra_bytes, text_tokens
 
 Role = Literal["system", "user", "assistant", "tool"]
 Part = Mapping[str, Any]
@@ -39,6 +42,46 @@ class Message:
         if isinstance(self.content, str):
             return self.content
         return "\n".join(str(part["text"]) for part in self.content if part.get("type") == "text" and "text" in part)
+
+    @cached_property
+    def tokens(self) -> int:
+        """Its tokens by the stated rule: those of its text and tool calls, and 4 more. Counted once per message."""
+        return text_tokens(self.counted_text()) + MESSAGE_OVERHEAD
+
+    def counted_text(self) -> str:
+        """The text whose tokens are counted: its own, then each tool call as `name(arguments)`, on lines of their own."""
+        if not self.tool_calls:
+            return self.text()
+        calls = [f"{call.name}({call.arguments})" for call in self.tool_calls]
+        return "\n".join([self.text(), *calls] if self.text() else calls)
+
+    def is_text(self) -> bool:
+        """Whether its content is text alone, without images or other parts."""
+        content = self.content
+        return content is None or isinstance(content, str) or all(part.get("type") == "text" for part in content)
+
+
+def messages_tokens(messages: Iterable[Message]) -> int:
+    """The tokens of all messages by the stated rule."""
+    return sum([message.tokens for message in messages])
+
+
+def messages_size(messages: Iterable[Message], count: TokenCounter | None = None) -> Size:
+    """The size of all messages; `count` is the model's tokenizer."""
+    stated = counted = extra = 0
+    whole = True
+    for message in messages:  # every message of every turn, so no Size is made for each
+        text = message.content
+        stated += message.tokens
+        if count is None and type(text) is str and text.isascii() and not message.tool_calls:
+            continue
+        whole = whole and message.is_text()
+        text = message.counted_text()
+        if count is None:
+            extra += extra_bytes(text)
+        else:
+            counted += count(text) + MESSAGE_OVERHEAD
+    return Size(stated, stated if count is None else counted, extra, whole)
 
 
 @frozen

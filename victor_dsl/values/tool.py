@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any, Literal
 
+import orjson
 from attrs import field, frozen
+
+from victor_dsl.values.tokens import Size, TokenCounter, text_size, text_tokens
 
 CostTier = Literal["free", "low", "medium", "high"]
 COST_TIERS: tuple[CostTier, ...] = ("free", "low", "medium", "high")
@@ -27,3 +31,17 @@ class Tool:
     cost_usd: float | None = None
     domain: str | None = None
     source: str | None = None
+
+    @cached_property
+    def tokens(self) -> int:
+        """The tokens of its definition by the stated rule. Counted once per tool."""
+        return text_tokens(self.definition())
+
+    def definition(self) -> str:
+        """The text whose tokens are counted: name, description and the parameters as compact JSON."""
+        return f"{self.name}{self.description}{orjson.dumps(self.parameters).decode()}"
+
+
+def tools_size(tools: Iterable[Tool], count: TokenCounter | None = None) -> Size:
+    """The size of tool definitions; `count` is the model's tokenizer."""
+    return sum((text_size(tool.definition(), count) for tool in tools), Size())

@@ -14,7 +14,6 @@ from victor_dsl.runtime.coordinators.context import ContextCoordinator
 from victor_dsl.values.history import Choice, group, summary_message
 from victor_dsl.values.message import Message, Usage
 from victor_dsl.values.settings import Settings
-from victor_dsl.values.tokens import message_tokens
 from victor_dsl.values.turn import Trace, Turn
 
 TEXTS = [f"Fact {n}: order {n * 7} was sent on day {n}. " + "And so on. " * 10 for n in range(40)]
@@ -40,7 +39,7 @@ async def test_the_oldest_are_put_to_the_model_and_the_newest_stay() -> None:
     assert "at most" in asked.system
     assert (asked.tools, asked.streaming, asked.settings.model) == ((), False, "small")
     tokens = sum(HISTORY.groups[position].tokens for position in choice.groups)
-    assert tokens + message_tokens(summary_message(choice.summary)) <= budget
+    assert tokens + summary_message(choice.summary).tokens <= budget
 
 
 async def test_the_same_prefix_is_not_summarised_twice() -> None:
@@ -81,7 +80,7 @@ async def test_more_than_the_models_window_is_put_to_it_in_pieces() -> None:
     assert len(model.turns) > 1
     for before, asked in zip([None, *model.turns], model.turns, strict=False):
         text = asked.messages[0].text()
-        assert message_tokens(asked.messages[0]) < 2_000 - 100
+        assert asked.messages[0].tokens < 2_000 - 100
         assert ("Summary of what came before" in text) == (before is not None)
     everything = "\n".join(asked.messages[0].text() for asked in model.turns)
     dropped = [text for text in TEXTS if text not in kept(HISTORY, choice.groups)]

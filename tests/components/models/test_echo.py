@@ -5,8 +5,7 @@ from pathlib import Path
 from tests.components.context import TURN, surroundings
 from tests.components.models.asking import WEATHER, Listener
 from victor_dsl.components.models.echo import Config, Echo, build
-from victor_dsl.values.message import Message, Usage
-from victor_dsl.values.tokens import messages_tokens, tool_tokens
+from victor_dsl.values.message import Message, Usage, messages_tokens
 
 TWO = TURN.replace(
     messages=(Message("user", "one"), Message("assistant", "un"), Message("user", "two  words\n"), Message("tool", "x"))
@@ -46,8 +45,8 @@ async def test_it_streams_word_by_word_only_where_anyone_listens(tmp_path: Path)
 async def test_its_usage_is_the_stated_estimate_and_its_cost_the_written_price(tmp_path: Path) -> None:
     model = echo(tmp_path, input_usd_per_million=2.0, output_usd_per_million=10.0)
     turn = TWO.replace(system="12345", tools=(WEATHER,))
-    sent = 2 + messages_tokens(turn.messages) + tool_tokens(WEATHER)
+    sent = 2 + messages_tokens(turn.messages) + WEATHER.tokens
     usage = (await model.answer(turn)).usage
     assert usage == Usage(sent, 3, (sent * 2.0 + 3 * 10.0) / 1e6)
-    assert (await model.answer(turn.replace(tools=()))).usage.input_tokens == sent - tool_tokens(WEATHER)
+    assert (await model.answer(turn.replace(tools=()))).usage.input_tokens == sent - WEATHER.tokens
     assert (await echo(tmp_path).answer(TWO)).usage.cost_usd is None

@@ -20,9 +20,8 @@ from victor_dsl.errors import BudgetError
 from victor_dsl.runtime.coordinators.context import ContextCoordinator
 from victor_dsl.values.history import SUMMARY_HEADING, Choice, History, group, newest
 from victor_dsl.values.mending import NO_RESULT
-from victor_dsl.values.message import Message
+from victor_dsl.values.message import Message, messages_tokens
 from victor_dsl.values.settings import Settings
-from victor_dsl.values.tokens import message_tokens, messages_tokens, tool_tokens
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Mending, Turn
 
@@ -188,7 +187,7 @@ def test_it_acts_above_the_threshold_only(threshold: float, acts: bool) -> None:
 def test_system_prompt_and_tools_count_towards_the_threshold() -> None:
     window = 2 * CHAT_TOKENS
     tool = Tool("look_up", "Looks an order up. " * 60)
-    taken = tool_tokens(tool)
+    taken = tool.tokens
     prompt = "x" * 4 * (window // 2 - CHAT_TOKENS // 2 - taken)
     given_turn = turn(CHAT, threshold=0.75).replace(system=prompt, tools=(tool,))
     assert compact(given_turn, window).compaction is None
@@ -357,7 +356,7 @@ def test_a_summary_of_nothing_is_left_out() -> None:
 
 
 def test_a_message_s_fixed_cost_is_not_counted_twice() -> None:
-    budget = message_tokens(CHAT[0]) + message_tokens(CHAT[40]) + message_tokens(CHAT[20])
+    budget = CHAT[0].tokens + CHAT[40].tokens + CHAT[20].tokens
     after = compact(
         turn(CHAT, target_ratio=(budget + 0.5) / CHAT_TOKENS), strategy=Gives(Choice(frozenset({0, 20, 40})))
     )

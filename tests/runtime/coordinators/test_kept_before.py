@@ -15,7 +15,6 @@ from victor_dsl.values.history import Before, Choice, History, newest
 from victor_dsl.values.message import Message
 from victor_dsl.values.request import Request
 from victor_dsl.values.settings import Settings
-from victor_dsl.values.tokens import message_tokens
 from victor_dsl.values.turn import Turn
 
 CHAT = tuple(message("user" if n % 2 == 0 else "assistant", f"message {n} " * 8) for n in range(21))
@@ -56,7 +55,7 @@ def test_the_next_turn_is_told_what_was_kept_and_how_much_of_it_is_sent_again() 
     assert first.compaction.prefix_kept is None
     assert second.compaction is not None
     sent = first.compaction.after
-    question = message_tokens(CHAT[20])  # which is no longer the latest, and is not kept
+    question = CHAT[20].tokens  # which is no longer the latest, and is not kept
     assert second.compaction.prefix_kept == (sent - question) / sent
 
 

@@ -11,7 +11,6 @@ from victor_dsl.components.compaction._newest import cost
 from victor_dsl.errors import ComponentError
 from victor_dsl.language.kinds import Compaction
 from victor_dsl.values.history import Before, Choice, History, summary_message
-from victor_dsl.values.tokens import message_tokens
 from victor_dsl.values.turn import Turn
 
 
@@ -88,7 +87,7 @@ async def _taken(
 
 
 def _tokens(summaries: Sequence[str]) -> int:
-    return message_tokens(summary_message("\n\n".join(summaries))) if summaries else 0
+    return summary_message("\n\n".join(summaries)).tokens if summaries else 0
 
 
 def _before(history: History, positions: Sequence[int]) -> Before | None:

@@ -17,7 +17,7 @@ from victor_dsl.errors import ComponentError
 from victor_dsl.language.component import Context
 from victor_dsl.values.history import Choice, History, newest, summary_message
 from victor_dsl.values.message import Message
-from victor_dsl.values.tokens import CHARACTERS_PER_TOKEN, message_tokens, text_tokens
+from victor_dsl.values.tokens import CHARACTERS_PER_TOKEN, text_tokens
 from victor_dsl.values.turn import Turn
 
 MOST_KEPT = 1_000
@@ -46,16 +46,16 @@ class Summarize:
         if history.tokens <= budget:
             return Choice(frozenset(range(len(history.groups))))
         room = budget - history.fixed_tokens
-        reserve = min(message_tokens(summary_message("")) + self._most_tokens, room // 2)
+        reserve = min(summary_message("").tokens + self._most_tokens, room // 2)
         kept = newest(history, budget - reserve)
         dropped = [position for position in range(len(history.groups)) if position not in kept]
         # At most half of what it replaces: a summary that saves less is not worth a call.
         replaced = cost(history, dropped)
-        limit = min(reserve, replaced // 2) - message_tokens(summary_message(""))
+        limit = min(reserve, replaced // 2) - summary_message("").tokens
         if limit < LEAST_TOKENS:
             raise ComponentError(f"there is no room for a summary: it could have {max(limit, 0)} tokens")
         summary = await self._summary(self._parts(history, dropped, turn), limit, turn)
-        tokens = message_tokens(summary_message(summary))
+        tokens = summary_message(summary).tokens
         if tokens >= replaced:
             raise ComponentError(f"the summary has {tokens} tokens, no fewer than the {replaced} that it replaces")
         reasons = {p: NEWEST if p in kept else "in the summary" for p in range(len(history.groups))}

@@ -14,10 +14,10 @@ from victor_dsl.errors import ComponentError, LimitReached, Refused, StoreError
 from victor_dsl.language.component import Context
 from victor_dsl.language.kinds import RedisDatabase
 from victor_dsl.values.event import uuid7
-from victor_dsl.values.message import Delta, Reply, Usage
+from victor_dsl.values.message import Delta, Reply, Usage, messages_tokens
 from victor_dsl.values.request import KEY_ID
 from victor_dsl.values.settings import Limits
-from victor_dsl.values.tokens import messages_tokens, text_tokens
+from victor_dsl.values.tokens import text_tokens
 from victor_dsl.values.turn import Emit, Handler, Turn
 
 if TYPE_CHECKING:

@@ -24,7 +24,6 @@ from victor_dsl.language.component import Context
 from victor_dsl.language.config import Secret
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.values.message import ToolCall
-from victor_dsl.values.tokens import tool_tokens
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
 
@@ -138,7 +137,7 @@ class McpTools:
 
     def _too_many(self, tools: Sequence[Tool]) -> str | None:
         """What to say where the definitions take more tokens than the item allows."""
-        most, tokens = self._config.max_tokens, sum(map(tool_tokens, tools))
+        most, tokens = self._config.max_tokens, sum(tool.tokens for tool in tools)
         if most is None or tokens <= most:
             return None
         return f"its {len(tools)} tools take {tokens:,} tokens, and max_tokens is {most:,}; name fewer in `allow`"

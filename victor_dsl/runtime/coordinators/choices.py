@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from victor_dsl.errors import ComponentError
 from victor_dsl.values.history import Choice, History, must_stay, summary_message
 from victor_dsl.values.message import Message
-from victor_dsl.values.tokens import message_tokens
 
 
 def checked(choice: Choice, history: History, budget: int) -> Choice:
@@ -27,7 +26,7 @@ def checked(choice: Choice, history: History, budget: int) -> Choice:
     whole = Choice(groups, choice.summary if len(groups) < len(history.groups) else None, choice.reasons)
     tokens = sum(history.groups[position].tokens for position in groups)
     if summary := _summary_message(whole):
-        tokens += message_tokens(summary)
+        tokens += summary.tokens
     if tokens > budget:
         raise ComponentError(
             f"its choice costs {tokens} tokens with the messages that must stay; the budget is {budget}"

@@ -20,7 +20,7 @@ from victor_dsl.runtime.coordinators.choices import checked, reasons, with_summa
 from victor_dsl.runtime.coordinators.kept_before import WIDTH, KeptBefore, Past, marks
 from victor_dsl.values.history import Choice, History, group, newest
 from victor_dsl.values.mending import mend
-from victor_dsl.values.tokens import message_tokens, text_tokens, tool_tokens
+from victor_dsl.values.tokens import text_tokens
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import CompactionRecord, Mending, Origin, Turn
 
@@ -92,7 +92,7 @@ class ContextCoordinator:
         settings = turn.settings
         if window is None and settings.threshold > 0:
             return turn
-        tokens = list(map(message_tokens, turn.messages))
+        tokens = [message.tokens for message in turn.messages]
         before = sum(tokens)
         target = int(before * settings.target_ratio)
         load = None
@@ -136,7 +136,7 @@ class ContextCoordinator:
         tokens = [prepared.tokens[index] for index in kept]
         if summary_at is not None:
             places.insert(summary_at, None)
-            tokens.insert(summary_at, message_tokens(messages[summary_at]))
+            tokens.insert(summary_at, messages[summary_at].tokens)
         sent = marks(messages)
         after = sum(tokens)
         prefix_kept = None if past is None else past.prefix_kept(sent, tokens)
@@ -169,7 +169,7 @@ class ContextCoordinator:
     def _tools_tokens(self, tools: tuple[Tool, ...]) -> int:
         counted, tokens = self._counted_tools
         if counted != tools:  # quick for the same tools: a tuple's elements are compared by identity first
-            tokens = sum(map(tool_tokens, tools))
+            tokens = sum(tool.tokens for tool in tools)
             self._counted_tools = tools, tokens
         return tokens
 
