@@ -69,7 +69,6 @@ variants:
     arms:
       control: {weight: 2}
       warm: {weight: 1, with: {settings: {temperature: 0.9}}}
-    metrics: {goal: [thumbs_up], guard: [latency_ms]}
 """
 
 CONTRIBUTOR = """\

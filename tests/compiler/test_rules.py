@@ -173,3 +173,8 @@ def test_a_model_that_never_answers_has_no_budget(compile: Compile) -> None:
 )
 def test_what_is_no_template_is_a_fault_and_nothing_worse(compile: Compile, text: str) -> None:
     assert codes(compile, template(text)) == ["template-syntax"]
+
+
+def test_a_control_that_is_no_arm_is_an_unknown_name(compile: Compile) -> None:
+    found = compile(SMALL + "variants: {v: {control: wram, arms: {a: {}, warm: {}}}}\n").diagnostics
+    assert [d.message for d in found if d.code == "unknown-name"] == ["variants.v.arms has no 'wram'"]

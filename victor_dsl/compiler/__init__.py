@@ -142,7 +142,6 @@ def _program(
         experiments=_experiments(spec),
         tenants=frozenset(variations.tenants),
         opted_out=variations.opted_out,
-        tests=tuple(spec.tests or ()),
         plan_for=plan_for,
         environment=environment,
         sources=sources,

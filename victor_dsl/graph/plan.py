@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from attrs import field, frozen
 
@@ -115,7 +115,6 @@ class Program:
     experiments: tuple[Experiment, ...]
     tenants: frozenset[str]
     opted_out: Mapping[str, frozenset[str]]
-    tests: tuple[Any, ...]
     plan_for: Callable[[str | None, Mapping[str, str]], Plan]
     environment: Mapping[str, str] = field(repr=False)
     sources: tuple[str, ...] = ()

@@ -79,7 +79,9 @@ class Experiment(Model):
 
     unit: Literal["session", "user", "tenant"] = Field("session", description="What is assigned to an arm.")
     arms: dict[Name, Arm] = Field(description="The arms by name.", min_length=1)
-    control: str | None = Field(None, description="The arm to compare with. Left out: `control`, else the first.")
+    control: str | None = Field(
+        None, description="The arm to compare with. Left out: `control`, else the first. It has no effect yet."
+    )
     coverage: float = Field(1.0, ge=0, le=1, description="The share of units that take part.")
     status: Literal["draft", "running", "stopped"] = Field(
         "running", description="Only a running experiment assigns units; in the others everyone has the base."
@@ -87,7 +89,7 @@ class Experiment(Model):
     hash: Literal["rendezvous"] = Field(
         "rendezvous", description="How units are assigned: weighted rendezvous hashing."
     )
-    metrics: Metrics | None = Field(None, description="What the experiment is judged by.")
+    metrics: Metrics | None = Field(None, description="What the experiment is judged by. It has no effect yet.")
 
 
 class Tenant(Model):
@@ -177,7 +179,7 @@ class Spec(Model):
         + ".",
         json_schema_extra={"items": {"enum": [*sorted(SETTING_NAMES)]}},
     )
-    tests: list[Test] | None = Field(None, description="Tests of the spec itself.")
+    tests: list[Test] | None = Field(None, description="Tests of the spec itself. They are not run yet.")
 
 
 SECTIONS: frozenset[str] = frozenset({*Spec.model_fields, *KINDS})

@@ -30,7 +30,7 @@ class Limits:
 
     requests_per_minute: Annotated[float, Gt(0), Doc("Turns begun in a minute.")] | None = None
     tokens_per_minute: Annotated[float, Gt(0), Doc("Tokens, in and out, in a minute.")] | None = None
-    cost_usd_per_day: Annotated[float, Gt(0), Doc("US dollars in a day (UTC).")] | None = None
+    cost_usd_per_day: Annotated[float, Gt(0), Doc("US dollars in a day (UTC). It has no effect yet.")] | None = None
     concurrency: Annotated[int, Ge(1), Doc("Turns at one time.")] | None = None
     tools: ToolLimits | None = None
 

@@ -17,7 +17,7 @@ from victor_dsl.compiler.lint.secrets import no_literal_secrets
 from victor_dsl.compiler.lint.subject import Subject
 from victor_dsl.compiler.lint.templates import templates_are_sound
 from victor_dsl.compiler.lint.untrusted import nothing_of_its_own_runs
-from victor_dsl.compiler.lint.unused import every_name_is_used
+from victor_dsl.compiler.lint.unused import every_key_has_an_effect, every_name_is_used
 from victor_dsl.source.diagnostic import Diagnostic
 
 RULES: tuple[Callable[[Subject], Iterable[Diagnostic]], ...] = (
@@ -35,6 +35,7 @@ RULES: tuple[Callable[[Subject], Iterable[Diagnostic]], ...] = (
     a_model_is_chosen,
     context_budget,
     every_name_is_used,
+    every_key_has_an_effect,
 )
 
 

@@ -1,4 +1,4 @@
-"""A named item that nothing refers to is likely a slip: a warning."""
+"""Parts of a spec that change nothing: names that nothing refers to, and keys that nothing reads yet. Warnings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from collections.abc import Iterator
 
 from victor_dsl.compiler.lint.subject import Subject
 from victor_dsl.source.diagnostic import Diagnostic
+from victor_dsl.source.located import Located, Path
+
+UNREAD: tuple[Path, ...] = (("tests",), ("variants", "*", "metrics"), ("variants", "*", "control"))
+"""Keys of the language that this version checks and does not read; `*` is any name."""
 
 
 def every_name_is_used(subject: Subject) -> Iterator[Diagnostic]:
@@ -33,3 +37,27 @@ def every_name_is_used(subject: Subject) -> Iterator[Diagnostic]:
                     "remove it, or name it where it should serve",
                     severity="warning",
                 )
+
+
+def every_key_has_an_effect(subject: Subject) -> Iterator[Diagnostic]:
+    """The keys in UNREAD, so that nobody relies on them."""
+    for pattern in UNREAD:
+        for path, leaf in _matches(subject.document, pattern, ()):
+            yield Diagnostic(
+                "no-effect",
+                f"{'.'.join(map(str, path))} has no effect yet",
+                leaf.key_span or leaf.span,
+                path,
+                "this version checks it and does nothing else with it: leave it out, or do not rely on it",
+                severity="warning",
+            )
+
+
+def _matches(node: Located, pattern: Path, at: Path) -> Iterator[tuple[Path, Located]]:
+    """What is written at the paths of a pattern."""
+    if not pattern:
+        if node.value is not None:
+            yield at, node
+    elif isinstance(node.value, dict):
+        for key in node.value if pattern[0] == "*" else [pattern[0]] if pattern[0] in node.value else []:
+            yield from _matches(node.value[key], pattern[1:], (*at, key))
