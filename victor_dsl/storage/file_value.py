@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
+from victor_dsl.lazy import Lazy
 from victor_dsl.storage.ending import to_the_end
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = Lazy("asyncio")
 
 T = TypeVar("T")
 
