@@ -26,8 +26,8 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from bench.measure import machine, table
-from victor_dsl.components.tool_selection._by_words import ByWords
-from victor_dsl.components.tool_selection._texts import spelled_out
+from victor_dsl.components.ranking.lexical import LexicalRanking
+from victor_dsl.components.ranking.tool_texts import prose
 from victor_dsl.values.message import Message
 from victor_dsl.values.settings import Settings
 from victor_dsl.values.tool import Tool
@@ -104,7 +104,7 @@ def _measured(size: int, rounds: int) -> list[list[str]]:
 
 
 def _ours(tools: tuple[Tool, ...]) -> Callable[[str], list[str]]:
-    strategy = ByWords()
+    strategy = LexicalRanking()
     loop = asyncio.new_event_loop()
     turn = Turn("t", "s", (), settings=Settings(k=K), tools=tools)
 
@@ -118,7 +118,7 @@ def _ours(tools: tuple[Tool, ...]) -> Callable[[str], list[str]]:
 
 def _tfidf(tools: Sequence[Tool]) -> Callable[[str], list[str]]:
     vectorizer = TfidfVectorizer(sublinear_tf=True)
-    rows = vectorizer.fit_transform(spelled_out(tool) for tool in tools)
+    rows = vectorizer.fit_transform(prose(tool) for tool in tools)
 
     def select(text: str) -> list[str]:
         scores = (rows @ vectorizer.transform([text]).T).toarray().ravel()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.components.tool_selection.selecting import asking, names, strategy, tool
+from victor_dsl.components.ranking.bm25 import Index
 from victor_dsl.components.tool_selection import domain
-from victor_dsl.components.tool_selection._index import Index
 
 TOOLS = (
     tool("git__blame", "Says who wrote a line of code.", domain="coding"),
@@ -66,7 +66,7 @@ async def test_what_a_request_asks_for_is_found_once(monkeypatch: pytest.MonkeyP
     asked: list[object] = []
     scores = Index.scores
     monkeypatch.setattr(Index, "scores", lambda self, query: asked.append(query) or scores(self, query))  # type: ignore[func-returns-value]
-    monkeypatch.setattr(domain, "CLASSIFICATIONS_KEPT", 2)
+    monkeypatch.setattr(domain, "CLASSIFICATIONS_REMEMBERED", 2)
     live = strategy("domain")
     for text in ("who wrote this line?", "Who wrote THIS line", "draw a chart", "draw a chart"):
         await live.select(TOOLS, asking(text))

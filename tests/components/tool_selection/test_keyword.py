@@ -15,13 +15,12 @@ from hypothesis import strategies as st
 
 from tests.components.context import TURN, surroundings
 from tests.transcripts import TRANSCRIPTS, message
-from victor_dsl.components.tool_selection import _by_words, _large_index
-from victor_dsl.components.tool_selection._by_words import ByWords
-from victor_dsl.components.tool_selection._catalogue import LARGE, Latest
-from victor_dsl.components.tool_selection._index import Index
-from victor_dsl.components.tool_selection._large_index import LargeIndex
-from victor_dsl.components.tool_selection._query import asked
-from victor_dsl.components.tool_selection._words import Words
+from victor_dsl.components.ranking import bm25, lexical, query
+from victor_dsl.components.ranking.bm25 import Index
+from victor_dsl.components.ranking.catalogue import LARGE, Latest
+from victor_dsl.components.ranking.lexical import LexicalRanking
+from victor_dsl.components.ranking.query import query_of, read
+from victor_dsl.components.ranking.words import terms
 from victor_dsl.components.tool_selection.keyword import Config, build
 from victor_dsl.values.message import Message
 from victor_dsl.values.settings import Settings
@@ -44,7 +43,7 @@ TOOLS = (
 async def names(*messages: Message | str, tools: Sequence[Tool] = TOOLS, k: int | None = 1) -> list[str]:
     conversation = tuple(message("user", m) if isinstance(m, str) else m for m in messages)
     turn = TURN.replace(messages=conversation, settings=Settings(k=k))
-    return [tool.name for tool in await ByWords().select(tools, turn)]
+    return [tool.name for tool in await LexicalRanking().select(tools, turn)]
 
 
 @pytest.mark.parametrize(
@@ -63,12 +62,22 @@ async def test_a_word_of_name_description_or_parameters_finds_the_tool(text: str
 
 
 def test_names_are_split_at_humps_underscores_and_digits() -> None:
-    assert Words().terms("getHTTPResponse2_for userID") == ["get", "http", "respons", "2", "user", "id"]
+    assert terms("getHTTPResponse2_for userID") == ["get", "http", "respons", "2", "user", "id"]
 
 
 @pytest.mark.parametrize("words", ["fly flying", "cancel cancelled canceling", "city cities", "book books booking"])
 def test_forms_of_one_word_are_one_term(words: str) -> None:
-    assert len(set(Words().terms(words))) == 1
+    assert len(set(terms(words))) == 1
+
+
+def test_numbers_are_whole_terms() -> None:
+    assert terms("4711 471 100 1000 2200 220") == ["4711", "471", "100", "1000", "2200", "220"]
+
+
+async def test_a_number_does_not_match_one_that_is_written_alike() -> None:
+    tools = [tool("invoice_471"), tool("invoice_4711"), tool("invoice_47110")]
+    assert await names("invoice 4711", tools=tools) == ["invoice_4711"]
+    assert await names("47112", tools=tools) == []
 
 
 async def test_a_tool_s_own_name_counts_more_than_a_mention() -> None:
@@ -116,18 +125,18 @@ async def test_an_index_is_built_once_for_a_catalogue(monkeypatch: pytest.Monkey
     built: list[int] = []
 
     class Counted(Index):
-        def __init__(self, tools: tuple[Tool, ...], words: Words) -> None:
+        def __init__(self, tools: tuple[Tool, ...]) -> None:
             built.append(len(tools))
-            super().__init__(tools, words)
+            super().__init__(tools)
 
-    monkeypatch.setattr(_by_words, "Index", Counted)
-    strategy = ByWords()
+    monkeypatch.setattr(lexical, "Index", Counted)
+    strategy = LexicalRanking()
     turn = TURN.replace(messages=(message("user", "weather"),))
     for _ in range(3):
         await strategy.select(TOOLS, turn)
         await strategy.select([Tool(t.name, t.description, dict(t.parameters)) for t in TOOLS], turn)
     assert built == [5]
-    monkeypatch.setattr(strategy, "_small", Latest(4))
+    monkeypatch.setattr(strategy._indexes, "_small", Latest(4))
     built.clear()
     for size in (2, 1, 3, 5, 2):
         await strategy.select(TOOLS[:size], turn)
@@ -142,14 +151,14 @@ async def test_a_large_part_of_a_catalogue_is_asked_for_in_the_catalogue_s_index
 ) -> None:
     built: list[int] = []
 
-    class Counted(LargeIndex):
-        def __init__(self, tools: tuple[Tool, ...], words: Words) -> None:
+    class Counted(Index):
+        def __init__(self, tools: tuple[Tool, ...]) -> None:
             built.append(len(tools))
-            super().__init__(tools, words)
+            super().__init__(tools)
 
-    monkeypatch.setattr(_large_index, "LargeIndex", Counted)
+    monkeypatch.setattr(lexical, "Index", Counted)
     many = tuple(tool(f"tool_{n}", "red" if n % 2 else "blue") for n in range(LARGE + 50))
-    strategy = ByWords()
+    strategy = LexicalRanking()
     turn = TURN.replace(messages=(message("user", "tool 7, tool 9 or tool 8"),), settings=Settings(k=2), tools=many)
     for start in range(5):
         found = await strategy.select(many[start : start + LARGE], turn)
@@ -165,14 +174,14 @@ async def test_a_large_part_of_a_catalogue_is_asked_for_in_the_catalogue_s_index
 async def test_the_index_of_a_large_catalogue_is_built_off_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     in_main_thread: list[bool] = []
 
-    class Watched(LargeIndex):
-        def __init__(self, tools: tuple[Tool, ...], words: Words) -> None:
+    class Watched(Index):
+        def __init__(self, tools: tuple[Tool, ...]) -> None:
             in_main_thread.append(threading.current_thread() is threading.main_thread())
-            super().__init__(tools, words)
+            super().__init__(tools)
 
-    monkeypatch.setattr(_large_index, "LargeIndex", Watched)
+    monkeypatch.setattr(lexical, "Index", Watched)
     many = [tool(f"tool_{n}") for n in range(LARGE)]
-    strategy = ByWords()
+    strategy = LexicalRanking()
     turn = TURN.replace(messages=(message("user", "tool 7"),), settings=Settings(k=1))
     found = await asyncio.gather(*(strategy.select(many, turn) for _ in range(3)))
     assert [[tool.name for tool in each] for each in found] == [["tool_7"]] * 3
@@ -285,12 +294,39 @@ def test_any_tools_and_any_request_give_a_part_of_the_tools(tools: list[Tool], t
     st.lists(TEXTS | st.just("the weather"), max_size=4),
     st.data(),
 )
-def test_an_index_gives_the_same_scores_however_it_is_summed(
+def test_numpy_narrows_a_catalogue_down_without_changing_a_score(
     tools: list[Tool], texts: list[str], data: st.DataObject
 ) -> None:
-    words = Words()
-    request = asked(TURN.replace(messages=(message("user", ". ".join(texts)),)), words)
-    among = data.draw(st.none() | st.sets(st.integers(0, max(len(tools) - 1, 0)), max_size=len(tools)))
-    small, large = (kind(tuple(tools), words).scores(request, among) for kind in (Index, LargeIndex))
-    assert small.keys() == large.keys()
-    assert list(large.values()) == pytest.approx([small[position] for position in large], rel=1e-4)
+    request = query_of(TURN.replace(messages=(message("user", ". ".join(texts)),)))
+    index = Index(tuple(tools))
+    whole = index.scores(request, range(len(tools)))
+    assert whole == pytest.approx(index.scores(request), rel=1e-4)
+    among = data.draw(st.sets(st.integers(0, max(len(tools) - 1, 0)), max_size=len(tools)))
+    assert index.scores(request, among).keys() == whole.keys() & among
+
+
+def test_the_best_tools_of_a_large_catalogue_are_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    tools = tuple(tool(f"tool_{n}", "red " * (n % 7)) for n in range(50))
+    request = read("red tool 3")
+    exact = bm25.best_first(Index(tools).scores(request))
+    monkeypatch.setattr(bm25, "FINALISTS", 10)
+    assert bm25.best_first(Index(tools).scores(request))[:5] == exact[:5]
+    assert len(Index(tools).scores(request)) == 10
+
+
+def test_a_text_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    split: list[str] = []
+    monkeypatch.setattr(query, "terms", lambda text: split.append(text) or terms(text))  # type: ignore[func-returns-value]
+    history = (message("user", "is parcel 17 late, or not?"), message("assistant", "It is late by 3 days, in fact."))
+    for question in ("why is that?", "since when is that?", "why is that?"):
+        query_of(TURN.replace(messages=(*history, message("user", question))))
+    assert len(split) == len(set(split)) > 0
+
+
+def test_a_long_text_is_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    split: list[str] = []
+    monkeypatch.setattr(query, "terms", lambda text: split.append(text) or terms(text))  # type: ignore[func-returns-value]
+    text = "weather " * query.LONGEST_REMEMBERED
+    read(text)
+    read(text)
+    assert len(split) == 2

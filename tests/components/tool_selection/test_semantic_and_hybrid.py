@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from tests.components.tool_selection.selecting import Counting, asking, embedder, names, strategy, tool
 from tests.transcripts import TRANSCRIPTS, message
-from victor_dsl.components.tool_selection import _meaning
+from victor_dsl.components.ranking import vectors
 from victor_dsl.components.tool_selection.hybrid import Config
 from victor_dsl.errors import ComponentError
 from victor_dsl.values.message import Message
@@ -130,8 +130,8 @@ async def test_without_any_setting_the_weight_is_the_more_the_farther_a_tool_sta
     tools = (*TWO, tool("far", "Something."))
     clear: dict[str, Sequence[float]] = {"near": (1, 0), "ask": (0, 1), "please": (1, 0)}
     vague: dict[str, Sequence[float]] = {"near": (1, 0), "ask": (0.99, 0.14), "far": (0.99, 0.14), "please": (1, 0)}
-    for vectors, first in ((clear, "near"), (vague, "ask")):
-        assert (await names(hybrid({"embedders/words": Fixed(vectors)}), tools, asking("please ask")))[0] == first
+    for given_vectors, first in ((clear, "near"), (vague, "ask")):
+        assert (await names(hybrid({"embedders/words": Fixed(given_vectors)}), tools, asking("please ask")))[0] == first
 
 
 async def test_without_an_embedder_hybrid_is_keyword() -> None:
@@ -141,7 +141,7 @@ async def test_without_an_embedder_hybrid_is_keyword() -> None:
 
 
 def test_a_weight_between_words_and_nothing_is_a_fault() -> None:
-    with pytest.raises(ValidationError, match="give an 'embedder', too"):
+    with pytest.raises(ValidationError, match="needs an 'embedder'"):
         Config(alpha=0.7)
 
 
@@ -186,7 +186,7 @@ async def test_semantic_says_that_its_embedder_is_late() -> None:
 
 
 async def test_what_was_embedded_before_the_deadline_is_not_embedded_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_meaning, "BATCH", 2)
+    monkeypatch.setattr(vectors, "BATCH", 2)
     seen: list[str] = []
 
     class Slow:
@@ -212,13 +212,13 @@ async def test_an_embedder_that_weighs_words_by_the_texts_of_a_call_gets_the_cat
 
     counting = Contextual()
     live = semantic({"embedders/words": counting})
-    many = tuple(tool(f"tool_{n}") for n in range(_meaning.BATCH + 1))
+    many = tuple(tool(f"tool_{n}") for n in range(vectors.BATCH + 1))
     await live.select(many, asking("Cancel the weather forecast. Then send the letter."))
     assert [len(texts) for texts in counting.calls] == [len(many), 1, 1, 1]
 
 
 async def test_the_latest_requests_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_meaning, "REQUESTS_KEPT", 2)
+    monkeypatch.setattr(vectors, "REMEMBERED_TEXTS", 2)
     counting = Counting()
     live = semantic({"embedders/words": counting})
     for text in ("first thing", "second thing", "first thing", "third thing", "first thing", "second thing"):
@@ -227,8 +227,8 @@ async def test_the_latest_requests_are_kept(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_each_of_several_things_that_are_asked_for_is_looked_up_by_itself() -> None:
-    vectors: dict[str, Sequence[float]] = {"a": (1, 0), "b": (0.4, 0), "c": (0, 1), "Do": (1, 0), "Make": (0, 1)}
-    needs = {"embedders/words": Fixed(vectors)}
+    rows: dict[str, Sequence[float]] = {"a": (1, 0), "b": (0.4, 0), "c": (0, 1), "Do": (1, 0), "Make": (0, 1)}
+    needs = {"embedders/words": Fixed(rows)}
     tools = (tool("a"), tool("b"), tool("c"))
     assert set(await names(semantic(needs), tools, asking("Do one thing here. Make another thing there.", k=2))) == {
         "a",
@@ -242,7 +242,7 @@ async def test_of_a_long_request_both_ends_are_embedded() -> None:
     (text,) = counting.calls[-1]
     assert text.startswith("the weather")
     assert text.endswith("the flight")
-    assert len(text) <= _meaning.LONGEST_TEXT + 1
+    assert len(text) <= vectors.LONGEST_TEXT + 1
 
 
 @pytest.mark.parametrize("make", [semantic, hybrid])

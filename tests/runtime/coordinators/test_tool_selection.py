@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.transcripts import message
-from victor_dsl.components.tool_selection._by_words import ByWords
+from victor_dsl.components.ranking.lexical import LexicalRanking
 from victor_dsl.components.tool_selection.all import All
 from victor_dsl.runtime.coordinators.tool_selection import ToolSelectionCoordinator, allowed
 from victor_dsl.values.settings import Limits, Settings, ToolLimits
@@ -183,7 +183,7 @@ def test_a_turn_without_tools_is_left_alone() -> None:
 
 
 def test_what_was_offered_is_on_the_turn() -> None:
-    turn = select(ByWords(), k=1)
+    turn = select(LexicalRanking(), k=1)
     assert turn.selection is not None
     assert turn.selection.as_json() == {
         "type": "tested",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from victor_dsl.components.tool_selection._step import as_step
+from victor_dsl.components.ranking.nested import nested
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import ToolSelectionConfig
 from victor_dsl.language.kinds import ToolSelection
@@ -28,4 +28,4 @@ class All:
 
 def build(config: Config, context: Context) -> ToolSelection:
     """The strategy; it has no state."""
-    return as_step(All(), config, context)
+    return nested(All(), config, context)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from attrs import evolve
 from pydantic import Field
 
-from victor_dsl.components.tool_selection._step import admitted, as_step, record_failure
+from victor_dsl.components.ranking.nested import admitted, nested, record_failure
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Nested, ToolSelectionConfig
 from victor_dsl.language.kinds import ToolSelection
@@ -19,8 +19,8 @@ from victor_dsl.values.turn import Turn
 class Config(ToolSelectionConfig):
     """Narrows the tools by several strategies in turn: each selects from what the one before it selected.
 
-    A step selects without a bound unless it has a `k` of its own; the chain's `k` counts at the end. A step that fails or
-    finds nothing is passed over, unless it has a `fallback` of its own. Where no step finds anything, the chain's does.
+    A step may select any number of tools unless it has its own `k`; the chain's `k` applies at the end. A step that fails or
+    finds nothing is skipped, unless it has its own `fallback`. Where no step finds anything, the chain's fallback selects.
     """
 
     steps: Annotated[list[str | dict[str, Any]], Nested("tool_selection")] = Field(
@@ -34,7 +34,7 @@ EXAMPLE = "{type: chain, k: 8, steps: [{type: cost, max_cost: medium}, domain, k
 
 
 class Chain:
-    """Asks one strategy after the other."""
+    """Runs the strategies one after the other."""
 
     def __init__(self, steps: Sequence[tuple[str, ToolSelection]]) -> None:
         self._steps = steps
@@ -46,7 +46,7 @@ class Chain:
         for node, step in self._steps:
             try:
                 found = await step.select(left, unbounded)
-            except Exception as error:  # noqa: BLE001 -- whatever one strategy does, the others narrow the tools
+            except Exception as error:  # noqa: BLE001 -- whatever one strategy raises, the others narrow the tools
                 record_failure(error, node, turn)
                 continue
             if found:
@@ -61,5 +61,5 @@ class Chain:
 
 
 def build(config: Config, context: Context) -> ToolSelection:
-    """The strategy, made of those that the spec names."""
-    return as_step(Chain([(str(step), context.live(str(step))) for step in config.steps]), config, context)
+    """The strategy, made of the steps that the spec lists."""
+    return nested(Chain([(str(step), context.live(str(step))) for step in config.steps]), config, context)

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from victor_dsl.components.tool_selection._catalogue import Parts
-from victor_dsl.components.tool_selection._query import asked
-from victor_dsl.components.tool_selection._step import as_step
-from victor_dsl.components.tool_selection._words import Words
+from victor_dsl.components.ranking.catalogue import Parts
+from victor_dsl.components.ranking.nested import nested
+from victor_dsl.components.ranking.query import query_of
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Ref, ToolSelectionConfig
 from victor_dsl.language.kinds import ToolSelection
@@ -18,18 +17,20 @@ from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
 
 if TYPE_CHECKING:
-    from victor_dsl.components.tool_selection._meaning import Meanings
+    from victor_dsl.components.ranking.vectors import VectorRanking
 
 
 class Config(ToolSelectionConfig):
     """Offers the `k` tools whose names, descriptions and parameters are nearest to the latest user message.
 
-    A short message is read together with the few before it; of a message that asks for several things, each sentence counts
-    by itself, too. Tools are embedded once, and so is a request. A request that is near to no tool finds nothing, so that
-    the fallback selects; and so it does while the embedder fails or is late.
+    A short message is read together with the few before it; in a message that asks for several things, each sentence also
+    counts by itself. Tools are embedded once, and so is a request. The fallback selects where no tool is near, and while the
+    embedder fails or is late.
     """
 
-    embedder: Annotated[str, Ref("embedders")] = Field(description="What makes vectors; a name under `embedders`.")
+    embedder: Annotated[str, Ref("embedders")] = Field(
+        description="The embedder that makes the vectors: a name under `embedders`."
+    )
     deadline_seconds: float = Field(
         5.0, gt=0, description="How long the embedder may take in a turn before the fallback selects."
     )
@@ -41,22 +42,21 @@ EXAMPLE = "{type: semantic, embedder: words, k: 8}"
 class Semantic:
     """Ranks tools by the cosine of their vectors with the request's."""
 
-    def __init__(self, meanings: Meanings) -> None:
-        self._meanings = meanings
-        self._words = Words()
+    def __init__(self, vectors: VectorRanking) -> None:
+        self._vectors = vectors
         self._parts = Parts()
 
     async def select(self, tools: Sequence[Tool], turn: Turn) -> Sequence[Tool]:
-        request = asked(turn, self._words)
-        if not tools or not request.whole.text:
+        query = query_of(turn)
+        if not tools or not query.text:
             return ()
-        near = await self._meanings.nearness(self._parts.of(tools, turn), request)
+        near = await self._vectors.nearness(self._parts.of(tools, turn), query)
         return [tools[position] for position in near.rank({}, 1.0)[: turn.settings.k]]
 
 
 def build(config: Config, context: Context) -> ToolSelection:
-    """The strategy, with nothing embedded yet."""
-    from victor_dsl.components.tool_selection._meaning import Meanings
+    """The strategy; it embeds a catalogue when it first meets it."""
+    from victor_dsl.components.ranking.vectors import VectorRanking
 
-    meanings = Meanings(context.live(config.embedder), config.deadline_seconds)
-    return as_step(Semantic(meanings), config, context)
+    vectors = VectorRanking(context.live(config.embedder), config.deadline_seconds)
+    return nested(Semantic(vectors), config, context)

@@ -1,21 +1,20 @@
-"""The telling words of a text, in the form in which tools and requests are compared."""
+"""Terms: the words of a text in the form in which tools and requests are compared."""
 
 from __future__ import annotations
 
 import re
-
-LONGEST_KNOWN = 32
-"""Up to this length a word is remembered with its terms."""
-
-WORDS_KNOWN = 8192
+from functools import lru_cache
 
 TALK = 0.3
-"""How much a word counts that people say whatever they ask for ("help", "need"), rare as it may be among the tools."""
+"""The weight of words that people use whatever they ask for ("help", "need"), however rare they are among the tools."""
 
 NUMBER = 0.3
-"""How much a number counts: it is mostly a value, rarely the name of a tool."""
+"""The weight of a number: it is mostly a value, rarely part of a tool's name."""
 
-_WORD = re.compile(r"[^\W\d_]+|\d+")
+LONGEST_REMEMBERED = 32
+"""Longer runs of letters are not cached: they are rarely words, and may be large."""
+
+_RUN = re.compile(r"[^\W\d_]+|\d+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _STOP = frozenset(
@@ -27,45 +26,37 @@ _TALK = """able also assist assistance feel finally first firstly hello help her
     look love need next now see tell thing think want wish wonder""".split()  # noqa: SIM905 -- to be read as text
 
 
-class Words:
-    """Reads texts. People use few words, again and again: the latest are remembered, which saves a third of a turn."""
+def terms(text: str) -> list[str]:
+    """The terms of a text in order: lower case, without stop words and endings; snake_case, camelCase and digits are split.
 
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[str, ...]] = {}
-
-    def terms(self, text: str) -> list[str]:
-        """The telling words, lower case and without endings; snake_case, camelCase and digits are split.
-
-        Scripts that are written without spaces give each pair of neighbouring characters.
-        """
-        found: list[str] = []
-        for run in _WORD.findall(text):
-            known = self._known.get(run)
-            if known is None:
-                known = _terms(run)
-                if len(run) <= LONGEST_KNOWN:
-                    if len(self._known) >= WORDS_KNOWN:
-                        self._known.clear()
-                    self._known[run] = known
-            found += known
-        return found
+    Scripts that are written without spaces give each pair of neighbouring characters.
+    """
+    found: list[str] = []
+    for run in _RUN.findall(text):
+        found += _remembered_terms(run) if len(run) <= LONGEST_REMEMBERED else _terms_of_run(run)
+    return found
 
 
-def spoken_weight(term: str) -> float:
+def query_weight(term: str) -> float:
     """How much a term of a request counts."""
     return TALK if term in _TALK_TERMS else NUMBER if term.isdigit() else 1.0
 
 
 def split_name(name: str) -> str:
     """A name as words: `getUser_name` is `get User name`."""
-    return " ".join(word for run in _WORD.findall(name) for word in _HUMP.split(run))
+    return " ".join(word for run in _RUN.findall(name) for word in _HUMP.split(run))
 
 
-def _terms(run: str) -> tuple[str, ...]:
-    """The terms of a run of letters or digits."""
+def _terms_of_run(run: str) -> tuple[str, ...]:
+    """The terms of a run of letters or digits. A number is one term as it is: `4711` is not `471`."""
+    if run.isdigit():
+        return (run,)
     if _UNSPACED.search(run):
         return tuple(run[i : i + 2] for i in range(max(1, len(run) - 1)))
     return tuple(_stem(word) for word in map(str.casefold, _HUMP.split(run)) if word not in _STOP)
+
+
+_remembered_terms = lru_cache(maxsize=8192)(_terms_of_run)
 
 
 def _stem(word: str) -> str:

@@ -1,4 +1,4 @@
-"""A strategy within another one, with a `k` and a fallback of its own."""
+"""Strategies within a strategy, such as the steps of a `chain`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
 
 
-class Step:
-    """Selects by a strategy; by its fallback where that fails or finds nothing."""
+class Nested:
+    """A strategy with its own `k` and its own fallback, which selects where the strategy fails or finds nothing."""
 
     def __init__(self, strategy: ToolSelection, k: int | None, fallback: ToolSelection | None, node: str) -> None:
         self._strategy = strategy
@@ -30,7 +30,7 @@ class Step:
             return await self._strategy.select(tools, turn)
         try:
             found = await self._strategy.select(tools, turn)
-        except Exception as error:  # noqa: BLE001 -- whatever a strategy does, its fallback stands in
+        except Exception as error:  # noqa: BLE001 -- whatever a strategy raises, its fallback selects
             record_failure(error, self._node, turn)
             found = ()
         return found or await self._fallback.select(tools, turn)
@@ -40,17 +40,17 @@ class Step:
         return admitted(self._strategy, tools)
 
 
-def as_step(strategy: ToolSelection, config: ToolSelectionConfig, context: Context) -> ToolSelection:
-    """The strategy; one that stands within another takes its own `k` and `fallback` along.
+def nested(strategy: ToolSelection, config: ToolSelectionConfig, context: Context) -> ToolSelection:
+    """The strategy; within another one, with the `k` and the `fallback` of its own item.
 
-    Those of the section's own strategy are a setting, and what its coordinator falls back to.
+    Those of the section's own strategy are applied by the runtime: `k` is a setting.
     """
     if "." not in context.node:
         return strategy
     fallback = context.live(config.fallback) if isinstance(config.fallback, str) else None
     if config.k is None and fallback is None:
         return strategy
-    return Step(strategy, config.k, fallback, context.node)
+    return Nested(strategy, config.k, fallback, context.node)
 
 
 def admitted(strategy: ToolSelection, tools: Sequence[Tool]) -> Sequence[Tool]:
@@ -61,6 +61,6 @@ def admitted(strategy: ToolSelection, tools: Sequence[Tool]) -> Sequence[Tool]:
 
 
 def record_failure(error: Exception, node: str, turn: Turn) -> None:
-    """Records that a strategy within another one failed."""
+    """Records an `error` event for a nested strategy, or an embedder, that failed."""
     failure = ComponentError(f"the strategy failed: {type(error).__name__}: {error}", node=node)
     turn.record("error", failure.as_json())

@@ -1,43 +1,43 @@
-"""What a tool says of itself: its name, its description and its parameters."""
+"""The texts of a tool that requests are compared with: its name, its description and its parameters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from victor_dsl.components.tool_selection._words import split_name
+from victor_dsl.components.ranking.words import split_name
 from victor_dsl.values.tool import Tool
 
 DEEPEST_PARAMETER = 4
 MOST_PARAMETERS = 1_000
 
 LONGEST_TEXT = 8_000
-"""So many characters of each are read; what a tool is for stands at the beginning."""
+"""Each text is read up to this many characters; what a tool is for stands at the beginning."""
 
 
 def field_texts(tool: Tool) -> tuple[str, str, str, str]:
-    """The tool's name, its description, its parameters' names, and what is said of them: descriptions and values to choose."""
+    """The tool's name, its description, the names of its parameters, and their descriptions and enum values."""
     names: list[str] = []
-    said: list[str] = []
+    details: list[str] = []
     for _, (name, schema) in zip(range(MOST_PARAMETERS), _properties(tool.parameters, 0), strict=False):
         names.append(name)
         if isinstance(schema, Mapping):
             if isinstance(text := schema.get("description"), str):
-                said.append(text)
+                details.append(text)
             if isinstance(values := schema.get("enum"), Sequence) and not isinstance(values, str):
-                said += [value for value in values[:MOST_PARAMETERS] if isinstance(value, str)]
-    name, description, parameters, meanings = tool.name, tool.description, ", ".join(names), ", ".join(said)
+                details += [value for value in values[:MOST_PARAMETERS] if isinstance(value, str)]
+    name, description, parameters, meanings = tool.name, tool.description, ", ".join(names), ", ".join(details)
     return name[:LONGEST_TEXT], description[:LONGEST_TEXT], parameters[:LONGEST_TEXT], meanings[:LONGEST_TEXT]
 
 
-def spelled_out(tool: Tool) -> str:
-    """A tool as a text to read: its name in words, its description, its parameters."""
+def prose(tool: Tool) -> str:
+    """A tool as one text, for an embedder: its name in words, its description, its parameters."""
     name, description, parameters, meanings = field_texts(tool)
     return f"{split_name(name)}. {description} {', '.join(filter(None, (parameters, meanings)))}".strip()
 
 
 def _properties(schema: Any, depth: int) -> Iterator[tuple[str, Any]]:
-    """The properties of a JSON Schema, nested ones too. The schema is anybody's, so nothing is taken for granted."""
+    """The properties of a JSON Schema, nested ones too. Schemas come from third parties: any part may have any type."""
     properties = schema.get("properties") if isinstance(schema, Mapping) else None
     if not isinstance(properties, Mapping) or depth >= DEEPEST_PARAMETER:
         return
