@@ -53,7 +53,7 @@ class SqliteFile:
 
     async def fetch(self, sql: str, *parameters: Any) -> list[Mapping[str, Any]]:
         """The rows of one statement, with parameters `$1`, `$2`, … Raises StoreError."""
-        values = _numbered(parameters)
+        values = by_number(parameters)
 
         def work(connection: sqlite3.Connection) -> list[Mapping[str, Any]]:
             cursor = connection.execute(sql, values)
@@ -70,7 +70,7 @@ class SqliteFile:
 
     async def execute(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
         """Runs all statements in one transaction, all or none of them. Raises StoreError."""
-        prepared = [(sql, _numbered(parameters)) for sql, parameters in statements]
+        prepared = [(sql, by_number(parameters)) for sql, parameters in statements]
 
         def work(connection: sqlite3.Connection) -> None:
             for sql, values in prepared:
@@ -183,8 +183,11 @@ def _nothing(connection: sqlite3.Connection) -> None:
     """The work that only opens."""
 
 
-def _numbered(parameters: Sequence[Any]) -> dict[str, Any]:
-    """Parameters by number: SQLite takes `$2` for a name, and names that are given by position go by first use."""
+def by_number(parameters: Sequence[Any]) -> dict[str, Any]:
+    """Parameters for statements that say `$1`, `$2`, …: to SQLite these are names.
+
+    sqlite3 would bind a sequence to names in the order of their first use. Python 3.12 deprecates that, 3.14 refuses it.
+    """
     return {str(number): value for number, value in enumerate(parameters, 1)}
 
 

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from victor_dsl.errors import StoreError
 from victor_dsl.storage.postgres_pool import PostgresPool
-from victor_dsl.storage.sqlite_file import SqliteFile
+from victor_dsl.storage.sqlite_file import SqliteFile, by_number
 
 LOCK = 0x766963746F72  # "victor": the number of the advisory lock
 WAITING_SECONDS = 600.0
@@ -79,7 +79,7 @@ def _migrate_sqlite(connection: sqlite3.Connection) -> tuple[Migration, ...]:
     for migration in missing:
         for statement in _statements(migration.sql):
             connection.execute(statement)
-        connection.execute(RECORD, (migration.number, migration.name))
+        connection.execute(RECORD, by_number((migration.number, migration.name)))
     return missing
 
 
