@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from victor_dsl.storage.file_value import FileValue, read, reason
+from victor_dsl.storage.file_value import UNSETTLED_NS, FileValue, read, reason
 
 
 def upper(data: bytes) -> list[str]:
@@ -46,9 +46,9 @@ async def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
 async def test_a_file_replaced_within_one_tick_of_the_clock_is_seen(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("one")
-    value = FileValue(path, upper, most_bytes=10)
-    assert await value.get() == ["ONE"]
     status = path.stat()
+    value = FileValue(path, upper, most_bytes=10, now_ns=lambda: status.st_mtime_ns + UNSETTLED_NS)
+    assert await value.get() == ["ONE"]
     path.write_text("two")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert await value.get() == ["TWO"]

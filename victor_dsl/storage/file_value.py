@@ -29,13 +29,17 @@ UNSETTLED_NS = 20_000_000
 class FileValue(Generic[T]):
     """What `make` gives for the file's content. `path` may be missing or bad at first; each `get` tries again.
 
-    `get` gives the same object as long as the content is the same. It raises OSError, and what `make` raises.
+    `get` gives the same object as long as the content is the same. It raises OSError, and what `make` raises. `now_ns` is
+    the clock that the file system stamps files by.
     """
 
-    def __init__(self, path: Path, make: Callable[[bytes], T], *, most_bytes: int) -> None:
+    def __init__(
+        self, path: Path, make: Callable[[bytes], T], *, most_bytes: int, now_ns: Callable[[], int] = time.time_ns
+    ) -> None:
         self.path = path
         self._make = make
         self._most_bytes = most_bytes
+        self._now_ns = now_ns
         self._stamp: Stamp | None = None
         self._kept: tuple[bytes, T] | None = None
 
@@ -49,7 +53,7 @@ class FileValue(Generic[T]):
         return await to_the_end(asyncio.to_thread(self._load))
 
     def _load(self) -> T:
-        data, self._stamp = read(self.path, self._most_bytes)
+        data, self._stamp = read(self.path, self._most_bytes, self._now_ns)
         if self._kept is None or self._kept[0] != data:
             self._kept = None
             self._kept = (data, self._make(data))
@@ -61,7 +65,7 @@ def stamp(path: Path) -> Stamp:
     return _stamp(path.stat())
 
 
-def read(path: Path, most_bytes: int) -> tuple[bytes, Stamp | None]:
+def read(path: Path, most_bytes: int, now_ns: Callable[[], int] = time.time_ns) -> tuple[bytes, Stamp | None]:
     """A regular file's content, and its stamp, None while it may be changing. Raises OSError, also when it is larger."""
     if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
         raise OSError(None, "is not a file", str(path))
@@ -70,7 +74,7 @@ def read(path: Path, most_bytes: int) -> tuple[bytes, Stamp | None]:
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:
         raise OSError(None, f"is larger than {most_bytes:,} bytes", str(path))
-    settled = time.time_ns() - status.st_mtime_ns > UNSETTLED_NS
+    settled = now_ns() - status.st_mtime_ns > UNSETTLED_NS
     return data, _stamp(status) if settled else None
 
 
