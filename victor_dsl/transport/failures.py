@@ -15,8 +15,8 @@ import orjson
 from attrs import field, frozen
 
 from victor_dsl.errors import ModelError, ModelErrorKind
-from victor_dsl.transport.address import ServerConfig
-from victor_dsl.transport.shape import as_count
+from victor_dsl.transport.json_values import as_count
+from victor_dsl.transport.server_config import ServerConfig
 
 _QUOTED = 300
 _DIGITS = 12

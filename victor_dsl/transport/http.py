@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import aiohttp
@@ -15,8 +15,8 @@ from attrs import evolve
 from yarl import URL
 
 from victor_dsl.errors import ModelError
-from victor_dsl.transport.address import ServerConfig, is_header_text
 from victor_dsl.transport.failures import Failures
+from victor_dsl.transport.server_config import ServerConfig, is_header_text
 from victor_dsl.transport.sse import Decoder
 
 LIMIT_BYTES = 32 * 1024 * 1024
@@ -32,29 +32,25 @@ _CONNECTION_FAILURES = (aiohttp.ClientError, TimeoutError, OSError)
 
 
 class Http:
-    """A pool of connections to one URL. Entered, it holds the key; nothing shows it.
+    """A pool of connections to one URL. Entering it reads the API key, which no message and no repr contains.
 
-    `api_key` gives the key, and raises SecretError; `key_name` is what messages call it.
+    `secret` gives the text of the Config's `api_key`, or raises SecretError.
     """
 
     def __init__(
         self,
         config: ServerConfig,
+        url: str,
         *,
         node: str,
         now: Callable[[], float],
-        url: str,
-        api_key: Callable[[], str] | None,
-        key_name: str,
-        key_header: str,
-        headers: Mapping[str, str],
+        secret: Callable[[Any], str],
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._config = config
         self._node = node
         self._url = URL(url)
-        self._api_key = api_key
-        self._key_name = key_name
-        self._key_header = key_header
+        self._secret = secret
         self._headers = {"Content-Type": "application/json", "User-Agent": "victor_dsl", **headers, **config.headers}
         self._session: aiohttp.ClientSession | None = None
         connect, total = config.connect_timeout_seconds, config.timeout_seconds
@@ -64,15 +60,15 @@ class Http:
         self.failures = Failures(node, self._url.host_port_subcomponent or url, config, now)
 
     async def __aenter__(self) -> Self:
-        headers = dict(self._headers)
-        if self._api_key is not None:
-            key = self._api_key().strip()
+        headers, reference = dict(self._headers), self._config.api_key
+        if reference is not None:
+            key, header = self._secret(reference).strip(), self._config.api_key_header
             if not key or not is_header_text(key):
-                wrong = "has characters that a header cannot carry" if key else "is empty"
-                raise ModelError(f"the API key {self._key_name} {wrong}", kind="authentication", node=self._node)
+                wrong = "contains characters that are not allowed in a header" if key else "is empty"
+                raise ModelError(f"the API key {reference} {wrong}", kind="authentication", node=self._node)
             self.failures = evolve(self.failures, secrets=(key,))
-            headers[self._key_header] = f"Bearer {key}" if self._key_header == "Authorization" else key
-        # No limit on connections: how many turns run at once is a setting of the spec, not of this pool.
+            headers[header] = f"Bearer {key}" if header == "Authorization" else key
+        # No limit on connections: the spec limits how many turns run at once, not this pool.
         connector = aiohttp.TCPConnector(limit=0)
         self._session = aiohttp.ClientSession(connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar())
         return self
@@ -96,7 +92,7 @@ class Http:
         raise failure
 
     async def stream(
-        self, body: Mapping[str, Any], ends: Callable[[dict[str, Any]], bool] | None = None
+        self, body: Mapping[str, Any], finished: Callable[[], bool]
     ) -> AsyncGenerator[dict[str, Any], None]:
         """The JSON objects of a stream of events, until `[DONE]`, one that `ends` it, or the end of the bytes.
 
@@ -118,7 +114,7 @@ class Http:
                             break
                         event = self._object(data)
                         yield event
-                        if ends is not None and ends(event):
+                        if finished():
                             break
                 await _drain(response)
                 return

@@ -240,10 +240,10 @@ async def test_many_texts_go_in_several_requests_but_no_more_at_once_than_told()
     [
         ({}, "needs an `api_key`"),
         ({"base_url": "http://user:word@host/v1"}, "user and password"),
-        ({"base_url": "host"}, "is no address"),
-        ({"base_url": "http://h/v1", "headers": {"Authorization": "x"}}, "holds a key"),
+        ({"base_url": "host"}, "is not an HTTP address"),
+        ({"base_url": "http://h/v1", "headers": {"Authorization": "x"}}, "carries a key"),
         ({"base_url": "http://h/v1", "extra_body": {"input": "x"}}, "cannot set 'input'"),
-        ({"base_url": "http://h/v1", "proxy": "h:1"}, "is no address"),
+        ({"base_url": "http://h/v1", "proxy": "h:1"}, "is not an HTTP address"),
     ],
 )
 def test_what_cannot_be_right_is_refused(fields: dict[str, Any], told: str) -> None:

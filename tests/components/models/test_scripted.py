@@ -10,9 +10,8 @@ from pydantic import ValidationError
 from tests.components.context import TURN, surroundings
 from tests.components.models.asking import Listener
 from victor_dsl.compiler.faults import field_names
-from victor_dsl.components.models import _script
-from victor_dsl.components.models._steps import Step
-from victor_dsl.components.models.scripted import Config, build
+from victor_dsl.components.models import scripted
+from victor_dsl.components.models.scripted import Config, Step, build
 from victor_dsl.errors import ComponentError, ModelError, ModelErrorKind
 from victor_dsl.values.message import Message, Reply, ToolCall, Usage
 from victor_dsl.values.turn import Turn
@@ -57,7 +56,7 @@ async def test_each_session_of_each_tenant_begins_at_the_beginning(tmp_path: Pat
 
 
 async def test_a_session_silent_for_long_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_script, "SESSIONS", 2)
+    monkeypatch.setattr(scripted, "MAX_SESSIONS", 2)
     turns = [says("x", name) for name in ("s1", "s2", "s1", "s3", "s1", "s2")]
     assert await answers(tmp_path, turns, replies=["a", "b", "c"]) == ["a", "a", "b", "a", "c", "a"]
 
@@ -134,9 +133,9 @@ async def test_a_recording_is_played_back(tmp_path: Path) -> None:
     ("text", "why"),
     [
         ('{"content": "a"}\n{"content"', ":2: not JSON"),
-        ("[1]", ":1: not an assistant's message"),
-        ("7", ":1: not an assistant's message"),
-        ('{"reply": null}', ":1: not an assistant's message"),
+        ("[1]", ":1: neither an assistant's message"),
+        ("7", ":1: neither an assistant's message"),
+        ('{"reply": null}', ":1: neither an assistant's message"),
         ('{"content": "a", "colour": "red"}', ":1: colour: Extra inputs"),
         ('{"tool_calls": [7]}', ":1: "),
         ('{"tool_calls": 7}', ":1: "),
@@ -151,7 +150,7 @@ async def test_a_recording_that_is_none_says_where(tmp_path: Path, text: str, wh
 
 
 async def test_a_recording_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ComponentError, match="cannot be read: No such file"):
+    with pytest.raises(ComponentError, match=r"cannot read the recording .*: No such file"):
         await answers(tmp_path, [TURN], path=str(tmp_path / "gone.jsonl"))
 
 

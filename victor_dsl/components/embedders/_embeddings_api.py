@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,7 +14,7 @@ from victor_dsl.components.embedders._vectors import Matrix
 from victor_dsl.errors import ModelError
 from victor_dsl.language.component import Context
 from victor_dsl.transport.http import Http
-from victor_dsl.transport.shape import Malformed, as_list
+from victor_dsl.transport.json_values import Malformed, as_list
 
 if TYPE_CHECKING:
     from victor_dsl.components.embedders.openai import Config
@@ -34,16 +33,8 @@ class EmbeddingsApi:
         self._context = context
         self.batch_size = config.batch_size
         self._running = asyncio.Semaphore(config.concurrency)
-        self._http = Http(
-            config,
-            node=context.node,
-            now=context.clock.now,
-            url=f"{config.base_url}/embeddings",
-            api_key=None if config.api_key is None else partial(context.secret, config.api_key),
-            key_name=str(config.api_key),
-            key_header=config.api_key_header,
-            headers={},
-        )
+        url = f"{config.base_url}/embeddings"
+        self._http = Http(config, url, node=context.node, now=context.clock.now, secret=context.secret)
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()

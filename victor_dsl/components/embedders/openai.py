@@ -9,17 +9,17 @@ from pydantic import Field
 
 from victor_dsl.components.embedders._cached import CachedConfig
 from victor_dsl.language.component import Context
+from victor_dsl.language.http_config import OpenAIServerConfig
 from victor_dsl.language.kinds import Embedder
-from victor_dsl.language.served import ServedByOpenAI
 
 
-class Config(ServedByOpenAI, CachedConfig):
+class Config(OpenAIServerConfig, CachedConfig):
     """Embeds by a server that speaks OpenAI's embeddings API.
 
     `base_url` is the address that `/embeddings` is added to. A model that changes behind its name is noticed only where its vectors have another length: give each a name of its own.
     """
 
-    OWN_FIELDS: ClassVar[frozenset[str]] = frozenset({"model", "input", "dimensions"})
+    RESERVED_FIELDS: ClassVar[frozenset[str]] = frozenset({"model", "input", "dimensions"})
 
     model: str = Field(
         min_length=1, description="The model's name, as the server knows it.", examples=["text-embedding-3-small"]

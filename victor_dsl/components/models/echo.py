@@ -1,11 +1,10 @@
-"""A model that answers with what it was told: for trying out a spec, and for measuring everything but a model."""
+"""A model that repeats the user's message: for trying out a spec, and for measuring everything except a model."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
-from victor_dsl.components.models._estimate import Estimate
-from victor_dsl.components.models._words import say
+from victor_dsl.components.offline_models import UsageEstimate, stream_words
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import ModelConfig
 from victor_dsl.values.message import Message, Reply
@@ -17,11 +16,16 @@ class Config(ModelConfig):
 
     prefix: str = Field("", description="A text before every answer.", examples=["You said: "])
     reply: str | None = Field(
-        None, description="A fixed answer, whatever was said. Left out: the latest user message.", examples=["Hello!"]
+        None, description="The answer to every message. The default is the latest user message.", examples=["Hello!"]
     )
 
 
 EXAMPLE = '{type: echo, prefix: "You said: "}'
+
+
+def build(config: Config, context: Context) -> Echo:
+    """The model; it has no state."""
+    return Echo(config)
 
 
 class Echo:
@@ -30,17 +34,11 @@ class Echo:
     def __init__(self, config: Config) -> None:
         self._prefix = config.prefix
         self._reply = config.reply
-        self._estimate = Estimate(config)
+        self._estimate = UsageEstimate(config)
 
     async def answer(self, turn: Turn) -> Reply:
-        """The same answer to the same turn, always."""
+        """The answer, which depends on the turn alone."""
         text = self._prefix + (turn.latest_user_text() if self._reply is None else self._reply)
-        if turn.streaming:
-            await say(text, turn)
+        await stream_words(text, turn)
         message = Message("assistant", text)
         return Reply(message, self._estimate.usage(turn, message))
-
-
-def build(config: Config, context: Context) -> Echo:
-    """The live model."""
-    return Echo(config)

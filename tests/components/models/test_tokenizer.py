@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from victor_dsl.components.models import _tiktoken
-from victor_dsl.components.models.openai import Config
+from victor_dsl.components.models.openai import Config, tokenizer
 from victor_dsl.errors import ComponentError
 
 tiktoken: Any = pytest.importorskip("tiktoken", reason="the extra tiktoken is not installed")
@@ -42,7 +41,7 @@ def tiny(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     path = folder / hashlib.sha1(url.encode()).hexdigest()
     path.write_bytes(data)
-    monkeypatch.setattr(_tiktoken, "DATA", {"o200k_base": (url, digest)})
+    monkeypatch.setattr(tokenizer, "DATA", {"o200k_base": (url, digest)})
     monkeypatch.setattr(registry, "ENCODING_CONSTRUCTORS", {"o200k_base": constructor})
     return path
 
@@ -84,7 +83,7 @@ def test_damaged_data_is_left_where_it_is(tiny: Path) -> None:
 
 @pytest.mark.parametrize("name", ["cl100k_base", "o200k_base", "o200k_harmony"])
 def test_an_encoding_that_is_named_but_not_there_is_an_error_with_a_way_out(name: str) -> None:
-    with pytest.raises(ComponentError, match=f"the tokenizer {name} cannot be used: its data is not there") as raised:
+    with pytest.raises(ComponentError, match=f"the tokenizer {name} cannot be used: its data is missing") as raised:
         config(tokenizer=name).counter()
     assert raised.value.hint is not None
     assert "tokenizer: estimate" in raised.value.hint
@@ -111,9 +110,9 @@ def test_where_each_encoding_has_its_data_from_is_what_tiktoken_says(monkeypatch
         return {}
 
     monkeypatch.setattr(public, "load_tiktoken_bpe", loading)
-    for name in _tiktoken.DATA:
+    for name in tokenizer.DATA:
         public.ENCODING_CONSTRUCTORS[name]()
-    assert asked == list(_tiktoken.DATA.values())
+    assert asked == list(tokenizer.DATA.values())
 
 
 class Noting:
@@ -129,20 +128,20 @@ class Noting:
 
 def test_a_text_is_counted_once() -> None:
     noting = Noting()
-    count = _tiktoken.TextCounter(noting)
+    count = tokenizer.TextCounter(noting)
     assert [count("again and again") for _ in range(3)] == [15, 15, 15]
     assert noting.given == [15]
 
 
 def test_a_very_long_text_is_counted_by_samples() -> None:
     noting = Noting()
-    assert _tiktoken.TextCounter(noting)("x" * 1_000_003) == 1_000_003
-    assert sum(noting.given) == _tiktoken.WHOLE_CHARACTERS
+    assert tokenizer.TextCounter(noting)("x" * 1_000_003) == 1_000_003
+    assert sum(noting.given) == tokenizer.MAX_EXACT_CHARACTERS
 
 
 def test_the_counts_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_tiktoken, "CACHED_TEXTS", 10)
-    count = _tiktoken.TextCounter(Noting())
+    monkeypatch.setattr(tokenizer, "CACHED_TEXTS", 10)
+    count = tokenizer.TextCounter(Noting())
     for length in range(100):
         assert count("x" * length) == length
     assert len(count._counts) <= 10

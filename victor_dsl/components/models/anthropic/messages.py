@@ -1,4 +1,4 @@
-"""Messages of the OpenAI chat format as the messages API writes them."""
+"""Messages in the format of the messages API."""
 
 from __future__ import annotations
 
@@ -8,26 +8,22 @@ from typing import Any
 
 import orjson
 
-from victor_dsl.components.models._tool_names import sent
+from victor_dsl.components.hosted_models import Unsupported, api_tool_name
 from victor_dsl.values.message import Message, Part, ToolCall
 
 EMPTY = "(empty)"
-"""What stands for a text that is empty: the API refuses empty blocks and messages."""
+"""Replaces empty text: the API refuses empty blocks and messages."""
 
-_REFUSED_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
+_NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 
 Block = dict[str, Any]
 
 
-class Unsupported(ValueError):
-    """The turn asks for what the API does not have."""
-
-
-def messages(given: Iterable[Message]) -> list[dict[str, Any]]:
-    """The conversation: it begins with the user, roles alternate, and no message is empty. Raises Unsupported."""
+def write_messages(conversation: Iterable[Message]) -> list[dict[str, Any]]:
+    """The conversation as the API requires it: the user begins, roles alternate, no message is empty. Raises Unsupported."""
     ids = _Ids()
     written: list[dict[str, Any]] = []
-    for message in given:
+    for message in conversation:
         role = "assistant" if message.role == "assistant" else "user"
         blocks = _blocks(message, ids)
         if not blocks:
@@ -44,9 +40,9 @@ def messages(given: Iterable[Message]) -> list[dict[str, Any]]:
 
 
 class _Ids:
-    """The API wants each call's id once, of few characters; conversations may repeat them.
+    """Makes the ids of tool calls unique, and replaces characters that the API refuses.
 
-    A result belongs to the nearest earlier call with its id.
+    A conversation may repeat an id. A result belongs to the nearest earlier call with its id.
     """
 
     def __init__(self) -> None:
@@ -54,7 +50,7 @@ class _Ids:
         self._used: set[str] = set()
 
     def of_call(self, id: str) -> str:
-        plain = _REFUSED_IN_IDS.sub("_", id) or "call"
+        plain = _NOT_IN_IDS.sub("_", id) or "call"
         unique, number = plain, 1
         while unique in self._used:
             number += 1
@@ -64,7 +60,7 @@ class _Ids:
         return unique
 
     def of_result(self, id: str) -> str:
-        return self._latest.get(id) or _REFUSED_IN_IDS.sub("_", id) or "call"
+        return self._latest.get(id) or _NOT_IN_IDS.sub("_", id) or "call"
 
 
 def _blocks(message: Message, ids: _Ids) -> list[Block]:
@@ -83,7 +79,7 @@ def _content(message: Message) -> list[Block]:
 
 
 def _part(part: Part) -> Block | None:
-    """One part as a block; a part that is no part of the OpenAI format is taken for a block already."""
+    """A part as a block. A part whose type the OpenAI format does not have is passed on as a block."""
     match part.get("type"):
         case "text":
             text = str(part.get("text") or "")
@@ -95,21 +91,21 @@ def _part(part: Part) -> Block | None:
             file = part.get("file")
             return {"type": "document", "source": _source(file.get("file_data") if isinstance(file, dict) else None)}
         case "input_audio" | "refusal" as kind:
-            raise Unsupported(f"a message has a part of type '{kind}', which this API cannot be sent")
+            raise Unsupported(f"a message has a part of type '{kind}', which this API does not support")
         case _:
             return dict(part)
 
 
 def _source(url: Any) -> Block:
-    """A `data:` URL as bytes, any other as itself."""
+    """The source of an image or file: the data of a `data:` URL, or any other URL."""
     if not isinstance(url, str) or not url:
-        raise Unsupported("an image or file of a message has neither a URL nor data")
+        raise Unsupported("an image or file in a message has neither a URL nor data")
     if not url.startswith("data:"):
         return {"type": "url", "url": url}
     head, comma, data = url[5:].partition(",")
     media_type, _, encoding = head.partition(";")
     if not comma or not encoding.endswith("base64"):
-        raise Unsupported("an image or file of a message is a data: URL that is not base64")
+        raise Unsupported("an image or file in a message is a data: URL that is not base64")
     return {"type": "base64", "media_type": media_type, "data": data}
 
 
@@ -123,5 +119,5 @@ def _tool_use(call: ToolCall, ids: _Ids) -> Block:
     except orjson.JSONDecodeError:
         arguments = call.arguments
     if not isinstance(arguments, dict):
-        arguments = {"arguments": arguments}  # the model wrote no object; it is shown what it wrote
-    return {"type": "tool_use", "id": ids.of_call(call.id), "name": sent(call.name), "input": arguments}
+        arguments = {"arguments": arguments}  # the model wrote something else; it sees what it wrote
+    return {"type": "tool_use", "id": ids.of_call(call.id), "name": api_tool_name(call.name), "input": arguments}

@@ -1,0 +1,245 @@
+"""What models behind HTTP share: their configuration, the list of known models, and the client.
+
+A model adds what differs from API to API: how a turn is written as a request's body, and how an answer is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
+
+import orjson
+from pydantic import Field
+
+from victor_dsl.errors import ModelError
+from victor_dsl.language.component import Context
+from victor_dsl.language.config import ModelConfig
+from victor_dsl.language.http_config import HttpConfig
+from victor_dsl.lazy import Lazy
+from victor_dsl.transport.json_values import Malformed
+from victor_dsl.values.message import Delta, Reply
+from victor_dsl.values.tool import Tool
+from victor_dsl.values.turn import Turn
+
+if TYPE_CHECKING:
+    from victor_dsl.transport import http
+else:
+    http = Lazy("victor_dsl.transport.http")
+
+_KNOWN_MODELS = Path(__file__).with_name("known_models.json")
+_VERSION_SUFFIX = re.compile(r"(-\d{8}|-\d{4}-\d{2}-\d{2}|@\d{8}|-latest)$")
+_API_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_NOT_IN_TOOL_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
+
+
+class Prices(NamedTuple):
+    """US dollars for a million tokens. A cache price of None is that of plain input.
+
+    For a prompt of more than `long_prompt_tokens`, all input costs `long_input_factor` times as much, and all output
+    `long_output_factor` times.
+    """
+
+    input: float
+    output: float
+    cache_read: float | None = None
+    cache_write: float | None = None
+    long_prompt_tokens: int | None = None
+    long_input_factor: float = 1.0
+    long_output_factor: float = 1.0
+
+    def cost(self, *, plain: int, output: int, cache_read: int = 0, cache_write: int = 0) -> float:
+        """The price of one call. The three kinds of input do not overlap."""
+        read_price = self.input if self.cache_read is None else self.cache_read
+        write_price = self.input if self.cache_write is None else self.cache_write
+        input_cost = plain * self.input + cache_read * read_price + cache_write * write_price
+        output_cost = output * self.output
+        if self.long_prompt_tokens is not None and plain + cache_read + cache_write > self.long_prompt_tokens:
+            input_cost, output_cost = input_cost * self.long_input_factor, output_cost * self.long_output_factor
+        return (input_cost + output_cost) / 1_000_000
+
+
+class KnownModel(NamedTuple):
+    """A model whose context window and prices are public.
+
+    `context_window` is the limit on input where the provider sets one below the window. A `reasoning` model refuses
+    `temperature` and `top_p`.
+    """
+
+    context_window: int
+    prices: Prices
+    reasoning: bool
+
+
+def find_known_model(name: str) -> KnownModel | None:
+    """A model by its name, without the path before it (`openai/…`) and the date after it."""
+    models, short = known_models(), name.rsplit("/", 1)[-1].lower()
+    return models.get(short) or models.get(_VERSION_SUFFIX.sub("", short))
+
+
+@cache
+def known_models() -> dict[str, KnownModel]:
+    """The models of `known_models.json`, by name. The file says where its figures are from."""
+    return {name: _known_model(**fields) for name, fields in orjson.loads(_KNOWN_MODELS.read_bytes())["models"].items()}
+
+
+def _known_model(
+    context_window: int, reasoning: bool = False, long_prompt: Mapping[str, Any] | None = None, **prices: Any
+) -> KnownModel:
+    long = {}
+    if long_prompt:
+        long = {
+            "long_prompt_tokens": long_prompt["above"],
+            "long_input_factor": long_prompt["input_factor"],
+            "long_output_factor": long_prompt["output_factor"],
+        }
+    return KnownModel(context_window, Prices(**prices, **long), reasoning)
+
+
+class HostedConfig(HttpConfig, ModelConfig):
+    """The fields of every model behind HTTP."""
+
+    RESERVED_FIELDS: ClassVar[frozenset[str]] = frozenset({"model", "messages", "system", "tools", "stream"})
+
+    model: str = Field(
+        min_length=1,
+        description="The name of the model on the server. The window and prices of well-known models are looked up by it.",
+    )
+    sampling: bool | None = Field(
+        None,
+        description="Whether to send `temperature` and `top_p`. By default they go to every model except those known to refuse them.",
+    )
+    timeout_seconds: float = Field(
+        600.0, gt=0, description="The time limit for a whole answer, from opening the connection to the last byte."
+    )
+    chunk_timeout_seconds: float = Field(
+        180.0, gt=0, description="The longest silence in a stream, before its first chunk and between two chunks."
+    )
+
+    @property
+    def known(self) -> KnownModel | None:
+        """The entry of `known_models.json` for the model."""
+        return find_known_model(self.model)
+
+    def window(self) -> int | None:
+        """The context window: the spec's, else that of the known model."""
+        if self.context_window is not None:
+            return self.context_window
+        return self.known.context_window if self.known else None
+
+    def prices(self) -> Prices | None:
+        """The prices: the spec's, else those of the known model. None unless input and output both have one."""
+        known = self.known.prices if self.known else None
+        of_input, of_output = self.input_usd_per_million, self.output_usd_per_million
+        cache_read = self.cached_usd_per_million
+        if known and of_input is None and of_output is None:
+            return known if cache_read is None else known._replace(cache_read=cache_read)
+        if known:
+            of_input = known.input if of_input is None else of_input
+            of_output = known.output if of_output is None else of_output
+        return None if of_input is None or of_output is None else Prices(of_input, of_output, cache_read)
+
+    def price(self) -> tuple[float, float] | None:
+        """US dollars for a million tokens of input and of output: the spec's prices, else those of the known model."""
+        prices = self.prices()
+        return (prices.input, prices.output) if prices else None
+
+
+class Unsupported(ValueError):
+    """The turn needs a feature that the API does not have; the message says which."""
+
+
+class Answer(Protocol):
+    """Reads one answer of a model's API. Every method raises Malformed."""
+
+    finished: bool
+    """Whether the last event of the stream was added."""
+
+    def add(self, event: Mapping[str, Any]) -> str:
+        """Adds an event of a stream; returns the text that it brings."""
+        ...
+
+    def add_whole(self, answer: Mapping[str, Any]) -> str:
+        """Adds an answer that is not streamed; returns its text."""
+        ...
+
+    def reply(self) -> Reply:
+        """The complete answer."""
+        ...
+
+
+class HostedModel:
+    """The client of one model's API. It owns its connections while it is entered.
+
+    `write` gives the body of a turn's request, or raises Unsupported; `new_answer` gives the reader of its answer.
+    """
+
+    def __init__(
+        self,
+        config: HostedConfig,
+        context: Context,
+        *,
+        path: str,
+        headers: Mapping[str, str],
+        write: Callable[[Turn], Mapping[str, Any]],
+        new_answer: Callable[[Turn, Prices | None], Answer],
+    ) -> None:
+        self._node = context.node
+        self._prices = config.prices()
+        self._write = write
+        self._new_answer = new_answer
+        url = f"{config.base_url}{path}"
+        self._http = http.Http(
+            config, url, node=context.node, now=context.clock.now, secret=context.secret, headers=headers
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.__aexit__(kind, error, trace)
+
+    async def answer(self, turn: Turn) -> Reply:
+        """Sends one request and reads its answer, which is streamed if the turn is. Raises ModelError."""
+        answer = self._new_answer(turn, self._prices)
+        try:
+            body = self._write(turn)
+            if not turn.streaming:
+                answer.add_whole(await self._http.post(body))
+            else:
+                async with aclosing(self._http.stream(body, lambda: answer.finished)) as events:
+                    async for event in events:
+                        if text := answer.add(event):
+                            await turn.emit(Delta(text))
+            return answer.reply()
+        except Unsupported as error:
+            raise ModelError(str(error), kind="bad_request", node=self._node) from error
+        except Malformed as error:
+            raise self._http.failures.bad_response(str(error)) from error
+
+
+def api_tool_name(name: str) -> str:
+    """The tool's name as model APIs accept it: 1 to 64 letters, digits, `_` and `-`.
+
+    Any other name is replaced by one that is derived from it, and the same every time.
+    """
+    if _API_TOOL_NAME.fullmatch(name):
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{_NOT_IN_TOOL_NAMES.sub('_', name)[:55]}_{digest}"
+
+
+def original_tool_name(name: str, tools: tuple[Tool, ...]) -> str:
+    """The name of the tool that was sent as `name`; `name` itself where it was sent unchanged."""
+    for tool in tools:
+        if tool.name != name and api_tool_name(tool.name) == name:
+            return tool.name
+    return name

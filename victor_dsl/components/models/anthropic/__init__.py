@@ -1,0 +1,89 @@
+"""Claude, or another model behind a server that speaks Anthropic's `/v1/messages`."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from functools import cached_property
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from victor_dsl.components.hosted_models import HostedConfig, HostedModel
+from victor_dsl.language.component import Context
+from victor_dsl.language.config import Secret
+from victor_dsl.language.kinds import Model
+
+
+class Config(HostedConfig):
+    """Answers by a server that speaks Anthropic's messages API.
+
+    This API has no `seed`, so none is sent. A `temperature` above 1 is sent as 1, the API's maximum. The only
+    `response_format` is `json_schema`.
+    """
+
+    base_url: str = Field(
+        "https://api.anthropic.com",
+        description="The address that `/v1/messages` is appended to; it may end with `/v1`.",
+        examples=["http://127.0.0.1:4000"],
+    )
+    api_key: Secret = Field(description="The API key.", examples=["${env:ANTHROPIC_API_KEY}"])
+    api_key_header: str = Field(
+        "x-api-key",
+        pattern=r"^[A-Za-z][A-Za-z0-9-]*$",
+        description="The header that carries the key: as a bearer token in `Authorization`, unchanged in any other.",
+        examples=["Authorization"],
+    )
+    version: str = Field(
+        "2023-06-01", pattern=r"^[0-9A-Za-z.-]+$", description="The `anthropic-version` of every request."
+    )
+    default_max_tokens: int = Field(
+        4096,
+        ge=1,
+        description="The limit on an answer's tokens when `settings.max_tokens` is not set. The API requires one.",
+    )
+    thinking_mode: Literal["budget", "adaptive"] | None = Field(
+        None,
+        description=(
+            "How `settings.thinking` is sent: as a `budget` of tokens, or as `adaptive`, where the model decides how much to "
+            "think. The default is what the model is known to accept, else `budget`."
+        ),
+    )
+    prompt_cache: bool = Field(
+        True,
+        description=(
+            "Whether to mark the constant beginning (tools, system prompt, and the conversation after its first answer) for the "
+            "prompt cache. Writing to the cache costs a quarter more than other input, reading a tenth of it."
+        ),
+    )
+
+    @field_validator("base_url", mode="after")
+    @classmethod
+    def _base_url_is_without_version(cls, base_url: str) -> str:
+        return base_url.removesuffix("/v1")
+
+    @cached_property
+    def reasoning(self) -> bool:
+        """Whether the model refuses sampling settings and decides itself how much to think."""
+        return bool(self.known and self.known.reasoning)
+
+
+EXAMPLE = '{type: anthropic, model: claude-sonnet-4-5, api_key: "${env:ANTHROPIC_API_KEY}"}'
+
+
+def build(config: Config, context: Context) -> AbstractAsyncContextManager[Model]:
+    """The client. It owns its connections while it is entered."""
+    from victor_dsl.components.models.anthropic.reply import MessageAnswer
+    from victor_dsl.components.models.anthropic.request import MessageRequest
+
+    request = MessageRequest(
+        config.model,
+        default_max_tokens=config.default_max_tokens,
+        sampling=not config.reasoning if config.sampling is None else config.sampling,
+        thinking_mode=config.thinking_mode or ("adaptive" if config.reasoning else "budget"),
+        prompt_cache=config.prompt_cache,
+        extra_body=config.extra_body,
+    )
+    headers = {"anthropic-version": config.version}
+    return HostedModel(
+        config, context, path="/v1/messages", headers=headers, write=request.body, new_answer=MessageAnswer
+    )

@@ -1,0 +1,39 @@
+"""What models without a server share: estimated usage, and streaming word by word."""
+
+from __future__ import annotations
+
+import re
+
+from victor_dsl.language.config import ModelConfig
+from victor_dsl.values.message import Delta, Message, Usage, messages_tokens
+from victor_dsl.values.tokens import MESSAGE_OVERHEAD, text_tokens
+from victor_dsl.values.turn import Turn
+
+_WORD = re.compile(r"\s*\S+\s*|\s+")
+
+
+class UsageEstimate:
+    """Estimates the usage of a turn as `values.tokens` does."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        self._price = config.price()
+
+    def usage(self, turn: Turn, answer: Message) -> Usage:
+        """The tokens of a turn and its answer, and their cost where the spec has a price."""
+        tools_tokens = sum([tool.tokens for tool in turn.tools])
+        input_tokens = text_tokens(turn.system or "") + messages_tokens(turn.messages) + tools_tokens
+        output_tokens = answer.tokens - MESSAGE_OVERHEAD
+        return Usage(input_tokens, output_tokens, self.cost(input_tokens, output_tokens))
+
+    def cost(self, input_tokens: int | None, output_tokens: int | None) -> float | None:
+        """US dollars, None where the price or a count is unknown."""
+        if self._price is None or input_tokens is None or output_tokens is None:
+            return None
+        return (input_tokens * self._price[0] + output_tokens * self._price[1]) / 1_000_000
+
+
+async def stream_words(text: str, turn: Turn) -> None:
+    """Emits the text word by word if the turn is streamed. The words contain all of its white space."""
+    if turn.streaming:
+        for word in _WORD.findall(text):
+            await turn.emit(Delta(word))
