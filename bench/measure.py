@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
@@ -47,6 +49,16 @@ def machine(*packages: str) -> str:
     return (
         f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}; {versions}"
     )
+
+
+def python_with_pip() -> str:
+    """A Python that has pip: as for `./dev`, it need not be this one. Raises SystemExit where there is none."""
+    candidates = [sys.executable, getattr(sys, "_base_executable", None), *map(shutil.which, ("python3", "python"))]
+    for candidate in candidates:
+        asked = candidate and subprocess.run([candidate, "-c", "import pip"], capture_output=True, check=False)
+        if candidate and asked and asked.returncode == 0:
+            return candidate
+    raise SystemExit("no Python with pip is found")
 
 
 def _processor() -> str:

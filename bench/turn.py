@@ -29,7 +29,7 @@ SPEC = """\
 victor: 1
 name: turn
 models:
-  main: {type: echo, context_window: 32768}
+  main: MODEL
 settings: {max_tokens: 1024, temperature: 0.7}
 vars: {product: Acme Cloud}
 providers:
@@ -55,6 +55,7 @@ exporters:
   - {type: jsonl, path: events.jsonl, flush_seconds: 0.01}
 sessions: memory
 """
+MODEL = "{type: echo, context_window: 32768}"
 TOOL = '  - {{type: python, name: tool_{i}, function: "bench_turn_desk:look_up_{i}"}}'
 FUNCTION = '''
 def look_up_{i}(order: str, limit: int = 5) -> str:
@@ -74,21 +75,22 @@ def main() -> None:
     options = parser.parse_args()
     logging.getLogger("victor_dsl").setLevel(logging.WARNING)  # the middleware is measured, not the terminal
     with tempfile.TemporaryDirectory() as folder:
-        rows = asyncio.run(_measure(_spec(Path(folder)), options.rounds, options.turns))
+        rows = asyncio.run(_measure(write_spec(Path(folder)), options.rounds, options.turns))
     print(machine("victor_dsl", "pydantic", "attrs"), end="\n\n")
     print(table(["one turn", ""], rows))
 
 
-def _spec(folder: Path) -> Path:
+def write_spec(folder: Path) -> Path:
+    """Writes the spec and the files that it names into a folder; gives its path."""
     tools = "\n".join(TOOL.format(i=i) for i in range(20))
-    (folder / "victor.yml").write_text(SPEC.replace("TOOLS", tools), encoding="utf-8")
+    (folder / "victor.yml").write_text(SPEC.replace("MODEL", MODEL).replace("TOOLS", tools), encoding="utf-8")
     (folder / "settings.yml").write_text("settings: {max_tool_rounds: 4}\nvars: {region: eu}\n", encoding="utf-8")
     (folder / "standards.md").write_text("# Standards\n\nCite the handbook.\n", encoding="utf-8")
     (folder / "bench_turn_desk.py").write_text("".join(FUNCTION.format(i=i) for i in range(20)), encoding="utf-8")
     return folder / "victor.yml"
 
 
-def _history() -> tuple[Message, ...]:
+def history() -> tuple[Message, ...]:
     """Twenty messages before the question, in turns of user and assistant."""
     said: list[Message] = []
     for i in range(10):
@@ -100,12 +102,12 @@ async def _measure(spec: Path, rounds: int, turns: int) -> list[list[str]]:
     compilation = compile_spec(str(spec), environment={"SUPPORT_SEED": "7"})
     if compilation.program is None:
         raise SystemExit("\n".join(f"{d.span.line}: {d.message}" for d in compilation.diagnostics))
-    history = _history()
-    plain = [{"role": message.role, "content": message.text()} for message in history]
+    messages = history()
+    plain = [{"role": message.role, "content": message.text()} for message in messages]
     async with Orchestrator(compilation.program) as orchestrator:
 
         async def turn(i: int) -> None:
-            answer = await orchestrator.answer(Request(id=i, session=f"s{i % 50}", messages=history))
+            answer = await orchestrator.answer(Request(id=i, session=f"s{i % 50}", messages=messages))
             if error := answer.as_json()["error"]:
                 raise SystemExit(f"the turn failed: {error}")
 

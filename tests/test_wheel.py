@@ -14,6 +14,7 @@ from zipfile import ZipFile
 
 import pytest
 
+from bench.measure import python_with_pip
 from tests.services import free_port
 
 pytest.importorskip("hatchling")
@@ -92,24 +93,13 @@ def install(wheel: Path, environment: Path) -> Path:
     """The command `victor` of a new environment with the wheel; its dependencies are those that the developer has."""
     venv.create(environment, with_pip=False, symlinks=True)
     python = environment / "bin" / "python"
-    pip = [find_pip(), "-m", "pip", "--python", str(python), "--disable-pip-version-check", "--quiet"]
+    pip = [python_with_pip(), "-m", "pip", "--python", str(python), "--disable-pip-version-check", "--quiet"]
     run(environment, *pip, "install", "--no-deps", "--no-index", "--no-compile", str(wheel))
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     dependencies = environment / "lib" / version / "site-packages" / "dependencies.pth"
     # Python follows no `.pth` files of a folder that is named in one: the developer's editable install stays out.
     dependencies.write_text(sysconfig.get_path("purelib"), encoding="utf-8")
     return environment / "bin" / "victor"
-
-
-def find_pip() -> str:
-    """A Python that has pip: as for `./dev`, it need not be that of the tests."""
-    for candidate in (sys.executable, getattr(sys, "_base_executable", None), shutil.which("python3", path="/usr/bin")):
-        if (
-            candidate
-            and subprocess.run([candidate, "-c", "import pip"], capture_output=True, check=False).returncode == 0
-        ):
-            return candidate
-    pytest.skip("no Python with pip")
 
 
 def run(folder: Path, *command: str | Path, environment: Mapping[str, str] | None = None) -> str:
