@@ -10,8 +10,8 @@ from attrs import define, field
 
 from victor_dsl.components.sessions._text import from_text
 from victor_dsl.runtime.coordinators.config import ConfigCoordinator
-from victor_dsl.storage.kept_rows import KeptRows
 from victor_dsl.storage.postgres_pool import PostgresPool
+from victor_dsl.storage.row_cache import RowCache
 
 MARK = re.compile(r"MARK-\d{4}-[0-9a-f]{8}")
 TABLES = ("tenant_configs", "tenant_prompt_templates", "sessions", "session_messages", "analytics_events")
@@ -61,9 +61,9 @@ class Findings:
 def look_at_memory(findings: Findings) -> None:
     """What is kept by tenant: rows, and layers that were good."""
     for thing in gc.get_objects():
-        if isinstance(thing, KeptRows):
+        if isinstance(thing, RowCache):
             for key, entry in thing._entries.items():
-                value = entry.known and entry.known.value
+                value = entry.cached and entry.cached.value
                 kept = [getattr(value, name, None) for name in ("config", "layer", "source")]
                 findings.look("row kept in memory", mark_of(key), kept)
         elif isinstance(thing, ConfigCoordinator):

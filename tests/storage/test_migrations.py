@@ -14,7 +14,7 @@ import pytest
 
 from tests.services import PostgresServer
 from victor_dsl.errors import StoreError
-from victor_dsl.storage.migrations import is_above_the_rules, migrate, migrations, pending
+from victor_dsl.storage.migrations import bypasses_row_security, migrate, migrations, pending
 from victor_dsl.storage.postgres_pool import PostgresPool
 from victor_dsl.storage.sqlite_file import SqliteFile
 
@@ -69,7 +69,7 @@ async def test_a_later_version_of_the_database_is_left_alone(database: Database)
     await migrate(database)
     await database.execute([("INSERT INTO victor_migrations (number, name) VALUES (99, 'moon')", ())])
     for work in (migrate, pending):
-        with pytest.raises(StoreError, match="by a later version of victor: it has step 99"):
+        with pytest.raises(StoreError, match="by a newer version of victor: it has step 99"):
             await work(database)
 
 
@@ -131,8 +131,8 @@ async def test_an_event_of_no_tenant_is_seen_by_who_acts_for_all(postgres_pool: 
 async def test_a_role_above_the_rules_is_noticed(
     postgres: PostgresServer, postgres_database: str, postgres_pool: PostgresPool, tmp_path: Path
 ) -> None:
-    assert not await is_above_the_rules(postgres_pool)
+    assert not await bypasses_row_security(postgres_pool)
     async with PostgresPool(lambda: postgres.dsn(postgres_database, "postgres"), "databases/app") as above:
-        assert await is_above_the_rules(above)
+        assert await bypasses_row_security(above)
     async with SqliteFile(tmp_path / "a.db") as file:
-        assert not await is_above_the_rules(file)
+        assert not await bypasses_row_security(file)

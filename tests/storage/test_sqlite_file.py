@@ -93,7 +93,7 @@ async def test_text_of_any_kind_comes_back_as_it_was(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda path: path.write_bytes(b"no database, but longer than a header " * 20), "no SQLite database"),
+        (lambda path: path.write_bytes(b"no database, but longer than a header " * 20), "not a SQLite database"),
         (lambda path: path.mkdir(), "is a folder"),
         (lambda path: path.symlink_to("/proc/nowhere/a.db"), "unable to open database file"),
     ],
@@ -111,7 +111,7 @@ async def test_a_full_disk_is_an_error_that_names_the_file_and_keeps_what_was_th
     async with SqliteFile(tmp_path / "a.db") as file:
         await file.execute([TABLE, ("INSERT INTO t VALUES ('x', 'y')", ())])
         await file.fetch("PRAGMA max_page_count = 3")
-        with pytest.raises(StoreError, match=r"a\.db: database or disk is full \(make room on the disk\)"):
+        with pytest.raises(StoreError, match=r"a\.db: database or disk is full \(free some space on the disk\)"):
             await file.execute([("INSERT INTO t VALUES ($1, '')", ("x" * 100_000,))])
         assert await file.fetch("SELECT a FROM t") == [{"a": "x"}]
 

@@ -1,1 +1,1 @@
-"""Files as components keep them: values made from a file, and SQLite. Imported where a component is built."""
+"""What components store things in: files, SQLite, PostgreSQL and Redis."""

@@ -1,4 +1,4 @@
-"""Work that must be ended although its caller is cancelled: closing what was opened."""
+"""Work that must end even when its caller is cancelled, such as closing a connection."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ T = TypeVar("T")
 
 
 async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """What `work` gives. Cancelled, it first lets the work end, and is cancelled then; an error of the work is lost."""
+    """The result of `work`.
+
+    When the caller is cancelled, the work ends first and CancelledError is raised then; an error of the work is lost.
+    """
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:
-            await asyncio.wait([task])  # a cancelled wait leaves the task alone
+            await asyncio.wait([task])  # cancelling this wait leaves the task alone
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
         if not task.cancelled():
-            task.exception()  # seen: asyncio logs errors that nobody looked at
+            task.exception()  # marks it as retrieved; asyncio logs an error that nobody retrieved
         raise cancelled
     return task.result()

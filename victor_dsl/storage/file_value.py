@@ -1,4 +1,4 @@
-"""A value made from a file, and made anew only when the file changed."""
+"""A value computed from a file, and computed again only when the file changed."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ else:
 T = TypeVar("T")
 
 Stamp = tuple[int, int, int]
-"""What tells one state of a file from the next: mtime in ns, size, inode."""
+"""What differs between two versions of a file: mtime in ns, size, inode."""
 
 UNSETTLED_NS = 20_000_000
-"""A file changed less than this ago may change again within one tick of the file system's clock."""
+"""A file changed less than this ago may change again within one tick of the file system's clock, and keep its stamp."""
 
 
 class FileValue(Generic[T]):
-    """What `make` gives for the file's content. `path` may be missing or bad at first; each `get` tries again.
+    """The result of `make(content)` for a file. The file may be missing or faulty at first; each `get` tries again.
 
-    `get` gives the same object as long as the content is the same. It raises OSError, and what `make` raises. `now_ns` is
-    the clock that the file system stamps files by.
+    `get` returns the same object as long as the content is the same. It raises OSError, and what `make` raises.
+    `now_ns` is the clock by which the file system stamps files.
     """
 
     def __init__(
@@ -41,33 +41,36 @@ class FileValue(Generic[T]):
         self._most_bytes = most_bytes
         self._now_ns = now_ns
         self._stamp: Stamp | None = None
-        self._kept: tuple[bytes, T] | None = None
+        self._cached: tuple[bytes, T] | None = None
 
     async def get(self) -> T:
-        """The value for what the file holds now. One `stat` on the loop; reading and making are off it.
+        """The value of the current content. One `stat` runs on the event loop, reading and `make` off it.
 
-        Cancelled, it lets the reading end first: no thread is left with the file.
+        When the caller is cancelled, a read that has begun ends first: no thread is left with the file open.
         """
-        if self._kept is not None and self._stamp == stamp(self.path):
-            return self._kept[1]
+        if self._cached is not None and self._stamp == stamp(self.path):
+            return self._cached[1]
         return await to_the_end(asyncio.to_thread(self._load))
 
     def _load(self) -> T:
         data, self._stamp = read(self.path, self._most_bytes, self._now_ns)
-        if self._kept is None or self._kept[0] != data:
-            self._kept = None
-            self._kept = (data, self._make(data))
-        return self._kept[1]
+        if self._cached is None or self._cached[0] != data:
+            self._cached = None
+            self._cached = (data, self._make(data))
+        return self._cached[1]
 
 
 def stamp(path: Path) -> Stamp:
-    """The file's stamp now. Raises OSError."""
+    """The file's current stamp. Raises OSError."""
     return _stamp(path.stat())
 
 
 def read(path: Path, most_bytes: int, now_ns: Callable[[], int] = time.time_ns) -> tuple[bytes, Stamp | None]:
-    """A regular file's content, and its stamp, None while it may be changing. Raises OSError, also when it is larger."""
-    if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
+    """A regular file's content and stamp; the stamp is None while the file may still change unnoticed.
+
+    Raises OSError, also for a file larger than `most_bytes`.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would block
         raise OSError(None, "is not a file", str(path))
     with path.open("rb") as file:
         status = os.fstat(file.fileno())

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from victor_dsl.errors import StoreError
 from victor_dsl.storage.ending import to_the_end
-from victor_dsl.storage.postgres_failures import GONE, Failures
+from victor_dsl.storage.postgres_errors import DISCONNECTED, PostgresErrors
 from victor_dsl.storage.tenant_key import EVERYONE, tenant_key
 
 CLOSING_SECONDS = 5.0
@@ -22,7 +22,7 @@ ACT_FOR = "SELECT set_config('victor.tenant', $1, true)"
 
 @frozen
 class PoolOptions:
-    """How large the pool may grow and how long things may take."""
+    """Size of the pool, and time limits in seconds."""
 
     most: int = 10
     idle_s: float = 300.0
@@ -32,10 +32,10 @@ class PoolOptions:
 
 
 class PostgresPool:
-    """An open database. Used as an async context manager, any number of times.
+    """A database. An async context manager that can be entered any number of times.
 
-    Entering it connects to nothing: a connection is made when a statement needs one. So a server that is away fails
-    the statements that want it, and is found again by the next.
+    Entering does not connect; the first statement does. While the server is away statements fail; the first one after
+    its return succeeds.
     """
 
     dialect = "postgres"
@@ -45,20 +45,20 @@ class PostgresPool:
         self._node = node
         self._options = options or PoolOptions()
         self._pool: asyncpg.Pool | None = None
-        self._failures: Failures | None = None
+        self._errors: PostgresErrors | None = None
 
     async def __aenter__(self) -> Self:
         dsn, options = self._dsn(), self._options
-        self._failures = Failures(self._node, dsn)
+        self._errors = PostgresErrors(self._node, dsn)
         self._pool = await asyncpg.create_pool(
             dsn,
-            min_size=0,  # connects to nothing yet
+            min_size=0,  # does not connect yet
             max_size=options.most,
             max_inactive_connection_lifetime=options.idle_s,
             timeout=options.connect_s,
             command_timeout=options.statement_s,
             statement_cache_size=100 if options.prepare else 0,
-            init=_read_jsonb,
+            init=_decode_jsonb,
             server_settings={"application_name": "victor"},
         )
         return self
@@ -73,11 +73,11 @@ class PostgresPool:
         return await self.fetch_as(None, sql, parameters)
 
     async def execute(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
-        """Runs all statements in one transaction, all or none of them. Raises StoreError."""
+        """Runs the statements in one transaction: all of them or none. Raises StoreError."""
         await self.execute_as(None, statements)
 
     def for_tenant(self, tenant: str | None) -> ActingFor:
-        """The database as row-level security shows it to that tenant; None is who has none."""
+        """The database with the rows that row-level security shows that tenant; None stands for no tenant."""
         return ActingFor(self, tenant_key(tenant))
 
     def for_every_tenant(self) -> ActingFor:
@@ -85,26 +85,26 @@ class PostgresPool:
         return ActingFor(self, EVERYONE)
 
     async def fetch_as(self, key: str | None, sql: str, parameters: Sequence[Any]) -> list[Mapping[str, Any]]:
-        """The rows of one statement, which acts for the tenant of that key."""
+        """The rows of one statement, run for the tenant with that key. Raises StoreError."""
         async with self.transaction(key) as connection:
             return [dict(row) for row in await connection.fetch(sql, *parameters)]
 
     async def execute_as(self, key: str | None, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
-        """Runs all statements in one transaction, which acts for the tenant of that key."""
+        """Runs the statements in one transaction, for the tenant with that key. Raises StoreError."""
         async with self.transaction(key) as connection:
             for sql, parameters in statements:
                 await connection.execute(sql, *parameters)
 
     @asynccontextmanager
     async def transaction(self, key: str | None = None) -> AsyncIterator[asyncpg.Connection]:
-        """A connection of asyncpg in a transaction, for what the other methods cannot say. Raises StoreError.
+        """A connection of asyncpg in a transaction, for what the other methods do not cover. Raises StoreError.
 
-        `key` is that of the tenant it acts for; without one, no table of tenants shows a row.
+        `key` is the key of the tenant to act for; without one, tables with row-level security look empty.
         """
-        pool, failures = self._pool, self._failures
-        if pool is None or failures is None:
+        pool, errors = self._pool, self._errors
+        if pool is None or errors is None:
             raise StoreError("the database is closed", node=self._node)
-        with failures.told():
+        with errors.translated():
             connection, transaction = await _begin(pool)
             try:
                 if key is not None:
@@ -112,7 +112,9 @@ class PostgresPool:
                 yield connection
                 await transaction.commit()
             except BaseException:
-                with suppress(*GONE):  # a connection that is gone has rolled back; the first error is the one to tell
+                with suppress(
+                    *DISCONNECTED
+                ):  # a closed connection has rolled back; the first error is the one to raise
                     await transaction.rollback()
                 raise
             finally:
@@ -121,7 +123,7 @@ class PostgresPool:
 
 @frozen
 class ActingFor:
-    """A database whose every call is a transaction that acts for the tenant of one key."""
+    """A database that runs each call in a transaction for the tenant with one key."""
 
     dialect = "postgres"
 
@@ -133,7 +135,7 @@ class ActingFor:
         return await self.pool.fetch_as(self.key, sql, parameters)
 
     async def execute(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
-        """Runs all statements in one transaction. Raises StoreError."""
+        """Runs the statements in one transaction. Raises StoreError."""
         await self.pool.execute_as(self.key, statements)
 
     def for_tenant(self, tenant: str | None) -> ActingFor:
@@ -146,19 +148,19 @@ class ActingFor:
 
 
 async def _begin(pool: asyncpg.Pool) -> tuple[Any, Any]:
-    """A connection, and the transaction that it is in.
+    """A connection, and its transaction, which has begun.
 
-    A connection that the server cut may look alive until it is used. Nothing was done with it yet, so another is taken;
-    all others of that time are as suspect.
+    A connection that the server closed may look alive until it is used. Nothing was done on it yet, so a new one is
+    opened instead; all pooled ones are dropped, since they were probably closed too.
     """
     try:
-        return await _take(pool)
-    except GONE:
+        return await _acquire(pool)
+    except DISCONNECTED:
         await pool.expire_connections()
-    return await _take(pool)
+    return await _acquire(pool)
 
 
-async def _take(pool: asyncpg.Pool) -> tuple[Any, Any]:
+async def _acquire(pool: asyncpg.Pool) -> tuple[Any, Any]:
     connection = await pool.acquire()
     transaction = connection.transaction()
     try:
@@ -169,8 +171,8 @@ async def _take(pool: asyncpg.Pool) -> tuple[Any, Any]:
     return connection, transaction
 
 
-async def _read_jsonb(connection: asyncpg.Connection) -> None:
-    """Makes JSONB come back as what it says, and not as its text."""
+async def _decode_jsonb(connection: asyncpg.Connection) -> None:
+    """Makes JSONB arrive as Python values instead of text."""
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_json, decoder=json.loads)
 
 
@@ -182,5 +184,5 @@ async def _close(pool: asyncpg.Pool) -> None:
     try:
         async with asyncio.timeout(CLOSING_SECONDS):
             await pool.close()
-    except (TimeoutError, *GONE):  # the server does not take leave
+    except (TimeoutError, *DISCONNECTED):  # the server does not answer
         pool.terminate()

@@ -1,4 +1,4 @@
-"""A client of one Redis server, with every error as a StoreError that holds no password."""
+"""A client of one Redis server; its errors are StoreErrors without the password."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from redis.exceptions import AuthenticationError, ConnectionError, RedisError, T
 from victor_dsl.errors import StoreError
 from victor_dsl.storage.ending import to_the_end
 
-NO_URL = "the url is none that Redis knows"
+NO_URL = "not a Redis URL"
 URL = "write it as redis://:password@host:6379/0, or rediss:// for TLS"
 
 Word = str | bytes
 
 
 class RedisClient:
-    """An open client. Used as an async context manager, any number of times.
+    """A client. An async context manager that can be entered any number of times.
 
-    Entering it connects to nothing: a connection is made when a command needs one. A connection that was cut is made
-    anew once, so that a server that was restarted is not noticed; a command that was on its way then may run twice.
+    Entering does not connect; the first command does. A broken connection is opened again once, so that a restart of
+    the server goes unnoticed; a command that was under way then may run twice.
     """
 
     dialect = "redis"
@@ -64,24 +64,24 @@ class RedisClient:
             await to_the_end(client.aclose())
 
     async def command(self, *words: Word) -> Any:
-        """What the server answers to a command; texts are bytes. Raises StoreError."""
+        """The server's answer to a command; texts are bytes. Raises StoreError."""
         async with self.client() as client:
             return await client.execute_command(*words)  # type: ignore[no-untyped-call]
 
     async def run_script(self, script: str, keys: Sequence[str], arguments: Sequence[Word]) -> Any:
-        """What a Lua script gives; it runs alone, from its begin to its end. Raises StoreError."""
+        """The result of a Lua script, which Redis runs atomically. Raises StoreError."""
         async with self.client() as client:
             return await client.register_script(script)(keys=list(keys), args=list(arguments))
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Redis]:
-        """redis-py's own client, for what the other methods cannot say. Raises StoreError for what fails in it."""
+        """redis-py's own client, for what the other methods do not cover. Its errors are raised as StoreError."""
         if self._client is None:
             raise StoreError("the database is closed", node=self._node)
         try:
             yield self._client
         except AuthenticationError as error:
-            raise self._error(str(error), "look at the url's user and password", transient=False) from error
+            raise self._error(str(error), "check the user and password in the url", transient=False) from error
         except TimeoutError as error:
             raise self._error(f"Redis at {self._place} did not answer in time", None, transient=True) from error
         except ConnectionError as error:

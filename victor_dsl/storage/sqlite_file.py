@@ -1,4 +1,4 @@
-"""One SQLite file: a thread that writes, a few that read, and every error as a StoreError that names the file."""
+"""A SQLite file: one thread that writes, a few that read, and every error as a StoreError that names the file."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from victor_dsl.storage.ending import to_the_end
 T = TypeVar("T")
 
 MEMORY = ":memory:"
-PASSING = ("locked", "busy", "disk is full", "disk I/O", "readonly", "unable to open")
-"""Words in the messages of faults that may pass by themselves."""
+TRANSIENT = ("locked", "busy", "disk is full", "disk I/O", "readonly", "unable to open")
+"""Words in the messages of errors that may go away by themselves."""
 
 
 class SqliteFile:
-    """An open database; `path` may be `:memory:`. Used as an async context manager, any number of times.
+    """A database; `path` may be `:memory:`. An async context manager that can be entered any number of times.
 
-    Each connection lives in a thread of its own. All writes go through one of them, one transaction each; up to
-    `readers` more are opened as needed for statements that begin with SELECT (not for `:memory:`, which is private
-    to its connection). Journal mode is WAL, so readers do not wait for the writer.
+    Each connection has a thread of its own. One of them runs all writes, one transaction each; up to `readers` more are
+    opened as needed for statements that begin with SELECT (none for `:memory:`, which is private to its connection).
+    The journal mode is WAL, so readers do not wait for the writer.
     """
 
     dialect = "sqlite"
@@ -42,7 +42,7 @@ class SqliteFile:
         self._idle = asyncio.LifoQueue()
         self._writer = _Connection(self.path, self._busy_timeout_s, read_only=False)
         try:
-            await self._writer.run(_nothing)
+            await self._writer.run(lambda _: None)  # opens the file
         except BaseException:
             await self._close()
             raise
@@ -52,7 +52,7 @@ class SqliteFile:
         await self._close()
 
     async def fetch(self, sql: str, *parameters: Any) -> list[Mapping[str, Any]]:
-        """The rows of one statement, with parameters `$1`, `$2`, … Raises StoreError."""
+        """The rows of one statement; its parameters are written `$1`, `$2`, … Raises StoreError."""
         values = by_number(parameters)
 
         def work(connection: sqlite3.Connection) -> list[Mapping[str, Any]]:
@@ -69,7 +69,7 @@ class SqliteFile:
             self._idle.put_nowait(reader)
 
     async def execute(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
-        """Runs all statements in one transaction, all or none of them. Raises StoreError."""
+        """Runs the statements in one transaction: all of them or none. Raises StoreError."""
         prepared = [(sql, by_number(parameters)) for sql, parameters in statements]
 
         def work(connection: sqlite3.Connection) -> None:
@@ -79,7 +79,7 @@ class SqliteFile:
         await self.transaction(work)
 
     async def transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What `work` gives, in a transaction that no other writer is in; it runs in a thread. Raises StoreError."""
+        """The result of `work`, run in the writer's thread in a transaction that locks out other writers. Raises StoreError."""
 
         def whole(connection: sqlite3.Connection) -> T:
             connection.execute("BEGIN IMMEDIATE")
@@ -94,7 +94,7 @@ class SqliteFile:
         return await self._open_writer().run(whole)
 
     def for_tenant(self, tenant: str | None) -> Self:  # noqa: ARG002
-        """This database: SQLite has no row-level security, statements must name the tenant."""
+        """This database: SQLite has no row-level security, so statements must name the tenant."""
         return self
 
     def for_every_tenant(self) -> Self:
@@ -115,14 +115,17 @@ class SqliteFile:
         return await self._idle.get()
 
     async def _close(self) -> None:
-        connections = [*self._readers, *([self._writer] if self._writer else [])]  # the writer last: it ends the WAL
+        connections = [
+            *self._readers,
+            *([self._writer] if self._writer else []),
+        ]  # the writer last: closing it removes the WAL
         self._writer = None
         self._readers = []
         await to_the_end(_close_all(connections))
 
 
 class _Connection:
-    """One connection and the thread that it lives in; it is opened by its first work."""
+    """A connection and its thread; the first work opens it."""
 
     def __init__(self, path: str, busy_timeout_s: float, *, read_only: bool) -> None:
         self._path = path
@@ -133,7 +136,7 @@ class _Connection:
         self._connection: sqlite3.Connection | None = None
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What `work` gives in the connection's thread. Work that was begun is ended, also when the caller is gone."""
+        """The result of `work`, run in the connection's thread. Work that has begun also ends when the caller is cancelled."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work)
 
     async def close(self) -> None:
@@ -160,9 +163,8 @@ class _Connection:
                 connection.execute("PRAGMA query_only = ON")
             else:
                 connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute(
-                    "PRAGMA synchronous = NORMAL"
-                )  # WAL stays whole; a power cut may take the last turns
+                # With WAL the file stays intact; a power cut may lose the last transactions.
+                connection.execute("PRAGMA synchronous = NORMAL")
         except BaseException:
             connection.close()
             raise
@@ -179,10 +181,6 @@ async def _close_all(connections: Sequence[_Connection]) -> None:
         await connection.close()
 
 
-def _nothing(connection: sqlite3.Connection) -> None:
-    """The work that only opens."""
-
-
 def by_number(parameters: Sequence[Any]) -> dict[str, Any]:
     """Parameters for statements that say `$1`, `$2`, …: to SQLite these are names.
 
@@ -192,7 +190,7 @@ def by_number(parameters: Sequence[Any]) -> dict[str, Any]:
 
 
 def _create_private(path: Path) -> None:
-    """Makes the file, readable by its owner alone, and its folders, where they are not there yet."""
+    """Creates the file, readable by its owner only, and its folders, where they are missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -202,18 +200,18 @@ def _create_private(path: Path) -> None:
 
 
 def _is_transient(error: Exception) -> bool:
-    """Whether it is about the file, and not about what was to be written: another process may end, a disk be cleared."""
-    return isinstance(error, sqlite3.OperationalError) and any(word in str(error) for word in PASSING)
+    """Whether the error is about the file and may go away: another process may unlock it, someone may clear the disk."""
+    return isinstance(error, sqlite3.OperationalError) and any(word in str(error) for word in TRANSIENT)
 
 
 def _hint(error: Exception) -> str | None:
     text = str(error)
     if "not a database" in text or "malformed" in text:
-        return "the file is no SQLite database, or is damaged; move it away or restore it"
+        return "the file is not a SQLite database, or is damaged; move it away or restore it"
     if "readonly" in text:
         return "the file or its folder is read-only"
     if "disk is full" in text:
-        return "make room on the disk"
+        return "free some space on the disk"
     if "locked" in text:
-        return "another process holds it"
+        return "another process has locked it"
     return None

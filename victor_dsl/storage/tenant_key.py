@@ -1,21 +1,21 @@
-"""The text that stands for a tenant in a database's rows, and in the setting that row-level security looks at."""
+"""Tenant ids as databases store them, in rows and in the setting that row-level security compares them with."""
 
 from __future__ import annotations
 
 import re
 
 NOBODY = "\\-"
-"""The key of what belongs to no tenant."""
+"""The key of rows that belong to no tenant."""
 EVERYONE = "*"
-"""What the setting says where rows of all tenants may be seen. No tenant has this key."""
+"""The setting's value that shows the rows of all tenants. No tenant has this key."""
 
 ESCAPED = re.compile(r"[\\\x00\ud800-\udfff]")
 
 
 def tenant_key(tenant: str | None) -> str:
-    r"""The tenant itself, unless it has what PostgreSQL cannot store or what means something else here.
+    r"""The tenant id, escaped where PostgreSQL cannot store it or where it would be one of the keys above.
 
-    No two tenants have one key.
+    Different tenants have different keys.
 
     >>> tenant_key("acme"), tenant_key("a\0b"), tenant_key("*"), tenant_key(""), tenant_key(None)
     ('acme', 'a\\u0000b', '\\*', '\\e', '\\-')
@@ -28,7 +28,7 @@ def tenant_key(tenant: str | None) -> str:
 
 
 def storable(text: str) -> str:
-    """The text, with NULs and lone surrogates, which PostgreSQL refuses, and the backslash itself escaped."""
+    """The text with NULs and lone surrogates, which PostgreSQL refuses, escaped, and backslashes too."""
     return ESCAPED.sub(_escape, text)
 
 

@@ -60,10 +60,10 @@ async def test_more_commands_than_connections_wait_for_their_turn(redis_url: str
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda url: url.replace(PASSWORD, "wrong-" + PASSWORD), "look at the url's user and password"),
-        (lambda url: url.replace("redis:", "http:"), "the url is none that Redis knows"),
-        (lambda url: PASSWORD, "the url is none that Redis knows"),
-        (lambda url: url.replace("@127", "@[127"), "the url is none that Redis knows"),
+        (lambda url: url.replace(PASSWORD, "wrong-" + PASSWORD), "check the user and password in the url"),
+        (lambda url: url.replace("redis:", "http:"), "not a Redis URL"),
+        (lambda url: PASSWORD, "not a Redis URL"),
+        (lambda url: url.replace("@127", "@[127"), "not a Redis URL"),
     ],
     ids=["password", "scheme", "no url", "address"],
 )

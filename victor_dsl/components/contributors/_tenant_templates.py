@@ -13,7 +13,7 @@ from victor_dsl.errors import ContributorError
 from victor_dsl.language.component import Context
 from victor_dsl.language.kinds import SqlDatabase
 from victor_dsl.language.sandbox import Sandbox
-from victor_dsl.storage.kept_rows import KeptRows
+from victor_dsl.storage.row_cache import RowCache
 from victor_dsl.storage.tenant_key import tenant_key
 from victor_dsl.values.turn import Turn
 
@@ -49,7 +49,7 @@ class TenantTemplates:
         self._default = default
         self._optional = optional
         self._sandbox: Sandbox | None = None
-        self._rows: KeptRows[Row] = KeptRows(
+        self._rows: RowCache[Row] = RowCache(
             self._load, ttl_s=ttl_s, most=max_tenants, monotonic=context.clock.monotonic
         )
 

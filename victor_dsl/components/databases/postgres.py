@@ -1,4 +1,4 @@
-"""The database that is a PostgreSQL server's."""
+"""A PostgreSQL database."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from victor_dsl.language.kinds import SqlDatabase
 
 
 class Config(DatabaseConfig):
-    """Keeps rows in a PostgreSQL database, 15 or later, through a pool of connections.
+    """A PostgreSQL database, version 15 or newer, used through a pool of connections.
 
-    Connections are made when they are needed: a server that is away fails the turns that need it, and the next turn
-    finds it again. `victor db migrate` makes the tables that other components use, with row-level security for tenants;
-    it holds for every role but superusers and those with BYPASSRLS, so let `dsn` name neither.
+    Connections are opened when needed: while the server is away, turns that need it fail, and the first turn after its
+    return succeeds. `victor db migrate` creates the tables that other components use, with row-level security for
+    tenants. Superusers and roles with BYPASSRLS are exempt from it, so use another role in `dsn`.
     """
 
     dialect: ClassVar[str | None] = "postgres"
 
     dsn: Secret = Field(
-        description="Where it is: `postgresql://user:password@host:5432/database`.", examples=["${env:DATABASE_URL}"]
+        description="The address: `postgresql://user:password@host:5432/database`.", examples=["${env:DATABASE_URL}"]
     )
     max_connections: int = Field(
-        10, ge=1, le=1000, description="How many connections there are at most; statements over that wait."
+        10, ge=1, le=1000, description="The largest number of connections; further statements wait for one."
     )
-    idle_seconds: float = Field(300.0, gt=0, description="How long an unused connection is kept.")
-    connect_timeout_seconds: float = Field(5.0, gt=0, description="How long making a connection may take.")
-    statement_timeout_seconds: float = Field(30.0, gt=0, description="How long one statement may take.")
+    idle_seconds: float = Field(300.0, gt=0, description="How long an unused connection stays open.")
+    connect_timeout_seconds: float = Field(5.0, gt=0, description="Time limit for opening a connection.")
+    statement_timeout_seconds: float = Field(30.0, gt=0, description="Time limit for one statement.")
     prepared_statements: bool = Field(
-        True, description="Whether statements are prepared. Set it to false behind PgBouncer in transaction mode."
+        True,
+        description="Whether statements are prepared on the server. Set it to false behind PgBouncer in transaction mode.",
     )
 
 
@@ -40,7 +41,7 @@ EXAMPLE = '{type: postgres, dsn: "${env:DATABASE_URL}"}'
 
 
 def build(config: Config, context: Context) -> AbstractAsyncContextManager[SqlDatabase]:
-    """The database, whose pool is there while it is entered."""
+    """The database; its pool exists while it is entered."""
     from victor_dsl.storage.postgres_pool import PoolOptions, PostgresPool
 
     options = PoolOptions(

@@ -1,4 +1,4 @@
-"""The database that is a Redis server."""
+"""A Redis server."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from victor_dsl.language.kinds import Database
 
 
 class Config(DatabaseConfig):
-    """Keeps values in Redis, 6 or later, or a server that speaks its language: what processes share while they run.
+    """A Redis server, version 6 or newer, or one that speaks its protocol: for values that several processes share.
 
-    It needs the extra `redis`. Connections are made when they are needed: a server that is away fails the turns
-    that need it, and the next turn finds it again.
+    It needs the extra `redis`. Connections are opened when needed: while the server is away, turns that need it fail,
+    and the first turn after its return succeeds.
     """
 
     dialect: ClassVar[str | None] = "redis"
 
     url: Secret = Field(
-        description="Where it is: `redis://:password@host:6379/0`, or `rediss://` for TLS.",
+        description="The address: `redis://:password@host:6379/0`, or `rediss://` for TLS.",
         examples=["${env:REDIS_URL}"],
     )
     max_connections: int = Field(
-        50, ge=1, le=10_000, description="How many connections there are at most; commands over that wait."
+        50, ge=1, le=10_000, description="The largest number of connections; further commands wait for one."
     )
-    timeout_seconds: float = Field(5.0, gt=0, description="How long connecting or one command may take.")
+    timeout_seconds: float = Field(5.0, gt=0, description="Time limit for connecting, and for one command.")
 
 
 EXAMPLE = '{type: redis, url: "${env:REDIS_URL}"}'
 
 
 def build(config: Config, context: Context) -> AbstractAsyncContextManager[Database]:
-    """The client, whose pool is there while it is entered."""
+    """The client; its pool exists while it is entered."""
     try:
         from victor_dsl.storage.redis_client import RedisClient
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""The database that is one SQLite file."""
+"""A SQLite database in one file."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from victor_dsl.language.kinds import SqlDatabase
 
 
 class Config(DatabaseConfig):
-    """Keeps rows in one SQLite file; there is nothing to install.
+    """A SQLite database in one file, with nothing to install.
 
-    The file is made when it is not there, readable by its owner alone. It is in WAL mode, so that several processes
-    of one machine may use it at once; a file system of the network will not do.
+    A missing file is created, readable by its owner only. It is in WAL mode, so that several processes on one machine
+    may use it at once; it does not work on a network file system.
     """
 
     dialect: ClassVar[str | None] = "sqlite"
@@ -26,11 +26,9 @@ class Config(DatabaseConfig):
         description="The file, relative to the spec. `:memory:` is a database that ends with the process.",
         examples=[".victor/app.db", ":memory:"],
     )
-    readers: int = Field(
-        2, ge=1, le=64, description="How many statements that only read may run at once. The default is 2."
-    )
+    readers: int = Field(2, ge=1, le=64, description="How many reading statements may run at once. The default is 2.")
     busy_timeout_seconds: float = Field(
-        5.0, ge=0, description="How long a write waits for another process to end its own. The default is 5 seconds."
+        5.0, ge=0, description="How long a write waits while another process writes. The default is 5 seconds."
     )
 
 
@@ -41,5 +39,5 @@ def build(config: Config, context: Context) -> AbstractAsyncContextManager[SqlDa
     """The database, opened when it is entered."""
     from victor_dsl.storage.sqlite_file import MEMORY, SqliteFile
 
-    path = MEMORY if Path(config.path).name == MEMORY else config.path  # paths are made absolute, this one too
+    path = MEMORY if Path(config.path).name == MEMORY else config.path  # every path was made absolute, this one too
     return SqliteFile(path, readers=config.readers, busy_timeout_s=config.busy_timeout_seconds)

@@ -12,7 +12,7 @@ from victor_dsl.errors import ProviderError, Refused
 from victor_dsl.language.component import Context
 from victor_dsl.language.kinds import SqlDatabase
 from victor_dsl.nearest import suggest
-from victor_dsl.storage.kept_rows import KeptRows
+from victor_dsl.storage.row_cache import RowCache
 from victor_dsl.storage.tenant_key import tenant_key
 from victor_dsl.values.codec import read_settings, read_vars
 from victor_dsl.values.faults import Fault, Faulty, kind_of
@@ -49,7 +49,7 @@ class TenantConfigs:
         self._context = context
         self._default = default
         self._empty = Layer(context.node) if optional else None
-        self._rows: KeptRows[Row] = KeptRows(
+        self._rows: RowCache[Row] = RowCache(
             self._load, ttl_s=ttl_s, most=max_tenants, monotonic=context.clock.monotonic
         )
 

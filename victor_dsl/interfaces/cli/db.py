@@ -17,7 +17,7 @@ from victor_dsl.language.registry import Registry
 from victor_dsl.nearest import suggest
 from victor_dsl.runtime.build import LiveObjects
 from victor_dsl.runtime.clock import SystemClock
-from victor_dsl.storage.migrations import Migration, is_above_the_rules, migrate, pending
+from victor_dsl.storage.migrations import Migration, bypasses_row_security, migrate, pending
 
 SQL = ("postgres", "sqlite")
 ABOVE = (
@@ -57,7 +57,7 @@ async def _apply(program: Program, node: Node, *, dry_run: bool) -> tuple[Migrat
     try:
         database = held.objects[node.id]
         steps = await (pending(database) if dry_run else migrate(database))
-        if await is_above_the_rules(database):
+        if await bypasses_row_security(database):
             say(warning_line(f"{node.id}: {ABOVE}"))
     except VictorError as error:
         error.node = error.node or node.id

@@ -1,7 +1,7 @@
-"""The tables that components use, made step by step: numbered SQL files for each dialect, applied in order, each once.
+"""The tables that components use, created step by step: numbered SQL files for each dialect, applied in order, each once.
 
-A ledger, the table `victor_migrations`, says what was applied. All that is missing is applied in one transaction, under
-a lock, so that any number of processes may do it at once. Sessions in SQLite have a table of their own (`sessions/sqlite`).
+The table `victor_migrations` records what was applied. All pending steps run in one transaction, under a lock, so that
+several processes may migrate at once. The session store `sqlite` creates its table itself.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ LEDGER_EXISTS = {
     "postgres": "SELECT 1 WHERE to_regclass('victor_migrations') IS NOT NULL",
     "sqlite": "SELECT 1 FROM sqlite_master WHERE name = 'victor_migrations'",
 }
-ABOVE_THE_RULES = "SELECT 1 FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)"
+BYPASSES_ROW_SECURITY = "SELECT 1 FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)"
 
 
 @frozen
 class Migration:
-    """One step: its number, its name and its statements."""
+    """One step: its number, name and statements."""
 
     number: int
     name: str
@@ -41,12 +41,12 @@ class Migration:
 
 
 def migrations(dialect: str) -> tuple[Migration, ...]:
-    """All steps of a dialect, in order."""
+    """All steps for a dialect, in order."""
     return tuple(sorted(_read(dialect), key=lambda migration: migration.number))
 
 
 async def pending(database: PostgresPool | SqliteFile) -> tuple[Migration, ...]:
-    """What `migrate` would apply. Raises StoreError."""
+    """The steps that `migrate` would apply. Raises StoreError."""
     known = migrations(database.dialect)
     if not await database.fetch(LEDGER_EXISTS[database.dialect]):
         return known
@@ -54,7 +54,7 @@ async def pending(database: PostgresPool | SqliteFile) -> tuple[Migration, ...]:
 
 
 async def migrate(database: PostgresPool | SqliteFile) -> tuple[Migration, ...]:
-    """Applies what is missing, all of it or nothing; says what that was. Raises StoreError."""
+    """Applies the pending steps, all or none, and returns them. Raises StoreError."""
     if isinstance(database, SqliteFile):
         return await database.transaction(_migrate_sqlite)
     async with database.transaction() as connection:
@@ -68,9 +68,9 @@ async def migrate(database: PostgresPool | SqliteFile) -> tuple[Migration, ...]:
     return missing
 
 
-async def is_above_the_rules(database: PostgresPool | SqliteFile) -> bool:
-    """Whether the role that the dsn names is not held to row-level security."""
-    return isinstance(database, PostgresPool) and bool(await database.fetch(ABOVE_THE_RULES))
+async def bypasses_row_security(database: PostgresPool | SqliteFile) -> bool:
+    """Whether row-level security does not apply to the role in the dsn."""
+    return isinstance(database, PostgresPool) and bool(await database.fetch(BYPASSES_ROW_SECURITY))
 
 
 def _migrate_sqlite(connection: sqlite3.Connection) -> tuple[Migration, ...]:
@@ -87,13 +87,13 @@ def _missing(known: tuple[Migration, ...], applied: Iterable[int]) -> tuple[Migr
     done = frozenset(applied)
     if newer := done - {migration.number for migration in known}:
         raise StoreError(
-            f"the database was migrated by a later version of victor: it has step {max(newer)}", hint="use that version"
+            f"the database was migrated by a newer version of victor: it has step {max(newer)}", hint="use that version"
         )
     return tuple(migration for migration in known if migration.number not in done)
 
 
 def _statements(script: str) -> Iterator[str]:
-    """The statements of a script: sqlite3 would end the transaction to run it whole."""
+    """The statements of a script. sqlite3's `executescript` would commit the transaction first."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line

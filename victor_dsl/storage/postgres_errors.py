@@ -1,8 +1,7 @@
-"""What PostgreSQL and the way to it can fail with, each as a StoreError that says what to do and holds no password."""
+"""Errors of PostgreSQL and of the connection to it, as StoreErrors that say what to do and never show the password."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
@@ -11,31 +10,31 @@ import asyncpg
 
 from victor_dsl.errors import StoreError
 
-GONE = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError, OSError)
-"""What a connection raises that the server has cut."""
+DISCONNECTED = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError, OSError)
+"""What a connection raises after the server has closed it."""
 TRANSIENT = (
     *(asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError),
     *(asyncpg.TransactionRollbackError, asyncpg.InternalClientError, OSError),
 )
-"""What may pass by itself: no connection, shutting down, too many connections, a deadlock, a timeout (an OSError)."""
-MIGRATE = "make its tables with 'victor db migrate SPEC'"
+"""Errors that may go away: no connection, a shutdown, too many connections, a deadlock, a timeout (an OSError)."""
+MIGRATE = "create the tables with 'victor db migrate SPEC'"
 HINTS = (
     (asyncpg.UndefinedTableError, MIGRATE),
     (asyncpg.UndefinedColumnError, MIGRATE),
-    (asyncpg.InvalidPasswordError, "look at the dsn's user and password"),
-    (asyncpg.InvalidAuthorizationSpecificationError, "look at the dsn's user and password"),
-    (asyncpg.InvalidCatalogNameError, "look at the dsn's database"),
-    (asyncpg.InsufficientPrivilegeError, "grant it to the role that the dsn names, or act for the row's tenant"),
+    (asyncpg.InvalidPasswordError, "check the user and password in the dsn"),
+    (asyncpg.InvalidAuthorizationSpecificationError, "check the user and password in the dsn"),
+    (asyncpg.InvalidCatalogNameError, "check the database in the dsn"),
+    (asyncpg.InsufficientPrivilegeError, "grant it to the role in the dsn, or act for the row's tenant"),
     (asyncpg.TooManyConnectionsError, "lower max_connections of this database, or raise the server's"),
 )
-NO_DSN = "the dsn is none that PostgreSQL knows"
+NO_DSN = "not a PostgreSQL dsn"
 DSN = "write it as postgresql://user:password@host:5432/database"
 
 
-class Failures:
-    """Tells the failures of one database. Its place (host, port, name) is in messages about reaching it.
+class PostgresErrors:
+    """Translates the errors of one database. Messages about reaching it show its host, port and name.
 
-    Raises StoreError for a dsn that is no address.
+    Raises StoreError for a dsn that cannot be parsed.
     """
 
     def __init__(self, node: str, dsn: str) -> None:
@@ -48,8 +47,8 @@ class Failures:
         self._password = unquote(parts.password or "")
 
     @contextmanager
-    def told(self) -> Iterator[None]:
-        """Raises StoreError for what fails in it."""
+    def translated(self) -> Iterator[None]:
+        """Raises the errors of its block as StoreError."""
         try:
             yield
         except asyncpg.ClientConfigurationError:
@@ -60,8 +59,8 @@ class Failures:
         except TimeoutError as error:
             raise self._error(f"PostgreSQL at {self._place} did not answer in time", None, transient=True) from error
         except OSError as error:
-            said = _plain(error)
-            raise self._error(f"cannot reach PostgreSQL at {self._place}: {said}", None, transient=True) from error
+            message = f"cannot reach PostgreSQL at {self._place}: {_reason(error)}"
+            raise self._error(message, None, transient=True) from error
 
     def _error(self, message: str, hint: str | None, *, transient: bool) -> StoreError:
         if self._password:
@@ -75,14 +74,14 @@ def _is_transient(error: Exception) -> bool:
 
 
 def _first_line(error: Exception) -> str:
-    """The message without its details, which may quote a row."""
+    """The message without the details that follow it, which may quote a row."""
     lines = str(error.args[0] if error.args else error).splitlines()
     return lines[0] if lines else type(error).__name__
 
 
-def _plain(error: OSError) -> str:
-    """`connection refused`, also where asyncio wrapped it into a sentence of its own."""
-    said = error.strerror or str(error) or type(error).__name__
-    if isinstance(error, ConnectionRefusedError) or re.search(r"Connect call failed", said):
+def _reason(error: OSError) -> str:
+    """`connection refused`, also where asyncio wraps it in a sentence of its own."""
+    text = error.strerror or str(error) or type(error).__name__
+    if isinstance(error, ConnectionRefusedError) or "Connect call failed" in text:
         return "connection refused"
-    return said[:1].lower() + said[1:]
+    return text[:1].lower() + text[1:]
