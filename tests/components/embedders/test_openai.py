@@ -115,7 +115,7 @@ async def test_what_is_kept_on_disk_is_not_asked_for_and_the_key_is_not_in_the_f
         ({"data": [{"index": n, "embedding": [1.0]} for n in (1, 2)]}, "`index`"),
         ({"data": [{"index": True, "embedding": [1.0]}, {"index": 0, "embedding": [1.0]}]}, "`index`"),
         ({"data": [{"embedding": [1.0]}, {"embedding": [1.0, 2.0]}]}, "different lengths"),
-        ({"data": [{"embedding": []}, {"embedding": []}]}, "nothing in them"),
+        ({"data": [{"embedding": []}, {"embedding": []}]}, "empty vectors"),
         ({"data": [{"embedding": ["one"]}, {"embedding": [1.0]}]}, "list of numbers"),
         ({"data": [{"embedding": [[1.0]]}, {"embedding": [1.0]}]}, "list of numbers"),
         ({"data": [{"embedding": {}}, {"embedding": [1.0]}]}, "list of numbers"),
@@ -137,7 +137,7 @@ async def test_an_answer_of_another_shape_is_refused(answer: Any, told: str) -> 
 
 async def test_vectors_of_another_length_than_asked_for_are_refused() -> None:
     error = await failing(vectors([1, 0], [0, 1]), dimensions=3)
-    assert "vectors of 2 numbers, where 3 were asked for" in error.message
+    assert "vectors of 2 numbers instead of 3" in error.message
 
 
 async def test_a_wrong_key_is_told_at_once() -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.components.context import surroundings
 from victor_dsl.components.embedders import hashing, tfidf
-from victor_dsl.components.embedders._vectors import ON_LOOP_CHARACTERS, Computed
+from victor_dsl.components.embedding.vectors import ON_LOOP_CHARACTERS, ComputedEmbedder
 from victor_dsl.language.kinds import Embedder
 
 Make = Callable[..., Embedder]
@@ -103,7 +103,7 @@ async def test_large_batches_leave_the_event_loop() -> None:
         threads.append(threading.current_thread() is threading.main_thread())
         return np.zeros((len(texts), 1), dtype=np.float32)
 
-    embedder = Computed(compute)
+    embedder = ComputedEmbedder(compute)
     await embedder.embed(["x" * ON_LOOP_CHARACTERS])
     await embedder.embed(["x" * (ON_LOOP_CHARACTERS + 1)])
     assert threads == [True, False]

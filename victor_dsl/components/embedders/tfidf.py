@@ -1,4 +1,4 @@
-"""Vectors of words weighted by how rare they are among the texts embedded together."""
+"""Embeds words weighted by how rare they are among the texts of one call (TF-IDF)."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from victor_dsl.language.config import EmbedderConfig
 from victor_dsl.language.kinds import Embedder
 
 if TYPE_CHECKING:
-    from victor_dsl.components.embedders._vectors import Matrix
+    from victor_dsl.components.embedding.vectors import Matrix
 
 FEATURES = 2**20
-"""So many words are told apart when they are weighted; only then are they folded to `dims`."""
+"""How many words are distinguished while they are weighted. Afterwards they are folded to `dims`."""
 
 
 class Config(EmbedderConfig):
     """Weights words and pairs of words by how rare they are (TF-IDF, from scikit-learn), without a stored vocabulary.
 
-    How rare a word is, is learnt from the texts of one call and forgotten with it. All calls and processes share one
-    space, so that a vector of one call can be compared with those of another; a text alone has plain word counts.
+    Rarity is computed from the texts of one call and then forgotten. All calls and processes share one space, so
+    vectors of different calls can be compared. A text alone in its call has plain word counts.
     """
 
     dims: int = Field(
         1024,
         ge=16,
         le=65_536,
-        description="The length of a vector. Fewer cost less and mix up more words; for thousands of tools 4096 finds more.",
+        description="The length of a vector. A shorter one costs less and confuses more words; use 4096 for thousands of tools.",
     )
 
 
@@ -41,7 +41,7 @@ def build(config: Config, context: Context) -> Embedder:
     import numpy as np
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
-    from victor_dsl.components.embedders._vectors import Computed, unit_rows
+    from victor_dsl.components.embedding.vectors import ComputedEmbedder, unit_rows
 
     vectorizer = HashingVectorizer(
         n_features=FEATURES,
@@ -57,9 +57,9 @@ def build(config: Config, context: Context) -> Embedder:
             return matrix
         counts = vectorizer.transform([text.encode("utf-8", "replace").decode() for text in texts])
         weighted = TfidfTransformer(sublinear_tf=True).fit_transform(counts).tocoo()
-        # A fair sign for each word lets collisions cancel out (Weinberger et al. 2009).
+        # A random sign for each word makes collisions cancel out (Weinberger et al. 2009).
         signs = np.where(weighted.col // config.dims % 2, -1.0, 1.0)
         np.add.at(matrix, (weighted.row, weighted.col % config.dims), (weighted.data * signs).astype(np.float32))
         return unit_rows(matrix)
 
-    return Computed(compute, contextual=True)
+    return ComputedEmbedder(compute, contextual=True)

@@ -9,18 +9,18 @@ from typing import Any, Self
 import numpy as np
 
 from tests.components.context import Surroundings, surroundings
-from victor_dsl.components.embedders._remembered import Remembered
-from victor_dsl.components.embedders._vector_file import VectorFile
+from victor_dsl.components.embedding.cache import CachedEmbedder
+from victor_dsl.components.embedding.vector_file import VectorFile
 
 
-class Counted:
+class CountingSource:
     """Each text's vector is made of its characters. `asked` are the batches so far."""
 
-    def __init__(self, dims: int = 8, name: str = "counted", batch_size: int = 4, *, goes_on: bool = False) -> None:
+    def __init__(self, dims: int = 8, name: str = "counted", batch_size: int = 4, *, cancellable: bool = True) -> None:
         self.dims = dims
         self.name = name
         self.batch_size = batch_size
-        self.goes_on = goes_on
+        self.cancellable = cancellable
         self.asked: list[list[str]] = []
         self.begun = asyncio.Event()
         self.go = asyncio.Event()
@@ -50,18 +50,18 @@ class Counted:
         return [text for batch in self.asked for text in batch]
 
 
-def remembered(
-    source: Counted,
+def cached(
+    source: CountingSource,
     folder: Path | None = None,
     *,
     entries: int = 100,
     around: Surroundings | None = None,
     path: Path | None = None,
     max_characters: int = 8000,
-) -> Remembered:
+) -> CachedEmbedder:
     """The source with a memory; with a folder, its file lies there."""
     around = around or surroundings(folder or Path("/nowhere"), "embedders/main")
     disk = None
     if folder is not None:
         disk = VectorFile(path or folder / "embeddings.db", around.context, entries=entries)
-    return Remembered(source, disk, around.context, max_characters=max_characters)
+    return CachedEmbedder(source, disk, around.context, max_characters=max_characters)

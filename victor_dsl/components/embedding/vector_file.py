@@ -1,4 +1,4 @@
-"""Vectors in a SQLite file that several processes share; a fault of the file costs time, never a turn."""
+"""The cache of vectors on disk: a SQLite file that several processes share. If it fails, no turn fails."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from victor_dsl.components.embedders._vectors import Matrix
+from victor_dsl.components.embedding.vectors import Matrix
 from victor_dsl.errors import StoreError
 from victor_dsl.language.component import Context
 from victor_dsl.storage.sqlite_file import SqliteFile
 
-AT_ONCE = 1_000
-"""So many vectors are read in one statement."""
+READ_ROWS = 1_000
+"""How many vectors one statement reads."""
 
 BUSY_SECONDS = 1.0
-"""How long another process's write is waited for."""
+"""How long to wait for another process to write."""
 
-REST_SECONDS = 60.0
-"""How long the file is left alone after a fault that may pass."""
+PAUSE_SECONDS = 60.0
+"""How long the file is not used after a fault that may pass."""
 
 _DAY_S = 86_400
 _TABLE = (
@@ -42,55 +42,55 @@ _TRIM = "DELETE FROM embeddings WHERE key IN (SELECT key FROM embeddings ORDER B
 
 
 class VectorFile:
-    """Rows by key: little-endian float32. The file is opened by its first use.
+    """Rows by key, as little-endian float32. The first use opens the file.
 
-    Which vectors are used is noted by the day. A fault is reported once; one that may pass makes the file rest for a
-    minute, any other for as long as this is open.
+    The day of the last use is stored with each vector. A fault is reported once. After a fault that may pass, the file is
+    not used for a minute; after any other, it is not used again until this object is opened anew.
     """
 
     def __init__(self, path: str | Path, context: Context, *, entries: int) -> None:
         self._file = SqliteFile(path, busy_timeout_s=BUSY_SECONDS)
         self._context = context
         self._entries = entries
-        self._unchecked = entries  # what other processes wrote before is counted at the first write
+        self._uncounted = entries  # so that the first write counts what other processes wrote
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
         self._opened = False
-        self._rests_until = -math.inf
+        self._unused_until = -math.inf
         self._reported: set[str] = set()
 
     async def close(self) -> None:
-        """Closes the file; the next use would open it again."""
+        """Closes the file. The next use opens it again."""
         self._opened = False
         await self._stack.aclose()
 
     async def read(self, embedder: str, keys: Sequence[str]) -> dict[str, Matrix]:
-        """The rows that are there: those that are whole and of unit length, or zero."""
+        """The rows that the file has. Damaged ones, whose length is neither 1 nor 0, are left out."""
         rows: dict[str, Matrix] = {}
         if not await self._usable():
             return rows
-        today, old = self._today(), []
+        today, outdated = self._today(), []
         try:
-            for start in range(0, len(keys), AT_ONCE):
-                wanted = orjson.dumps(keys[start : start + AT_ONCE]).decode()
+            for start in range(0, len(keys), READ_ROWS):
+                wanted = orjson.dumps(keys[start : start + READ_ROWS]).decode()
                 for found in await self._file.fetch(_READ, embedder, wanted):
                     row = _row(found["vector"])
                     if row is not None:
                         rows[found["key"]] = row
                         if found["used"] != today:
-                            old.append(found["key"])
-            if old:
-                await self._file.execute([(_TOUCH, (today, orjson.dumps(old).decode()))])
+                            outdated.append(found["key"])
+            if outdated:
+                await self._file.execute([(_TOUCH, (today, orjson.dumps(outdated).decode()))])
         except StoreError as error:
-            self._rest(error)
+            self._pause(error)
         return rows
 
     async def write(self, embedder: str, rows: Mapping[str, Matrix]) -> None:
-        """Keeps the rows; of all in the file those not used for longest go."""
+        """Stores the rows, and deletes the least recently used ones where the file has too many."""
         today = self._today()
         values = [(key, embedder, today, row.astype("<f4").tobytes()) for key, row in rows.items()]
-        self._unchecked += len(values)
-        check = self._unchecked > self._entries // 20
+        self._uncounted += len(values)
+        check = self._uncounted > self._entries // 20
 
         def work(connection: sqlite3.Connection) -> None:
             connection.executemany(_WRITE, values)
@@ -100,10 +100,10 @@ class VectorFile:
                     connection.execute(_TRIM, (count - self._entries,))
 
         if await self._change(work) and check:
-            self._unchecked = 0
+            self._uncounted = 0
 
-    async def forget(self, embedder: str) -> None:
-        """Takes out all rows of that embedder."""
+    async def delete(self, embedder: str) -> None:
+        """Deletes all rows of an embedder."""
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM embeddings WHERE embedder = ?", (embedder,))
@@ -116,12 +116,12 @@ class VectorFile:
         try:
             await self._file.transaction(work)
         except StoreError as error:
-            self._rest(error)
+            self._pause(error)
             return False
         return True
 
     async def _usable(self) -> bool:
-        if self._context.clock.monotonic() < self._rests_until:
+        if self._context.clock.monotonic() < self._unused_until:
             return False
         async with self._opening:
             if not self._opened:
@@ -130,15 +130,15 @@ class VectorFile:
                     await self._file.execute([(_TABLE, ()), (_BY_USE, ())])
                     self._opened = True
                 except StoreError as error:
-                    self._rest(error)
+                    self._pause(error)
                 finally:
                     if not self._opened:
                         await self._stack.aclose()
         return self._opened
 
-    def _rest(self, error: StoreError) -> None:
-        self._rests_until = self._context.clock.monotonic() + REST_SECONDS if error.transient else math.inf
-        message = f"vectors are not kept on disk: {error.message}"
+    def _pause(self, error: StoreError) -> None:
+        self._unused_until = self._context.clock.monotonic() + PAUSE_SECONDS if error.transient else math.inf
+        message = f"vectors are not cached on disk: {error.message}"
         if message not in self._reported:
             self._reported.add(message)
             self._context.report(message, {"code": error.code})

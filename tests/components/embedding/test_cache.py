@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.components.context import surroundings
-from tests.components.embedders.counted import Counted, remembered
-from victor_dsl.components.embedders import _remembered
+from tests.components.embedding.source import CountingSource, cached
+from victor_dsl.components.embedding import cache
 from victor_dsl.errors import ComponentError
 
 
 @given(texts=st.lists(st.text(st.characters(), max_size=20), max_size=8))
 async def test_each_text_has_a_unit_row_and_nothing_a_row_of_zeros(texts: list[str]) -> None:
-    async with remembered(Counted()) as embedder:
+    async with cached(CountingSource()) as embedder:
         rows = await embedder.embed(texts)
     assert rows.dtype == np.float32
     assert rows.shape == (len(texts), 8) or (not texts and rows.shape == (0, 0))
@@ -28,8 +28,8 @@ async def test_each_text_has_a_unit_row_and_nothing_a_row_of_zeros(texts: list[s
 
 
 async def test_a_text_is_asked_for_once_however_often_it_comes() -> None:
-    source = Counted()
-    async with remembered(source) as embedder:
+    source = CountingSource()
+    async with cached(source) as embedder:
         first = await embedder.embed(["a", "b", "a"])
         again = await embedder.embed(["b", "c", "a"])
     assert source.texts == ["a", "b", "c"]
@@ -38,39 +38,39 @@ async def test_a_text_is_asked_for_once_however_often_it_comes() -> None:
 
 
 async def test_half_a_surrogate_pair_is_embedded_as_a_question_mark() -> None:
-    source = Counted()
-    async with remembered(source) as embedder:
+    source = CountingSource()
+    async with cached(source) as embedder:
         await embedder.embed(["\ud800 hi"])
     assert source.texts == ["? hi"]
 
 
 async def test_what_is_beyond_the_longest_text_has_no_say() -> None:
-    source = Counted()
-    async with remembered(source, max_characters=5) as embedder:
+    source = CountingSource()
+    async with cached(source, max_characters=5) as embedder:
         rows = await embedder.embed(["x" * 1_000_000, "xxxxx and more"])
     assert source.texts == ["xxxxx"]
     assert np.array_equal(rows[0], rows[1])
 
 
 async def test_blank_texts_alone_have_rows_of_the_right_length() -> None:
-    async with remembered(Counted(dims=6)) as embedder:
+    async with cached(CountingSource(dims=6)) as embedder:
         rows = await embedder.embed(["", " \n"])
     assert rows.shape == (2, 6)
     assert not rows.any()
 
 
 async def test_batches_are_no_larger_than_the_source_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = Counted(batch_size=3)
-    monkeypatch.setattr(_remembered, "BATCH_CHARACTERS", 10)
-    async with remembered(source) as embedder:
+    source = CountingSource(batch_size=3)
+    monkeypatch.setattr(cache, "BATCH_CHARACTERS", 10)
+    async with cached(source) as embedder:
         await embedder.embed(["a", "b", "c", "d", "e" * 9, "f" * 20, "g"])
     assert source.asked == [["a", "b", "c"], ["d", "e" * 9], ["f" * 20], ["g"]]
 
 
 async def test_turns_that_ask_at_the_same_time_ask_once() -> None:
-    source = Counted()
+    source = CountingSource()
     source.go.clear()
-    async with remembered(source) as embedder, asyncio.TaskGroup() as turns:
+    async with cached(source) as embedder, asyncio.TaskGroup() as turns:
         first = turns.create_task(embedder.embed(["a", "b"]))
         await source.begun.wait()
         second = turns.create_task(embedder.embed(["b", "c"]))
@@ -81,9 +81,9 @@ async def test_turns_that_ask_at_the_same_time_ask_once() -> None:
 
 
 async def test_what_a_cancelled_turn_gave_up_another_asks_for() -> None:
-    source = Counted()
+    source = CountingSource()
     source.go.clear()
-    async with remembered(source) as embedder:
+    async with cached(source) as embedder:
         first = asyncio.create_task(embedder.embed(["a"]))
         await source.begun.wait()
         second = asyncio.create_task(embedder.embed(["a"]))
@@ -98,9 +98,9 @@ async def test_what_a_cancelled_turn_gave_up_another_asks_for() -> None:
 
 
 async def test_a_cancelled_waiter_leaves_the_one_who_asks_alone() -> None:
-    source = Counted()
+    source = CountingSource()
     source.go.clear()
-    async with remembered(source) as embedder:
+    async with cached(source) as embedder:
         first = asyncio.create_task(embedder.embed(["a"]))
         await source.begun.wait()
         second = asyncio.create_task(embedder.embed(["a"]))
@@ -114,10 +114,10 @@ async def test_a_cancelled_waiter_leaves_the_one_who_asks_alone() -> None:
 
 
 async def test_a_failure_is_told_to_all_who_wait_and_is_not_kept() -> None:
-    source = Counted()
+    source = CountingSource()
     source.failure = ComponentError("the model is away")
     source.go.clear()
-    async with remembered(source) as embedder:
+    async with cached(source) as embedder:
         turns = [asyncio.create_task(embedder.embed(["a"])) for _ in range(2)]
         await source.begun.wait()
         await asyncio.sleep(0)
@@ -130,7 +130,7 @@ async def test_a_failure_is_told_to_all_who_wait_and_is_not_kept() -> None:
 
 
 async def test_batches_that_were_made_before_one_failed_are_kept() -> None:
-    class Second(Counted):
+    class Second(CountingSource):
         async def rows(self, texts: list[str]) -> object:
             if "e" in texts and "e" not in self.texts:
                 self.asked.append(texts)
@@ -138,7 +138,7 @@ async def test_batches_that_were_made_before_one_failed_are_kept() -> None:
             return await super().rows(texts)
 
     source = Second()
-    async with remembered(source) as embedder:
+    async with cached(source) as embedder:
         with pytest.raises(ComponentError, match="too much"):
             await embedder.embed(list("abcdefg"))
         await embedder.embed(list("abcdefg"))
@@ -155,42 +155,42 @@ async def test_batches_that_were_made_before_one_failed_are_kept() -> None:
     ],
 )
 async def test_an_array_of_another_shape_is_refused(given: object, told: str) -> None:
-    class Wrong(Counted):
+    class Wrong(CountingSource):
         async def rows(self, texts: list[str]) -> object:
             return given
 
-    async with remembered(Wrong()) as embedder:
+    async with cached(Wrong()) as embedder:
         with pytest.raises(ComponentError, match=told):
             await embedder.embed(["a"])
 
 
 async def test_a_model_with_longer_vectors_behind_the_name_makes_all_that_was_kept_worthless() -> None:
-    source, around = Counted(dims=4), surroundings(Path("/nowhere"))
-    async with remembered(source, around=around) as embedder:
+    source, around = CountingSource(dims=4), surroundings(Path("/nowhere"))
+    async with cached(source, around=around) as embedder:
         assert (await embedder.embed(["a", "b"])).shape == (2, 4)
         source.dims = 6
         assert (await embedder.embed(["a", "c"])).shape == (2, 6)
     assert source.texts == ["a", "b", "c", "a"]
     assert [message for message, _ in around.reports] == [
-        "vectors have 6 numbers now, 4 before: those kept are forgotten"
+        "vectors have 6 numbers now instead of 4: the cached ones were deleted"
     ]
 
 
 async def test_a_model_that_cannot_decide_on_a_length_is_refused() -> None:
-    class Changing(Counted):
+    class Changing(CountingSource):
         async def rows(self, texts: list[str]) -> object:
             self.dims += 1
             return await super().rows(texts)
 
-    async with remembered(Changing(batch_size=1)) as embedder:
+    async with cached(Changing(batch_size=1)) as embedder:
         with pytest.raises(ComponentError, match="different lengths"):
             await embedder.embed(["a", "b"])
 
 
 async def test_memory_holds_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_remembered, "MEMORY_BYTES", 2 * 8 * 4)
-    source = Counted()
-    async with remembered(source) as embedder:
+    monkeypatch.setattr(cache, "MEMORY_BYTES", 2 * 8 * 4)
+    source = CountingSource()
+    async with cached(source) as embedder:
         await embedder.embed(["a", "b"])
         await embedder.embed(["a"])
         await embedder.embed(["c"])
@@ -200,17 +200,17 @@ async def test_memory_holds_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch)
 
 async def test_many_texts_are_prepared_off_the_loop_and_come_out_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"text {n}" for n in range(30)]
-    async with remembered(Counted()) as embedder:
+    async with cached(CountingSource()) as embedder:
         expected = await embedder.embed(texts)
-    monkeypatch.setattr(_remembered, "ON_LOOP_ROWS", 10)
-    async with remembered(Counted()) as embedder:
+    monkeypatch.setattr(cache, "ON_LOOP_ROWS", 10)
+    async with cached(CountingSource()) as embedder:
         assert np.array_equal(await embedder.embed(texts), expected)
 
 
 async def test_a_batch_that_goes_on_without_its_turn_is_kept_and_others_wait_for_it() -> None:
-    source = Counted(batch_size=2, goes_on=True)
+    source = CountingSource(batch_size=2, cancellable=False)
     source.go.clear()
-    async with remembered(source) as embedder:
+    async with cached(source) as embedder:
         first = asyncio.create_task(embedder.embed(["a", "b", "c"]))
         await source.begun.wait()
         first.cancel()
@@ -225,25 +225,25 @@ async def test_a_batch_that_goes_on_without_its_turn_is_kept_and_others_wait_for
 
 
 async def test_closing_waits_for_what_goes_on_and_it_is_on_disk(tmp_path: Path) -> None:
-    source = Counted(goes_on=True)
+    source = CountingSource(cancellable=False)
     source.go.clear()
-    async with remembered(source, tmp_path) as embedder:
+    async with cached(source, tmp_path) as embedder:
         turn = asyncio.create_task(embedder.embed(["a"]))
         await source.begun.wait()
         turn.cancel()
         await asyncio.wait([turn])
         source.go.set()
-    async with remembered(source, tmp_path) as embedder:
+    async with cached(source, tmp_path) as embedder:
         await embedder.embed(["a"])
     assert source.texts == ["a"]
 
 
 @pytest.mark.parametrize("given_up", [False, True])
 async def test_a_failure_of_what_goes_on_is_told_to_who_waits(given_up: bool) -> None:
-    source = Counted(goes_on=True)
+    source = CountingSource(cancellable=False)
     source.failure = ComponentError("no such tensor")
     source.go.clear()
-    async with remembered(source) as embedder:
+    async with cached(source) as embedder:
         first = asyncio.create_task(embedder.embed(["a"]))
         await source.begun.wait()
         second = asyncio.create_task(embedder.embed(["a"]))

@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from tests.components.context import surroundings
 from victor_dsl.components.embedders import model2vec, sentence_transformers
-from victor_dsl.components.embedders._local_model import Library, LocalModel, fingerprint
+from victor_dsl.components.embedding.config import LocalConfig
+from victor_dsl.components.embedding.local_model import Library, LocalModel, fingerprint
 from victor_dsl.errors import ComponentError
 
 BOTH = pytest.mark.parametrize("module", [model2vec, sentence_transformers], ids=["model2vec", "sentence_transformers"])
@@ -38,6 +40,13 @@ def static_model(tmp_path: Path) -> Path:
 
 def built(module: Any, folder: Path, **fields: Any) -> Any:
     return module.build(module.Config.model_validate(fields), surroundings(folder, "embedders/main").context)
+
+
+def loaded_by(load: Callable[[str], Any], folder: Path) -> LocalModel:
+    """A model of a library that does what the test says, in a folder that exists."""
+    config = LocalConfig.model_validate({"path": str(folder)})
+    library = Library("test", lambda: None, load)
+    return LocalModel(library, config, surroundings(folder, "embedders/main").context)
 
 
 async def test_a_static_model_embeds_by_meaning_and_from_the_disk_the_next_time(
@@ -72,13 +81,13 @@ async def test_long_and_broken_texts_are_embedded(tmp_path: Path, static_model: 
 
 
 async def test_a_folder_that_is_not_there_is_found_when_it_is_opened(tmp_path: Path) -> None:
-    with pytest.raises(ComponentError, match="is no folder"):
+    with pytest.raises(ComponentError, match="the folder of the model does not exist"):
         async with built(model2vec, tmp_path, path=str(tmp_path / "nothing")):
             pass
 
 
 @pytest.mark.parametrize(
-    ("path", "told"), [("nothing", "models/nothing is no folder"), ("empty", "files in models/empty")]
+    ("path", "told"), [("nothing", "does not exist: models/nothing"), ("empty", "files in models/empty")]
 )
 async def test_a_folder_is_told_as_it_lies_to_the_spec(
     path: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -115,7 +124,7 @@ async def test_a_model_that_is_not_on_this_machine_is_not_downloaded_unasked(tmp
 
 async def test_what_is_no_name_of_a_model_is_told(tmp_path: Path) -> None:
     async with built(model2vec, tmp_path, model="./models/one/two") as embedder:
-        with pytest.raises(ComponentError, match=r"'\./models/one/two' is no model's name"):
+        with pytest.raises(ComponentError, match=r"'\./models/one/two' is not a model's name"):
             await embedder.embed(["refund"])
 
 
@@ -153,10 +162,7 @@ async def test_a_turn_that_is_cancelled_while_the_model_loads_leaves_it_to_the_n
         go.wait()
         return lambda texts: np.ones((len(texts), 2), dtype=np.float32)
 
-    library = Library("test", lambda: "/nowhere", load)
-    async with LocalModel(
-        library, surroundings(tmp_path, "embedders/main").context, batch_size=4, path=None, preload=False
-    ) as model:
+    async with loaded_by(load, tmp_path) as model:
         first = asyncio.create_task(model.rows(["a"]))
         await asyncio.to_thread(loading.wait)
         first.cancel()
@@ -171,10 +177,7 @@ async def test_a_library_s_own_error_is_told_in_one_line(tmp_path: Path) -> None
     def load(folder: str) -> Any:
         raise ValueError("no\n  such\n  tensor")
 
-    library = Library("test", lambda: "/nowhere", load)
-    async with LocalModel(
-        library, surroundings(tmp_path, "embedders/main").context, batch_size=4, path=None, preload=False
-    ) as model:
+    async with loaded_by(load, tmp_path) as model:
         with pytest.raises(ComponentError, match="test: no such tensor"):
             await model.rows(["a"])
 
