@@ -9,9 +9,9 @@ from typing import Any
 from attrs import define, field
 
 from victor_dsl.components.sessions._text import from_text
+from victor_dsl.components.tenant_rows import TenantRows
 from victor_dsl.runtime.coordinators.config import ConfigCoordinator
 from victor_dsl.storage.postgres_pool import PostgresPool
-from victor_dsl.storage.row_cache import RowCache
 
 MARK = re.compile(r"MARK-\d{4}-[0-9a-f]{8}")
 TABLES = ("tenant_configs", "tenant_prompt_templates", "sessions", "session_messages", "analytics_events")
@@ -61,11 +61,10 @@ class Findings:
 def look_at_memory(findings: Findings) -> None:
     """What is kept by tenant: rows, and layers that were good."""
     for thing in gc.get_objects():
-        if isinstance(thing, RowCache):
+        if isinstance(thing, TenantRows):
             for key, entry in thing._entries.items():
-                value = entry.cached and entry.cached.value
-                kept = [getattr(value, name, None) for name in ("config", "layer", "source")]
-                findings.look("row kept in memory", mark_of(key), kept)
+                row = entry.row and [entry.row.content, entry.row.value]
+                findings.look("row kept in memory", mark_of(key), row)
         elif isinstance(thing, ConfigCoordinator):
             for (_, tenant), layers in thing._good.items():
                 findings.look("layer kept in memory", mark_of(tenant), layers)

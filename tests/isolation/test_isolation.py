@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.isolation.run import isolate
-from victor_dsl.components.providers._tenant_configs import TenantConfigs
 from victor_dsl.components.sessions import _postgres_turns
+from victor_dsl.components.tenant_rows import TenantRows
 from victor_dsl.storage.tenant_key import EVERYONE
 
 
@@ -26,12 +26,12 @@ async def test_recipe_6_tenants_at_once_never_see_each_other_though_turns_are_ki
 async def test_the_search_finds_a_row_that_is_kept_for_the_wrong_tenant(
     postgres_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    really = TenantConfigs._row
+    really = TenantRows.get
 
-    async def mixed_up(self: TenantConfigs, tenant: str) -> Any:
-        return await really(self, tenant if not self._rows._entries else next(iter(self._rows._entries)))
+    async def mixed_up(self: TenantRows[Any], tenant: str) -> Any:
+        return await really(self, tenant if not self._entries else next(iter(self._entries)))
 
-    monkeypatch.setattr(TenantConfigs, "_row", mixed_up)
+    monkeypatch.setattr(TenantRows, "get", mixed_up)
     findings = await isolate(postgres_dsn, tmp_path, tenants=2, sessions=1, turns=2)
     assert any(leak.startswith("prompt sent") for leak in findings.leaks)
 

@@ -141,9 +141,9 @@ async def test_recipe_1_files_are_read_off_the_event_loop(tmp_path: Path, monkey
     readers: list[int] = []
     really = file_value.read
 
-    def noted(path: Path, most_bytes: int) -> Any:
+    def noted(*arguments: Any) -> Any:
         readers.append(threading.get_ident())
-        return really(path, most_bytes)
+        return really(*arguments)
 
     files(tmp_path, one="settings: {temperature: 0.5}")
     monkeypatch.setattr(file_value, "read", noted)

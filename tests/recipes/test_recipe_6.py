@@ -188,7 +188,7 @@ async def test_recipe_6_a_column_that_is_no_map_fails_its_tenants_turn_and_no_ot
     await world.put("b", {})
     async with world.opened() as orchestrator:
         answers = [await orchestrator.answer(Request(message="Hi!", tenant=tenant)) for tenant in ("a", "b")]
-    assert 'the config of tenant "a" in the table tenant_configs is no layer' in str(answers[0].error)
+    assert 'the config of tenant "a" in the table tenant_configs is not a layer' in str(answers[0].error)
     assert answers[1].error is None
 
 

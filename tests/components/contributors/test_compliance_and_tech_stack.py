@@ -11,9 +11,6 @@ import pytest
 from tests.components.context import TURN, surroundings
 from victor_dsl.compiler import Compilation, compile_spec
 from victor_dsl.components.contributors import compliance, tech_stack
-from victor_dsl.components.contributors._compliance_texts import TEXTS as INDUSTRIES
-from victor_dsl.components.contributors._tech_stack_texts import ALIASES
-from victor_dsl.components.contributors._tech_stack_texts import TEXTS as STACKS
 from victor_dsl.values.tokens import text_tokens
 
 
@@ -43,7 +40,7 @@ async def text(module: Any, tmp_path: Path, **config: Any) -> str:
 async def test_each_industry_has_its_rules(tmp_path: Path, industry: str, words: list[str]) -> None:
     said = await text(compliance, tmp_path, industry=industry)
     assert [word for word in words if word not in said] == []
-    assert {name for name, other in INDUSTRIES.items() if other == said} == {industry}
+    assert {name for name, other in compliance.TEXTS.items() if other == said} == {industry}
 
 
 async def test_texts_of_ones_own_stand_beside_those_that_come_along_or_in_their_place(tmp_path: Path) -> None:
@@ -60,7 +57,7 @@ def test_recipe_2_an_unknown_industry_is_an_error_at_its_line_with_the_nearest(
     assert (fault.code, fault.span.line, fault.span.column, fault.path) == (
         "wrong-value", 5, 34, ("contributors", 0, "industry"),
     )  # fmt: skip
-    assert fault.message == "industry must be 'healthcare', 'finance' or 'general', not the text 'helthcare'"
+    assert fault.message == "industry must be 'finance', 'general' or 'healthcare', not the text 'helthcare'"
     assert fault.hint == "did you mean 'healthcare'? values: finance, general, healthcare"
 
 
@@ -83,8 +80,8 @@ def test_an_arm_may_change_the_industry(compiled: Callable[..., Compilation]) ->
 
 def test_there_are_guidelines_for_more_than_twelve_languages() -> None:
     wanted = ["python", "typescript", "javascript", "rust", "go", "java", "kotlin", "swift", "csharp", "cpp", "c"]
-    assert set(wanted) | {"ruby", "php", "scala", "sql", "shell", "react"} <= set(STACKS)
-    for name, guidelines in STACKS.items():
+    assert set(wanted) | {"ruby", "php", "scala", "sql", "shell", "react"} <= set(tech_stack.TEXTS)
+    for name, guidelines in tech_stack.TEXTS.items():
         assert guidelines.count("\n- ") >= 4, name
         assert 80 < text_tokens(guidelines) < 200, name
         assert not any(line != line.strip() for line in guidelines.splitlines()), name
@@ -97,7 +94,7 @@ async def test_each_technology_of_the_stack_is_there_once_in_the_order_of_the_li
 
 
 async def test_every_short_name_means_a_technology(tmp_path: Path) -> None:
-    for short, name in ALIASES.items():
+    for short, name in tech_stack.ALIASES.items():
         assert await text(tech_stack, tmp_path, stack=[short]) == await text(tech_stack, tmp_path, stack=[name])
 
 
@@ -124,7 +121,7 @@ def test_the_texts_belong_to_the_digest(compiled: Callable[..., Compilation], mo
 
     before = digest()
     assert digest() == before
-    monkeypatch.setattr(compliance, "TEXTS", {**INDUSTRIES, "general": INDUSTRIES["general"] + "\n- One more."})
+    monkeypatch.setitem(compliance.TEXTS, "general", compliance.TEXTS["general"] + "\n- One more.")
     assert digest() != before
 
 

@@ -85,7 +85,7 @@ async def test_an_async_function_runs_on_the_loop(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("number", "gave int instead of text"),
+        ("number", "returned int instead of text"),
         ("breaks", "failed: KeyError: 'prices'"),
         ("leaves", "failed: SystemExit: 3"),
     ],

@@ -40,9 +40,9 @@ async def test_a_changed_file_is_read_again_and_an_unchanged_one_gives_the_same_
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("one\ntwo\0", "line 2 that cannot be seen (U+0000)"),
-        ("\x1b[31mred", "line 1 that cannot be seen (U+001B)"),
-        ("kind\n\nand \U000e0069\U000e0067\U000e006e\U000e006f", "line 3 that cannot be seen (U+E0069)"),
+        ("one\ntwo\0", "an invisible character on line 2 (U+0000)"),
+        ("\x1b[31mred", "an invisible character on line 1 (U+001B)"),
+        ("kind\n\nand \U000e0069\U000e0067\U000e006e\U000e006f", "an invisible character on line 3 (U+E0069)"),
     ],
 )
 async def test_recipe_2_a_text_with_more_in_it_than_a_reader_sees_is_an_error(
@@ -52,7 +52,7 @@ async def test_recipe_2_a_text_with_more_in_it_than_a_reader_sees_is_an_error(
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ContributorError) as caught:
         await contributor(path).contribute(TURN)
-    assert caught.value.message == f"'a.md' has a character on {place}; remove it"
+    assert caught.value.message == f"'a.md' has {place}; remove it"
 
 
 async def test_any_text_that_can_be_seen_is_fine(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ async def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(ContributorError) as caught:
         await contributor(tmp_path / "a.md").contribute(TURN)
     assert str(caught.value) == (
-        "contributors/file: there is no file 'a.md' (give it a `default`, or make it `optional`)"
+        "contributors/file: there is no file 'a.md' (add a `default`, or set `optional: true`)"
     )
 
 

@@ -89,7 +89,7 @@ async def test_a_file_that_others_may_write_is_warned_of_once(around: Surroundin
     around.clock.time += 2
     await file.read(TURN)
     assert [message for message, _ in around.reports] == [
-        "others than its owner may write 'settings.yml', and with it change settings; try chmod go-w"
+        "users other than its owner may write 'settings.yml', and so change settings; try chmod go-w"
     ]
 
 

@@ -150,7 +150,7 @@ async def test_all_tenants_without_a_row_share_one_layer(world: World) -> None:
     [
         ([1], "it must be a map of settings and vars, not a list"),
         (7, "it must be a map of settings and vars, not a number"),
-        ({"temperature": 1}, "there is no section 'temperature' in it"),
+        ({"temperature": 1}, "it has no section 'temperature'"),
         ({"settings": [1]}, "settings: must be a map, not a list"),
         ({"settings": {"temprature": 1}}, "there is no 'temprature'; did you mean 'temperature'"),
         ({"settings": {"temperature": True}}, "settings.temperature: must be a number, not true"),
@@ -167,13 +167,15 @@ async def test_recipe_6_a_json_column_that_is_no_layer_names_tenant_and_row(
     tenants = world.provider()
     with pytest.raises(ProviderError) as told:
         await tenants.read(of("acme"))
-    assert 'providers/tenant: the config of tenant "acme" in the table tenant_configs is no layer: ' in str(told.value)
+    assert 'providers/tenant: the config of tenant "acme" in the table tenant_configs is not a layer: ' in str(
+        told.value
+    )
     assert message in str(told.value)
     assert (await tenants.read(of("other"))).settings == WARM["settings"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "null", "nonsense", '{"vars": {"a": NaN}}', "[" * 100_000])
-async def test_text_that_is_no_json_is_told(text: str, world: World) -> None:
+async def test_text_that_is_not_a_layer_is_reported(text: str, world: World) -> None:
     await world.put_text("acme", text)
     with pytest.raises(ProviderError, match='the config of tenant "acme"'):
         await world.provider().read(of("acme"))

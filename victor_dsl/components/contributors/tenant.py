@@ -2,56 +2,91 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from victor_dsl.components.contributors.template import INLINE, rendered, template_error
+from victor_dsl.components.tenant_rows import TenantRows, TenantRowsConfig, quoted
+from victor_dsl.errors import ContributorError
 from victor_dsl.language.component import Context
-from victor_dsl.language.config import ContributorConfig, Ref
-from victor_dsl.language.kinds import Contributor
+from victor_dsl.language.config import ContributorConfig
+from victor_dsl.lazy import Lazy
+from victor_dsl.values.turn import Turn
+
+if TYPE_CHECKING:
+    import jinja2
+
+    from victor_dsl.language import sandbox
+else:
+    jinja2 = Lazy("jinja2")
+    sandbox = Lazy("victor_dsl.language.sandbox")
+
+SELECT = "SELECT prompt_template AS content, active FROM tenant_prompt_templates WHERE tenant_id = $1"
+MOST_CHARACTERS = 262_144
+NO_TURN = Turn(id="", session="", messages=())
 
 
-class Config(ContributorConfig):
-    """Adds what each tenant's row of the table `tenant_prompt_templates` says, which `victor db migrate` makes.
+class Config(TenantRowsConfig, ContributorConfig):
+    """Adds the text of each tenant's row in the table `tenant_prompt_templates`, which `victor db migrate` creates.
 
     Its columns are `tenant_id`, `prompt_template`, which is a Jinja2 template as for `type: template`, and `active`; a row
-    that is not active counts as none. A tenant without a row is an error, unless there is a `default` or the contributor
-    is `optional`. While a row cannot be read, or is no template, its last good one stays in use.
+    that is not active is ignored. A tenant without a row is an error, unless there is a `default` or the contributor is
+    `optional`. While a row cannot be read, or is not a template, its last good version stays in use.
     """
 
-    database: Annotated[str, Ref("databases", ("postgres", "sqlite"))] = Field(
-        description="The database, of type `postgres` or `sqlite`.", examples=["app"]
-    )
-    default: str | None = Field(
-        None,
-        min_length=1,
-        description="The `tenant_id` of the row for tenants without a row of their own, and for turns without a tenant.",
-        examples=["default"],
-    )
     max_tokens: int = Field(
         ge=1,
-        description="The most tokens of this piece. It must be said: what tenants write is not known when the spec is checked.",
-    )
-    ttl_seconds: float = Field(
-        60.0, gt=0, description="How long a row is taken for current. The default is 60 seconds."
-    )
-    max_tenants: int = Field(
-        10_000, ge=1, description="How many tenants' templates are kept in memory; the one unused longest goes first."
+        description="The most tokens of this piece. Required, since what tenants write is unknown when the spec is checked.",
     )
 
 
 EXAMPLE = "{type: tenant, database: app, max_tokens: 500, default: default}"
 
 
-def build(config: Config, context: Context) -> Contributor:
-    """The contributor; a tenant's row is read when its first turn asks."""
-    from victor_dsl.components.contributors._tenant_templates import TenantTemplates
+def build(config: Config, context: Context) -> TenantTemplates:
+    """The contributor; a tenant's row is read at its first turn."""
+    return TenantTemplates(config, context)
 
-    return TenantTemplates(
-        context.live(config.database),
-        context,
-        default=config.default,
-        optional=config.optional,
-        ttl_s=config.ttl_seconds,
-        max_tenants=config.max_tenants,
-    )
+
+class TenantTemplates:
+    """Templates from rows. All of them share one sandbox, which has no access to files."""
+
+    def __init__(self, config: Config, context: Context) -> None:
+        self._context = context
+        self._default = config.default
+        self._optional = config.optional
+        self._sandbox: sandbox.Sandbox | None = None
+        self._rows = TenantRows(config, context, SELECT, self._parse, meanwhile="the last good template stays in use")
+
+    async def contribute(self, turn: Turn) -> str:
+        for tenant in (turn.tenant, self._default):
+            if tenant is not None and (template := (await self._rows.get(tenant)).value) is not None:
+                try:
+                    return rendered(template, turn)
+                except Exception as error:  # a template may raise anything
+                    raise template_error(error, INLINE, partial(_place, tenant), turn, self._context) from error
+        if self._optional:
+            return ""
+        whose = "a turn without a tenant" if turn.tenant is None else f"the tenant {quoted(turn.tenant)}"
+        raise ContributorError(
+            f"the table tenant_prompt_templates has no active row for {whose}",
+            node=self._context.node,
+            hint="add one, name a `default`, or set `optional: true`",
+        )
+
+    def _parse(self, tenant: str, source: Any) -> jinja2.Template:
+        if not isinstance(source, str) or len(source) > MOST_CHARACTERS:
+            what = f"is longer than {MOST_CHARACTERS:,} characters" if isinstance(source, str) else "is not text"
+            raise ContributorError(f"{_place(tenant)}: {what}", node=self._context.node)
+        if self._sandbox is None:
+            self._sandbox = sandbox.Sandbox(jinja2.DictLoader({}))
+        try:
+            return self._sandbox.from_string(source)
+        except Exception as error:  # Jinja2's parser may raise anything
+            raise template_error(error, INLINE, partial(_place, tenant), NO_TURN, self._context) from error
+
+
+def _place(tenant: str, template: str = "") -> str:
+    return f"tenant_prompt_templates[{quoted(tenant)}]"

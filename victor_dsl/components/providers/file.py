@@ -1,23 +1,42 @@
-"""The provider that reads a YAML or JSON file."""
+"""The provider that reads a YAML or JSON file, again when it has changed."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, field_validator
 
+from victor_dsl.errors import ProviderError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import FilePath, ProviderConfig
-from victor_dsl.language.kinds import Provider
+from victor_dsl.lazy import Lazy
+from victor_dsl.storage.file_value import FileValue, reason
+from victor_dsl.values.settings import Layer
+from victor_dsl.values.turn import Turn
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from victor_dsl.language import values_file
+else:
+    asyncio = Lazy("asyncio")
+    values_file = Lazy("victor_dsl.language.values_file")
 
 SUFFIXES = (".yml", ".yaml", ".json")
+MOST_BYTES = 4 * 1024 * 1024
+CHECK_SECONDS = 1.0
+"""How long an outcome is used before the file is looked at again."""
 
 
 class Config(ProviderConfig):
     """Gives settings and vars from a YAML or JSON file with the two keys `settings` and `vars`.
 
-    The file is checked whole before any of it holds: while it is broken, the last good values stay in force and each
-    fault is reported with its line. Nothing in it is expanded, so it holds no secrets: `${env:NAME}` is plain text there.
+    The whole file is checked before any of its values is used: while it is faulty, the last good values stay in force and
+    each fault is reported with its line. Nothing in the file is expanded: `${env:NAME}` is plain text there, so it is no
+    place for secrets.
     """
 
     path: Annotated[str, FilePath(exists=True, values=True)] = Field(
@@ -26,13 +45,13 @@ class Config(ProviderConfig):
     )
     watch: bool = Field(
         False,
-        description="Whether the file is looked at again, at most once a second, and read when it has changed. "
+        description="Whether to check the file for changes, at most once a second, and read it again. "
         "By default it is read once.",
     )
 
     @field_validator("path")
     @classmethod
-    def _known_suffix(cls, path: str) -> str:
+    def _has_known_suffix(cls, path: str) -> str:
         if not path.lower().endswith(SUFFIXES):
             raise ValueError(f"must end in one of {', '.join(SUFFIXES)}, which says how it is read")
         return path
@@ -41,8 +60,58 @@ class Config(ProviderConfig):
 EXAMPLE = "{type: file, path: settings.yml, priority: 75, watch: true}"
 
 
-def build(config: Config, context: Context) -> Provider:
-    """The provider; the file is read when the first turn asks."""
-    from victor_dsl.components.providers._values_file import ValuesFile
+def build(config: Config, context: Context) -> ValuesFile:
+    """The provider; the file is read at the first turn."""
+    return ValuesFile(config, context)
 
-    return ValuesFile(config.path, context, watch=config.watch)
+
+class ValuesFile:
+    """The layer of one file. Between two looks at the file the last outcome is used, be it a layer or an error."""
+
+    def __init__(self, config: Config, context: Context) -> None:
+        self._context = context
+        self._name = context.shown(config.path)
+        self._watch = config.watch
+        self._file = FileValue(Path(config.path), self._parsed, most_bytes=MOST_BYTES)
+        self._looking = asyncio.Lock()
+        self._fresh_until = 0.0
+        self._outcome: Layer | ProviderError | None = None
+        self._has_warned = False
+
+    async def read(self, turn: Turn) -> Layer:
+        if not self._is_fresh():
+            async with self._looking:
+                if not self._is_fresh():  # another turn may have looked meanwhile
+                    self._outcome = await self._look()
+                    self._fresh_until = self._context.clock.monotonic() + CHECK_SECONDS
+        if isinstance(self._outcome, Layer):
+            return self._outcome
+        assert self._outcome is not None
+        raise ProviderError(self._outcome.message, node=self._context.node) from self._outcome
+
+    def _parsed(self, data: bytes) -> Layer:
+        return values_file.read_values(data, name=self._name, source=self._context.node)
+
+    def _is_fresh(self) -> bool:
+        """Whether the last outcome can be used. After an error the file is always looked at again."""
+        if isinstance(self._outcome, Layer) and not self._watch:
+            return True
+        return self._outcome is not None and self._context.clock.monotonic() < self._fresh_until
+
+    async def _look(self) -> Layer | ProviderError:
+        try:
+            layer = await self._file.get()
+            self._warn_if_others_may_write()
+        except OSError as error:
+            return ProviderError(f"cannot read '{self._name}': {reason(error)}")
+        except ProviderError as error:
+            return error
+        return layer
+
+    def _warn_if_others_may_write(self) -> None:
+        if self._has_warned or os.name != "posix":
+            return
+        if self._file.path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            self._has_warned = True
+            message = f"users other than its owner may write '{self._name}', and so change settings; try chmod go-w"
+            self._context.report(message, {"file": self._name})

@@ -1,10 +1,11 @@
-"""The provider whose layer stands in the spec itself."""
+"""The provider whose layer is written in the spec itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from attrs import frozen
 from pydantic import Field
 
 from victor_dsl.language.component import Context
@@ -17,11 +18,11 @@ from victor_dsl.values.turn import Turn
 class Config(ProviderConfig):
     """Gives settings and vars that are written in the spec itself.
 
-    It is useful below or above other providers: as a default that a file may change, or as the last word over one.
+    By its priority it stands below other providers, as a default that they may change, or above them, as the last word.
     """
 
     values: Values = Field(
-        description="The layer. A value of null removes what lower layers say.",
+        description="The layer. A value of null removes the value of lower layers.",
         examples=[{"settings": {"temperature": 0.3}, "vars": {"product": "Acme Cloud"}}],
     )
 
@@ -35,18 +36,8 @@ values:
 """
 
 
-class Inline:
-    """One layer that never changes."""
-
-    def __init__(self, layer: Layer) -> None:
-        self._layer = layer
-
-    async def read(self, turn: Turn) -> Layer:
-        return self._layer
-
-
 def build(config: Config, context: Context) -> Inline:
-    """The provider of the layer that is written; every value's origin is the line of the item."""
+    """The provider; the origin of every value is the line of the item."""
     values = config.values.model_dump(exclude_unset=True)
     file, _, line = context.place.rpartition(":")
     origin = Origin(context.node, file or None, int(line) if file else None)
@@ -54,7 +45,18 @@ def build(config: Config, context: Context) -> Inline:
     return Inline(Layer(context.node, values.get("settings", {}), values.get("vars", {}), origins))
 
 
+@frozen
+class Inline:
+    """One layer that never changes."""
+
+    layer: Layer
+
+    async def read(self, turn: Turn) -> Layer:
+        return self.layer
+
+
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The dotted path of every value that is not a map with something in it."""
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
             yield from _leaves(value, f"{prefix}{key}.")

@@ -2,55 +2,101 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from pydantic import Field
-
+from victor_dsl.components.tenant_rows import TenantRows, TenantRowsConfig, quoted
+from victor_dsl.errors import ProviderError, Refused
 from victor_dsl.language.component import Context
-from victor_dsl.language.config import ProviderConfig, Ref
-from victor_dsl.language.kinds import Provider
+from victor_dsl.language.config import ProviderConfig
+from victor_dsl.lazy import Lazy
+from victor_dsl.nearest import suggest
+from victor_dsl.values.faults import Fault, Faulty, kind_of
+from victor_dsl.values.settings import Layer
+from victor_dsl.values.turn import Turn
+
+if TYPE_CHECKING:
+    from victor_dsl.values import codec
+else:
+    codec = Lazy("victor_dsl.values.codec")
+
+SELECT = "SELECT config AS content, active FROM tenant_configs WHERE tenant_id = $1"
+SECTIONS = ("settings", "vars")
 
 
-class Config(ProviderConfig):
-    """Gives each tenant the settings and vars of its row in the table `tenant_configs`, which `victor db migrate` makes.
+class Config(TenantRowsConfig, ProviderConfig):
+    """Gives each tenant the settings and vars of its row in the table `tenant_configs`, which `victor db migrate` creates.
 
     Its columns are `tenant_id`, `config`, which is `{"settings": {…}, "vars": {…}}` as JSONB or JSON text, and `active`.
-    A tenant that is not active is refused. So is one without a row, and a turn without a tenant, unless there is a
-    `default` or the provider is `optional`. While a row cannot be read, or is no settings, its last good values hold.
+    A tenant that is not active is refused. So are a tenant without a row and a turn without a tenant, unless there is a
+    `default` or the provider is `optional`. While a row cannot be read, or is faulty, its last good values stay in force.
     """
-
-    database: Annotated[str, Ref("databases", ("postgres", "sqlite"))] = Field(
-        description="The database, of type `postgres` or `sqlite`.", examples=["app"]
-    )
-    default: str | None = Field(
-        None,
-        min_length=1,
-        description="The `tenant_id` of the row for tenants without a row of their own, and for turns without a tenant.",
-        examples=["default"],
-    )
-    ttl_seconds: float = Field(
-        60.0,
-        gt=0,
-        description="How long a row is taken for current: as long may a tenant go on that was made inactive. The default is 60 "
-        "seconds.",
-    )
-    max_tenants: int = Field(
-        10_000, ge=1, description="How many tenants' rows are kept in memory; the one unused longest goes first."
-    )
 
 
 EXAMPLE = "{type: tenant, database: app, priority: 100}"
 
 
-def build(config: Config, context: Context) -> Provider:
-    """The provider; a tenant's row is read when its first turn asks."""
-    from victor_dsl.components.providers._tenant_configs import TenantConfigs
+def build(config: Config, context: Context) -> TenantConfigs:
+    """The provider; a tenant's row is read at its first turn."""
+    return TenantConfigs(config, context)
 
-    return TenantConfigs(
-        context.live(config.database),
-        context,
-        default=config.default,
-        optional=config.optional,
-        ttl_s=config.ttl_seconds,
-        max_tenants=config.max_tenants,
-    )
+
+class TenantConfigs:
+    """Layers from rows. Turns without a row of their own share one layer."""
+
+    def __init__(self, config: Config, context: Context) -> None:
+        self._node = context.node
+        self._default = config.default
+        self._empty = Layer(context.node) if config.optional else None
+        self._rows = TenantRows(config, context, SELECT, self._parse, meanwhile="the last good values stay in force")
+
+    async def read(self, turn: Turn) -> Layer:
+        for tenant in (turn.tenant, self._default):
+            if tenant is None:
+                continue
+            row = await self._rows.get(tenant)
+            if not row.is_active:
+                raise Refused(f"the tenant {quoted(tenant)} is not active", node=self._node)
+            if row.value is not None:
+                return row.value
+        if self._empty is not None:
+            return self._empty
+        if turn.tenant is None:
+            raise Refused("the turn names no tenant", node=self._node)
+        raise Refused(f"there is no tenant {quoted(turn.tenant)}", node=self._node)
+
+    def _parse(self, tenant: str, config: Any) -> Layer:
+        """The layer of a row's config: JSON text, or the values that JSONB arrives as. Raises ProviderError."""
+        where = f"the config of tenant {quoted(tenant)} in the table tenant_configs"
+        try:
+            # Values go through JSON text too, so that one parser decides what they mean.
+            text = config if isinstance(config, str) else json.dumps(config)
+            values = json.loads(text, parse_constant=_refuse)
+        except (ValueError, RecursionError) as error:
+            raise ProviderError(f"{where} is not JSON: {error}", node=self._node) from error
+        if faults := list(_faults(values)):
+            raise ProviderError(f"{where} is not a layer: {Faulty(faults)}", node=self._node)
+        return Layer(self._node, values.get("settings") or {}, values.get("vars") or {})
+
+
+def _faults(values: Any) -> Iterator[Fault]:
+    if not isinstance(values, dict):
+        yield Fault((), f"it must be a map of settings and vars, not {kind_of(values)}")
+        return
+    for key in values:
+        if key not in SECTIONS:
+            yield Fault((), f"it has no section '{key}'; {suggest(key, SECTIONS)}")
+    for section, check in (("settings", codec.read_settings), ("vars", codec.read_vars)):
+        value = values.get(section)
+        if value is not None and not isinstance(value, dict):
+            yield Fault((section,), f"must be a map, not {kind_of(value)}")
+        elif value is not None:
+            try:
+                check(value)
+            except Faulty as error:
+                yield from error.faults
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"JSON has no {constant}")
