@@ -31,6 +31,7 @@ HEAVY = frozenset(
         "cattrs",
         "importlib.metadata",
         "jinja2",
+        "jsonschema",
         "logging",
         "mcp",
         "numpy",

@@ -107,7 +107,7 @@ async def test_calls_run_side_by_side_and_their_results_keep_the_calls_order(sta
         ("good", "{", "Error: the arguments of 'good' are not JSON: "),
         ("good", "[1]", "Error: the arguments of 'good' are not a JSON object"),
         ("bad", "{}", "Error: the tool 'bad' failed: ValueError: out of paper"),
-        ("number", "{}", "Error: the tool 'number' gave int instead of text"),
+        ("number", "{}", "Error: the tool 'number' returned int instead of text"),
         ("refused", "{}", "Error: closed on Sundays"),
         ("good", "", "result"),
     ],
@@ -125,7 +125,7 @@ async def test_what_goes_wrong_with_a_call_is_told_to_the_model(
 
 async def test_a_denied_tool_is_neither_offered_nor_called(stage: Stage) -> None:
     [result] = await told(stage, [call("good")], spec="settings: {limits: {tools: {deny: [go*]}}}")
-    assert result == "Error: the tool 'good' may not be used"
+    assert result == "Error: the tool 'good' is not allowed"
     assert stage.objects["tools/given"].called == []
     assert "good" not in [tool.name for tool in stage.objects["models/main"].turns[0].tools]
 
@@ -141,7 +141,7 @@ async def test_a_tool_that_takes_too_long_is_told_to_the_model(stage: Stage) -> 
         ONE.replace("{type: given}]", "{type: given, timeout_seconds: 0.001}]")
     ) as orchestrator:
         await orchestrator.chat("go")
-    assert model.turns[1].messages[-1].text() == "Error: the tool 'stuck' gave no result within 0.001 s"
+    assert model.turns[1].messages[-1].text() == "Error: the tool 'stuck' exceeded its time limit of 0.001 s"
 
 
 async def test_a_long_result_is_cut_and_says_so(stage: Stage) -> None:
@@ -153,7 +153,7 @@ async def test_a_long_result_is_cut_and_says_so(stage: Stage) -> None:
     spec = ONE.replace("{type: given}]", "{type: given, max_result_tokens: 3}]")
     async with stage.orchestrator(spec) as orchestrator:
         await orchestrator.chat("go")
-    assert model.turns[1].messages[-1].text() == "wordwordword\n[The result is cut here: 3 of 100 tokens are shown.]"
+    assert model.turns[1].messages[-1].text() == "wordwordword\n[cut: only the first 3 tokens are shown]"
 
 
 async def test_a_middleware_that_refuses_a_call_is_told_to_the_model(stage: Stage) -> None:

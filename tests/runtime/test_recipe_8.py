@@ -230,13 +230,13 @@ async def test_recipe_8_tools_that_hang_die_print_and_answer_50_mb_are_errors_of
         after = await orchestrator.answer(Request(message="echo", tenant="a"))
     told = dict(zip(asked, (answer.text for answer in answers), strict=True))
     assert [answer.error for answer in answers] == [None] * len(answers)
-    assert told["hang"] == "Error: the tool 'wild__hang' gave no result within 5 s"
+    assert told["hang"] == "Error: the tool 'wild__hang' exceeded its time limit of 5 s"
     assert told["junk"] == told["endless_junk"] == "after the junk"
     assert "longer than 16,777,216 bytes" in told["huge"]
     assert "longer than 16,777,216 bytes" in told["huge_unnamed"]
     assert told["picture"].startswith("A cat:\n[image: image/png, 3,000 bytes")
     assert told["fail"] == "Error: no such order"
-    assert "gave no usable result" in told["no_result"]
+    assert "result cannot be read" in told["no_result"]
     assert told["echo"] == after.text == "{}"
     assert "ended with exit code 3 before it answered the call" in dying.text
     assert capfd.readouterr().out == ""

@@ -16,12 +16,14 @@ When `build` gets a Config, references and children are node ids and paths are a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from attrs import frozen
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
+
+from victor_dsl.values.tool import CostTier, Tool
 
 
 @frozen
@@ -155,21 +157,33 @@ class ContributorConfig(ListedConfig):
 
 
 class ToolConfig(Config):
-    """What every tool source can be told."""
+    """The fields that every source of tools has."""
 
     name: Name | None = Field(
         None, description="The tool's name, or the prefix of its tools. Left out, it is the type."
     )
-    cost: Literal["free", "low", "medium", "high"] | None = Field(None, description="The cost tier of one call.")
+    cost: CostTier | None = Field(None, description="The cost tier of one call.")
     cost_usd: float | None = Field(None, ge=0, description="The price of one call, in US dollars.")
     domain: str | None = Field(None, description="A word for the field it serves; selection may use it.")
     max_tokens: int | None = Field(
         None, ge=1, description="The most tokens that its definitions may take; counted in the context budget."
     )
-    timeout_seconds: float = Field(60.0, gt=0, description="How long one call may take.")
+    timeout_seconds: float = Field(60.0, gt=0, description="The time limit of one call.")
     max_result_tokens: int = Field(
-        8000, ge=1, description="The most tokens of a result; a longer one is cut, and says so."
+        8000, ge=1, description="The most tokens of a result; a longer one is cut, and a last line says so."
     )
+
+    def tool(self, name: str, description: str, parameters: Mapping[str, Any], node: str) -> Tool:
+        """A tool whose calls the node answers, with the item's cost and domain."""
+        return Tool(
+            name,
+            description,
+            parameters,
+            cost=self.cost,
+            cost_usd=self.cost_usd,
+            domain=self.domain,
+            source=node,
+        )
 
 
 class ToolSelectionConfig(ListedConfig):

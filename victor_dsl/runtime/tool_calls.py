@@ -1,4 +1,7 @@
-"""Answers a model's tool calls. Whatever goes wrong with one is told to the model as its result; the turn goes on."""
+"""Answers a model's tool calls: each within its time limit, its result cut to size, and its failure as an error for the model.
+
+Sources of tools return text or raise; the rules for all of them are here.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 import orjson
 from attrs import frozen
 
-from victor_dsl.errors import Refused, ToolError, VictorError
+from victor_dsl.errors import Refused, ToolError
 from victor_dsl.graph.plan import Node
 from victor_dsl.language.component import Clock
 from victor_dsl.language.kinds import ToolSource
@@ -21,10 +24,13 @@ from victor_dsl.values.message import Message, Reply, ToolCall
 from victor_dsl.values.tokens import CHARACTERS_PER_TOKEN, text_tokens
 from victor_dsl.values.turn import Turn
 
+MOST_ERROR_TOKENS = 500
+"""How long an error may be that the model receives; its cause stands at the beginning."""
+
 
 @frozen
 class _Source:
-    """A source of tools and what its item says about each call."""
+    """A source of tools and the limits of its calls."""
 
     source: ToolSource
     timeout_seconds: float
@@ -47,7 +53,9 @@ class ToolCalls:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._answer(call, turn)) for call in calls]
         except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from failures  # one failure that is no tool's own ends the turn by itself
+            raise failures.exceptions[
+                0
+            ] from failures  # a failure of middleware: it ends the turn, as for a single call
         return tuple(task.result() for task in tasks)
 
     async def _answer(self, call: ToolCall, turn: Turn) -> Message:
@@ -59,7 +67,7 @@ class ToolCalls:
             text = reply.message.text()
         except (ToolError, Refused) as error:
             code = error.code
-            text = f"Error: {error.message}"
+            text = _cut(f"Error: {error.message}", MOST_ERROR_TOKENS)
         latency_ms = round((self._clock.monotonic() - started) * 1000, 3)
         turn.record("tool_call", {**_about(call, turn), "ok": code is None, "error": code, "latency_ms": latency_ms})
         return Message("tool", text, tool_call_id=call.id, name=call.name)
@@ -75,13 +83,14 @@ class ToolCalls:
             async with limit:
                 text = await source.source.call(call, turn)
         except BaseException as error:
-            if isinstance(error, VictorError) or not is_fault(error):
+            if isinstance(error, ToolError) or not is_fault(error):
                 raise
-            if isinstance(error, TimeoutError) and limit.expired():
-                raise ToolError(f"the tool '{call.name}' gave no result within {source.timeout_seconds:g} s") from error
+            if isinstance(error, TimeoutError) and limit.expired():  # else it is the tool's own
+                reason = f"the tool '{call.name}' exceeded its time limit of {source.timeout_seconds:g} s"
+                raise ToolError(reason) from error
             raise ToolError(f"the tool '{call.name}' failed: {describe(error)}") from error
         if not isinstance(text, str):
-            raise ToolError(f"the tool '{call.name}' gave {type(text).__name__} instead of text")
+            raise ToolError(f"the tool '{call.name}' returned {type(text).__name__} instead of text")
         return Reply(Message("tool", _cut(text, source.max_result_tokens), tool_call_id=call.id, name=call.name))
 
 
@@ -91,9 +100,9 @@ def _source(node: Node, source: ToolSource) -> _Source:
 
 
 def _check(call: ToolCall, turn: Turn) -> None:
-    """Raises ToolError for a call that no tool should see."""
+    """Raises ToolError for a call that must not reach a tool."""
     if not allowed(call.name, turn.settings.limits):
-        raise ToolError(f"the tool '{call.name}' may not be used")
+        raise ToolError(f"the tool '{call.name}' is not allowed")
     offered = {tool.name: tool for tool in turn.tools}
     if call.name not in offered:
         raise ToolError(f"there is no tool '{call.name}'; {suggest(call.name, offered)}")
@@ -106,15 +115,15 @@ def _check(call: ToolCall, turn: Turn) -> None:
 
 
 def _about(call: ToolCall, turn: Turn) -> Mapping[str, Any]:
-    """Which tool was called, at what place among those offered; of a name that nobody offered, not even the name."""
+    """The tool that was called, and its rank among those offered. An unknown tool is recorded without its name, which may be anything."""
     for rank, tool in enumerate(turn.tools):
         if tool.name == call.name:
             return {"tool": tool.name, "source": tool.source, "rank": rank, "cost_usd": tool.cost_usd}
     return {"tool": None, "source": None, "rank": None, "cost_usd": None}
 
 
-def _cut(text: str, most: int) -> str:
-    """The text, cut to so many tokens, with a last line that says so."""
-    if (tokens := text_tokens(text)) <= most:
+def _cut(text: str, most_tokens: int) -> str:
+    """The text, or its beginning with a last line that says so."""
+    if text_tokens(text) <= most_tokens:
         return text
-    return f"{text[: most * CHARACTERS_PER_TOKEN]}\n[The result is cut here: {most} of {tokens} tokens are shown.]"
+    return f"{text[: most_tokens * CHARACTERS_PER_TOKEN]}\n[cut: only the first {most_tokens:,} tokens are shown]"

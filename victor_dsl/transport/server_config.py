@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 _RESERVED_HEADERS = frozenset({"host", "content-type", "content-length", "transfer-encoding", "connection", "accept"})
@@ -60,12 +60,17 @@ def checked_address(address: str) -> str:
     return address.rstrip("/")
 
 
-def checked_headers(headers: dict[str, str]) -> dict[str, str]:
-    """The headers, if they contain no key and can be sent. Raises ValueError."""
+def checked_headers(
+    headers: dict[str, str], key_fields: str = "`api_key`", reserved: Collection[str] = _RESERVED_HEADERS
+) -> dict[str, str]:
+    """The headers, if they contain no key and can be sent. Raises ValueError.
+
+    `key_fields` are the fields for keys, and `reserved` the headers (lower case) that the component itself sets.
+    """
     for name, value in headers.items():
         if name.lower() in _KEY_HEADERS:
-            raise ValueError(f"the header '{name}' carries a key: write it as `api_key`, which keeps it secret")
-        if name.lower() in _RESERVED_HEADERS:
+            raise ValueError(f"the header '{name}' carries a key: write it as {key_fields}, which keeps it secret")
+        if name.lower() in reserved:
             raise ValueError(f"the header '{name}' is set for every request and cannot be changed")
         if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum() or not is_header_text(value):
             raise ValueError(f"the header '{name}' contains characters that are not allowed in a header")

@@ -18,10 +18,11 @@ from pydantic import ValidationError
 from yarl import URL
 
 from tests.components.context import TURN, surroundings
-from victor_dsl.components.tools._http_request import filled
-from victor_dsl.components.tools._parameters import json_schema
+from tests.components.tools.calling import answer
 from victor_dsl.components.tools.http import Config, build
-from victor_dsl.errors import ToolError
+from victor_dsl.components.tools.http.parameters import json_schema
+from victor_dsl.components.tools.http.request import filled
+from victor_dsl.errors import ComponentError, ToolError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Secret
 from victor_dsl.language.kinds import ToolSource
@@ -114,9 +115,12 @@ def context(tmp_path: Path) -> Context:
 
 @asynccontextmanager
 async def tool(context: Context, api: Api, path: str, **options: Any) -> AsyncIterator[ToolSource]:
-    config = Config(name="api", description="Asks.", url=f"http://127.0.0.1:{api.port}{path}", **options)
-    async with build(config, context) as live:
+    async with build(config(api, path, **options), context) as live:
         yield live
+
+
+def config(api: Api, path: str, **options: Any) -> Config:
+    return Config(name="api", description="Asks.", url=f"http://127.0.0.1:{api.port}{path}", **options)
 
 
 async def say(live: ToolSource, **arguments: Any) -> Any:
@@ -196,19 +200,28 @@ def test_arguments_change_neither_host_nor_path_nor_the_other_fields(a: str, b: 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ("{", "not JSON"),
-        ("[1]", "must be a JSON object"),
-        ("{}", "the argument 'n' is missing"),
-        ('{"n": "7"}', "the argument 'n' must be of type integer"),
-        ('{"n": true}', "the argument 'n' must be of type integer"),
-        ('{"n": 1, "m": 2}', "unknown argument 'm'"),
-        ('{"n": 1, "size": "big"}', "the argument 'size' must be one of s, l"),
+        ("{}", "'n' is a required property"),
+        ('{"n": "7"}', "the argument 'n': '7' is not of type 'integer'"),
+        ('{"n": true}', "the argument 'n': True is not of type 'integer'"),
+        ('{"n": 1, "m": 2}', "unknown argument 'm'; there are: n, size, to"),
+        ('{"n": 1, "siez": "s"}', "unknown argument 'siez'; did you mean 'size'"),
+        ('{"n": 1, "size": "big"}', "the argument 'size': 'big' is not one of \\['s', 'l'\\]"),
+        ('{"n": 1, "to": {"street": 7}}', "the argument 'to.street': 7 is not of type 'string'"),
+        ('{"n": 1, "to": {}}', "the argument 'to': 'street' is a required property"),
+        (
+            '{"n": 0, "size": 1}',
+            "the argument 'n': 0 is less than the minimum of 1; the argument 'size': 1 is not one of",
+        ),
     ],
 )
 async def test_arguments_that_do_not_fit_are_told_to_the_model(
     context: Context, api: Api, arguments: str, told: str
 ) -> None:
-    parameters = {"n": "integer", "size": {"type": "string", "enum": ["s", "l"], "default": "s"}}
+    parameters = {
+        "n": {"type": "integer", "minimum": 1},
+        "size": {"enum": ["s", "l"], "default": "s"},
+        "to": {"type": "object", "properties": {"street": {"type": "string"}}, "required": ["street"], "default": None},
+    }
     async with tool(context, api, "/o/{n}", parameters=parameters) as live:
         with pytest.raises(ToolError, match=told):
             await live.call(ToolCall("1", "api", arguments), TURN)
@@ -233,16 +246,15 @@ async def test_secrets_are_sent_and_never_told(context: Context, api: Api) -> No
 
 async def test_an_answer_of_50_mb_is_cut_while_it_is_read(context: Context, api: Api) -> None:
     async with tool(context, api, "/huge", max_result_tokens=1000) as live:
-        text = await say(live)
-    assert len(text) == 4000
-    assert text.endswith("x\n[cut: the answer is longer]")
+        text = await answer(live, config(api, "/huge", max_result_tokens=1000), "{}")
+    assert text == "x" * 4000 + "\n[cut: only the first 1,000 tokens are shown]"
     assert api.sent < 10_000_000, "the connection was closed"
 
 
 async def test_an_answer_that_never_comes_is_an_error_in_time(context: Context, api: Api) -> None:
-    async with tool(context, api, "/hang", timeout_seconds=0.05) as live:
-        with pytest.raises(ToolError, match=r"no answer within 0.05 s"):
-            await say(live)
+    async with tool(context, api, "/hang") as live:
+        text = await answer(live, config(api, "/hang", timeout_seconds=0.05), "")
+    assert text == "Error: the tool 'api' exceeded its time limit of 0.05 s"
 
 
 @pytest.mark.parametrize(
@@ -264,7 +276,7 @@ async def test_an_answer_is_told_as_text(context: Context, api: Api, path: str, 
         ("/missing", 'HTTP 404 Not Found: {"error": "no order'),
         ("/cut", "the request to 127.0.0.1 failed"),
         ("/round", "redirects more than 5 times"),
-        ("/nowhere", "redirects to what is no address"),
+        ("/nowhere", "redirects to something that is not an address"),
     ],
 )
 async def test_what_fails_is_told_as_an_error(context: Context, api: Api, path: str, told: str) -> None:
@@ -286,7 +298,7 @@ async def test_a_redirect_within_the_host_is_followed(context: Context, api: Api
 async def test_a_redirect_to_another_host_is_refused(context: Context, api: Api, target: str) -> None:
     api.elsewhere = target
     async with tool(context, api, "/far", bearer_token=Secret("env", "TOKEN"), allow_hosts=["169.254.169.254"]) as live:
-        with pytest.raises(ToolError, match=r"may not go|no address"):
+        with pytest.raises(ToolError, match=r"not in `allow_hosts`|not an address"):
             await say(live)
 
 
@@ -307,27 +319,48 @@ async def test_a_proxy_of_the_environment_is_not_used(
 @pytest.mark.parametrize(
     ("written", "told"),
     [
-        ({"url": "http://{host}/a", "parameters": {"host": "string"}}, "no `{gap}` can stand in the host"),
-        ({"url": "http://a:{p}/", "parameters": {"p": "integer"}}, "is no address"),
-        ({"url": "{u}", "parameters": {"u": "string"}}, "is no address"),
-        ({"url": "ftp://a/b"}, "begins with http"),
-        ({"url": "http://u:p@a/b"}, "cannot hold a user and password"),
-        ({"url": "http://a/{n}"}, "parameters has no 'n'"),
-        ({"url": "http://a/{n}", "parameters": {"n": "string?"}}, "cannot be left out"),
-        ({"url": "http://a/", "parameters": {"n": "strin"}}, "'strin' is no type of the parameter 'n'; did you mean"),
+        ({"url": "http://{host}/a", "parameters": {"host": "string"}}, "the host must not contain a `{gap}`"),
+        ({"url": "http://a:{p}/", "parameters": {"p": "integer"}}, "is not an HTTP address"),
+        ({"url": "{u}", "parameters": {"u": "string"}}, "is not an HTTP address"),
+        ({"url": "ftp://a/b"}, "must start with http"),
+        ({"url": "http://u:p@a/b"}, "cannot contain a user and password"),
+        ({"url": "http://a/{n}"}, "`parameters` has no 'n'"),
+        ({"url": "http://a/{n}", "parameters": {"n": "string?"}}, "must be required or have a default"),
+        (
+            {"url": "http://a/", "parameters": {"n": "strin"}},
+            "'strin' is not a type for the parameter 'n'; did you mean",
+        ),
         ({"url": "http://a/", "parameters": {"n": 3}}, "has a number instead of a type"),
-        ({"url": "http://a/", "parameters": {"a b": "string"}}, "'a b' is no name"),
+        ({"url": "http://a/", "parameters": {"a b": "string"}}, "'a b' is not a parameter's name"),
         ({"url": "http://a/", "parameters": {"type": "object", "required": ["x"]}}, "`required` names 'x'"),
-        ({"url": "http://a/", "body": {"a": 1}}, "a GET has no `body`"),
-        ({"url": "http://a/", "method": "POST", "body": {"a": ["{b}"]}}, "parameters has no 'b'"),
-        ({"url": "http://a/", "headers": {"Cookie": "a"}}, "holds a secret"),
-        ({"url": "http://a/", "headers": {"X-A": "a\r\nb: c"}}, "characters that a header cannot carry"),
+        ({"url": "http://a/", "body": {"a": 1}}, "a GET request has no `body`"),
+        ({"url": "http://a/", "method": "POST", "body": {"a": ["{b}"]}}, "`parameters` has no 'b'"),
+        (
+            {"url": "http://a/", "headers": {"Cookie": "a"}},
+            "carries a key: write it as `secret_headers` or `bearer_token`",
+        ),
+        ({"url": "http://a/", "headers": {"X-A": "a\r\nb: c"}}, "characters that are not allowed in a header"),
     ],
 )
 def test_what_cannot_be_a_request_is_refused(written: dict[str, Any], told: str) -> None:
     with pytest.raises(ValidationError) as raised:
         Config(**{"description": "Asks.", **written})
     assert told in str(raised.value)
+
+
+async def test_parameters_that_are_no_json_schema_are_refused_when_the_tool_is_opened(
+    context: Context, api: Api
+) -> None:
+    with pytest.raises(ComponentError, match=r"`parameters` is not a JSON Schema: properties.n.type: 'int' is not"):
+        async with tool(context, api, "/{n}", parameters={"n": {"type": "int"}}):
+            pass
+
+
+async def test_a_reference_to_another_document_is_not_followed(context: Context, api: Api) -> None:
+    parameters = {"n": {"$ref": f"http://127.0.0.1:{api.port}/schema"}}
+    async with tool(context, api, "/{n}", parameters=parameters) as live:
+        assert "failed" in await answer(live, config(api, "/{n}", parameters=parameters), '{"n": 1}')
+    assert api.requests == []
 
 
 def test_a_parameter_named_type_is_written_in_the_short_form() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.components.context import TURN, surroundings
+from tests.components.tools.calling import answer
 from victor_dsl.components.tools.python import Config, build
 from victor_dsl.errors import ComponentError, ToolError
 from victor_dsl.language.kinds import ToolSource
@@ -74,6 +75,8 @@ async def later(text: str, turn: Turn) -> str:
 def where(a, /, b=2, c=3, *, d=4): return [a, b, c, d, threading.current_thread().name]
 def nothing(): pass
 def raises(): raise ValueError("no such order")
+def raises_much(): raise ValueError("x" * 5000)
+async def cancels(): raise asyncio.CancelledError
 def exits(): sys.exit(3)
 def stops(): raise StopIteration
 def hangs(): begun.set(); gate.wait()
@@ -127,8 +130,9 @@ async def tool(tmp_path: Path, function: str, **config: Any) -> AsyncIterator[To
 
 
 async def call(tmp_path: Path, function: str, arguments: str = "", **config: Any) -> str:
+    """What the model receives."""
     async with tool(tmp_path, function, **config) as source:
-        return await source.call(ToolCall("c1", "python", arguments), TURN)
+        return await answer(source, Config(function="unused:unused", **config), arguments)
 
 
 def let_hanging_end() -> None:
@@ -208,8 +212,7 @@ async def test_a_result_becomes_text(tmp_path: Path, function: str, result: str)
 
 async def test_what_json_cannot_say_becomes_text_or_an_error(tmp_path: Path) -> None:
     assert json.loads(await call(tmp_path, "odd")) == {"1": [1, 3], "big": 2**70, "at": "Address(street='a', number=1)"}
-    with pytest.raises(ToolError, match="returned what JSON cannot say"):
-        await call(tmp_path, "circular")
+    assert (await call(tmp_path, "circular")).startswith("Error: the function's result cannot be written as JSON: ")
 
 
 async def test_a_callable_object_is_a_tool(tmp_path: Path) -> None:
@@ -219,44 +222,51 @@ async def test_a_callable_object_is_a_tool(tmp_path: Path) -> None:
 async def test_a_long_result_is_cut_and_says_so(tmp_path: Path) -> None:
     assert await call(tmp_path, "long", '{"n": 400}', max_result_tokens=100) == "x" * 400
     text = await call(tmp_path, "long", '{"n": 401}', max_result_tokens=100)
-    assert len(text) == 400
-    assert text.endswith("x\n[cut: the result has 401 characters]")
+    assert text == "x" * 400 + "\n[cut: only the first 100 tokens are shown]"
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("{", "arguments are not JSON: EOF while parsing an object"),
-        ("[1]", "arguments must be a JSON object"),
-        ("7", "arguments must be a JSON object"),
+        ("{", "the arguments of 'python' are not JSON: unexpected end of data"),
+        ("[1]", "the arguments of 'python' are not a JSON object"),
+        ("7", "the arguments of 'python' are not a JSON object"),
         ("", "the argument 'order' is missing"),
-        ('{"order": "many"}', "the argument 'order' is not right: input should be a valid integer"),
-        ('{"order": 1, "detail": "x"}', "the argument 'detail' is not right: input should be 'short' or 'long'"),
+        ('{"order": "many"}', "the argument 'order' is wrong: input should be a valid integer"),
+        ('{"order": 1, "detail": "x"}', "the argument 'detail' is wrong: input should be 'short' or 'long'"),
         ('{"order": 1, "detial": "x"}', "unknown argument 'detial'; did you mean 'detail'?"),
         ('{"ordr": 1}', "the argument 'order' is missing; unknown argument 'ordr'"),
     ],
 )
 async def test_wrong_arguments_are_explained_to_the_model(tmp_path: Path, arguments: str, said: str) -> None:
-    with pytest.raises(ToolError) as caught:
-        await call(tmp_path, "lookup", arguments)
-    assert str(caught.value).startswith(said)
+    assert (await call(tmp_path, "lookup", arguments)).startswith(f"Error: {said}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [("{", "the arguments are not JSON: EOF"), ("[1]", "the arguments must be a JSON object")]
+)
+async def test_arguments_that_middleware_broke_are_explained_too(tmp_path: Path, arguments: str, said: str) -> None:
+    async with tool(tmp_path, "lookup") as source:
+        with pytest.raises(ToolError, match=said):
+            await source.call(ToolCall("c1", "python", arguments), TURN)
 
 
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        ("raises", "ValueError: no such order"),
-        ("exits", "SystemExit: 3"),
-        ("stops", "RuntimeError: StopIteration"),
-        ("times_out", "TimeoutError: upstream"),
-        ("hangs", "took longer than 0.05 seconds"),
-        ("hangs_async", "took longer than 0.05 seconds"),
+        ("raises", "failed: ValueError: no such order"),
+        ("raises_much", "failed: ValueError: " + "x" * 1955 + "\n[cut: only the first 500 tokens are shown]"),
+        ("exits", "failed: SystemExit: 3"),
+        ("stops", "failed: RuntimeError: StopIteration"),
+        ("times_out", "failed: TimeoutError: upstream"),
+        ("cancels", "failed: CancelledError"),
+        ("hangs", "exceeded its time limit of 0.05 s"),
+        ("hangs_async", "exceeded its time limit of 0.05 s"),
     ],
 )
 async def test_a_tool_that_fails_or_hangs_is_told_to_the_model(tmp_path: Path, function: str, said: str) -> None:
-    with pytest.raises(ToolError) as caught:
-        await call(tmp_path, function, timeout_seconds=0.05 if "hangs" in function else 5)
-    assert str(caught.value) == said
+    text = await call(tmp_path, function, timeout_seconds=0.05 if "hangs" in function else 5)
+    assert text == f"Error: the tool 'python' {said}"
     let_hanging_end()
 
 
@@ -299,13 +309,13 @@ async def test_what_a_tool_prints_goes_to_standard_error(tmp_path: Path, capsys:
         ("nowhere:f", "the function 'nowhere:f': there is no module 'nowhere'"),
         ("shop.nowhere:f", "there is no module 'shop.nowhere'"),
         ("shop.tools:lokup", "the module 'shop.tools' has no 'lokup' (did you mean 'lookup'?"),
-        ("stars", "takes *args, which no schema can say"),
-        ("kwargs", "takes **kw, which no schema can say"),
-        ("generator", "yields; a tool must return its result at once"),
-        ("agenerator", "yields; a tool must return its result at once"),
-        ("opaque", "its signature makes no JSON Schema: "),
+        ("stars", "it takes *args, which a schema cannot express"),
+        ("kwargs", "it takes **kw, which a schema cannot express"),
+        ("generator", "it is a generator; a tool must return its result"),
+        ("agenerator", "it is a generator; a tool must return its result"),
+        ("opaque", "its signature cannot be expressed as JSON Schema: "),
         ("unresolved", "its type annotations cannot be read: name 'Nowhere' is not defined"),
-        ("constant", "is no function but int"),
+        ("constant", "it is not a function but int"),
         ("shop.broken:f", "importing 'shop.broken' failed: ZeroDivisionError: division by zero"),
         ("shop.exits:f", "importing 'shop.exits' failed: SystemExit: 3"),
         ("shop.needs:f", "importing 'shop.needs' failed: No module named 'not_installed'"),

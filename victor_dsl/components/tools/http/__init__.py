@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from victor_dsl.components.tools._headers import checked_headers, checked_url
-from victor_dsl.components.tools._http_gaps import BODILESS, gaps, gaps_of_body
-from victor_dsl.components.tools._parameters import json_schema
+from victor_dsl.components.http_tools import checked_tool_headers, checked_url
+from victor_dsl.components.tools.http.parameters import json_schema
+from victor_dsl.components.tools.http.request import BODILESS, gaps, gaps_of_body
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Secret, ToolConfig
 from victor_dsl.language.kinds import ToolSource
@@ -21,14 +21,14 @@ METHODS = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 class Config(ToolConfig):
     """Offers one request to an HTTP API to the model.
 
-    The host is the spec's: the model's arguments fill `{gaps}` in the path, the query and the body, escaped, so that they
-    can change neither the host nor the path around them; a redirect to another host is refused. Arguments without a gap
-    go into the query of a GET, HEAD or DELETE, and into the JSON body of others. The answer is told as text, as far as
-    `max_result_tokens` go; an answer that is not 2xx is told as an error. Proxies of the environment are not used.
+    The spec sets the host. The model's arguments fill `{gaps}` in the path, the query and the body; they are escaped, so that
+    they can change neither the host nor the path around them. A redirect to another host is refused. Arguments without a gap
+    go into the query of a GET, HEAD or DELETE, and into the JSON body of others. The model receives the answer as text, up
+    to `max_result_tokens`, and an answer that is not 2xx as an error. Proxies of the environment are not used.
     """
 
-    description: str = Field(min_length=1, description="What the tool does, and when to use it: the model reads this.")
-    method: METHODS = Field("GET", description="The method of the request.")
+    description: str = Field(min_length=1, description="What the tool does and when to use it; the model reads this.")
+    method: METHODS = Field("GET", description="The HTTP method.")
     url: str = Field(
         description="The address, with `{gaps}` for arguments in its path and its query.",
         examples=["https://api.example.com/orders/{order}?lines={lines}"],
@@ -36,42 +36,44 @@ class Config(ToolConfig):
     parameters: dict[str, Any] = Field(
         default_factory=dict,
         description=(
-            "What the model gives: a JSON Schema of an object, or, for each name, a type (`string integer number boolean "
-            "array object`, with a `?` where it may be left out) or a JSON Schema."
+            "The arguments: a JSON Schema of an object, or for each name a type (`string integer number boolean array object`, "
+            "with a `?` where the argument may be left out) or a JSON Schema. Arguments that do not match are refused."
         ),
         examples=[{"order": "integer", "lines": "integer?"}],
     )
     body: dict[str, Any] | list[Any] | None = Field(
         None,
-        description="The JSON body of a POST, PUT or PATCH; a text that is one `{gap}` becomes that argument as it is.",
+        description="The JSON body of a POST, PUT or PATCH; a text that is a single `{gap}` becomes that argument, of any type.",
         examples=[{"customer": {"id": "{customer}"}, "note": "from {name}"}],
     )
     headers: dict[str, str] = Field(default_factory=dict, description="Headers of every request.")
     secret_headers: dict[str, Secret] = Field(
         default_factory=dict,
-        description="Headers of every request whose values are secret. They are sent to the `url`'s host alone.",
+        description="Headers of every request whose values are secret. They are sent only to the host of the `url`.",
         examples=[{"X-Api-Key": "${env:ORDERS_KEY}"}],
     )
-    bearer_token: Secret | None = Field(None, description="A token that is sent in the header `Authorization`.")
+    bearer_token: Secret | None = Field(
+        None, description="A token that is sent as a bearer token in the header `Authorization`."
+    )
     allow_hosts: list[str] = Field(
         default_factory=list,
-        description="Further hosts that a redirect may lead to, over https; secrets are not sent there.",
+        description="More hosts that a redirect may lead to, over https; secrets are not sent there.",
     )
 
     @field_validator("url")
     @classmethod
-    def _host_is_the_spec_s(cls, url: str) -> str:
+    def _host_has_no_gap(cls, url: str) -> str:
         checked_url(url)
         scheme, _, rest = url.partition("://")
         host = rest.partition("/")[0].partition("?")[0]
         if any(brace in scheme + host for brace in "{}"):
-            raise ValueError("no `{gap}` can stand in the host: the spec says whom a tool talks to")
+            raise ValueError("the host must not contain a `{gap}`: the spec sets it, not the model")
         return url
 
     @field_validator("headers")
     @classmethod
-    def _headers_are_plain(cls, headers: dict[str, str]) -> dict[str, str]:
-        return checked_headers(headers)
+    def _headers_are_allowed(cls, headers: dict[str, str]) -> dict[str, str]:
+        return checked_tool_headers(headers)
 
     @field_validator("parameters")
     @classmethod
@@ -86,14 +88,15 @@ class Config(ToolConfig):
         for name in [*gaps(self.url), *gaps_of_body(self.body)]:
             if name not in schema["properties"]:
                 raise ValueError(
-                    f"parameters has no '{name}', which stands in braces; {suggest(name, schema['properties'])}"
+                    f"`parameters` has no '{name}', which is in braces; {suggest(name, schema['properties'])}"
                 )
         for name in gaps(path):
-            given = name in schema.get("required", ()) or "default" in schema["properties"][name]
-            if not given:
-                raise ValueError(f"the parameter '{name}' stands in the path, and so it cannot be left out")
+            if name not in schema.get("required", ()) and "default" not in schema["properties"][name]:
+                raise ValueError(
+                    f"the parameter '{name}' is part of the path, so it must be required or have a default"
+                )
         if self.body is not None and self.method in BODILESS:
-            raise ValueError(f"a {self.method} has no `body`")
+            raise ValueError(f"a {self.method} request has no `body`")
         return self
 
     def json_schema(self) -> dict[str, Any]:
@@ -104,7 +107,7 @@ class Config(ToolConfig):
 EXAMPLE = """
 type: http
 name: lookup_order
-description: Looks an order up by its number.
+description: Looks up an order by its number.
 url: "https://api.example.com/orders/{order}?lines={lines}"
 parameters: {order: integer, lines: integer?}
 bearer_token: "${env:ORDERS_TOKEN}"
@@ -113,7 +116,7 @@ cost: low
 
 
 def build(config: Config, context: Context) -> AbstractAsyncContextManager[ToolSource]:
-    """The tool; it owns its connections while it is entered."""
-    from victor_dsl.components.tools._http_tool import http_tool
+    """The tool; its connections are open while it is entered."""
+    from victor_dsl.components.tools.http.client import http_tool
 
     return http_tool(config, context)

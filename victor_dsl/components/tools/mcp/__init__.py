@@ -1,4 +1,4 @@
-"""The tools of an MCP server, over its pipes or over HTTP."""
+"""The tools of an MCP server: a process of this machine, or a server over HTTP."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from victor_dsl.components.tools._headers import checked_headers, checked_url
+from victor_dsl.components.http_tools import checked_tool_headers, checked_url
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import CommandLine, FilePath, Secret, ToolConfig
 from victor_dsl.language.kinds import ToolSource
@@ -16,17 +16,17 @@ from victor_dsl.language.kinds import ToolSource
 class Config(ToolConfig):
     """Offers the tools of a server of the Model Context Protocol, each as `<name>__<tool>`.
 
-    The server is a `command`, which is run as a process, or a `url` that speaks streamable HTTP. It must be there when the
-    spec is opened; when it dies later it is started again, and calls that it did not answer are told to the model as
-    errors. Each tenant has a connection, and so a process, of its own, unless the server is `stateless`. Of this
-    process's environment the server sees PATH, HOME and a few more; the rest is written under `env`. What it prints to
+    The server is a `command`, which is run as a process, or a `url` that speaks streamable HTTP. It must be reachable when the
+    spec is opened. If it ends later it is started again, and the model receives an error for each call that it did not
+    answer. Each tenant has its own connection, and so its own process, unless the server is `stateless`. Of this
+    process's environment the server sees PATH, HOME and a few more variables; write the others under `env`. Its
     standard error goes to the log `victor_dsl.mcp`. Needs the extra `mcp`.
     """
 
     command: Annotated[list[str] | None, CommandLine()] = Field(
         None,
         min_length=1,
-        description="The program that is the server, and its arguments.",
+        description="The server's program and its arguments.",
         examples=[["npx", "-y", "@modelcontextprotocol/server-filesystem", "./data"]],
     )
     url: str | None = Field(
@@ -41,23 +41,23 @@ class Config(ToolConfig):
         examples=[{"GITHUB_TOKEN": "${env:GITHUB_TOKEN}"}],
     )
     cwd: Annotated[str | None, FilePath()] = Field(
-        None, description="The folder that the server runs in. Left out, it is the spec's."
+        None, description="The server's working directory. Left out, it is the spec's folder."
     )
     headers: dict[str, str] = Field(default_factory=dict, description="Headers of every request to the `url`.")
     secret_headers: dict[str, Secret] = Field(
         default_factory=dict, description="Headers of every request to the `url` whose values are secret."
     )
-    bearer_token: Secret | None = Field(None, description="A token that is sent to the `url` as a bearer's.")
+    bearer_token: Secret | None = Field(None, description="A token that is sent to the `url` as a bearer token.")
     stateless: bool = Field(
         False,
-        description="Whether the server keeps nothing from one call to the next, so that all tenants may share it.",
+        description="Whether the server keeps no state between calls, so that all tenants may share one connection.",
     )
     max_tenants: int = Field(
         16,
         ge=1,
         description=(
-            "How many tenants have a connection at one time. One more ends that of the tenant who called longest ago; "
-            "the state that its server keeps is then lost."
+            "How many tenants may be connected at the same time. One more ends the connection of the tenant whose last call "
+            "was the longest ago; the state of its server is then lost."
         ),
     )
     allow: list[str] | None = Field(
@@ -67,7 +67,7 @@ class Config(ToolConfig):
         default_factory=list, description="Globs of the server's tools that are not offered, whatever `allow` says."
     )
     startup_seconds: float = Field(
-        30.0, gt=0, description="How long the server may take to start, to connect and to list its tools."
+        30.0, gt=0, description="The time limit for starting the server, connecting to it and listing its tools."
     )
 
     @field_validator("url")
@@ -77,17 +77,17 @@ class Config(ToolConfig):
 
     @field_validator("headers")
     @classmethod
-    def _headers_are_plain(cls, headers: dict[str, str]) -> dict[str, str]:
-        return checked_headers(headers)
+    def _headers_are_allowed(cls, headers: dict[str, str]) -> dict[str, str]:
+        return checked_tool_headers(headers)
 
     @model_validator(mode="after")
     def _either_command_or_url(self) -> Config:
         if (self.command is None) == (self.url is None):
-            raise ValueError("an MCP server has either a `command` or a `url`")
+            raise ValueError("an MCP server needs either a `command` or a `url`")
         wrong = ("headers", "secret_headers", "bearer_token") if self.command else ("env", "secret_env", "cwd")
         for name in wrong:
             if getattr(self, name):
-                raise ValueError(f"`{name}` belongs to a server with a `{'url' if self.command else 'command'}`")
+                raise ValueError(f"`{name}` is only for a server with a `{'url' if self.command else 'command'}`")
         return self
 
 
@@ -101,6 +101,6 @@ cost: free
 
 def build(config: Config, context: Context) -> AbstractAsyncContextManager[ToolSource]:
     """The tools; the server is started, or connected to, when they are entered."""
-    from victor_dsl.components.tools._mcp_tools import mcp_tools
+    from victor_dsl.components.tools.mcp.source import mcp_tools
 
     return mcp_tools(config, context)

@@ -1,33 +1,52 @@
-"""A request as a spec writes it, with a model's arguments put in: they can change neither host nor path, only fill gaps."""
+"""A request as a spec writes it, with a model's arguments in its `{gaps}`: they can change neither the host nor the path around them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
 import orjson
 from attrs import frozen
 
-from victor_dsl.components.tools._http_gaps import BODILESS, GAP, gaps, gaps_of_body
 from victor_dsl.errors import ToolError
+
+GAP = re.compile(r"\{([A-Za-z_][A-Za-z0-9_-]*)\}")
+BODILESS = frozenset({"GET", "HEAD", "DELETE"})
 
 
 @frozen
 class Request:
-    """One request. `url` is escaped as it will be sent."""
+    """One request. `url` is already percent-encoded."""
 
     method: str
     url: str
     body: bytes | None
 
 
-def filled(method: str, url: str, body: Any, arguments: Mapping[str, Any]) -> Request:
-    """The request with all arguments in it. Raises ToolError for what a path cannot hold.
+def gaps(text: str) -> list[str]:
+    """The names in braces."""
+    return GAP.findall(text)
 
-    Arguments that have no gap go into the query of a GET, HEAD or DELETE, and into the JSON body of others, unless
-    that is written.
+
+def gaps_of_body(body: Any) -> Iterator[str]:
+    """The names in braces in any text of a body."""
+    if isinstance(body, str):
+        yield from gaps(body)
+    elif isinstance(body, Mapping):
+        for value in body.values():
+            yield from gaps_of_body(value)
+    elif isinstance(body, list):
+        for value in body:
+            yield from gaps_of_body(value)
+
+
+def filled(method: str, url: str, body: Any, arguments: Mapping[str, Any]) -> Request:
+    """The request with all arguments in it. Raises ToolError for an argument that its place in the path does not allow.
+
+    Arguments without a gap go into the query of a GET, HEAD or DELETE, and into the JSON body of others, unless the spec
+    writes the body.
     """
     address, _, query = url.partition("?")
     pairs = [pair for pair in query.split("&") if pair]
@@ -35,8 +54,8 @@ def filled(method: str, url: str, body: Any, arguments: Mapping[str, Any]) -> Re
     used = {*gaps(url), *gaps_of_body(body)}
     rest = {name: value for name, value in arguments.items() if name not in used}
     if method in BODILESS:
-        further = [f"{quote(name, safe='')}={_escaped(one)}" for name, value in rest.items() for one in _several(value)]
-        sent = sent + ("&" if "?" in sent else "?") * bool(further) + "&".join(further)
+        more = [f"{quote(name, safe='')}={_escaped(one)}" for name, value in rest.items() for one in _several(value)]
+        sent = sent + ("&" if "?" in sent else "?") * bool(more) + "&".join(more)
         return Request(method, sent, None)
     content = _filled_body(body, arguments) if body is not None else rest
     return Request(method, sent, orjson.dumps(content))
@@ -52,11 +71,11 @@ def _segment(segment: str, arguments: Mapping[str, Any]) -> str:
         return segment
     for name in gaps(segment):
         if _text(arguments.get(name, "")) == "":
-            raise ToolError(f"the argument '{name}' stands in an address and may not be empty")
+            raise ToolError(f"the argument '{name}' is part of an address and must not be empty")
     filled = GAP.sub(lambda gap: _escaped(arguments[gap.group(1)]), segment)
-    # Some servers look for `..` only after they have unescaped slashes.
+    # Some servers look for `..` only after they have decoded escaped slashes.
     if any(part in {".", ".."} for part in re.split(r"[/\\]", unquote(filled))):
-        raise ToolError("no argument that stands in an address may have a part '.' or '..'")
+        raise ToolError("an argument that is part of an address must not contain the parts '.' and '..'")
     return filled
 
 
@@ -71,24 +90,24 @@ def _pair(pair: str, arguments: Mapping[str, Any]) -> str | None:
 
 
 def _joined(pairs: list[str | None]) -> str:
-    known = [pair for pair in pairs if pair]
-    return f"?{'&'.join(known)}" if known else ""
+    present = [pair for pair in pairs if pair]
+    return f"?{'&'.join(present)}" if present else ""
 
 
 def _filled_body(body: Any, arguments: Mapping[str, Any]) -> Any:
-    """The body; a text that is one gap becomes the argument itself, and a field whose argument is left out goes."""
+    """The body; a text that is a single gap becomes the argument itself, and a field whose argument is left out is dropped."""
     if isinstance(body, str):
         if (whole := GAP.fullmatch(body)) is not None:
             return arguments[whole.group(1)]
         return GAP.sub(lambda gap: _text(arguments.get(gap.group(1), "")), body)
     if isinstance(body, Mapping):
-        return {key: _filled_body(value, arguments) for key, value in body.items() if _is_given(value, arguments)}
+        return {key: _filled_body(value, arguments) for key, value in body.items() if _is_present(value, arguments)}
     if isinstance(body, list):
-        return [_filled_body(value, arguments) for value in body if _is_given(value, arguments)]
+        return [_filled_body(value, arguments) for value in body if _is_present(value, arguments)]
     return body
 
 
-def _is_given(value: Any, arguments: Mapping[str, Any]) -> bool:
+def _is_present(value: Any, arguments: Mapping[str, Any]) -> bool:
     whole = GAP.fullmatch(value) if isinstance(value, str) else None
     return whole is None or whole.group(1) in arguments
 

@@ -16,10 +16,10 @@ class Config(ToolConfig):
     """Offers a Python function to the model.
 
     The signature is the schema: types, defaults, `Literal`, `Optional`, lists, maps, dataclasses, pydantic models
-    and TypedDicts (before Python 3.12, those of `typing_extensions`). The docstring's first paragraph is the description; a section `Args:` describes the arguments. A
-    parameter `turn: Turn` is given the turn and is not in the schema. A plain function runs in a thread, so that it may
-    block; an `async def` runs on the event loop. What it returns is told to the model as text or as JSON. What it
-    prints goes to standard error.
+    and TypedDicts (before Python 3.12, those of `typing_extensions`). The docstring's first paragraph is the description; a
+    section `Args:` describes the arguments. A parameter `turn: Turn` receives the turn and is not in the schema. A plain
+    function runs in a thread, so it may block; an `async def` runs on the event loop. The model receives what the function
+    returns, as text or as JSON. What the function prints goes to standard error.
     """
 
     function: Annotated[str, FunctionName()] = Field(
@@ -41,6 +41,6 @@ timeout_seconds: 10
 
 def build(config: Config, context: Context) -> AbstractAsyncContextManager[ToolSource]:
     """The tool; the module is imported when it is entered."""
-    from victor_dsl.components.tools._function_tool import function_tool
+    from victor_dsl.components.tools.python.function import function_tool
 
-    return function_tool(config.function, config, context)
+    return function_tool(config, context)

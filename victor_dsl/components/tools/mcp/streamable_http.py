@@ -1,4 +1,4 @@
-"""An MCP server behind streamable HTTP, its answers bounded."""
+"""An MCP server over streamable HTTP, with a limit on the size of its answers."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from typing import Any
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
 
-from victor_dsl.components.tools._mcp_lines import MOST_LINE_BYTES
+from victor_dsl.components.tools.mcp.process import MOST_MESSAGE_BYTES
 
 SILENCE_SECONDS = 3600.0
-"""How long a stream may be silent; calls have their own time."""
+"""How long a stream may be silent; each call has a time limit of its own."""
 
 
 @asynccontextmanager
 async def http_server(url: str, headers: Mapping[str, str], connect_seconds: float) -> AsyncIterator[Any]:
-    """The streams of a connection, while it is entered. Nothing of the environment, such as a proxy, is taken up."""
+    """The streams of a connection, open while it is entered. Proxies and other settings of the environment are not used."""
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(
             httpx2.AsyncClient(
-                # Not packed: what is counted below is what is unpacked.
+                # Uncompressed, so that the bytes that are counted below are those of the answer.
                 headers={**headers, "Accept-Encoding": "identity"},
                 timeout=httpx2.Timeout(connect_seconds, read=SILENCE_SECONDS),
                 transport=_Bounded(),
                 trust_env=False,
             )
         )
-        transport = streamable_http_client(url, http_client=client, max_sse_event_size=MOST_LINE_BYTES)
+        transport = streamable_http_client(url, http_client=client, max_sse_event_size=MOST_MESSAGE_BYTES)
         yield await stack.enter_async_context(transport)
 
 
 class _Bounded(httpx2.AsyncHTTPTransport):
-    """Bounds whole answers; streams of events are bounded event by event."""
+    """Limits whole answers; of a stream of events the SDK limits each event."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         response = await super().handle_async_request(request)
@@ -51,8 +51,8 @@ class _BoundedStream(httpx2.AsyncByteStream):
         size = 0
         async for chunk in self._stream:
             size += len(chunk)
-            if size > MOST_LINE_BYTES:
-                raise httpx2.StreamError(f"the answer is longer than {MOST_LINE_BYTES:,} bytes")
+            if size > MOST_MESSAGE_BYTES:
+                raise httpx2.StreamError(f"the answer is longer than {MOST_MESSAGE_BYTES:,} bytes")
             yield chunk
 
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""A function's signature as a JSON Schema, and a model's arguments as what the function takes."""
+"""A function's signature as a JSON Schema, and a model's arguments as the function's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ SECTION = re.compile(r"^(\w[\w ]*):\s*$")
 
 @frozen
 class Signature:
-    """What a function takes: its description and schema for the model, and how its arguments are read."""
+    """What the model learns of a function, its description and schema, and how the model's arguments are read.
+
+    `positional` are the names of the parameters that are positional only; `turn` is the name of the one that receives the turn.
+    """
 
     description: str
     schema: Mapping[str, Any]
@@ -33,37 +36,37 @@ class Signature:
     arguments: type[BaseModel]
 
     def read(self, text: str, turn: Turn) -> tuple[list[Any], dict[str, Any]]:
-        """The arguments that a model wrote as JSON, by position and by name. Raises ToolError, for the model to read."""
+        """The arguments that a model wrote as JSON, by position and by name. Raises ToolError."""
         try:
             read = self.arguments.model_validate_json(text.strip() or "{}")
         except ValidationError as error:
             raise ToolError("; ".join(self._fault(fault) for fault in error.errors())) from error
         fields = type(read).model_fields
-        given = {str(fields[key].alias): getattr(read, key) for key in read.model_fields_set}
+        values = {str(fields[key].alias): getattr(read, key) for key in read.model_fields_set}
         if self.turn is not None:
-            given[self.turn] = turn
+            values[self.turn] = turn
         by_position = []
         for name in self.positional:
-            if name not in given:
-                break  # it has a default, and so have those behind it
-            by_position.append(given.pop(name))
-        return by_position, given
+            if name not in values:
+                break  # it has a default, and so have those after it
+            by_position.append(values.pop(name))
+        return by_position, values
 
     def _fault(self, fault: Any) -> str:
         if fault["type"] == "json_invalid":
-            return f"arguments are not JSON: {fault['ctx']['error']}"
+            return f"the arguments are not JSON: {fault['ctx']['error']}"
         where = ".".join(map(str, fault["loc"]))
         if not where:
-            return f"arguments must be a JSON object: {_lower(fault['msg'])}"
+            return f"the arguments must be a JSON object: {_lower(fault['msg'])}"
         if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
             return f"unknown argument '{where}'; {suggest(where, self.names)}"
         if fault["type"] == "missing":
             return f"the argument '{where}' is missing"
-        return f"the argument '{where}' is not right: {_lower(fault['msg'])}"
+        return f"the argument '{where}' is wrong: {_lower(fault['msg'])}"
 
 
 def signature_of(function: Callable[..., Any]) -> Signature:
-    """The signature. Raises ComponentError for what a model could not call."""
+    """The signature. Raises ComponentError for a function that a model could not call."""
     parameters = _parameters(function)
     hints = _hints(function)
     description, described = _docstring(inspect.getdoc(function) or "")
@@ -80,11 +83,11 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     try:
         arguments = create_model("Arguments", __config__=ConfigDict(extra="forbid"), **fields)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a default that JSON cannot say is left out of the schema
+            warnings.simplefilter("ignore")  # a default that JSON cannot express is left out of the schema
             schema = arguments.model_json_schema()
     except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError) as error:
         reason = str(error).partition("\n")[0]
-        raise ComponentError(f"its signature makes no JSON Schema: {reason}") from error
+        raise ComponentError(f"its signature cannot be expressed as JSON Schema: {reason}") from error
     return Signature(
         description=description,
         schema={"properties": {}, **_without_titles(schema)},
@@ -97,18 +100,19 @@ def signature_of(function: Callable[..., Any]) -> Signature:
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     if not callable(function):
-        raise ComponentError(f"is no function but {type(function).__name__}")
+        raise ComponentError(f"it is not a function but {type(function).__name__}")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise ComponentError("yields; a tool must return its result at once")
+        raise ComponentError("it is a generator; a tool must return its result")
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (ValueError, TypeError) as error:
-        raise ComponentError("its signature cannot be read; wrap it in a function of your own") from error
+        raise ComponentError("its signature cannot be read; wrap it in your own function") from error
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
             raise ComponentError(
-                f"takes {stars}{parameter.name}, which no schema can say", hint="name each argument in the signature"
+                f"it takes {stars}{parameter.name}, which a schema cannot express",
+                hint="name each argument in the signature",
             )
     return parameters
 
@@ -127,7 +131,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _docstring(text: str) -> tuple[str, dict[str, str]]:
-    """The first paragraph on one line, and what the section `Args:` (Google's style) says of each argument."""
+    """The first paragraph on one line, and the description of each argument in the section `Args:` (Google's style)."""
     first, _, rest = text.partition("\n\n")
     if SECTION.match(first.partition("\n")[0]):
         first, rest = "", text
@@ -149,7 +153,7 @@ def _docstring(text: str) -> tuple[str, dict[str, str]]:
 
 
 def _without_titles(schema: Any) -> Any:
-    """The schema without the titles that pydantic makes of names: tokens that tell a model nothing."""
+    """The schema without the titles that pydantic makes of names: they cost tokens and add nothing."""
     if isinstance(schema, list):
         return [_without_titles(inner) for inner in schema]
     if not isinstance(schema, dict):

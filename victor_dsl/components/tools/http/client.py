@@ -1,0 +1,149 @@
+"""One HTTP request as a tool: its answer is bounded, it is led to no other host, and its secrets are in no text."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from victor_dsl.components.http_tools import Redaction, secret_headers
+from victor_dsl.components.tools.http.parameters import Arguments
+from victor_dsl.components.tools.http.request import Request, filled
+from victor_dsl.errors import ToolError
+from victor_dsl.language.component import Context
+from victor_dsl.values.message import ToolCall
+from victor_dsl.values.tokens import CHARACTERS_PER_TOKEN
+from victor_dsl.values.tool import Tool
+from victor_dsl.values.turn import Turn
+
+if TYPE_CHECKING:
+    from victor_dsl.components.tools.http import Config
+
+MOST_REDIRECTS = 5
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+BYTES_PER_CHARACTER = 4
+"""At most, in UTF-8. What is read of an answer is always longer than what the model may see of it, so that the cut shows."""
+
+HEADERS = {
+    "User-Agent": "victor_dsl",
+    "Accept": "application/json, text/*;q=0.9",
+    "Accept-Encoding": "identity",  # so that the bytes that are counted are those of the text
+}
+
+
+@asynccontextmanager
+async def http_tool(config: Config, context: Context) -> AsyncIterator[HttpTool]:
+    """The tool, with its connections and its secrets. Raises SecretError and ComponentError."""
+    secrets = secret_headers(config.secret_headers, config.bearer_token, context)
+    schema = config.json_schema()
+    arguments = Arguments(schema)
+    tool = config.tool(config.name or "http", config.description, schema, context.node)
+    # The runtime limits the time of a call. Proxies and .netrc of the environment are not used, and no cookie is stored.
+    timeout = aiohttp.ClientTimeout(total=None)
+    async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        yield HttpTool(config, tool, arguments, session, secrets)
+
+
+class HttpTool:
+    """One request, offered under the item's name."""
+
+    def __init__(
+        self,
+        config: Config,
+        tool: Tool,
+        arguments: Arguments,
+        session: aiohttp.ClientSession,
+        secrets: Mapping[str, str],
+    ) -> None:
+        self._config = config
+        self._tools = (tool,)
+        self._arguments = arguments
+        self._session = session
+        self._headers = HEADERS | config.headers
+        self._secrets = secrets
+        self._redaction = Redaction(secrets.values())
+        self._host = URL(config.url.replace("{", "(").replace("}", ")")).origin()
+        self._most_bytes = (config.max_result_tokens * CHARACTERS_PER_TOKEN + 1) * BYTES_PER_CHARACTER
+
+    async def tools(self) -> Sequence[Tool]:
+        return self._tools
+
+    async def call(self, call: ToolCall, turn: Turn) -> str:
+        arguments = orjson.loads(call.arguments or "{}")
+        if faults := self._arguments.faults(arguments):
+            raise ToolError("; ".join(faults))
+        arguments = self._arguments.with_defaults(arguments)
+        request = filled(self._config.method, self._config.url, self._config.body, arguments)
+        try:
+            return await self._answer(request)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            reason = self._redaction.redact(str(error) or type(error).__name__)
+            # Not chained: some errors of aiohttp hold the request's headers, and so its secrets.
+            raise ToolError(f"the request to {self._host.host} failed: {reason}") from None
+
+    async def _answer(self, request: Request) -> str:
+        url, method, body = URL(request.url, encoded=True), request.method, request.body
+        for _ in range(MOST_REDIRECTS + 1):
+            headers = {**self._headers, **(self._secrets if url.origin() == self._host else {})}
+            if body is not None:
+                headers.setdefault("Content-Type", "application/json")
+            async with self._session.request(
+                method, url, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                try:
+                    if response.status not in REDIRECTS:
+                        return await self._result(response)
+                    url = self._next(response)
+                    if response.status == 303 or (response.status in {301, 302} and method == "POST"):
+                        method, body = "GET", None
+                finally:
+                    if not response.content.at_eof():
+                        response.close()  # reading the rest, to use the connection again, may take for ever
+        raise ToolError(f"{self._host.host} redirects more than {MOST_REDIRECTS} times")
+
+    def _next(self, response: aiohttp.ClientResponse) -> URL:
+        """Where a redirect leads. Raises ToolError for another host, unless the spec allows it."""
+        try:
+            target = response.url.join(URL(response.headers.get("Location", ""), encoded=True))
+            origin = target.origin()
+        except ValueError as error:
+            raise ToolError(f"{self._host.host} redirects to something that is not an address") from error
+        if origin != self._host and (target.host not in self._config.allow_hosts or target.scheme != "https"):
+            raise ToolError(f"{self._host.host} redirects to {origin}, which is not in `allow_hosts`")
+        return target
+
+    async def _result(self, response: aiohttp.ClientResponse) -> str:
+        body, is_whole = await self._read(response)
+        if "Content-Type" in response.headers and not _is_text(response.content_type):
+            size = f"{len(body):,} bytes" if is_whole else f"more than {len(body):,} bytes"
+            text = f"[{response.content_type}, {size}; it cannot be shown as text]"
+        else:
+            text = self._redaction.redact(_decoded(body, response.charset))
+        if not 200 <= response.status < 300:
+            raise ToolError(f"HTTP {response.status} {response.reason or ''}: {text}".rstrip(": "))
+        return text
+
+    async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+        """As much of the body as the model may see, and a little more; and whether that is all."""
+        body = bytearray()
+        async for chunk in response.content.iter_chunked(64 * 1024):
+            body += chunk
+            if len(body) > self._most_bytes:
+                return bytes(body[: self._most_bytes]), False
+        return bytes(body), True
+
+
+def _is_text(type: str) -> bool:
+    return type.startswith("text/") or type.endswith(("json", "xml", "yaml", "javascript", "x-www-form-urlencoded"))
+
+
+def _decoded(body: bytes, charset: str | None) -> str:
+    try:
+        return body.decode(charset or "utf-8", "replace")
+    except LookupError:
+        return body.decode("utf-8", "replace")

@@ -1,0 +1,236 @@
+"""An MCP server as a process: messages over its pipes, its standard error to the log, and no process left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from attrs import frozen
+from mcp.client.stdio import get_default_environment
+from mcp.shared.message import SessionMessage
+from mcp_types import INTERNAL_ERROR, ErrorData, JSONRPCError, jsonrpc_message_adapter
+
+from victor_dsl.storage.ending import to_the_end
+
+Received = SessionMessage | Exception
+Streams = tuple[MemoryObjectReceiveStream[Received], MemoryObjectSendStream[SessionMessage]]
+
+MOST_MESSAGE_BYTES = 16 * 1024 * 1024
+"""The most bytes of one message; images are in it as base64."""
+
+END_BYTES = 256
+"""How much is stored of each end of a line that is too long."""
+
+GRACE_SECONDS = 2.0
+"""How long a server may take to end after its input is closed, and again after SIGTERM."""
+
+CHUNK_BYTES = 64 * 1024
+SHOWN_CHARACTERS = 200
+
+_FIRST_ID = re.compile(rb'^\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d{1,15})\s*,')
+_LAST_ID = re.compile(rb'"id"\s*:\s*(\d{1,15})\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$')
+
+
+@frozen
+class Launch:
+    """How a server is started. Of this process's environment it gets only the few variables that every program needs."""
+
+    command: Sequence[str]
+    directory: str
+    environment: Mapping[str, str]
+
+
+@frozen
+class TooLong:
+    """A line over the limit: its first and last bytes."""
+
+    first: bytes
+    last: bytes
+
+    @property
+    def answers(self) -> int | None:
+        """The id of the request that the line answers, where it stands at the beginning or the end, as is usual."""
+        found = _FIRST_ID.search(self.first) or _LAST_ID.search(self.last)
+        return int(found.group(1)) if found else None
+
+
+class Lines:
+    """Joins chunks of bytes to lines. Of a line over the limit only the two ends are stored."""
+
+    def __init__(self, most_bytes: int = MOST_MESSAGE_BYTES) -> None:
+        self._most = most_bytes
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._first: bytes | None = None  # of a line that is over the limit already
+
+    def feed(self, chunk: bytes) -> Iterator[bytes | TooLong]:
+        """The lines that the chunk completes, without their line ends."""
+        *complete, rest = chunk.split(b"\n")
+        for piece in complete:
+            self._add(piece)
+            yield self._line()
+        self._add(rest)
+
+    def _add(self, piece: bytes) -> None:
+        self._chunks.append(piece)
+        self._size += len(piece)
+        if self._size > self._most:
+            whole = b"".join(self._chunks)
+            if self._first is None:
+                self._first = whole[:END_BYTES]
+            self._chunks = [whole[-END_BYTES:]]
+            self._size = self._most  # so that any further byte leads here again
+
+    def _line(self) -> bytes | TooLong:
+        whole, first = b"".join(self._chunks), self._first
+        self._chunks, self._size, self._first = [], 0, None
+        return whole if first is None else TooLong(first, whole[-END_BYTES:])
+
+
+@asynccontextmanager
+async def server_process(
+    launch: Launch,
+    *,
+    on_end: Callable[[str], None],
+    on_stderr: Callable[[str], None],
+    on_stray_line: Callable[[str], None],
+) -> AsyncIterator[Streams]:
+    """Runs a server while it is entered, in a process group of its own, which is killed at the end.
+
+    `on_end` is called once with the reason if the server ends by itself, `on_stderr` with each line of its standard error,
+    and `on_stray_line` with each line of its standard output that is not a message. Raises OSError where it cannot be started.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *launch.command,
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        cwd=launch.directory,
+        env={**get_default_environment(), **launch.environment},
+        start_new_session=True,
+    )
+    try:
+        incoming, received = anyio.create_memory_object_stream[Received](0)
+        sent, outgoing = anyio.create_memory_object_stream[SessionMessage](0)
+        async with incoming, received, sent, outgoing, anyio.create_task_group() as group:
+            group.start_soon(_read, process, incoming, on_end, on_stray_line)
+            group.start_soon(_write, process, outgoing)
+            group.start_soon(_read_errors, process, on_stderr)
+            try:
+                yield received, sent
+            finally:
+                group.cancel_scope.cancel()
+    finally:
+        await to_the_end(_stop(process))
+
+
+async def _read(
+    process: Process,
+    incoming: MemoryObjectSendStream[Received],
+    on_end: Callable[[str], None],
+    on_stray_line: Callable[[str], None],
+) -> None:
+    assert process.stdout is not None
+    lines = Lines()
+    async with incoming:
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            while chunk := await process.stdout.read(CHUNK_BYTES):
+                for line in lines.feed(chunk):
+                    if (message := _message(line)) is not None:
+                        await incoming.send(message)
+                    elif isinstance(line, TooLong):
+                        on_stray_line(f"a line of more than {MOST_MESSAGE_BYTES:,} bytes")
+                    elif line.strip():
+                        on_stray_line(line[: 4 * SHOWN_CHARACTERS].decode("utf-8", "replace")[:SHOWN_CHARACTERS])
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GRACE_SECONDS):
+                await process.wait()  # its output is closed: it has most likely ended, too, and has an exit code
+        on_end(_reason(process.returncode))
+
+
+def _message(line: bytes | TooLong) -> SessionMessage | None:
+    """The message in a line; for an answer that is too long an error in its place; None for any other line."""
+    if isinstance(line, TooLong):
+        if line.answers is None:
+            return None
+        error = ErrorData(code=INTERNAL_ERROR, message=f"the answer is longer than {MOST_MESSAGE_BYTES:,} bytes")
+        return SessionMessage(JSONRPCError(jsonrpc="2.0", id=line.answers, error=error))
+    try:
+        return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
+    except ValueError:
+        return None
+
+
+async def _write(process: Process, outgoing: MemoryObjectReceiveStream[SessionMessage]) -> None:
+    assert process.stdin is not None
+    async with outgoing:
+        with suppress(ConnectionError):  # the server has ended, as `_read` will notice
+            async for message in outgoing:
+                text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
+                process.stdin.write(text.encode("utf-8", "replace") + b"\n")
+                await process.stdin.drain()
+
+
+async def _read_errors(process: Process, on_stderr: Callable[[str], None]) -> None:
+    assert process.stderr is not None
+    lines = Lines(CHUNK_BYTES)
+    while chunk := await process.stderr.read(CHUNK_BYTES):
+        for line in lines.feed(chunk):
+            text = line.first if isinstance(line, TooLong) else line
+            if text.strip():
+                on_stderr(text.decode("utf-8", "replace").rstrip())
+
+
+async def _stop(process: Process) -> None:
+    """Ends the server and all that it started, by ever stronger means: its input is closed, then SIGTERM, then SIGKILL."""
+    assert process.stdin is not None
+    with suppress(OSError):
+        process.stdin.close()
+    if not await _ended(process):
+        _signal(process, signal.SIGTERM)
+        await _ended(process)
+    _signal(process, signal.SIGKILL)  # in any case: the server may have ended and left children behind
+    await _ended(process)
+    # A process that left the group may keep a pipe open for ever; the transport is closed all the same.
+    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 -- asyncio offers no other way
+    await asyncio.sleep(0)
+
+
+async def _ended(process: Process) -> bool:
+    try:
+        async with asyncio.timeout(GRACE_SECONDS):
+            await asyncio.gather(process.wait(), _drained(process))
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _drained(process: Process) -> None:
+    """Reads what the server still prints: it may not end before its output is read."""
+    for stream in (process.stdout, process.stderr):
+        assert stream is not None
+        while await stream.read(CHUNK_BYTES):
+            pass
+
+
+def _signal(process: Process, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def _reason(code: int | None) -> str:
+    if code is None:
+        return "closed its output"
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was killed by signal {-code}"

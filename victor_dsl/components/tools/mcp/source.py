@@ -1,0 +1,195 @@
+"""The tools of an MCP server: listed under the item's name, and called through a connection for each tenant."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+import mcp_types
+import orjson
+from mcp.client import Transport
+
+from victor_dsl.components.http_tools import Redaction, secret_headers
+from victor_dsl.components.tools.mcp.connection import Connection, OnLost, Server
+from victor_dsl.components.tools.mcp.process import Launch, server_process
+from victor_dsl.components.tools.mcp.streamable_http import http_server
+from victor_dsl.errors import ComponentError, ToolError
+from victor_dsl.language.component import Context
+from victor_dsl.storage.ending import to_the_end
+from victor_dsl.values.message import ToolCall
+from victor_dsl.values.tool import Tool
+from victor_dsl.values.turn import Turn
+
+if TYPE_CHECKING:
+    from victor_dsl.components.tools.mcp import Config
+
+LONGEST_DESCRIPTION = 8_000
+"""How many characters of a tool's description the model sees."""
+
+LONGEST_LOG_LINE = 2_000
+
+logger = logging.getLogger("victor_dsl.mcp")
+
+
+@asynccontextmanager
+async def mcp_tools(config: Config, context: Context) -> AsyncIterator[McpTools]:
+    """The tools, connected. Raises ComponentError where the server cannot be reached."""
+    tools = McpTools(config, _server(config, context), context)
+    try:
+        await tools.open()
+        yield tools
+    finally:
+        await tools.close()
+
+
+class McpTools:
+    """One server's tools. Each tenant has its own connection, unless the server is stateless."""
+
+    def __init__(self, config: Config, server: Server, context: Context) -> None:
+        self._config = config
+        self._server = server
+        self._context = context
+        self._prefix = f"{config.name or 'mcp'}__"
+        self._tools: tuple[Tool, ...] = ()
+        self._connections: dict[str | None, Connection] = {}  # by tenant, the least recently used first
+
+    async def open(self) -> None:
+        """Connects and lists the tools. Raises ComponentError."""
+        first = self._connections[None] = Connection(self._server, self._update)
+        first.start()
+        await first.first()
+        if (fault := self._too_many(self._tools)) is not None:
+            raise ComponentError(fault)
+
+    async def close(self) -> None:
+        """Ends all connections at the same time, so that a slow one does not delay the others."""
+        connections = list(self._connections.values())
+        self._connections.clear()
+        await to_the_end(_close(connections))
+
+    async def tools(self) -> Sequence[Tool]:
+        return self._tools
+
+    async def call(self, call: ToolCall, turn: Turn) -> str:
+        connection = await self._connection(None if self._config.stateless else turn.tenant)
+        arguments = orjson.loads(call.arguments or "{}")
+        result = await connection.call(call.name.removeprefix(self._prefix), arguments)
+        text = self._server.redaction.redact(text_of(result))
+        if result.is_error:
+            raise ToolError(text or "the tool failed without a message")
+        return text
+
+    async def _connection(self, tenant: str | None) -> Connection:
+        """The tenant's connection, begun where there is none yet. Raises ToolError where there would be too many."""
+        connection = self._connections.pop(tenant, None)
+        if connection is not None:
+            self._connections[tenant] = connection  # last: the most recently used
+            return connection
+        ended = None
+        if len(self._connections) > self._config.max_tenants:  # the connection that lists the tools does not count
+            idle = (key for key, other in self._connections.items() if key is not None and not other.calls)
+            if (oldest := next(idle, None)) is None:
+                raise ToolError("too many tenants are calling this MCP server at once; call it again later")
+            ended = self._connections.pop(oldest)
+        connection = self._connections[tenant] = Connection(self._server, _ignore_tools)
+        connection.start()
+        if ended is not None:
+            await ended.close()
+        return connection
+
+    def _update(self, listed: list[mcp_types.Tool]) -> None:
+        """Takes the server's list over; `tools` stays the same object where nothing changed."""
+        offered = [tool for tool in listed if self._offers(tool.name)]
+        tools = tuple({tool.name: self._tool(tool) for tool in reversed(offered)}.values())[::-1]  # the first of a name
+        if self._tools and (fault := self._too_many(tools)) is not None:
+            self._context.report(f"the new list of tools is not used: {fault}", {"code": "mcp-tools"})
+        elif tools != self._tools:
+            self._tools = tools
+
+    def _offers(self, name: str) -> bool:
+        allow, deny = self._config.allow, self._config.deny
+        if any(fnmatchcase(name, glob) for glob in deny):
+            return False
+        return allow is None or any(fnmatchcase(name, glob) for glob in allow)
+
+    def _tool(self, tool: mcp_types.Tool) -> Tool:
+        description = (tool.description or tool.title or "")[:LONGEST_DESCRIPTION]
+        schema = {"type": "object", "properties": {}, **tool.input_schema}
+        return self._config.tool(self._prefix + tool.name, description, schema, self._context.node)
+
+    def _too_many(self, tools: Sequence[Tool]) -> str | None:
+        """The fault of definitions that take more tokens than the item allows."""
+        most, tokens = self._config.max_tokens, sum(tool.tokens for tool in tools)
+        if most is None or tokens <= most:
+            return None
+        return f"its {len(tools)} tools take {tokens:,} tokens, and max_tokens is {most:,}; name fewer in `allow`"
+
+
+def text_of(result: mcp_types.CallToolResult) -> str:
+    """Texts as they are, and a note for any other content; the structured result where there is no content."""
+    if not result.content and result.structured_content is not None:
+        return json.dumps(result.structured_content, ensure_ascii=False)
+    return "\n".join(_text(block) for block in result.content)
+
+
+def _text(block: mcp_types.ContentBlock) -> str:
+    match block:
+        case mcp_types.TextContent():
+            return block.text
+        case mcp_types.ImageContent():
+            return _note("image", block.mime_type, block.data)
+        case mcp_types.AudioContent():
+            return _note("audio", block.mime_type, block.data)
+        case mcp_types.ResourceLink():
+            return f"[a link to {block.title or block.name}: {block.uri}]"
+        case mcp_types.EmbeddedResource():
+            inner = block.resource
+            if isinstance(inner, mcp_types.BlobResourceContents):
+                return _note(f"resource {inner.uri}", inner.mime_type or "unknown type", inner.blob)
+            return inner.text
+
+
+def _note(what: str, type: str, base64: str) -> str:
+    return f"[{what}: {type}, {len(base64) * 3 // 4:,} bytes; it cannot be shown as text]"
+
+
+def _server(config: Config, context: Context) -> Server:
+    environment = {name: context.secret(secret) for name, secret in config.secret_env.items()}
+    headers = secret_headers(config.secret_headers, config.bearer_token, context)
+    redaction = Redaction([*environment.values(), *headers.values()])
+
+    def transport(on_lost: OnLost) -> Transport:
+        if config.command is None:
+            return http_server(config.url or "", {**config.headers, **headers}, config.startup_seconds)
+        launch = Launch(config.command, config.cwd or str(context.directory), {**config.env, **environment})
+        last_words: deque[str] = deque(maxlen=1)
+
+        def on_stderr(line: str) -> None:
+            last_words.append(redaction.redact(line)[:LONGEST_LOG_LINE])
+            logger.info("%s: %s", context.node, last_words[0])
+
+        def on_end(reason: str) -> None:
+            on_lost(f"{reason}; its last words: {last_words[0][:200]}" if last_words else reason)
+
+        def on_stray_line(line: str) -> None:
+            logger.info("%s printed: %s", context.node, redaction.redact(line))
+            message = "the MCP server prints lines to its standard output that are not messages; they are ignored"
+            context.report(message, {"code": "mcp-server"})
+
+        return server_process(launch, on_end=on_end, on_stderr=on_stderr, on_stray_line=on_stray_line)
+
+    return Server(transport, redaction, config.startup_seconds, context)
+
+
+async def _close(connections: Iterable[Connection]) -> None:
+    await asyncio.gather(*(connection.close() for connection in connections))
+
+
+def _ignore_tools(listed: list[mcp_types.Tool]) -> None:
+    """For the connections of tenants: the tools are those that the first connection lists."""

@@ -1,0 +1,90 @@
+"""A Python function that a model calls: arguments are checked against its signature, and its result becomes text."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from victor_dsl.components.tools.python.signature import Signature, signature_of
+from victor_dsl.errors import ComponentError, ToolError
+from victor_dsl.language.component import Context
+from victor_dsl.language.importing import import_function
+from victor_dsl.language.off_loop import OffLoop
+from victor_dsl.language.printing import in_function, routed_output
+from victor_dsl.values.message import ToolCall
+from victor_dsl.values.tool import Tool
+from victor_dsl.values.turn import Turn
+
+if TYPE_CHECKING:
+    from victor_dsl.components.tools.python import Config
+
+MOST_THREADS = 32
+"""How many calls of one function may block at once; further ones wait, within their timeout."""
+
+
+@asynccontextmanager
+async def function_tool(config: Config, context: Context) -> AsyncIterator[FunctionTool]:
+    """The tool, with its function's module imported. Raises ComponentError for a function that cannot be a tool."""
+    with routed_output():
+        try:
+            with in_function():
+                function = import_function(config.function, context.directory)
+            signature = signature_of(function)
+        except ComponentError as error:
+            message = f"the function '{config.function}': {error.message}"
+            raise ComponentError(message, node=context.node, hint=error.hint) from error
+        tool = config.tool(config.name or "python", signature.description, signature.schema, context.node)
+        yield FunctionTool(function, signature, tool)
+
+
+class FunctionTool:
+    """One function, offered under the item's name."""
+
+    def __init__(self, function: Callable[..., Any], signature: Signature, tool: Tool) -> None:
+        self._function = function
+        self._signature = signature
+        self._is_async = inspect.iscoroutinefunction(function)
+        self._off_loop = OffLoop(MOST_THREADS)
+        self._tools = (tool,)
+
+    async def tools(self) -> Sequence[Tool]:
+        return self._tools
+
+    async def call(self, call: ToolCall, turn: Turn) -> str:
+        positional, named = self._signature.read(call.arguments, turn)
+        with in_function():
+            if self._is_async:
+                result = await self._function(*positional, **named)
+            else:
+                result = await self._off_loop.run(self._function, *positional, **named)
+                if inspect.isawaitable(result):
+                    result = await result
+        return text_of(result)
+
+
+def text_of(result: Any) -> str:
+    """A result as the model receives it: text unchanged, anything else as JSON. Raises ToolError."""
+    if isinstance(result, str):
+        return result.encode("utf-8", "replace").decode()  # lone surrogates cannot be sent
+    try:
+        return orjson.dumps(result, default=_to_json, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:
+        pass  # it is nested too deeply for orjson, or has integers over 64 bits
+    try:
+        return json.dumps(result, default=_to_json)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ToolError(f"the function's result cannot be written as JSON: {error}") from error
+
+
+def _to_json(value: Any) -> Any:
+    dump = getattr(value, "model_dump", None)
+    if callable(dump):
+        return dump(mode="json")
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=str)
+    return str(value)
