@@ -27,7 +27,7 @@ class Trial:
 def faults_of(trial: Trial, after: Turn) -> Iterator[str]:
     """The names of what is broken."""
     messages, sent = trial.messages, after.messages
-    places = tuple(range(len(sent))) if after.origin is None else after.origin.places
+    places = tuple(range(len(sent))) if after.conversation is None else after.conversation.places
     kept = [place for place in places if place is not None]
     if len(places) != len(sent) or kept != sorted(set(kept)) or not all(0 <= place < len(messages) for place in kept):
         yield "disordered"

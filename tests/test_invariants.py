@@ -14,7 +14,7 @@ from tests.transcripts import message
 from victor_dsl.values.history import SUMMARY_HEADING, Choice, History
 from victor_dsl.values.mending import NO_RESULT
 from victor_dsl.values.message import Message, messages_tokens
-from victor_dsl.values.turn import CompactionRecord, Origin, Turn
+from victor_dsl.values.turn import CompactionRecord, Conversation, Turn
 
 CALL, RESULT = message("assistant", calls=["a"]), message("tool", "7", answers="a")
 MESSAGES = (message("user", "task"), CALL, RESULT, message("assistant", "7"), message("user", "and now?"))
@@ -26,7 +26,7 @@ def sent(places: tuple[int | None, ...], *made: Message, target: int = 1000, aft
     messages = tuple(next(stand_ins) if place is None else MESSAGES[place] for place in places)
     cost = messages_tokens(messages) if after is None else after
     record = CompactionRecord("tested", 99, cost, target)
-    return Turn("t", "s", messages, origin=Origin(MESSAGES, places), compaction=record)
+    return Turn("t", "s", messages, conversation=Conversation(MESSAGES, places), compaction=record)
 
 
 BROKEN: dict[str, tuple[Turn, str]] = {

@@ -84,10 +84,6 @@ def test_calls_that_no_text_has_answered_are_fixed() -> None:
     assert fixed(*earlier, *last, message("assistant", "done")) == []
 
 
-def test_tokens_may_be_counted_in_another_way() -> None:
-    assert group([message("user", "a"), message("user", "b")], tokens=[7, 8]).tokens == 15
-
-
 @given(TRANSCRIPTS, st.integers(0, 500))
 def test_the_newest_groups_fit_the_budget_and_hold_the_fixed_ones(messages: tuple[Message, ...], budget: int) -> None:
     history = group(messages)

@@ -9,12 +9,12 @@ from victor_dsl.graph.plan import Node, Program
 from victor_dsl.language.component import Clock
 from victor_dsl.runtime.build import Held, LiveObjects
 from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator
+from victor_dsl.runtime.coordinators.context import ContextMemory
 from victor_dsl.runtime.flight import Flight
 from victor_dsl.runtime.middleware import chain
 from victor_dsl.runtime.pipelines import Pipelines
 from victor_dsl.runtime.runner import Runner
 from victor_dsl.runtime.sessions import SessionLocks
-from victor_dsl.runtime.token_estimates import TokenEstimates
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.values.turn import Handler
 
@@ -22,7 +22,7 @@ from victor_dsl.values.turn import Handler
 class Generation:
     """A program with its base plan held open, its pipelines, and the turns in flight on it.
 
-    Live objects, session locks and token estimates are the process's, shared with the generations before and after.
+    Live objects, session locks and what is remembered of contexts are the process's, shared with the generations before and after.
     """
 
     def __init__(
@@ -32,13 +32,13 @@ class Generation:
         locks: SessionLocks,
         analytics: AnalyticsCoordinator,
         clock: Clock,
-        estimates: TokenEstimates,
+        memory: ContextMemory,
         *,
         answering: bool,
     ) -> None:
         self.program = program
         self.flight = Flight()
-        self.pipelines = Pipelines(live, clock, answering=answering, estimates=estimates)
+        self.pipelines = Pipelines(live, clock, answering=answering, memory=memory)
         self.runner = Runner(program, self.pipelines, analytics, locks)
         self.handler: Handler = self.runner.run
         self._live = live

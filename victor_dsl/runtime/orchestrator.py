@@ -17,6 +17,7 @@ from victor_dsl.runtime.boundary import component_error, describe, is_fault
 from victor_dsl.runtime.build import LiveObjects
 from victor_dsl.runtime.clock import SystemClock
 from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator, error_data, turn_data
+from victor_dsl.runtime.coordinators.context import ContextMemory
 from victor_dsl.runtime.delivery import Delivery
 from victor_dsl.runtime.delivery.dead_letters import DeadLetters
 from victor_dsl.runtime.delivery.queue import ExporterQueue
@@ -24,7 +25,6 @@ from victor_dsl.runtime.flight import DRAIN_SECONDS
 from victor_dsl.runtime.generation import Generation
 from victor_dsl.runtime.rendering import render
 from victor_dsl.runtime.sessions import SessionLocks
-from victor_dsl.runtime.token_estimates import TokenEstimates
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.values.event import Event, uuid7
 from victor_dsl.values.message import Delta, Reply, StopReason
@@ -56,7 +56,7 @@ class Orchestrator:
         self._answering = answering
         self._live = LiveObjects(program, registry or Registry(), self._clock, self._random, self._report)
         self._locks = SessionLocks()
-        self._estimates = TokenEstimates()
+        self._memory = ContextMemory()
         self._delivery = Delivery(())
         self._letters = DeadLetters(program.state)
         self._early: list[Event] = []  # what components report while they are opened, the exporters among them
@@ -220,7 +220,7 @@ class Orchestrator:
             self._locks,
             self._analytics,
             self._clock,
-            self._estimates,
+            self._memory,
             answering=self._answering,
         )
 

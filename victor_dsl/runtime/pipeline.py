@@ -1,44 +1,44 @@
-"""A plan opened: its live objects, and the one handler that a turn goes through."""
+"""The pipeline: one plan's live objects, made into the one handler that its turns go through."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from victor_dsl.errors import RequestError
 from victor_dsl.graph.plan import Node, Plan
 from victor_dsl.language.component import Clock
-from victor_dsl.language.config import Around
+from victor_dsl.language.config import Around, CompactionConfig, ToolSelectionConfig
 from victor_dsl.language.kinds import SessionStore, ToolSource
-from victor_dsl.runtime.answer import Answering
 from victor_dsl.runtime.boundary import component_error, is_fault
+from victor_dsl.runtime.context_window import ModelWindow
+from victor_dsl.runtime.coordinators.compaction_memory import CompactionMemory
 from victor_dsl.runtime.coordinators.config import ConfigCoordinator
 from victor_dsl.runtime.coordinators.context import ContextCoordinator
-from victor_dsl.runtime.coordinators.kept_before import KeptBefore
 from victor_dsl.runtime.coordinators.prompt import PromptCoordinator
 from victor_dsl.runtime.coordinators.tool_selection import ToolSelectionCoordinator
 from victor_dsl.runtime.middleware import Layer, chain
+from victor_dsl.runtime.model_loop import ModelLoop
 from victor_dsl.runtime.tool_calls import ToolCalls
-from victor_dsl.runtime.windows import Counted, Windows
 from victor_dsl.values.message import Reply
 from victor_dsl.values.tool import Tool
-from victor_dsl.values.turn import Turn, bare
+from victor_dsl.values.turn import Turn
 
 Step = Callable[[Turn], Awaitable[Turn]]
 
 
 @runtime_checkable
 class Reshaping(Protocol):
-    """A middleware that changes what the model is sent, and so what is rendered."""
+    """A middleware that changes what the model is sent, and therefore what is rendered."""
 
     def reshape(self, turn: Turn) -> Turn:
-        """The turn as the middleware's handler would hand it on."""
+        """The turn as the middleware would pass it to the handler that it wraps."""
         ...
 
 
 def path_nodes(plan: Plan, *, answering: bool) -> tuple[Node, ...]:
-    """The nodes on the path of a turn with all that they need, in dependency order; models only where they answer."""
+    """The nodes on the path of a turn, with all that they need, in dependency order; models only if they are to answer."""
     roles = plan.roles
     wanted = {
         *(roles.models.values() if answering else ()),
@@ -57,11 +57,11 @@ def path_nodes(plan: Plan, *, answering: bool) -> tuple[Node, ...]:
 
 
 class Pipeline:
-    """One plan's coordinators and onions, made once for all its turns.
+    """One plan's coordinators and onions of middleware, made once for all its turns.
 
-    settle -> middleware (around: turn) -> compose -> select -> compact -> answer. Rendering goes the same way without
-    the onions and the answer. `kept_before` outlives it: it is what compaction kept in turns before.
-    `models` says, by name, how the plan's models count.
+    settle -> middleware (around: turn) -> compose -> list tools -> select -> fit -> model loop. Rendering takes the same
+    steps without the onions and the loop. `models` are the windows of the plan's models by name. `memory` outlives the
+    pipeline: it has what compaction kept in earlier turns.
     """
 
     def __init__(
@@ -69,33 +69,33 @@ class Pipeline:
         plan: Plan,
         objects: Mapping[str, Any],
         clock: Clock,
-        kept_before: KeptBefore,
-        models: Mapping[str, Counted],
+        memory: CompactionMemory,
+        models: Mapping[str, ModelWindow],
     ) -> None:
         self.plan = plan
         self.sessions: SessionStore = objects[plan.roles.sessions]
         roles = plan.roles
         self._middleware = tuple((around, (id, objects[id])) for id, around in roles.middleware)
         self._sources: tuple[tuple[Node, ToolSource], ...] = _pairs(plan, roles.tools, objects)
-        self._listed: tuple[tuple[Sequence[Tool], ...], tuple[Tool, ...]] = ((), ())
+        self._listed: tuple[list[Sequence[Tool]], tuple[Tool, ...]] = ([], ())
         self._config = ConfigCoordinator(plan, _pairs(plan, roles.providers, objects))
         self._prompt = PromptCoordinator(_pairs(plan, roles.contributors, objects), plan.prompt)
         self._selection = _selection(plan, objects)
-        self._windows = Windows(_context(plan, objects, kept_before), models)
+        self._context = _context(plan, objects, memory, models)
         around_model = self._around("model")
-        self._around_model = partial(chain, around_model) if around_model else bare
-        self._answering = Answering(
+        self._around_model = partial(chain, around_model) if around_model else None
+        self._loop = ModelLoop(
             {name: objects[id] for name, id in roles.models.items() if id in objects},
-            self._windows,
+            self._context,
             around_model,
             ToolCalls(self._sources, self._around("tool"), clock),
             clock,
         )
         self._steps: tuple[Step, ...] = (
             self._prompt.compose,
-            self._with_tools,
+            self._list_tools,
             self._selection.select,
-            self._windows.fit,
+            self._context.fit,
         )
         self._handler = chain(self._around("turn"), self._innermost)
 
@@ -106,21 +106,22 @@ class Pipeline:
     def rendering(self) -> tuple[Step, ...]:
         """The steps up to what the model would be sent. They count nothing and write nothing.
 
-        A middleware that reshapes requests has `reshape(turn) -> Turn`; it runs where its onion would.
+        Middleware that reshapes requests (`Reshaping`) does so where its onion would.
         """
         return (self._config.settle, self._reshape("turn"), *self._steps, self._reshape("model"))
 
     def window(self, turn: Turn) -> int | None:
         """The context window of the turn's model."""
-        return self._windows.of(turn.settings.model or "")
+        return self._context.window(turn.settings.model)
 
     async def _innermost(self, turn: Turn) -> Reply:
         turn.trace.exchange = turn.messages[-1:]
-        turn = turn.replace(around_model=self._around_model)
+        if self._around_model is not None:
+            turn = turn.replace(around_model=self._around_model)
         try:
             for step in self._steps:
                 turn = await step(turn)
-            return await self._answering.answer(turn)
+            return await self._loop.answer(turn)
         except Exception as error:  # else it would be blamed on the middleware around
             raise component_error(error) from error
 
@@ -139,17 +140,24 @@ class Pipeline:
 
         return reshape
 
-    async def _with_tools(self, turn: Turn) -> Turn:
+    async def _list_tools(self, turn: Turn) -> Turn:
         """The turn with all tools of the plan, and then its request's own."""
-        lists = tuple([await _tools_of(node, source) for node, source in self._sources])
+        lists: list[Sequence[Tool]] = []
+        for node, source in self._sources:
+            try:
+                lists.append(await source.tools())
+            except BaseException as error:
+                if not is_fault(error):
+                    raise
+                raise component_error(error, node.id) from error
         known, tools = self._listed
-        if lists != known:  # quick for the same lists: a tuple's elements are compared by identity first
+        if lists != known:  # quick for the same lists: elements are compared by identity first
             tools = tuple(tool for listed in lists for tool in listed)
             self._listed = (lists, tools)
         if turn.request.tools:
-            taken = {tool.name for tool in tools}
+            names = {tool.name for tool in tools}
             for index, tool in enumerate(turn.request.tools):
-                if tool.name in taken:
+                if tool.name in names:
                     raise RequestError(f"tools[{index}].function.name: the spec has a tool '{tool.name}' already")
             tools += turn.request.tools
         return turn.replace(tools=tools) if tools else turn
@@ -158,22 +166,13 @@ class Pipeline:
         return tuple(layer for around, layer in self._middleware if around == what)
 
 
-async def _tools_of(node: Node, source: ToolSource) -> Sequence[Tool]:
-    try:
-        return await source.tools()
-    except BaseException as error:
-        if not is_fault(error):
-            raise
-        raise component_error(error, node.id) from error
-
-
 def _pairs(plan: Plan, ids: Sequence[str], objects: Mapping[str, Any]) -> tuple[tuple[Node, Any], ...]:
     return tuple((plan.by_id[id], objects[id]) for id in ids)
 
 
 def _selection(plan: Plan, objects: Mapping[str, Any]) -> ToolSelectionCoordinator:
     node = plan.by_id[plan.roles.tool_selection]
-    fallback = plan.by_id.get(getattr(node.config, "fallback", None) or "")
+    fallback = _fallback(plan, cast("ToolSelectionConfig", node.config).fallback)
     return ToolSelectionCoordinator(
         objects[node.id],
         type=node.type,
@@ -182,15 +181,23 @@ def _selection(plan: Plan, objects: Mapping[str, Any]) -> ToolSelectionCoordinat
     )
 
 
-def _context(plan: Plan, objects: Mapping[str, Any], kept_before: KeptBefore) -> ContextCoordinator:
+def _context(
+    plan: Plan, objects: Mapping[str, Any], memory: CompactionMemory, models: Mapping[str, ModelWindow]
+) -> ContextCoordinator:
     node = plan.by_id[plan.roles.compaction]
-    config: Any = node.config
-    fallback = plan.by_id.get(config.fallback or "")
+    config = cast("CompactionConfig", node.config)
+    fallback = _fallback(plan, config.fallback)
     return ContextCoordinator(
         objects[node.id],
         type=node.type,
         fallback=objects[fallback.id] if fallback else None,
         fallback_type=fallback.type if fallback else None,
         deadline_s=config.deadline_seconds,
-        kept_before=kept_before,
+        memory=memory,
+        models=models,
     )
+
+
+def _fallback(plan: Plan, id: Any) -> Node | None:
+    """The node of a `fallback`, which the compiler has replaced by its id."""
+    return plan.by_id.get(id or "")

@@ -75,17 +75,14 @@ def summary_message(summary: str) -> Message:
     return Message("user", f"{SUMMARY_HEADING}\n{summary}")
 
 
-def group(
-    messages: Iterable[Message], tokens: Sequence[int] | None = None, made: frozenset[int] = frozenset()
-) -> History:
-    """The messages in groups; `tokens` is what each costs, by the stated rule where it is left out.
+def group(messages: Iterable[Message], made: frozenset[int] = frozenset()) -> History:
+    """The messages in groups.
 
     An assistant message with tool calls and the results of all of them are one group, whatever stands between. Ids
     may repeat: a result belongs to the nearest earlier call with its id. A result without an earlier call is a
     group of its own, and so is a call without results. Fixed are the groups with a message that `must_stay` names.
     """
     messages = tuple(messages)
-    costs = [message.tokens for message in messages] if tokens is None else tokens
     stays = must_stay(messages, made)
     results: dict[int, list[int]] = {}
     callers: dict[str | None, int] = {}
@@ -101,9 +98,11 @@ def group(
     for first in firsts:
         if first in results:
             indices = (first, *results[first])
-            groups.append(Group(indices, sum(costs[i] for i in indices), not stays.keys().isdisjoint(indices)))
+            groups.append(
+                Group(indices, sum(messages[index].tokens for index in indices), not stays.keys().isdisjoint(indices))
+            )
         else:
-            groups.append(Group((first,), costs[first], first in stays))
+            groups.append(Group((first,), messages[first].tokens, first in stays))
     return History(messages, tuple(groups))
 
 

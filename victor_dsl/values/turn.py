@@ -72,13 +72,14 @@ class Mending:
 
 
 @frozen(eq=False)
-class Origin:
-    """The conversation as it was given, then what the turn added, and where in it each of a turn's messages stands.
+class Conversation:
+    """The whole conversation, and where each message that a turn sends stands in it.
 
-    A place that is None is nobody's: a stand-in, or a summary.
+    `messages` are those of the request or the session, then those that the turn added. A place is None for a message that
+    is not among them: a stand-in for a missing result, or a summary.
     """
 
-    given: tuple[Message, ...]
+    messages: tuple[Message, ...]
     places: tuple[int | None, ...]
 
 
@@ -147,8 +148,8 @@ class Turn:
     `streaming` says whether anyone listens to `emit`, `rendering` that no model may be called. `deadline` is in seconds of the event loop's clock.
     `request` is what the caller asked for; `system_messages` are those among its messages, which end the system prompt.
     `layers` are what settings and vars were settled from, lowest first; `contributions` what the prompt is made of.
-    `selection` is there once tools were selected; `compaction` where the history was compacted, and `origin` where
-    `messages` are no longer those of the conversation. `why` says of a rendered turn's messages, by their indices in
+    `selection` is there once tools were selected; `compaction` where the history was compacted, and `conversation` where
+    `messages` are no longer all of it. `why` says of a rendered turn's messages, by their indices in
     the conversation, why each was kept or left out.
     """
 
@@ -173,7 +174,7 @@ class Turn:
     deadline: float | None = None
     selection: SelectionRecord | None = None
     compaction: CompactionRecord | None = None
-    origin: Origin | None = None
+    conversation: Conversation | None = None
     why: Mapping[int, str] = field(factory=dict)
     metadata: Mapping[str, Any] = field(factory=dict, repr=False)
     request: Request = Request()
@@ -191,9 +192,9 @@ class Turn:
     @property
     def kept(self) -> tuple[int, ...] | None:
         """The indices, in the conversation as it was given, of the messages that are left; None where all are."""
-        if self.origin is None:
+        if self.conversation is None:
             return None
-        return tuple(place for place in self.origin.places if place is not None)
+        return tuple(place for place in self.conversation.places if place is not None)
 
     def latest_user_text(self) -> str:
         """The text of the latest user message; empty where there is none."""

@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from tests.runtime.stage import Layers, Stage
-from victor_dsl.errors import ProviderError, RequestError
+from victor_dsl.errors import ProviderError, Refused, RequestError
 from victor_dsl.runtime.coordinators.config import ConfigCoordinator
 from victor_dsl.runtime.coordinators.origins import origins
 from victor_dsl.values.request import Request
@@ -161,6 +161,33 @@ async def test_a_tenants_bad_layer_does_not_fall_back_on_another_tenants(stage: 
     assert (await config.settle(Told("a").turn)).settings.seed == 1
     with pytest.raises(ProviderError, match="no row"):
         await config.settle(Told("b").turn)
+
+
+async def test_a_tenant_that_was_refused_never_gets_its_last_good_values(stage: Stage) -> None:
+    given: Any = Layer("p", {"seed": 1})
+    config = coordinator(stage, ONE, lambda turn: given)
+    await config.settle(Told("acme").turn)
+    given = Refused("the tenant 'acme' is not active")
+    with pytest.raises(Refused):
+        await config.settle(Told("acme").turn)
+    given = ProviderError("the database does not answer")
+    with pytest.raises(ProviderError, match="does not answer"):
+        await config.settle(Told("acme").turn)
+
+
+async def test_one_tenants_bad_layer_does_not_slow_the_others(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: Any = {"good": Layer("p", {"seed": 1}), "bad": Layer("p", {"seed": 2})}
+    config = coordinator(stage, ONE, lambda turn: given[turn.tenant])
+    for tenant in given:
+        await config.settle(Told(tenant).turn)
+    given["bad"] = ProviderError("no row")
+    await config.settle(Told("bad").turn)
+
+    def check(*_: Any) -> None:
+        raise AssertionError("a layer that is known to be good is checked again")
+
+    monkeypatch.setattr(config, "_check", check)
+    assert (await config.settle(Told("good").turn)).settings.seed == 1
 
 
 async def test_an_optional_provider_may_be_missing(stage: Stage) -> None:

@@ -105,7 +105,7 @@ def test_what_must_stay_stays_in_its_order(messages: tuple[Message, ...], ratio:
     after = compact(turn(messages, target_ratio=ratio), strategy=strategy)
     kept = list(range(len(messages))) if after.kept is None else list(after.kept)
     assert kept == sorted(set(kept))
-    places = range(len(messages)) if after.origin is None else after.origin.places
+    places = range(len(messages)) if after.conversation is None else after.conversation.places
     sent = list(zip(after.messages, places, strict=True))
     assert all(message == messages[place] for message, place in sent if place is not None)
     assert all(message.content == NO_RESULT for message, place in sent if place is None)
@@ -271,15 +271,15 @@ def test_what_was_done_is_on_the_turn_and_recorded() -> None:
 
 
 RUBBISH: dict[str, tuple[Any, str]] = {
-    "nothing": (None, "it gave a NoneType, not a Choice"),
-    "messages": ([CHAT[0]], "it gave a list, not a Choice"),
+    "nothing": (None, "it returned NoneType instead of a Choice"),
+    "messages": ([CHAT[0]], "it returned list instead of a Choice"),
     "a group that is not there": (Choice(frozenset({41})), "it kept group 41; there are 41 (0 is the first)"),
     "a group before the first": (Choice(frozenset({-1})), "it kept group -1"),
     "groups that are no numbers": (Choice(frozenset({"1"})), "TypeError"),  # type: ignore[arg-type]
     "no groups": (Choice(None), "TypeError"),  # type: ignore[arg-type]
     "everything": (Choice(frozenset(range(41))), "the budget is"),
-    "a summary that is no text": (Choice(frozenset(), summary=b"gone"), "its summary is a bytes, not text"),  # type: ignore[arg-type]
-    "reasons that are no map": (Choice(frozenset(), reasons=None), "its reasons are a NoneType, not a map"),  # type: ignore[arg-type]
+    "a summary that is no text": (Choice(frozenset(), summary=b"gone"), "its summary is bytes, not text"),  # type: ignore[arg-type]
+    "reasons that are no map": (Choice(frozenset(), reasons=None), "its reasons are NoneType, not a map"),  # type: ignore[arg-type]
     "a summary over budget": (Choice(frozenset(), summary="x" * 8000), "the budget is"),
     "an error": (KeyError("embedder"), "KeyError: 'embedder'"),
     "its own timeout": (TimeoutError("the model is slow"), "the model is slow"),

@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from attrs import evolve, frozen
 
 from victor_dsl.errors import ProviderError, Refused, RequestError, VictorError
 from victor_dsl.graph.plan import Node, Plan
+from victor_dsl.language.config import ProviderConfig
 from victor_dsl.language.kinds import Provider
 from victor_dsl.nearest import suggest
 from victor_dsl.runtime.boundary import describe, is_fault
@@ -79,7 +80,7 @@ class ConfigCoordinator:
         good = self._good.get(subject)
         try:
             layer = await provider.read(turn)
-            if good is not None and good[0] is layer and not self._faults:
+            if good is not None and good[0] is layer and subject not in self._faults:
                 return good[1]
             checked = self._check(layer, node)
         except Refused:  # an inactive tenant has no last good values
@@ -95,9 +96,8 @@ class ConfigCoordinator:
         return checked
 
     def _keep(self, node: Node, subject: tuple[str, str | None], failure: ProviderError, turn: Turn) -> Layer | None:
-        config: Any = node.config
         good = self._good.get(subject)
-        if good is None and not config.optional:
+        if good is None and not cast("ProviderConfig", node.config).optional:
             raise failure
         if self._faults.get(subject) != failure.message:
             self._faults[subject] = failure.message

@@ -1,66 +1,63 @@
-"""The context coordinator: what of the history fits the model's window, with the invariants of every compaction.
+"""The context coordinator: makes a turn's history fit the model's window, and keeps the invariants of every compaction.
 
-They are held here, around every strategy alike: a tool call and its results stay or go together; system and pinned
+They are enforced here, around every strategy alike: a tool call and its results stay or go together; system and pinned
 messages, the task, the latest user message and an open exchange stay; order is kept; the budget is met. What a provider
-would refuse is mended before (`values.mending`).
+would refuse is mended first (`values.mending`).
+
+Budgets are in the stated tokens of `values.tokens`. A model that counts more, or fewer, gets a window that is smaller, or
+larger, by the same ratio (`runtime.context_window`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from typing import ParamSpec, TypeVar
 
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
 
-from victor_dsl.errors import BudgetError, ComponentError
+from victor_dsl.errors import BudgetError, ComponentError, ModelError
 from victor_dsl.language.kinds import Compaction
 from victor_dsl.runtime.boundary import describe, is_fault
-from victor_dsl.runtime.coordinators.choices import checked, reasons, with_summary
-from victor_dsl.runtime.coordinators.kept_before import WIDTH, KeptBefore, Past, marks
+from victor_dsl.runtime.context_window import Estimate, ModelWindow, TokenEstimates
+from victor_dsl.runtime.coordinators.apply_choice import checked, reasons, with_summary
+from victor_dsl.runtime.coordinators.compaction_memory import WIDTH, CompactionMemory, PastCompaction, fingerprints
 from victor_dsl.values.history import Choice, History, group, newest
 from victor_dsl.values.mending import mend
+from victor_dsl.values.message import messages_tokens
 from victor_dsl.values.tokens import text_tokens
-from victor_dsl.values.tool import Tool
-from victor_dsl.values.turn import CompactionRecord, Mending, Origin, Turn
+from victor_dsl.values.turn import CompactionRecord, Conversation, Mending, Turn
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 ON_LOOP_MESSAGES = 1_000
-"""From more messages than this on, two milliseconds of work, they are grouped in a thread."""
+"""Up to this many messages, two milliseconds of work, a history is grouped on the event loop."""
 
 
-@frozen
-class _Load:
-    """Tokens of the request around the history: the window that all must fit, and what else takes of it."""
+@define(eq=False)
+class ContextMemory:
+    """What a process remembers about contexts, for all its pipelines and over reloads."""
 
-    window: int
-    system: int
-    tools: int
-    answer: int
-
-    @property
-    def room(self) -> int:
-        return self.window - self.system - self.tools - self.answer
+    estimates: TokenEstimates = field(factory=TokenEstimates)
+    compactions: CompactionMemory = field(factory=CompactionMemory)
 
 
 @frozen
 class _Prepared:
-    """A history in groups, with the marks by which its conversation is known again, and its last compaction."""
+    """A history in groups, its conversation's fingerprints, and that conversation's last compaction."""
 
     history: History
-    tokens: Sequence[int]
-    marks: bytes
-    past: Past | None
+    fingerprints: bytes
+    last: PastCompaction | None
 
 
 class ContextCoordinator:
-    """Compacts a turn's history by a strategy; by `fallback` where that fails; by the newest messages where both do.
+    """Compacts a turn's history by a strategy; by `fallback` if that fails; to the newest messages if both do.
 
-    A strategy fails when it raises, takes longer than `deadline_s`, or chooses what is not there or over budget. What it
-    kept is remembered in `kept_before`, for the next turn of the same session, or of the same conversation where the
-    caller names no session.
+    A strategy fails when it raises, takes longer than `deadline_s`, or chooses what is not there or over budget. What was
+    kept is remembered for the next turn of the same session, or of the same conversation where the caller names no session.
+    `models` are the windows of the plan's models by name.
     """
 
     def __init__(
@@ -71,86 +68,135 @@ class ContextCoordinator:
         fallback: Compaction | None = None,
         fallback_type: str | None = None,
         deadline_s: float = 5.0,
-        kept_before: KeptBefore | None = None,
+        memory: CompactionMemory | None = None,
+        models: Mapping[str, ModelWindow] | None = None,
     ) -> None:
         self._strategies = [(type, strategy)]
         if fallback is not None:
             self._strategies.append((fallback_type or "fallback", fallback))
         self._deadline_s = deadline_s
-        self._kept_before = KeptBefore() if kept_before is None else kept_before
-        self._counted_tools: tuple[tuple[Tool, ...], int] = ((), 0)
+        self._memory = CompactionMemory() if memory is None else memory
+        self._models = models or {}
+
+    def model(self, turn: Turn) -> ModelWindow | None:
+        """The window of the turn's model, which also estimates its tokens."""
+        return self._models.get(turn.settings.model or "")
+
+    def window(self, name: str | None) -> int | None:
+        """A model's context window in its own tokens; None where it is not known."""
+        model = self._models.get(name or "")
+        return None if model is None else model.tokens
+
+    async def fit(self, turn: Turn) -> Turn:
+        """The turn with a history that fits the window of its model. Raises BudgetError."""
+        model = self.model(turn)
+        window = None if model is None else model.tokens
+        if model is None or window is None or not model.refines:
+            return await self.compact(turn, window)
+        estimate = await model.estimate_off_loop(turn)
+        fitted = await self._fit_estimated(turn, window, estimate)
+        if fitted.messages is not turn.messages:
+            # What was kept may count more, for each stated token, than what was left out.
+            estimate = model.estimate(fitted)
+            if estimate.tokens + (turn.settings.max_tokens or 0) > window:
+                fitted = await self._fit_estimated(fitted.replace(compaction=None), window, estimate)
+        return fitted
+
+    async def shorter(self, turn: Turn, error: ModelError) -> Turn | None:
+        """The turn made shorter after its model refused it as too long; None where that is not possible."""
+        model = self.model(turn)
+        if error.kind != "context_length" or model is None:
+            return None
+        model.refused(turn, error)
+        try:
+            fitted = await self.fit(turn.replace(compaction=None))
+        except BudgetError:
+            return None
+        return None if fitted.compaction is None else fitted
 
     async def compact(self, turn: Turn, window: int | None) -> Turn:
-        """The turn with a history that a provider takes and that fits; `window` is the model's, in tokens.
+        """The turn with a history that a provider accepts and that fits; `window` is in stated tokens.
 
-        It acts when system prompt, tools and messages together exceed `threshold` of the window, or with
-        `max_tokens` for the answer the whole of it. It aims at `target_ratio` of the history's tokens, or less where
-        that would not end the excess. Where the window is unknown (None) it acts only with `threshold: 0`. The
-        messages that must stay may cost more than the aim; BudgetError says that they exceed the window.
+        It acts when system prompt, tools and messages together exceed `threshold` of the window, or the whole of it with
+        `max_tokens` for the answer. It aims at `target_ratio` of the history's tokens, or less where that is still too
+        much. If the window is unknown (None) it acts only with `threshold: 0`. The messages that must stay may cost more
+        than the aim; if they exceed the window, BudgetError is raised.
         """
         turn = _mended(turn)
         settings = turn.settings
         if window is None and settings.threshold > 0:
             return turn
-        tokens = [message.tokens for message in turn.messages]
-        before = sum(tokens)
+        before = messages_tokens(turn.messages)
         target = int(before * settings.target_ratio)
-        load = None
+        room = None
         if window is not None:
-            load = _Load(
-                window, text_tokens(turn.system or ""), self._tools_tokens(turn.tools), settings.max_tokens or 0
-            )
-            trigger = int(window * settings.threshold) - load.system - load.tools
+            around = text_tokens(turn.system or "") + sum([tool.tokens for tool in turn.tools])
+            room = window - around - (settings.max_tokens or 0)
+            trigger = int(window * settings.threshold) - around
             if settings.threshold > 0:
-                if before <= min(trigger, load.room):
+                if before <= min(trigger, room):
                     return turn
                 target = min(target, trigger)
-            target = min(target, load.room)
+            target = min(target, room)
         target = max(target, 0)
         if turn.compaction is not None and before <= turn.compaction.target:
             return turn  # threshold 0 acts always, but once on the same messages
-        origin = _origin(turn)
-        prepared = await _work(len(tokens), self._prepared, turn, origin, tokens)
+        conversation = _conversation(turn)
+        prepared = await _work(len(turn.messages), self._prepared, turn, conversation)
         must_stay = prepared.history.fixed_tokens
-        if load is not None and must_stay > load.room:
-            raise _cannot_fit(load, must_stay)
+        if window is not None and room is not None and must_stay > room:
+            raise _cannot_fit(turn, window, must_stay)
         if all(group.fixed for group in prepared.history.groups):
             return turn
-        return await self._apply(turn, origin, prepared, target, max(target, must_stay))
+        return await self._apply(turn, conversation, prepared, target, max(target, must_stay))
 
-    def _prepared(self, turn: Turn, origin: Origin, tokens: Sequence[int]) -> _Prepared:
-        made = frozenset(index for index, place in enumerate(origin.places) if place is None)
-        history = group(turn.messages, tokens, made)
-        given = marks(origin.given)
-        past = self._kept_before.of(_conversation(turn, given))
-        if past is not None:
-            history = evolve(history, before=past.before(given, history.groups, origin.places))
-        return _Prepared(history, tokens, given, past)
+    async def _fit_estimated(self, turn: Turn, window: int, estimate: Estimate) -> Turn:
+        # `max_tokens` are the model's own tokens: they are taken off whole, and the room for the request is what scales.
+        answer = turn.settings.max_tokens or 0
+        room = int((window - answer) / estimate.ratio)
+        try:
+            return await self.compact(turn, max(1, room + answer))
+        except BudgetError as error:
+            raise BudgetError(
+                f"{error.message}; the model's window has {window}, but it counts {estimate.ratio:.2f} tokens for each of these",
+                node=error.node,
+                hint=error.hint,
+            ) from error
 
-    async def _apply(self, turn: Turn, origin: Origin, prepared: _Prepared, target: int, budget: int) -> Turn:
-        history, past = prepared.history, prepared.past
+    def _prepared(self, turn: Turn, conversation: Conversation) -> _Prepared:
+        made = frozenset(index for index, place in enumerate(conversation.places) if place is None)
+        history = group(turn.messages, made)
+        marks = fingerprints(conversation.messages)
+        last = self._memory.get(_key(turn, marks))
+        if last is not None:
+            history = evolve(history, before=last.before(marks, history.groups, conversation.places))
+        return _Prepared(history, marks, last)
+
+    async def _apply(
+        self, turn: Turn, conversation: Conversation, prepared: _Prepared, target: int, budget: int
+    ) -> Turn:
+        history, last = prepared.history, prepared.last
         type, choice, fallback = await self._choose(turn, history, budget)
         kept = sorted(index for position in choice.groups for index in history.groups[position].indices)
         messages, summary_at = with_summary(history, choice, kept)
-        places = [origin.places[index] for index in kept]
-        tokens = [prepared.tokens[index] for index in kept]
+        places = [conversation.places[index] for index in kept]
         if summary_at is not None:
             places.insert(summary_at, None)
-            tokens.insert(summary_at, messages[summary_at].tokens)
-        sent = marks(messages)
-        after = sum(tokens)
-        prefix_kept = None if past is None else past.prefix_kept(sent, tokens)
+        tokens = [message.tokens for message in messages]
+        sent, after = fingerprints(messages), sum(tokens)
+        prefix_kept = None if last is None else last.prefix_kept(sent, tokens)
         record = CompactionRecord(type, history.tokens, after, target, fallback, prefix_kept)
         turn.record("compaction", {**record.as_json(), "messages": len(history.messages), "kept": len(kept)})
         if turn.rendering:
-            turn = turn.replace(why={**turn.why, **reasons(history, choice, type, origin.places)})
+            turn = turn.replace(why={**turn.why, **reasons(history, choice, type, conversation.places)})
         else:
-            past = Past.of(prepared.marks, places, sent, after)
-            self._kept_before.note(_conversation(turn, prepared.marks), past)
-        return turn.replace(messages=messages, origin=Origin(origin.given, tuple(places)), compaction=record)
+            compaction = PastCompaction.of(prepared.fingerprints, places, sent, after)
+            self._memory.put(_key(turn, prepared.fingerprints), compaction)
+        placed = Conversation(conversation.messages, tuple(places))
+        return turn.replace(messages=messages, conversation=placed, compaction=record)
 
     async def _choose(self, turn: Turn, history: History, budget: int) -> tuple[str, Choice, bool]:
-        """The type whose choice holds, the choice with the fixed groups in it, and whether that is a fallback."""
+        """The type of the strategy whose choice is valid, the choice with the fixed groups, and whether it is a fallback."""
         for nth, (type, strategy) in enumerate(self._strategies):
             limit = asyncio.timeout(self._deadline_s)
             try:
@@ -166,58 +212,54 @@ class ContextCoordinator:
             turn.record("error", failure.as_json())
         return "recent", Choice(await _work(len(history.messages), newest, history, budget)), True
 
-    def _tools_tokens(self, tools: tuple[Tool, ...]) -> int:
-        counted, tokens = self._counted_tools
-        if counted != tools:  # quick for the same tools: a tuple's elements are compared by identity first
-            tokens = sum(tool.tokens for tool in tools)
-            self._counted_tools = tools, tokens
-        return tokens
-
 
 def _mended(turn: Turn) -> Turn:
-    """The turn with calls and results as providers demand them."""
+    """The turn with calls and results paired as providers demand."""
     mended = mend(turn.messages)
     if mended is None:
         return turn
-    origin = _origin(turn)
-    places = tuple(None if place is None else origin.places[place] for place in mended.places)
+    conversation = _conversation(turn)
+    before = conversation.places
+    places = tuple(None if place is None else before[place] for place in mended.places)
     closed, left_out = (
-        tuple(place for index in indices if (place := origin.places[index]) is not None)
+        tuple(place for index in indices if (place := before[index]) is not None)
         for indices in (mended.closed, mended.left_out)
     )
     turn.trace.mending = turn.trace.mending or Mending(closed, left_out)
-    return turn.replace(messages=mended.messages, origin=Origin(origin.given, places))
+    return turn.replace(messages=mended.messages, conversation=Conversation(conversation.messages, places))
 
 
-def _origin(turn: Turn) -> Origin:
-    """Where the turn's messages stand; those that were added since it was last known follow the conversation."""
-    messages, origin = turn.messages, turn.origin
-    if origin is None:
-        return Origin(messages, tuple(range(len(messages))))
-    added = messages[len(origin.places) :]
+def _conversation(turn: Turn) -> Conversation:
+    """The turn's conversation, with the messages that were added since it was last compacted or mended."""
+    messages, known = turn.messages, turn.conversation
+    if known is None:
+        return Conversation(messages, tuple(range(len(messages))))
+    added = messages[len(known.places) :]
     if not added:
-        return origin
-    count = len(origin.given)
-    return Origin(origin.given + added, origin.places + tuple(range(count, count + len(added))))
+        return known
+    count = len(known.messages)
+    return Conversation(known.messages + added, known.places + tuple(range(count, count + len(added))))
 
 
-def _conversation(turn: Turn, given: bytes) -> Hashable:
-    """What the conversation is remembered by: its session, or its first messages where the caller names none."""
-    return turn.tenant, turn.request.session or given[: 3 * WIDTH]
+def _key(turn: Turn, marks: bytes) -> Hashable:
+    """What the conversation is remembered by: its session, or its first three messages where the caller names none."""
+    return turn.tenant, turn.request.session or marks[: 3 * WIDTH]
 
 
 async def _work(messages: int, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    """What the function gives; from a thread where the history is long."""
+    """The function's result; from a thread where the history is long."""
     if messages <= ON_LOOP_MESSAGES:
         return function(*arguments, **named)
     return await asyncio.to_thread(function, *arguments, **named)
 
 
-def _cannot_fit(load: _Load, must_stay: int) -> BudgetError:
-    total = load.system + load.tools + must_stay + load.answer
+def _cannot_fit(turn: Turn, window: int, must_stay: int) -> BudgetError:
+    system, tools = text_tokens(turn.system or ""), sum(tool.tokens for tool in turn.tools)
+    answer = turn.settings.max_tokens or 0
+    total = system + tools + must_stay + answer
     return BudgetError(
-        f"the request cannot fit the context window of {load.window} tokens, however much of the history is left out: "
-        f"it needs {total} (system prompt {load.system}, tools {load.tools}, messages that must stay {must_stay}, "
-        f"max_tokens for the answer {load.answer})",
-        hint=f"take {total - load.window} tokens off the largest of these, or choose a model with a larger window",
+        f"the request cannot fit the context window of {window} tokens, however much of the history is left out: "
+        f"it needs {total} (system prompt {system}, tools {tools}, messages that must stay {must_stay}, "
+        f"max_tokens for the answer {answer})",
+        hint=f"take {total - window} tokens off the largest of these, or choose a model with a larger window",
     )

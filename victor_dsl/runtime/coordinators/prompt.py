@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 from attrs import define, frozen
 
 from victor_dsl.errors import BudgetError, ContributorError, VictorError
 from victor_dsl.graph.plan import Node, Overflow, PromptPolicy
+from victor_dsl.language.config import ContributorConfig
 from victor_dsl.language.kinds import Contributor
 from victor_dsl.runtime.boundary import describe, is_fault
 from victor_dsl.runtime.coordinators.analytics import error_data
@@ -95,7 +96,7 @@ class PromptCoordinator:
 
 
 def _source(node: Node, contributor: Contributor) -> _Source:
-    config: Any = node.config
+    config = cast("ContributorConfig", node.config)
     return _Source(node, contributor, config.priority, config.max_tokens, config.overflow, config.optional)
 
 

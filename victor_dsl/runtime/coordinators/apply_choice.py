@@ -1,4 +1,4 @@
-"""A strategy's choice, checked and carried out: the same for every strategy."""
+"""Checks a compaction strategy's choice and carries it out: the same for every strategy."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from victor_dsl.values.message import Message
 
 
 def checked(choice: Choice, history: History, budget: int) -> Choice:
-    """The choice with the fixed groups added. Raises ComponentError where it is not one of these groups within budget."""
+    """The choice with the fixed groups added. Raises ComponentError where it names no such group or exceeds the budget."""
     if not isinstance(choice, Choice):
-        raise ComponentError(f"it gave a {choice.__class__.__name__}, not a Choice")
+        raise ComponentError(f"it returned {choice.__class__.__name__} instead of a Choice")
     groups = frozenset(map(operator.index, choice.groups))
     for position in groups:
         if not 0 <= position < len(history.groups):
             raise ComponentError(f"it kept group {position}; there are {len(history.groups)} (0 is the first)")
     if not isinstance(choice.summary, str | None):
-        raise ComponentError(f"its summary is a {choice.summary.__class__.__name__}, not text")
+        raise ComponentError(f"its summary is {choice.summary.__class__.__name__}, not text")
     if not isinstance(choice.reasons, Mapping):
-        raise ComponentError(f"its reasons are a {choice.reasons.__class__.__name__}, not a map")
+        raise ComponentError(f"its reasons are {choice.reasons.__class__.__name__}, not a map")
     groups |= {position for position, group in enumerate(history.groups) if group.fixed}
-    whole = Choice(groups, choice.summary if len(groups) < len(history.groups) else None, choice.reasons)
+    complete = Choice(groups, choice.summary if len(groups) < len(history.groups) else None, choice.reasons)
     tokens = sum(history.groups[position].tokens for position in groups)
-    if summary := _summary_message(whole):
+    if summary := _summary_message(complete):
         tokens += summary.tokens
     if tokens > budget:
         raise ComponentError(
             f"its choice costs {tokens} tokens with the messages that must stay; the budget is {budget}"
         )
-    return whole
+    return complete
 
 
 def with_summary(history: History, choice: Choice, kept: Sequence[int]) -> tuple[tuple[Message, ...], int | None]:
-    """The messages kept, and the summary among them: where the first is missing, never between a call and its results.
+    """The messages at the indices `kept`, and the index of the summary among them, None where there is none.
 
-    The summary's index is given too; None where there is none.
+    The summary stands where the first message is missing, but never between a call and its results.
     """
     messages = [history.messages[index] for index in kept]
     summary = _summary_message(choice)
@@ -55,15 +55,18 @@ def with_summary(history: History, choice: Choice, kept: Sequence[int]) -> tuple
 
 
 def reasons(history: History, choice: Choice, type: str, places: Sequence[int | None]) -> Mapping[int, str]:
-    """Why each message is kept or left out, by its place in the conversation; `places` are the history's messages'."""
+    """Why each message is kept or left out, by its place in the conversation.
+
+    `places` says where each of the history's messages stands in the conversation.
+    """
     stays = must_stay(history.messages, frozenset(index for index, place in enumerate(places) if place is None))
     why: dict[int, str] = {}
     for position, group in enumerate(history.groups):
         because = f"kept by {type}" if position in choice.groups else "left out"
         if group.fixed:
             because = f"goes with message {places[next(index for index in group.indices if index in stays)]}"
-        elif isinstance(said := choice.reasons.get(position), str):
-            because = said
+        elif isinstance(reason := choice.reasons.get(position), str):
+            because = reason
         for index in group.indices:
             if (place := places[index]) is not None:
                 why[place] = stays.get(index, because)

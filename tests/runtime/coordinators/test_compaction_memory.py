@@ -8,9 +8,9 @@ from typing import Any
 from attrs import define, field
 
 from tests.transcripts import message
-from victor_dsl.runtime.coordinators import kept_before
+from victor_dsl.runtime.coordinators import compaction_memory
+from victor_dsl.runtime.coordinators.compaction_memory import CompactionMemory, PastCompaction, fingerprints
 from victor_dsl.runtime.coordinators.context import ContextCoordinator
-from victor_dsl.runtime.coordinators.kept_before import KeptBefore, Past, marks
 from victor_dsl.values.history import Before, Choice, History, newest
 from victor_dsl.values.message import Message
 from victor_dsl.values.request import Request
@@ -110,17 +110,17 @@ def test_parts_and_calls_are_told_apart_by_their_content() -> None:
     image = {"type": "image_url", "image_url": {"url": "data:,1"}}
     other = {"type": "image_url", "image_url": {"url": "data:,2"}}
     one, same, two = (Message("user", (part,)) for part in (image, dict(image), other))
-    assert marks([one]) == marks([same]) != marks([two])
-    assert marks([message("assistant", calls=["a"])]) != marks([message("assistant", calls=["b"])])
+    assert fingerprints([one]) == fingerprints([same]) != fingerprints([two])
+    assert fingerprints([message("assistant", calls=["a"])]) != fingerprints([message("assistant", calls=["b"])])
 
 
 def test_what_is_remembered_has_bounds(monkeypatch: Any) -> None:
-    monkeypatch.setattr(kept_before, "MOST_CONVERSATIONS", 3)
-    monkeypatch.setattr(kept_before, "MOST_MESSAGES", 50)
-    memory = KeptBefore()
+    monkeypatch.setattr(compaction_memory, "MOST_CONVERSATIONS", 3)
+    monkeypatch.setattr(compaction_memory, "MOST_MESSAGES", 50)
+    memory = CompactionMemory()
     for session in range(9):
-        memory.note(session, Past.of(marks(CHAT[:10]), range(10), b"", 1))
-    assert (len(memory), memory.of(5), memory.of(8) is None) == (3, None, False)
-    memory.note(8, Past.of(marks(CHAT), range(21), b"", 1))
-    memory.note(9, Past.of(marks(CHAT), range(21), b"", 1))
-    assert [memory.of(session) is None for session in range(10)] == [True] * 8 + [False, False]
+        memory.put(session, PastCompaction.of(fingerprints(CHAT[:10]), range(10), b"", 1))
+    assert (len(memory), memory.get(5), memory.get(8) is None) == (3, None, False)
+    memory.put(8, PastCompaction.of(fingerprints(CHAT), range(21), b"", 1))
+    memory.put(9, PastCompaction.of(fingerprints(CHAT), range(21), b"", 1))
+    assert [memory.get(session) is None for session in range(10)] == [True] * 8 + [False, False]

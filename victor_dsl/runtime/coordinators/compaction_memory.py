@@ -1,0 +1,111 @@
+"""Remembers what the last compaction of each conversation kept, so that the next one can begin with the same messages.
+
+Prompt caches of providers hold only while a request begins as the one before it did.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Sequence
+
+from attrs import define, field, frozen
+
+from victor_dsl.values.history import Before, Group
+from victor_dsl.values.message import Message
+
+MOST_CONVERSATIONS = 1_000
+MOST_MESSAGES = 1_000_000
+"""How much is remembered; over that, the conversations compacted longest ago are forgotten. A message takes 10 to 20 bytes."""
+
+WIDTH = 8
+"""The bytes of one message's fingerprint."""
+
+
+@frozen(eq=False)
+class PastCompaction:
+    """One compaction.
+
+    `conversation` and `sent` are the fingerprints of the conversation's messages and of those sent; `kept` has one byte
+    for each message of the conversation: 1 if it was kept. `tokens` are those of the messages sent.
+    """
+
+    conversation: bytes
+    kept: bytes
+    sent: bytes
+    tokens: int
+
+    @classmethod
+    def of(cls, conversation: bytes, places: Iterable[int | None], sent: bytes, tokens: int) -> PastCompaction:
+        """The compaction that kept the messages at these places of the conversation."""
+        kept = bytearray(len(conversation) // WIDTH)
+        for place in places:
+            if place is not None:
+                kept[place] = 1
+        return cls(conversation, bytes(kept), sent, tokens)
+
+    def before(self, conversation: bytes, groups: Sequence[Group], places: Sequence[int | None]) -> Before | None:
+        """What it kept of the leading groups whose messages have not changed since.
+
+        `places` says where each message of the groups stands in the present conversation.
+        """
+        same = _same(self.conversation, conversation)
+        kept: set[int] = set()
+        for position, group in enumerate(groups):
+            theirs = [place for index in group.indices if (place := places[index]) is not None]
+            if theirs and theirs[-1] >= same:
+                return Before(frozenset(kept), position) if position else None
+            if not theirs or self.kept[theirs[0]]:
+                kept.add(position)
+        return Before(frozenset(kept), len(groups))
+
+    def prefix_kept(self, sent: bytes, tokens: Sequence[int]) -> float:
+        """The share of the tokens sent then that lead the messages sent now; `tokens` has each message's."""
+        return sum(tokens[: _same(self.sent, sent)]) / self.tokens if self.tokens else 1.0
+
+
+@define(eq=False)
+class CompactionMemory:
+    """The last compaction of each conversation, in this process only: its fingerprints are salted hashes."""
+
+    _compactions: OrderedDict[Hashable, PastCompaction] = field(factory=OrderedDict)
+    _messages: int = 0
+
+    def get(self, conversation: Hashable) -> PastCompaction | None:
+        """The conversation's last compaction."""
+        return self._compactions.get(conversation)
+
+    def put(self, conversation: Hashable, compaction: PastCompaction) -> None:
+        """Remembers a compaction in place of the conversation's last one."""
+        old = self._compactions.pop(conversation, None)
+        self._compactions[conversation] = compaction
+        self._messages += len(compaction.kept) - (len(old.kept) if old else 0)
+        while len(self._compactions) > MOST_CONVERSATIONS or self._messages > MOST_MESSAGES:
+            _, forgotten = self._compactions.popitem(last=False)
+            self._messages -= len(forgotten.kept)
+
+    def __len__(self) -> int:
+        return len(self._compactions)
+
+
+def fingerprints(messages: Iterable[Message]) -> bytes:
+    """`WIDTH` bytes for each message, which differ where its content does."""
+    return array("q", map(_fingerprint, messages)).tobytes()
+
+
+def _fingerprint(message: Message) -> int:
+    content = message.content
+    text = content if isinstance(content, str | None) else repr(content)
+    return hash((message.role, text, message.tool_calls, message.tool_call_id))
+
+
+def _same(one: bytes, other: bytes) -> int:
+    """How many leading fingerprints are the same."""
+    low, high = 0, min(len(one), len(other)) // WIDTH
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low * WIDTH : middle * WIDTH] == other[low * WIDTH : middle * WIDTH]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
