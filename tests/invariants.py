@@ -126,7 +126,7 @@ async def attempt(type: str, strategy: Any, trial: Trial, tally: Tally) -> None:
         if again.messages != after.messages:
             faults.append("changed again")
         tally.fallbacks += after.compaction.fallback
-        tally.reasons.update(re.sub(r"\d+", "N", failure.split(": ", 3)[-1]) for failure in failures)
+        tally.reasons.update(re.sub(r"\d+", "N", failure.removeprefix("the strategy failed: ")) for failure in failures)
         grown = trial.messages + trial.more
         if trial.more and trial.window is None:
             later = await coordinator.compact(_turn(trial, grown, record), None)
