@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.compiler.stand_ins import REGISTRY
 from victor_dsl.compiler import Compilation, compile_spec
-from victor_dsl.interfaces.cli.diagnostics import FORMATS
+from victor_dsl.interfaces.cli.compiling import FORMATS
 from victor_dsl.language.codes import FOLDER as PAGES
 from victor_dsl.language.codes import Explanation, explain
 from victor_dsl.language.registry import Registry

@@ -184,7 +184,7 @@ def test_an_interrupted_batch_leaves_whole_lines_and_says_how_to_go_on(folder: P
     error = process.stderr.read().decode() if process.stderr else ""
     assert process.wait() == 128 + number
     assert "1 line answered, in " in error
-    assert "interrupted; --resume goes on from here" in error
+    assert "interrupted; --resume continues from here" in error
     assert [answer["reply"] for answer in read_output(folder)] == ["one"]
     process.stdin.close()
     assert process.stderr is not None

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from tests.interfaces.conftest import Victor
-from victor_dsl.interfaces.cli.fields import type_words
+from victor_dsl.interfaces.cli.reference import type_words
 from victor_dsl.language.codes import CODES
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.registry import Registry

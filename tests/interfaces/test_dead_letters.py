@@ -1,4 +1,4 @@
-"""`victor dead-letters`: what an exporter did not take is listed, shown, replayed and dropped."""
+"""`victor dead-letters`: what an exporter did not accept is listed, shown, replayed and dropped."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from victor_dsl.errors import UsageError
-from victor_dsl.interfaces.cli.env_file import read_env_file, read_environment
+from victor_dsl.interfaces.cli.options import read_env_file, read_environment
 
 
 @pytest.fixture

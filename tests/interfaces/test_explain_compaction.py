@@ -48,8 +48,8 @@ def test_a_table_says_of_each_message_what_became_of_it(victor: Victor) -> None:
     table = done.err.splitlines()
     assert table[0] == "line 1:"
     assert table[1].startswith("5 of 7 messages kept, ")
-    assert "; by keywords, aiming at " in table[1]
-    assert table[2] == "tool calls without a result, closed by a stand-in, in: 5"
+    assert "; by keywords, with a target of " in table[1]
+    assert table[2] == "tool calls without a result, given a stand-in, in: 5"
     assert table[3] == "results without a call, left out: 4"
     assert table[4].split() == ["index", "role", "tokens", "kept", "why", "text"]
     rows = [row.split(maxsplit=4) for row in table[5:12]]
@@ -105,7 +105,7 @@ def test_the_rendered_turn_has_the_reasons_with_the_flag_alone(victor: Victor) -
 
 def test_where_all_fits_the_table_says_so(victor: Victor) -> None:
     done = victor("render", "victor.yml", "--message", "Hello", "--explain-compaction")
-    assert done.err.splitlines()[0] == "1 of 1 message kept, 6 of 6 tokens; nothing had to be compacted"
+    assert done.err.splitlines()[0] == "1 of 1 message kept, 6 of 6 tokens; no compaction was needed"
     assert done.err.splitlines()[2].split() == ["0", "user", "6", "yes", "all", "fits", "Hello"]
     assert done.json["compaction"] is None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import shlex
 import subprocess
 import sys
@@ -13,16 +12,15 @@ import pytest
 
 import victor_dsl
 from tests.interfaces.conftest import Victor
-from victor_dsl.interfaces.cli.app import COMMANDS
+from victor_dsl.interfaces.cli.app import COMMANDS, Command
 from victor_dsl.interfaces.cli.app import victor as group
-from victor_dsl.interfaces.cli.shape import Command
 
 
 def commands() -> Iterator[tuple[str, ...]]:
     yield ()
     for name in COMMANDS:
         yield (name,)
-        command = importlib.import_module(f"victor_dsl.interfaces.cli.{name.replace('-', '_')}").command
+        command = group.get_command(click.Context(group), name)
         if isinstance(command, click.Group):
             yield from ((name, inner) for inner in command.commands)
 
@@ -52,12 +50,14 @@ def test_every_example_names_options_that_there_are(path: tuple[str, ...]) -> No
 
 def test_the_table_of_commands_says_what_the_commands_say() -> None:
     for name in COMMANDS:
-        assert importlib.import_module(f"victor_dsl.interfaces.cli.{name.replace('-', '_')}").command.name == name
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
+        assert command.name == name
 
 
 def test_help_lists_every_command(victor: Victor) -> None:
     out = victor("--help").out
-    for name, short in COMMANDS.items():
+    for name, (_, short) in COMMANDS.items():
         assert f"  {name}" in out
         assert short in out
 
@@ -74,6 +74,18 @@ def test_help_and_version_import_no_command() -> None:
     assert "pydantic" not in loaded
     assert "attr" not in loaded
     assert "cli.validate" not in loaded
+    assert "cli.app" not in loaded
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_help_reads_the_same_on_every_terminal(width: int, victor: Victor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert victor("--help") == victor("-h")
+    assert max(map(len, victor("--help").out.splitlines())) <= 80
+
+
+def test_help_also_comes_before_a_command_that_is_misspelt(victor: Victor) -> None:
+    assert victor("--help", "validat").out.startswith("Example: victor validate victor.yml\n")
 
 
 def test_the_version_is_the_packages(victor: Victor) -> None:

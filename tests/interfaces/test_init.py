@@ -25,7 +25,7 @@ def test_a_spec_that_is_there_is_left_alone_without_force(victor: Victor, folder
     before = (folder / "victor.yml").read_text()
     done = victor("init")
     assert done.code == 2
-    assert "victor.yml exists already; --force writes over it" in done.err
+    assert "victor.yml exists already; --force replaces it" in done.err
     assert (folder / "victor.yml").read_text() == before
     assert victor("init", "--force").code == 0
     assert (folder / "victor.yml").read_text() != before

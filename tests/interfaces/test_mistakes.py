@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.interfaces.conftest import Victor, in_a_process
-from victor_dsl.interfaces.cli import app
+from victor_dsl.interfaces.cli import EXIT_BROKEN_PIPE
 
 MISTAKES: list[tuple[int, list[str]]] = [
     (2, ["frobnicate"]),
@@ -67,10 +67,10 @@ def test_a_mistake_is_told_in_plain_words(victor: Victor, folder: Path, code: in
 
 
 def test_a_fault_of_victor_itself_asks_to_be_reported(victor: Victor, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_: str) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("victor_dsl.interfaces.cli.app.importlib.import_module", broken)
+    monkeypatch.setattr("victor_dsl.interfaces.cli.validate.compile_spec", broken)
     done = victor("validate", "victor.yml")
     assert done.code == 3
     assert done.err.startswith("error: internal error: ZeroDivisionError: a bug\n")
@@ -87,7 +87,7 @@ def test_a_reader_who_stops_reading_ends_the_command_in_silence(folder: Path) ->
     assert process.stderr is not None
     assert process.stderr.read() == b""
     process.stderr.close()
-    assert process.wait() == app.EXIT_BROKEN_PIPE
+    assert process.wait() == EXIT_BROKEN_PIPE
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs /dev/full")

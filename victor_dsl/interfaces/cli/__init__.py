@@ -1,13 +1,46 @@
 """The command `victor`."""
 
 import gc
+import importlib
 import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
 
-# What a start makes stays; a command that runs on turns collection on again (see `loop`).
+# A command ends before collecting garbage pays; one that goes on for longer turns it on again (`running.run`).
 gc.disable()
-# pydantic would look through every installed package for plugins at each start, for none that victor wants.
+# At each start pydantic would search every installed package for plugins.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
-from victor_dsl.interfaces.cli.app import main
+EXIT_BROKEN_PIPE = 141
+HELP = os.path.join(os.path.dirname(__file__), "help.txt")
+"""What `victor --help` prints. `./dev docs` writes it: importing click takes three times as long as Python's start."""
 
-__all__ = ["main"]
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs the command line and exits."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words in (["--help"], ["-h"]):
+        with open(HELP, encoding="utf-8") as file:
+            _print(file.read())
+    if words == ["--version"]:
+        _print(f"victor {importlib.import_module('victor_dsl').__version__}\n")
+    sys.exit(importlib.import_module("victor_dsl.interfaces.cli.app").exit_code(words))
+
+
+def silence_stdout() -> None:
+    """After a broken pipe: what is left in the buffer must not fail again when Python closes stdout."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print(text: str) -> NoReturn:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence_stdout()
+        sys.exit(EXIT_BROKEN_PIPE)
+    except OSError as error:
+        sys.stderr.write(f"error: {error.strerror}\n")
+        sys.exit(3)
+    sys.exit(0)

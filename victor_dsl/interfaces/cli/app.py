@@ -1,4 +1,4 @@
-"""The command group, and how every error of a command becomes one line and an exit code."""
+"""The commands by name, and how each error of a command becomes one line and an exit code."""
 
 from __future__ import annotations
 
@@ -6,35 +6,74 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from victor_dsl.errors import EXIT_OUTSIDE, VictorError
+from victor_dsl.interfaces.cli import EXIT_BROKEN_PIPE, silence_stdout
 from victor_dsl.interfaces.cli.output import error_line, say
-from victor_dsl.interfaces.cli.shape import Group
 
 EXIT_INTERRUPTED = 130
-EXIT_BROKEN_PIPE = 141
 
-COMMANDS: Mapping[str, str] = {
-    "init": "Write a spec to begin with; it runs offline.",
-    "validate": "Find every fault of a spec, without secrets or network.",
-    "render": "Show what the model would be sent, and why.",
-    "run": "Answer one message, a chat, or a batch of requests.",
-    "db": "Make the tables that components use.",
-    "dead-letters": "Show or replay events that an exporter did not take.",
-    "graph": "Draw a spec's request path.",
-    "assign": "Print the arms of units in the experiments.",
-    "components": "List the components, or show one with all its fields.",
-    "explain": "Explain a diagnostic's code by example.",
-    "schema": "Print the JSON Schema of specs, for editors.",
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "init": ("init", "Write a first spec; it runs offline."),
+    "validate": ("validate", "Find every fault of a spec, without secrets or network."),
+    "render": ("render", "Show what the model would be sent, and why."),
+    "run": ("run", "Answer one message, a chat, or a batch of requests."),
+    "db": ("db", "Create the tables that components use."),
+    "dead-letters": ("dead_letters", "Show or replay events that an exporter did not accept."),
+    "graph": ("plans", "Draw a spec's request path."),
+    "assign": ("plans", "Print the arms of units in the experiments."),
+    "components": ("reference", "List the components, or show one with all its fields."),
+    "explain": ("reference", "Explain a diagnostic's code by example."),
+    "schema": ("reference", "Print the JSON Schema of specs, for editors."),
 }
-"""Each command's module in this package and its short help, so that `victor --help` imports none of them."""
+"""Each command's module in this package and its short help: `victor --help` and a misspelt command import none of them."""
 
 
-class Commands(Group):
-    """The commands by name; a command's module is imported when it is called."""
+class Command(click.Command):
+    """A command whose help opens with an example."""
+
+    def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
+        kwargs["context_settings"] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+        super().__init__(*args, **kwargs)
+        self.example = example
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the example before everything else."""
+        formatter.write(f"Example: {self.example}\n\n")
+        super().format_help(ctx, formatter)
+
+
+class Group(Command, click.Group):
+    """Commands under one name. For a misspelt command it names the nearest one."""
+
+    def short_helps(self, ctx: click.Context) -> Mapping[str, str]:
+        """Each command's name and short help, in the order of listing."""
+        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        return {name: command.get_short_help_str(80) for name, command in found.items() if command}
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.short_helps(ctx).items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first argument names. Raises UsageError with the nearest name."""
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            names = self.list_commands(ctx)
+            suggest = importlib.import_module("victor_dsl.nearest").suggest  # imports difflib
+            raise click.UsageError(
+                f"there is no command '{args[0]}'; {suggest(args[0], names, what='commands')}", ctx=ctx
+            )
+        return super().resolve_command(ctx, args)
+
+
+class _Commands(Group):
+    """All commands. A command's module is imported when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """The names, in the order of listing."""
@@ -44,24 +83,23 @@ class Commands(Group):
         """The command of a name, or None."""
         if cmd_name not in COMMANDS:
             return None
-        module = f"victor_dsl.interfaces.cli.{cmd_name.replace('-', '_')}"
-        command: click.Command = importlib.import_module(module).command
+        module = importlib.import_module(f"victor_dsl.interfaces.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command that is named. Where nobody reads stdout any more, it ends in silence."""
+        """Runs the command that is named. It ends in silence when the reader of stdout has gone."""
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError as error:
-            # What is still in the buffer must not fail again when Python closes it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            silence_stdout()
             raise click.exceptions.Exit(EXIT_BROKEN_PIPE) from error
         return result
 
     def short_helps(self, ctx: click.Context) -> Mapping[str, str]:  # noqa: ARG002
         """Each command's name and short help."""
-        return COMMANDS
+        return {name: short_help for name, (_, short_help) in COMMANDS.items()}
 
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -70,25 +108,21 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         ctx.exit()
 
 
-@click.group(cls=Commands, example="victor validate victor.yml")
+@click.group(cls=_Commands, example="victor validate victor.yml")
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
 )
 def victor() -> None:
     """One YAML file is the whole request path of an LLM feature: validated, compiled, rendered, run.
 
-    Exit codes: 0 fine; 1 the spec is at fault; 2 wrong usage; 3 something outside failed.
+    Exit codes: 0 success; 1 the spec has faults; 2 wrong usage; 3 something outside failed.
     """
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs the command line and exits."""
-    sys.exit(_exit_code(arguments))
-
-
-def _exit_code(arguments: Sequence[str] | None) -> int:
+def exit_code(arguments: Sequence[str]) -> int:
+    """Runs a command; an error is printed as one line. The exit code."""
     try:
-        code = victor.main(args=arguments, prog_name="victor", standalone_mode=False)
+        code = victor.main(args=list(arguments), prog_name="victor", standalone_mode=False)
         sys.stdout.flush()
     except click.UsageError as error:
         say(error_line(error.format_message()))
@@ -104,23 +138,19 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
     except OSError as error:
-        if os.environ.get("VICTOR_DEBUG"):
-            _trace(error)
+        _trace(error)
         where = f"{error.filename}: " if error.filename else ""
         say(error_line(f"{where}{error.strerror or error}"))
         return EXIT_OUTSIDE
-    except Exception as error:  # noqa: BLE001 - the one place where a fault of this program ends
-        return _internal(error)
+    except Exception as error:  # noqa: BLE001 - the last place that can turn a bug of this program into a message
+        _trace(error)
+        say(error_line(f"internal error: {type(error).__name__}: {error}"))
+        say("This is a bug in victor, please report it; VICTOR_DEBUG=1 shows where it happened.")
+        return EXIT_OUTSIDE
     return code if isinstance(code, int) else 0
 
 
-def _internal(error: Exception) -> int:
-    if os.environ.get("VICTOR_DEBUG"):
-        _trace(error)
-    say(error_line(f"internal error: {type(error).__name__}: {error}"))
-    say("This is a fault of victor, please report it; VICTOR_DEBUG=1 shows where it happened.")
-    return EXIT_OUTSIDE
-
-
 def _trace(error: Exception) -> None:
-    sys.__excepthook__(type(error), error, error.__traceback__)
+    """Prints the traceback where the user has asked for it."""
+    if os.environ.get("VICTOR_DEBUG"):
+        sys.__excepthook__(type(error), error, error.__traceback__)

@@ -1,26 +1,25 @@
-"""A file of request lines, answered or rendered: progress for people, and an output that survives a kill."""
+"""A file of request lines, answered or rendered: with a progress bar, and an output that survives a kill."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
 import signal
 import stat
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from attrs import define, evolve, field, frozen
 
 from victor_dsl.errors import EXIT_OK, EXIT_OUTSIDE, UsageError, VictorError
 from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces.cli.caller import Caller
-from victor_dsl.interfaces.cli.kept_table import kept_table
-from victor_dsl.interfaces.cli.output import counted, say, warning_line
+from victor_dsl.interfaces.cli.output import count_of, say, warning_line
+from victor_dsl.lazy import Lazy
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.codec import read_request
 from victor_dsl.values.message import Usage
@@ -40,8 +39,13 @@ from victor_dsl.workbench.batch import (
 )
 from victor_dsl.workbench.batch.output import Mode
 
+if TYPE_CHECKING:
+    from rich import console, progress
+else:
+    console, progress = Lazy("rich.console"), Lazy("rich.progress")
+
 GRACE_S = 5.0
-"""How long lines that were begun may go on after an interrupt."""
+"""How long lines in progress may continue after an interrupt."""
 
 SHOWN_ERRORS = 10
 """How many failed lines are reported one by one; the output has them all."""
@@ -49,7 +53,7 @@ SHOWN_ERRORS = 10
 
 @frozen
 class Batch:
-    """What a batch is to do: with which lines, and where their answers go."""
+    """What a batch does: which lines it reads, and where their answers go."""
 
     program: Program
     caller: Caller
@@ -58,13 +62,14 @@ class Batch:
     mode: Mode = "new"
     concurrency: int = 8
     renders: bool = False
-    explains: bool = False
+    explain: Callable[[Rendered], Iterable[str]] | None = None
+    """Gives the lines that are printed beside each rendered request."""
 
     def run(self) -> int:
-        """Does it. The exit code: 0, 3 where a line has an error, 130 or 143 where a signal ended it."""
+        """Runs the batch. The exit code: 0, 3 where a line has an error, 130 or 143 where a signal ended it."""
         with _opened(self.input) as stream:
-            if _is(stream, self.output):
-                raise UsageError("--input and --output are one file")
+            if _is_same(stream, self.output):
+                raise UsageError("--input and --output are the same file")
             with (
                 Output(self.output, self.mode) as output,
                 Ledger(output.answered() if self.mode == "resume" else ()) as ledger,
@@ -74,7 +79,7 @@ class Batch:
         return run.ended()
 
     def _record(self) -> RunRecord:
-        """The record of this run: the one of the run that is resumed, else a new one, kept for a resume."""
+        """The record of the run that is resumed, else a new one, stored where a later resume finds it."""
         if self.renders or self.output == "-":
             return RunRecord.new()
         path = record_path(self.program.state, self.output)
@@ -96,10 +101,10 @@ class _Run:
     signals: list[int] = field(factory=list)
 
     async def all(self, stream: BinaryIO, ledger: Ledger) -> None:
-        """Answers every line of the stream; after a signal, only those begun."""
+        """Answers every line of the stream; after a signal, only those in progress."""
         async with Orchestrator(self.batch.program, answering=not self.batch.renders) as orchestrator:
-            with _progress(stream) as bar:
-                job = self._job(orchestrator, bar)
+            with _progress(stream) as show_progress:
+                job = self._job(orchestrator, show_progress)
                 work = asyncio.ensure_future(
                     run_lines(
                         read_lines(stream),
@@ -119,27 +124,27 @@ class _Run:
                             raise
 
     def ended(self) -> int:
-        """Says how the run ended, and its exit code."""
+        """Prints how the run ended; the exit code."""
         tally, seconds = self.tally, time.monotonic() - self.began
         verb = "rendered" if self.batch.renders else "answered"
         before = f" ({tally.skipped:,} before)" if tally.skipped else ""
-        errors = f", {counted(tally.errors, 'error')}" if tally.errors else ""
+        errors = f", {count_of(tally.errors, 'error')}" if tally.errors else ""
         where = "" if self.batch.output == "-" else f" → {self.batch.output}"
-        say(f"{counted(tally.answered, 'line')} {verb}{before}{errors}, in {seconds:.1f} s{where}")
+        say(f"{count_of(tally.answered, 'line')} {verb}{before}{errors}, in {seconds:.1f} s{where}")
         if self.signals:
-            say("interrupted" if self.batch.output == "-" else "interrupted; --resume goes on from here")
+            say("interrupted" if self.batch.output == "-" else "interrupted; --resume continues from here")
             return 128 + self.signals[0]
         return EXIT_OUTSIDE if tally.errors else EXIT_OK
 
-    def _job(self, orchestrator: Orchestrator, bar: Any) -> Job:
+    def _job(self, orchestrator: Orchestrator, show_progress: Callable[[Tally, float], None] | None) -> Job:
         async def answer(line: Line) -> Mapping[str, Any]:
-            request = self.batch.caller.behind(read_request(line.data))
+            request = self.batch.caller.complete(read_request(line.data))
             request = evolve(request, id=line.id, turn_id=self.record.turn_id(line.id))
             if self.batch.renders:
                 rendered = await orchestrator.render(request)
-                if self.batch.explains:
-                    say("\n".join([f"line {line.number}:", *kept_table(rendered)]))
-                return rendered.as_json(explain=self.batch.explains)
+                if self.batch.explain is not None:
+                    say("\n".join([f"line {line.number}:", *self.batch.explain(rendered)]))
+                return rendered.as_json(explain=self.batch.explain is not None)
             return (await orchestrator.answer(request)).as_json()
 
         def fail(line: Line, error: VictorError) -> Mapping[str, Any]:
@@ -151,15 +156,15 @@ class _Run:
             if (error := output.get("error")) and self.tally.errors <= SHOWN_ERRORS:
                 say(warning_line(f"{self.batch.input}:{line.number}: {error['message']}"))
                 if self.tally.errors == SHOWN_ERRORS:
-                    say("further errors are in the output alone")
-            if bar is not None:
-                bar.show(self.tally, time.monotonic() - self.began)
+                    say("further errors are only in the output")
+            if show_progress is not None:
+                show_progress(self.tally, time.monotonic() - self.began)
 
         return Job(answer, fail, self.output.write, watch, session=self.batch.caller.session)
 
     @contextmanager
     def _signals(self, work: asyncio.Future[Tally]) -> Iterator[None]:
-        """The first signal lets begun lines finish for a while, the second breaks them off."""
+        """The first signal lets the lines in progress finish for a while, the second cancels them."""
         loop = asyncio.get_running_loop()
 
         def stop(number: int) -> None:
@@ -230,7 +235,7 @@ def _opened(path: str) -> Iterator[BinaryIO]:
         yield stream
 
 
-def _is(stream: BinaryIO, output: str) -> bool:
+def _is_same(stream: BinaryIO, output: str) -> bool:
     """Whether the output is the file that the stream reads."""
     try:
         one, other = os.fstat(stream.fileno()), Path(output).stat()
@@ -239,11 +244,31 @@ def _is(stream: BinaryIO, output: str) -> bool:
     return stat.S_ISREG(one.st_mode) and os.path.samestat(one, other)
 
 
-def _progress(stream: BinaryIO) -> AbstractContextManager[Any]:
-    """A progress bar where stderr is a terminal, else None."""
+@contextmanager
+def _progress(stream: BinaryIO) -> Iterator[Callable[[Tally, float], None] | None]:
+    """Shows a run's tally after so many seconds in a progress bar; None where stderr is no terminal."""
     if not sys.stderr.isatty():
-        return nullcontext()
+        yield None
+        return
     status = os.fstat(stream.fileno())
-    bar = importlib.import_module("victor_dsl.interfaces.cli.progress").Bar  # rich: 60 ms for terminals only
-    made: AbstractContextManager[Any] = bar(status.st_size if stat.S_ISREG(status.st_mode) else None)
-    return made
+    size = status.st_size if stat.S_ISREG(status.st_mode) else None
+    end = (progress.TextColumn("{task.percentage:>3.0f} %  ETA"), progress.TimeRemainingColumn(compact=True))
+    bar = progress.Progress(
+        progress.SpinnerColumn(),
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        *(end if size else ()),
+        progress.TimeElapsedColumn(),
+        console=console.Console(file=sys.stderr),
+        transient=True,
+    )
+    task = bar.add_task("starting", total=size)
+
+    def show(tally: Tally, seconds: float) -> None:
+        rate = tally.answered / seconds if seconds > 0 else 0.0
+        errors = f"  [red]{tally.errors:,} errors[/red]" if tally.errors else ""
+        lines = f"{tally.answered + tally.skipped:,} lines  {rate:,.1f}/s{errors}"
+        bar.update(task, completed=tally.done_bytes, description=lines)
+
+    with bar:
+        yield show

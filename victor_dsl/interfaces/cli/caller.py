@@ -1,20 +1,21 @@
-"""Who asks on the command line: what `--session`, `--tenant`, `--user`, `--arm` and `--var` say."""
+"""The caller of a command's requests: `--session`, `--tenant`, `--user`, `--arm`, `--var` and `--api-key`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import click
 from attrs import evolve, field, frozen
 
+from victor_dsl.errors import UsageError
 from victor_dsl.graph.plan import Program
-from victor_dsl.interfaces.cli.arms import read_arms
-from victor_dsl.interfaces.cli.output import pairs
+from victor_dsl.nearest import suggest
 from victor_dsl.values.request import API_KEY, Request
 
 
 @frozen
 class Caller:
-    """The caller of every request of one command. A request line's own words go before these."""
+    """The caller of every request of one command. What a request line says itself wins."""
 
     session: str | None = None
     tenant: str | None = None
@@ -35,15 +36,15 @@ class Caller:
         variables: Sequence[str],
         api_key: str | None = None,
     ) -> Caller:
-        """The caller that the options mean. Raises UsageError."""
-        return cls(session, tenant, user, read_arms(arms, program), pairs(variables, "--var"), api_key or None)
+        """The caller that the options describe. Raises UsageError."""
+        return cls(session, tenant, user, read_arms(arms, program), _pairs(variables, "--var"), api_key or None)
 
     def request(self, message: str) -> Request:
-        """The request that one message is."""
-        return self.behind(Request(message=message))
+        """This caller's request with one message."""
+        return self.complete(Request(message=message))
 
-    def behind(self, request: Request) -> Request:
-        """The request, with the caller's words where it has none of its own."""
+    def complete(self, request: Request) -> Request:
+        """The request, completed with what it does not say itself."""
         return evolve(
             request,
             session=request.session or self.session,
@@ -53,3 +54,30 @@ class Caller:
             vars={**self.vars, **request.vars},
             metadata={} if self.api_key is None else {API_KEY: self.api_key},
         )
+
+
+def read_arms(options: Sequence[str], program: Program) -> Mapping[str, str]:
+    """The arm that `--arm experiment=arm` forces in each experiment. Raises UsageError with the nearest name."""
+    arms = _pairs(options, "--arm")
+    known = {experiment.name: experiment.arms for experiment in program.experiments}
+    for experiment, arm in arms.items():
+        if experiment not in known:
+            raise UsageError(f"variants has no '{experiment}'; {suggest(experiment, known, what='experiments')}")
+        if arm not in known[experiment]:
+            raise UsageError(
+                f"variants.{experiment} has no arm '{arm}'; {suggest(arm, known[experiment], what='arms')}"
+            )
+    return arms
+
+
+def _pairs(values: Sequence[str], option: str) -> Mapping[str, str]:
+    """The keys and values of a repeated `--option key=value`. Raises UsageError."""
+    found: dict[str, str] = {}
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not equals or not key:
+            raise click.UsageError(f"{option} takes key=value, not '{value}'")
+        if key in found:
+            raise click.UsageError(f"{option} gives '{key}' twice")
+        found[key] = text
+    return found

@@ -1,4 +1,4 @@
-"""A chat: one session, message by message, on a terminal or over lines of standard input."""
+"""A chat: one session, message by message, from a terminal or from lines of standard input."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from victor_dsl.compiler import Compilation
 from victor_dsl.errors import EXIT_OK
 from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces.cli.caller import Caller
-from victor_dsl.interfaces.cli.output import say
-from victor_dsl.interfaces.cli.single import show
-from victor_dsl.interfaces.cli.terminal import Page
+from victor_dsl.interfaces.cli.output import Page, say
 from victor_dsl.interfaces.watching import watched
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.event import uuid7
@@ -33,19 +31,19 @@ QUIT = ("/quit", "/exit")
 Ask = Callable[[str, Emit | None], Answer]
 
 
-def chat(program: Program, caller: Caller, anew: Callable[[], Compilation], *, watch: bool, as_json: bool) -> int:
+def chat(program: Program, caller: Caller, recompile: Callable[[], Compilation], *, watch: bool, as_json: bool) -> int:
     """Answers messages until `/quit` or the end of the input; Ctrl-C stops an answer, not the chat.
 
-    SIGHUP, and with `watch` a change of the spec's files, has the spec compiled `anew` and put into force.
+    SIGHUP, and with `watch` a change of the spec's files, reloads the spec, which `recompile` compiles.
 
-    The exit code: 0 on a terminal, where each error was shown; elsewhere 3 where a message was not answered.
+    The exit code: 0 on a terminal, where the user saw each error; elsewhere 3 when a message was not answered.
     """
     caller = evolve(caller, session=caller.session or uuid7())
     on_terminal = sys.stdin.isatty()
     if on_terminal:
         say(f"{program.name}: /quit or Ctrl-D ends the chat, Ctrl-C stops an answer.")
     page, worst = Page(), EXIT_OK
-    with _conversation(program, caller, anew, watch=watch) as ask:
+    with _conversation(program, caller, recompile, watch=watch) as ask:
         for message in _messages_typed() if on_terminal else _messages_piped():
             try:
                 answer = ask(message, page.emit if page.streams and not as_json else None)
@@ -55,13 +53,13 @@ def chat(program: Program, caller: Caller, anew: Callable[[], Compilation], *, w
                     raise
                 say("(stopped)")
                 continue
-            worst = max(worst, show(answer, page, as_json=as_json))
+            worst = max(worst, page.show(answer, as_json=as_json))
     return EXIT_OK if on_terminal else worst
 
 
 def _messages_typed() -> Iterator[str]:
     with contextlib.suppress(ImportError):
-        importlib.import_module("readline")  # gives input() its editing and history, where there is one
+        importlib.import_module("readline")  # where it exists, input() has editing and history
     prompt = PROMPT if sys.stdout.isatty() else ""
     while True:
         try:
@@ -88,10 +86,12 @@ def _messages_piped() -> Iterator[str]:
 
 
 @contextmanager
-def _conversation(program: Program, caller: Caller, anew: Callable[[], Compilation], *, watch: bool) -> Iterator[Ask]:
-    """What answers a message. It runs on a thread of its own, so that this one can wait for the keyboard.
+def _conversation(
+    program: Program, caller: Caller, recompile: Callable[[], Compilation], *, watch: bool
+) -> Iterator[Ask]:
+    """A function that answers a message. The event loop runs in another thread, so that this one can wait for the keyboard.
 
-    An interrupt while an answer is awaited cancels the answer and is raised again when it has ended.
+    An interrupt while it waits for an answer cancels that answer, and is raised again when the answer has ended.
     """
     opened: Future[tuple[asyncio.AbstractEventLoop, Orchestrator]] = Future()
     closing: list[Callable[[], object]] = []
@@ -100,19 +100,19 @@ def _conversation(program: Program, caller: Caller, anew: Callable[[], Compilati
     async def live() -> None:
         done = asyncio.Event()
         loop = asyncio.get_running_loop()
-        async with Orchestrator(program) as orchestrator, watched(orchestrator, anew, files=watch) as watcher:
+        async with Orchestrator(program) as orchestrator, watched(orchestrator, recompile, files=watch) as watcher:
             reloading.append(lambda: loop.call_soon_threadsafe(watcher.ask))
             closing.append(lambda: loop.call_soon_threadsafe(done.set))
             opened.set_result((loop, orchestrator))
             await done.wait()
 
     def serve() -> None:
-        # Ctrl-C is for the thread at the keyboard: delivered here, it would not wake that one. What this thread
-        # starts (other threads, tool servers) is spared it, too.
+        # Ctrl-C must reach the thread at the keyboard: delivered here, it would not wake that one. Threads and tool
+        # servers that this thread starts inherit the mask.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             asyncio.run(live())
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+        except BaseException as error:  # noqa: BLE001 - passed to the thread that waits
             ended.set_exception(error)
             if not opened.done():
                 opened.set_exception(error)

@@ -2,44 +2,39 @@
 
 from __future__ import annotations
 
-from random import Random
-
 import click
 
 from victor_dsl.errors import UsageError, VictorError
 from victor_dsl.graph.plan import Node, Program
 from victor_dsl.interfaces.cli import options
+from victor_dsl.interfaces.cli.app import Command, Group
 from victor_dsl.interfaces.cli.compiling import Surroundings, compile_or_exit
-from victor_dsl.interfaces.cli.loop import run
 from victor_dsl.interfaces.cli.output import say, warning_line
-from victor_dsl.interfaces.cli.shape import Command, Group
-from victor_dsl.language.registry import Registry
+from victor_dsl.interfaces.cli.running import opened, run
 from victor_dsl.nearest import suggest
-from victor_dsl.runtime.build import LiveObjects
-from victor_dsl.runtime.clock import SystemClock
 from victor_dsl.storage.migrations import Migration, bypasses_row_security, migrate, pending
 
 SQL = ("postgres", "sqlite")
-ABOVE = (
-    "the role of this dsn is a superuser or has BYPASSRLS: PostgreSQL keeps no tenant's rows from it; "
-    "let the spec name another role"
+BYPASSES = (
+    "the role of this dsn is a superuser or has BYPASSRLS, so that PostgreSQL shows it the rows of every tenant; "
+    "name another role in the spec"
 )
 
 
 @click.group("db", cls=Group, example="victor db migrate victor.yml")
-def command() -> None:
-    """Make and look after the tables that components use."""
+def db() -> None:
+    """Create the tables that components use, and bring them up to date."""
 
 
-@command.command("migrate", cls=Command, example="victor db migrate victor.yml")
+@db.command("migrate", cls=Command, example="victor db migrate victor.yml")
 @options.spec
 @click.option("--database", metavar="NAME", help="The database, where the spec has several.")
-@click.option("--dry-run", is_flag=True, help="Print the SQL that is to be run, and run nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the SQL, and run nothing.")
 @options.environment
 def _migrate(spec: str, database: str | None, *, dry_run: bool, env_files: tuple[str, ...], state: str | None) -> None:
-    """Make the tables that components use, in PostgreSQL with row-level security for tenants.
+    """Create the tables that components use, in PostgreSQL with row-level security for tenants.
 
-    What was made before is left alone, so this may be run at every start, by any number of processes at once.
+    Tables that are up to date stay as they are, so this may run at every start, in several processes at once.
     """
     program = compile_or_exit(spec, Surroundings(env_files, state), need_secrets=False)
     node = _chosen(program, database)
@@ -47,23 +42,19 @@ def _migrate(spec: str, database: str | None, *, dry_run: bool, env_files: tuple
     if dry_run:
         for step in steps:
             click.echo(f"-- {step}\n{step.sql}")
-    said = ", ".join(map(str, steps))
-    say(f"{node.id}: {'to apply' if dry_run else 'applied'}: {said}" if steps else f"{node.id}: nothing to apply")
+    names = ", ".join(map(str, steps))
+    say(f"{node.id}: {'to apply' if dry_run else 'applied'}: {names}" if steps else f"{node.id}: nothing to apply")
 
 
 async def _apply(program: Program, node: Node, *, dry_run: bool) -> tuple[Migration, ...]:
-    live = LiveObjects(program, Registry(), SystemClock(), Random(), lambda node, message, _: say(f"{node}: {message}"))  # noqa: S311
-    held = await live.open([node])
     try:
-        database = held.objects[node.id]
-        steps = await (pending(database) if dry_run else migrate(database))
-        if await bypasses_row_security(database):
-            say(warning_line(f"{node.id}: {ABOVE}"))
+        async with opened(program, node.id) as database:
+            steps = await (pending(database) if dry_run else migrate(database))
+            if await bypasses_row_security(database):
+                say(warning_line(f"{node.id}: {BYPASSES}"))
     except VictorError as error:
         error.node = error.node or node.id
         raise
-    finally:
-        await live.release(held)
     return steps
 
 

@@ -1,17 +1,26 @@
-"""The options that several commands share."""
+"""The options that several commands share, and the environment files that one of them names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from victor_dsl.errors import UsageError
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def spec(function: F) -> F:
+    """The argument SPEC."""
+    return click.argument("spec", metavar="SPEC")(function)
+
+
 def environment(function: F) -> F:
-    """`--env-file` and `--state`: what every command that compiles a spec takes."""
+    """`--env-file` and `--state`, for every command that compiles a spec."""
     function = click.option(
         "--state",
         metavar="DIR",
@@ -23,12 +32,12 @@ def environment(function: F) -> F:
         "env_files",
         metavar="FILE",
         multiple=True,
-        help="A file of KEY=VALUE lines for ${env:…}; what the environment has wins, then the later file.",
+        help="A file of KEY=VALUE lines for ${env:…}. The environment wins over files, a later file over an earlier one.",
     )(function)
 
 
 def untrusted(function: F) -> F:
-    """`--untrusted`: what every command takes that runs what a spec names."""
+    """`--untrusted`, for every command that runs what a spec names."""
     return click.option(
         "--untrusted",
         is_flag=True,
@@ -37,10 +46,10 @@ def untrusted(function: F) -> F:
 
 
 def caller(function: F) -> F:
-    """`--session`, `--tenant`, `--user`, `--arm` and `--var`: who asks, and how."""
+    """`--session`, `--tenant`, `--user`, `--arm` and `--var`."""
     for option in (
         click.option(
-            "--var", "variables", metavar="NAME=TEXT", multiple=True, help="A var for templates; may be repeated."
+            "--var", "variables", metavar="NAME=TEXT", multiple=True, help="A variable for templates; may be repeated."
         ),
         click.option("--arm", "arms", metavar="EXPERIMENT=ARM", multiple=True, help="A forced arm; may be repeated."),
         click.option("--user", metavar="U", help="The user."),
@@ -57,7 +66,7 @@ def api_key(function: F) -> F:
         "--api-key",
         metavar="KEY",
         envvar="VICTOR_API_KEY",
-        help="The caller's key, for auth; better in the environment, as VICTOR_API_KEY: others can see command lines.",
+        help="The caller's key, for auth. Other users can see command lines: the variable VICTOR_API_KEY is safer.",
     )(function)
 
 
@@ -67,12 +76,73 @@ def log(function: F) -> F:
     return click.option("-q", "--quiet", is_flag=True, help="Show only warnings of the log.")(function)
 
 
-def spec(function: F) -> F:
-    """The argument SPEC."""
-    return click.argument("spec", metavar="SPEC")(function)
-
-
 def check_stdin(spec: str, *inputs: str | None) -> None:
     """Raises UsageError where both the spec and an input are `-`."""
     if spec == "-" and "-" in inputs:
         raise click.UsageError("the spec and the input cannot both be stdin")
+
+
+_BLANK = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
+_ENTRY = re.compile(r"[ \t]*(?:export[ \t]+)?(?P<key>[A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=[ \t]*")
+_SINGLE = re.compile(r"'(?P<text>[^']*)'")
+_DOUBLE = re.compile(r'"(?P<text>(?:[^"\\]|\\.)*)"', re.DOTALL)
+_PLAIN = re.compile(r"(?P<text>[^\n]*?)(?=[ \t]*(?:(?<=[ \t])#|\n|\Z))")
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
+
+
+def read_environment(files: Iterable[str], process: Mapping[str, str]) -> Mapping[str, str]:
+    """The variables for `${env:…}`: of the files, later over earlier, and over them of the process's environment."""
+    environment: dict[str, str] = {}
+    for name in files:
+        environment.update(read_env_file(name))
+    return {**environment, **process}
+
+
+def read_env_file(name: str) -> dict[str, str]:
+    r"""One file's keys and values, written as for Docker Compose and dotenv.
+
+        # a comment
+        export NAME=plain text       # a comment after a blank
+        KEY='unchanged: $HOME \n'
+        PEM="a
+        value of two lines, with \n \t \" \\ escaped"
+
+    Nothing is expanded. Of a key that stands twice the later wins. Raises UsageError at the file and line at fault;
+    never shows a value.
+    """
+    try:
+        text = Path(name).read_text("utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"--env-file {name}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--env-file {name}: not UTF-8 text") from error
+    found: dict[str, str] = {}
+    at = 0
+    while at < len(text):
+        if blank := _BLANK.match(text, at):
+            at = blank.end()
+            continue
+        place = f"{name}:{text.count(chr(10), 0, at) + 1}"
+        entry = _ENTRY.match(text, at)
+        if entry is None:
+            raise UsageError(f"{place}: not a line of the form KEY=VALUE")
+        value, at = _value(text, entry.end(), place, entry["key"])
+        if "\0" in value:
+            raise UsageError(f"{place}: the value of {entry['key']} has a NUL in it")
+        found[entry["key"]] = value
+    return found
+
+
+def _value(text: str, at: int, place: str, key: str) -> tuple[str, int]:
+    quote = text[at : at + 1]
+    pattern = {"'": _SINGLE, '"': _DOUBLE}.get(quote, _PLAIN)
+    matched = pattern.match(text, at)
+    if matched is None:
+        raise UsageError(f"{place}: the value of {key} opens with {quote} and does not end")
+    rest = _BLANK.match(text, matched.end())
+    if rest is None:
+        raise UsageError(f"{place}: there is text after the value of {key}")
+    value = matched["text"]
+    if quote == '"':
+        value = re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[1]), value, flags=re.DOTALL)
+    return value, rest.end()

@@ -1,18 +1,31 @@
-"""Where output goes: machine output to stdout alone, words for people to stderr, colour to terminals alone."""
+"""Where output goes: documents and replies to stdout, text about them to stderr, colour to terminals alone."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
-from typing import TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from victor_dsl.errors import EXIT_OK, VictorError
+from victor_dsl.lazy import Lazy
+
+if TYPE_CHECKING:
+    import orjson
+
+    from victor_dsl.values.message import Delta
+    from victor_dsl.values.outcome import Answer
+else:
+    orjson = Lazy("orjson")
+
+_CONTROLS: dict[int, str | None] = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}")
+_CONTROLS |= {ord("\t"): "\t", ord("\n"): "\n", ord("\r"): None}
+
 
 def say(text: str) -> None:
-    """A line for people, on stderr."""
-    click.echo(text, err=True, color=colourful(sys.stderr))
+    """Prints a line for people, on stderr."""
+    click.echo(text, err=True, color=is_colourful(sys.stderr))
 
 
 def error_line(text: str) -> str:
@@ -25,24 +38,73 @@ def warning_line(text: str) -> str:
     return f"{click.style('warning:', fg='yellow', bold=True)} {text}"
 
 
-def colourful(stream: TextIO) -> bool:
-    """Whether a stream takes colour: a terminal, with neither `NO_COLOR` nor `TERM=dumb`."""
+def is_colourful(stream: TextIO) -> bool:
+    """Whether a stream shows colour: a terminal, with neither `NO_COLOR` nor `TERM=dumb`."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def counted(number: int, noun: str) -> str:
+def count_of(number: int, noun: str) -> str:
     """`1 error`, `2 errors`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def pairs(values: Iterable[str], option: str) -> Mapping[str, str]:
-    """What a repeated `--option key=value` says. Raises UsageError."""
-    found: dict[str, str] = {}
-    for value in values:
-        key, equals, text = value.partition("=")
-        if not equals or not key:
-            raise click.UsageError(f"{option} takes key=value, not '{value}'")
-        if key in found:
-            raise click.UsageError(f"{option} gives '{key}' twice")
-        found[key] = text
-    return found
+def print_json(document: Any, *, indent: bool = True) -> None:
+    """Prints one JSON document on stdout; indented, it is for people too."""
+    option = orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indent else 0)
+    click.echo(orjson.dumps(document, option=option, default=str))
+
+
+def without_controls(text: str) -> str:
+    """A model's text for a terminal: all control characters but tab and line break are replaced, so that none drives it."""
+    return text.translate(_CONTROLS)
+
+
+class Page:
+    """Where replies are shown: streamed and without control characters on a terminal, whole and unchanged elsewhere."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = sys.stdout if stream is None else stream
+        self.streams = self._stream.isatty()
+        self._has_begun = False
+
+    async def emit(self, delta: Delta) -> None:
+        """Shows a piece of a reply."""
+        self._write(without_controls(delta.text))
+        self._has_begun = True
+
+    def show(self, answer: Answer, *, as_json: bool) -> int:
+        """Shows an answer's reply, or its reply line; an error goes to stderr. The exit code."""
+        if as_json:
+            print_json(answer.as_json(), indent=False)
+        elif answer.error:
+            self.break_off()
+        else:
+            self._finish(answer.text)
+            if answer.stop_reason != "stop":
+                say(f"(the reply ended early: {answer.stop_reason})")
+        return report(answer.error)
+
+    def break_off(self) -> None:
+        """Ends the line of a reply that stopped half-way."""
+        if self._has_begun:
+            self._write("\n")
+        self._has_begun = False
+
+    def _finish(self, reply: str) -> None:
+        """Shows a reply, unless it was streamed, and ends its line."""
+        if not self._has_begun:
+            self._write(without_controls(reply) if self.streams else reply)
+        self._write("\n")
+        self._has_begun = False
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+def report(error: VictorError | None) -> int:
+    """Prints an error, where there is one; the exit code."""
+    if error is None:
+        return EXIT_OK
+    say(error_line(str(error)))
+    return error.exit_code

@@ -2,32 +2,52 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator, Sequence
 
 import click
+from attrs import evolve
 
-from victor_dsl.interfaces.cli import options
+from victor_dsl.graph.plan import Program
+from victor_dsl.interfaces.cli import options, running
+from victor_dsl.interfaces.cli.app import Command
 from victor_dsl.interfaces.cli.batch import Batch
 from victor_dsl.interfaces.cli.caller import Caller
 from victor_dsl.interfaces.cli.compiling import Surroundings, compile_or_exit
-from victor_dsl.interfaces.cli.shape import Command
-from victor_dsl.interfaces.cli.single import render_one
+from victor_dsl.interfaces.cli.output import count_of, print_json, report, say, without_controls
+from victor_dsl.runtime.orchestrator import Orchestrator
+from victor_dsl.source.veil import hidden
+from victor_dsl.values.message import Message
+from victor_dsl.values.outcome import Explained, Rendered
+from victor_dsl.values.request import Request
+
+COLUMNS = 120
+"""The width of the table of messages where there is no terminal."""
+WHY_COLUMNS = 60
+"""The longest reason in it."""
+READ_CHARACTERS = 2_000
+"""How much of a message is read for its first words: secrets in it are hidden before the text is cut."""
 
 
 @click.command("render", cls=Command, example='victor render victor.yml --message "Where is my order?"')
 @options.spec
 @click.option("--message", metavar="TEXT", help="The user's message; - reads it from stdin.")
 @click.option("--input", "input_", metavar="FILE.jsonl", help="Request lines; - is stdin.")
-@click.option("--output", metavar="FILE.jsonl", help="Where rendered requests go, anew each time.  [default: stdout]")
+@click.option(
+    "--output",
+    metavar="FILE.jsonl",
+    help="Where rendered requests go; an existing file is replaced.  [default: stdout]",
+)
 @click.option(
     "--explain-compaction",
     is_flag=True,
-    help="Say of each message why it was kept or left out: a table on stderr, and `messages` in `compaction`.",
+    help="Give the reason why each message was kept or left out: a table on stderr, and `messages` in `compaction`.",
 )
 @options.caller
 @options.untrusted
 @options.environment
-def command(
+def render(
     spec: str,
     message: str | None,
     input_: str | None,
@@ -45,10 +65,10 @@ def command(
 ) -> None:
     """Show exactly what the model would be sent, and where each value comes from. No model is called.
 
-    Prints one JSON object for each request, in the order of the input. Nothing is admitted, counted or written to
-    a session. Exits 3 when a request could not be rendered; its object says why.
+    Prints one JSON object for each request, in the order of the input. No caller is checked, nothing is counted or
+    written to a session. Exits 3 when a request could not be rendered; its object says why.
 
-    What is left of a long history is in `messages`, and where it stood in `kept`. To see why:
+    `messages` is what compaction kept of a long history, `kept` its positions in the input. For the reasons:
 
       victor render victor.yml --input in.jsonl --explain-compaction >/dev/null
     """
@@ -68,9 +88,89 @@ def command(
             "overwrite",
             concurrency=1,
             renders=True,
-            explains=explain_compaction,
+            explain=_reasons if explain_compaction else None,
         ).run()
     else:
         text = sys.stdin.read() if message == "-" else str(message)
-        code = render_one(program, caller.request(text), indent=sys.stdout.isatty(), explains=explain_compaction)
+        code = _render_one(program, caller.request(text), explains=explain_compaction)
     raise click.exceptions.Exit(code)
+
+
+def _render_one(program: Program, request: Request, *, explains: bool) -> int:
+    """Prints the rendered request, and with `explains` why each message was kept or left out; the exit code.
+
+    Like the first line of a batch it has the id 1, which is also its session if it has none: arms depend on it, so the
+    same command always prints the same.
+    """
+    request = evolve(request, id=1)
+
+    async def rendered_request() -> Rendered:
+        async with Orchestrator(program, answering=False) as orchestrator:
+            return await orchestrator.render(request)
+
+    rendered = running.run(rendered_request())
+    if explains:
+        say("\n".join(_reasons(rendered)))
+    print_json(rendered.as_json(explain=explains), indent=sys.stdout.isatty())
+    return report(rendered.error)
+
+
+def _reasons(rendered: Rendered) -> Iterator[str]:
+    """A line with what compaction did, then a line for each message of the input, with its reason.
+
+    Texts are shortened, without secrets, and cannot drive a terminal.
+    """
+    yield _heading(rendered)
+    if rendered.mending is not None:
+        closed, left_out = rendered.mending.closed, rendered.mending.left_out
+        if closed:
+            yield f"tool calls without a result, given a stand-in, in: {', '.join(map(str, closed))}"
+        if left_out:
+            yield f"results without a call, left out: {', '.join(map(str, left_out))}"
+    rows = rendered.explained
+    if not rows:
+        return
+    indices = max(len("index"), len(str(rows[-1].index)))
+    tokens = max(len("tokens"), *(len(f"{row.tokens:,}") for row in rows))
+    why = max(len("why"), *(len(_line(row.why, WHY_COLUMNS)) for row in rows))
+    start = f"{'index':>{indices}}  {'role':9}  {'tokens':>{tokens}}  kept  {'why':{why}}  "
+    yield f"{start}text"
+    room = max(_columns() - len(start), 20)
+    for row in rows:
+        mark = "yes" if row.kept else "no"
+        about = f"{row.index:>{indices}}  {row.message.role:9}  {row.tokens:>{tokens},}  {mark:4}  {_line(row.why, WHY_COLUMNS):{why}}"
+        yield click.style(f"{about}  {_first_words(row.message, room)}".rstrip(), dim=None if row.kept else True)
+
+
+def _heading(rendered: Rendered) -> str:
+    kept, tokens = _sums([row for row in rendered.explained if row.kept])
+    messages, before = _sums(rendered.explained)
+    about = f"{kept} of {count_of(messages, 'message')} kept, {tokens:,} of {before:,} tokens"
+    record = rendered.compaction
+    if record is None:
+        return f"{about}; no compaction was needed"
+    stands_in = ", the fallback of one that failed" if record.fallback else ""
+    return f"{about}; by {record.type}{stands_in}, with a target of {record.target:,}"
+
+
+def _sums(rows: Sequence[Explained]) -> tuple[int, int]:
+    return len(rows), sum(row.tokens for row in rows)
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):  # no terminal, or no file
+        return COLUMNS
+
+
+def _first_words(message: Message, room: int) -> str:
+    text = message.text()[:READ_CHARACTERS]
+    if not text.strip():
+        text = ", ".join(f"{call.name}({call.arguments[:READ_CHARACTERS]})" for call in message.tool_calls[:9])
+    return _line(text, room)
+
+
+def _line(text: str, room: int) -> str:
+    line = without_controls(" ".join(hidden(text).split()))
+    return line if len(line) <= room else f"{line[: room - 1]}…"

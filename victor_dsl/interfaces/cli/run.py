@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import click
 
-from victor_dsl.interfaces.cli import options
+from victor_dsl.graph.plan import Program
+from victor_dsl.interfaces.cli import options, running
+from victor_dsl.interfaces.cli.app import Command
 from victor_dsl.interfaces.cli.batch import Batch
 from victor_dsl.interfaces.cli.caller import Caller
 from victor_dsl.interfaces.cli.chat import chat
 from victor_dsl.interfaces.cli.compiling import Surroundings, compile_or_exit
-from victor_dsl.interfaces.cli.log import shown_log
-from victor_dsl.interfaces.cli.shape import Command
-from victor_dsl.interfaces.cli.single import answer_one
+from victor_dsl.interfaces.cli.output import Page, say
+from victor_dsl.runtime.orchestrator import Orchestrator
+from victor_dsl.values.outcome import Answer
+from victor_dsl.values.request import Request
 from victor_dsl.workbench.batch.output import Mode
+
+LOGGERS = ("victor", "victor_dsl")
+"""The spec's own middleware log under the first, the package under the second."""
 
 
 @click.command("run", cls=Command, example='victor run victor.yml "Where is my order?"')
@@ -23,24 +33,24 @@ from victor_dsl.workbench.batch.output import Mode
 @click.argument("message", metavar="[MESSAGE]", required=False)
 @click.option("--input", "input_", metavar="FILE.jsonl", help="A batch: one request a line; - is stdin.")
 @click.option("--output", metavar="FILE.jsonl", help="Where a batch's reply lines go.  [default: stdout]")
-@click.option("--resume", is_flag=True, help="Go on where the run that wrote the output stopped.")
-@click.option("--overwrite", is_flag=True, help="Write over an output that exists.")
+@click.option("--resume", is_flag=True, help="Continue the run that wrote the output: answer the lines it lacks.")
+@click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
 @click.option(
     "--concurrency",
     metavar="N",
     type=click.IntRange(1, 10_000),
     default=8,
     show_default=True,
-    help="How many lines of a batch are answered at a time.",
+    help="How many lines of a batch are answered at the same time.",
 )
-@click.option("--watch", is_flag=True, help="In a chat, put changes of the spec into force; SIGHUP always does.")
+@click.option("--watch", is_flag=True, help="In a chat, reload the spec when its files change; SIGHUP always does.")
 @click.option("--json", "as_json", is_flag=True, help="Print reply lines instead of replies.")
 @options.caller
 @options.api_key
 @options.log
 @options.untrusted
 @options.environment
-def command(
+def run(
     spec: str,
     message: str | None,
     input_: str | None,
@@ -65,12 +75,12 @@ def command(
 ) -> None:
     """Answer one MESSAGE, hold a chat, or answer a batch of request lines.
 
-    With a MESSAGE (- reads it from stdin), print its reply. Without one, chat: each line that is typed, or that comes
-    on stdin, is a message of one session.
+    With a MESSAGE (- reads it from stdin), print its reply. Without one, chat: each line from the keyboard, or from
+    stdin, is a message of one session.
 
-    With --input, answer every line: one reply line each, in order of completion, the lines of one session in
-    theirs. A bad line becomes an error object and the others run. --resume answers the lines that the output lacks;
-    an answer that is an error counts as one.
+    With --input, answer every line: one reply line each, in order of completion; the lines of one session stay in
+    order. A bad line becomes an error object, and the other lines run. --resume does not repeat a line that was
+    answered with an error.
 
     Exits 3 when a message, or any line of a batch, was not answered.
     """
@@ -81,16 +91,16 @@ def command(
     caller = Caller.read(
         program, session=session, tenant=tenant, user=user, arms=arms, variables=variables, api_key=api_key
     )
-    with shown_log(quiet=quiet, verbose=verbose):
+    with _log_on_stderr(quiet=quiet, verbose=verbose):
         if input_ is not None:
             mode: Mode = "resume" if resume else "overwrite" if overwrite else "new"
             code = Batch(program, caller, input_, output or "-", mode, concurrency).run()
         elif message is not None:
             text = sys.stdin.read() if message == "-" else message
-            code = answer_one(program, caller.request(text), as_json=as_json)
+            code = _answer_one(program, caller.request(text), as_json=as_json)
         else:
-            anew = partial(surroundings.compile, spec, need_environment=True, need_secrets=True)
-            code = chat(program, caller, anew, watch=watch, as_json=as_json)
+            recompile = partial(surroundings.compile, spec, need_environment=True, need_secrets=True)
+            code = chat(program, caller, recompile, watch=watch, as_json=as_json)
     raise click.exceptions.Exit(code)
 
 
@@ -98,15 +108,58 @@ def _check(
     message: str | None, input_: str | None, output: str | None, *, resume: bool, overwrite: bool, as_json: bool
 ) -> None:
     if input_ is None:
-        for given, option in ((output, "--output"), (resume, "--resume"), (overwrite, "--overwrite")):
-            if given:
+        for value, option in ((output, "--output"), (resume, "--resume"), (overwrite, "--overwrite")):
+            if value:
                 raise click.UsageError(f"{option} goes with --input")
         return
     if message is not None:
         raise click.UsageError("give either MESSAGE or --input")
     if as_json:
-        raise click.UsageError("--input gives JSON lines by itself; --json is for one message or a chat")
+        raise click.UsageError("--input always gives JSON lines; --json is for one message or a chat")
     if resume and overwrite:
         raise click.UsageError("give either --resume or --overwrite")
     if resume and output in (None, "-"):
         raise click.UsageError("--resume needs an --output that is a file")
+
+
+def _answer_one(program: Program, request: Request, *, as_json: bool) -> int:
+    """Shows the reply, streamed on a terminal, or prints the reply line; the exit code."""
+    page = Page()
+
+    async def answer() -> Answer:
+        async with Orchestrator(program) as orchestrator:
+            return await orchestrator.answer(request, page.emit if page.streams and not as_json else None)
+
+    return page.show(running.run(answer()), as_json=as_json)
+
+
+@contextmanager
+def _log_on_stderr(*, quiet: bool, verbose: bool) -> Iterator[None]:
+    """Shows log lines of level info and above; with `quiet` only warnings, with `verbose` all."""
+    level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
+    handler = _Stderr()
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = False
+    try:
+        yield
+    finally:
+        for logger, (old_level, propagated) in zip(loggers, before, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(old_level)
+            logger.propagate = propagated
+
+
+class _Stderr(logging.Handler):
+    """Each record as one line for people: `12:30:00 info turn session=s1 ms=812.4 outcome=stop`."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes the line to the current `sys.stderr`: while a progress bar is shown, that is the bar's."""
+        try:
+            when = time.strftime("%H:%M:%S", time.localtime(record.created))
+            say(f"{when} {record.levelname.lower()} {self.format(record)}")
+        except Exception:  # noqa: BLE001 - logging must not break what it logs
+            self.handleError(record)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from victor_dsl.compiler import compile_spec
 from victor_dsl.errors import EXIT_OUTSIDE
 from victor_dsl.interfaces.cli import options
-from victor_dsl.interfaces.cli.compiling import exit_code
-from victor_dsl.interfaces.cli.diagnostics import FORMATS
-from victor_dsl.interfaces.cli.env_file import read_environment
-from victor_dsl.interfaces.cli.output import colourful, error_line, say
-from victor_dsl.interfaces.cli.shape import Command
+from victor_dsl.interfaces.cli.app import Command
+from victor_dsl.interfaces.cli.compiling import FORMATS, exit_code
+from victor_dsl.interfaces.cli.options import read_environment
+from victor_dsl.interfaces.cli.output import error_line, is_colourful, say
 from victor_dsl.language.registry import Registry
+from victor_dsl.lazy import Lazy
 from victor_dsl.source.reader import Files
+
+if TYPE_CHECKING:
+    from victor_dsl.interfaces.cli import running
+else:
+    running = Lazy("victor_dsl.interfaces.cli.running")
 
 
 @click.command("validate", cls=Command, example="victor validate victor.yml")
@@ -31,12 +36,12 @@ from victor_dsl.source.reader import Files
     show_default=True,
     help="For people, for scripts, or as GitHub annotations.",
 )
-@click.option("--strict", is_flag=True, help="Warnings are faults too (exit 1).")
-@click.option("--env", is_flag=True, help="The variables and secrets that the spec names must be there (else exit 3).")
+@click.option("--strict", is_flag=True, help="Treat warnings as errors (exit 1).")
+@click.option("--env", is_flag=True, help="Require the variables and secrets that the spec names (else exit 3).")
 @click.option("--connect", is_flag=True, help="Open every component and close it (else exit 3). Includes --env.")
 @options.untrusted
 @options.environment
-def command(
+def validate(
     specs: tuple[str, ...],
     format_: str,
     *,
@@ -68,14 +73,14 @@ def command(
         for spec in specs
     ]
     diagnostics = list(dict.fromkeys(d for compilation in compilations for d in compilation.diagnostics))
-    shown = FORMATS[format_](specs, diagnostics, files, colourful(sys.stdout))
-    if shown:
-        click.echo(shown, color=colourful(sys.stdout))
+    colour = is_colourful(sys.stdout)
+    if shown := FORMATS[format_](specs, diagnostics, files, colour):
+        click.echo(shown, color=colour)
     code = exit_code(diagnostics, strict=strict)
     if connect and not code:
-        connecting = importlib.import_module("victor_dsl.interfaces.cli.connecting")  # asyncio: 50 ms for the few
         for compilation in compilations:
-            for failure in connecting.connect(compilation.program, registry):
+            assert compilation.program is not None, "a spec without errors compiles"
+            for failure in running.run(running.connect(compilation.program, registry)):
                 say(error_line(failure))
                 code = EXIT_OUTSIDE
     raise click.exceptions.Exit(code)

@@ -1,4 +1,4 @@
-"""`victor assign`: the arms of units."""
+"""`victor graph` and `victor assign`: which path a request takes, and which arms a unit gets."""
 
 from __future__ import annotations
 
@@ -10,20 +10,39 @@ import click
 import orjson
 
 from victor_dsl.errors import UsageError
-from victor_dsl.experiments.assignment import Experiment, assign
+from victor_dsl.experiments import assignment
+from victor_dsl.graph.drawing import DRAWINGS
 from victor_dsl.interfaces.cli import options
+from victor_dsl.interfaces.cli.app import Command
+from victor_dsl.interfaces.cli.caller import read_arms
 from victor_dsl.interfaces.cli.compiling import Surroundings, compile_or_exit
 from victor_dsl.interfaces.cli.output import say
-from victor_dsl.interfaces.cli.shape import Command
+
+
+@click.command("graph", cls=Command, example="victor graph victor.yml --format mermaid")
+@options.spec
+@click.option(
+    "--format", "format_", type=click.Choice(list(DRAWINGS)), default="text", show_default=True, help="How it is drawn."
+)
+@click.option("--tenant", metavar="T", help="The tenant whose plan is drawn.")
+@click.option("--arm", "arms", metavar="EXPERIMENT=ARM", multiple=True, help="An arm of the plan; may be repeated.")
+@options.environment
+def graph(
+    spec: str, format_: str, tenant: str | None, arms: tuple[str, ...], env_files: tuple[str, ...], state: str | None
+) -> None:
+    """Draw the components that a request passes on its way to the reply, each with its place in the spec."""
+    program = compile_or_exit(spec, Surroundings(env_files, state), need_secrets=False)
+    chosen = read_arms(arms, program)
+    click.echo(DRAWINGS[format_](program.plan_for(tenant, chosen)), nl=False)
 
 
 @click.command("assign", cls=Command, example="victor assign victor.yml alice bob")
 @options.spec
 @click.argument("units", metavar="[UNIT...]", nargs=-1)
 @click.option("--input", "input_", metavar="FILE", help="Units, one a line; - is stdin.")
-@click.option("--tenant", metavar="T", help="The tenant that the units belong to: it may stay out of experiments.")
+@click.option("--tenant", metavar="T", help="The units' tenant, which may stay out of experiments.")
 @options.environment
-def command(
+def assign(
     spec: str,
     units: tuple[str, ...],
     input_: str | None,
@@ -33,8 +52,8 @@ def command(
 ) -> None:
     """Print the arm of each unit in every experiment, one JSON object a line.
 
-    A unit is the id of a session, a user or a tenant, as the experiment says. The same unit has the same arm in every
-    process and on every machine; an experiment that does not run, or that the unit is not in, is left out.
+    A unit is the id of a session, a user or a tenant, as the experiment declares. The same unit has the same arm in
+    every process and on every machine. An experiment that does not run, or does not include the unit, is left out.
     """
     if bool(units) == (input_ is not None):
         raise click.UsageError("give either UNITs or --input")
@@ -49,8 +68,8 @@ def command(
             click.echo(orjson.dumps({"unit": unit, "variants": _arms(experiments, unit)}))
 
 
-def _arms(experiments: Iterable[Experiment], unit: str) -> dict[str, str]:
-    arms = ((experiment.name, assign(experiment, unit)) for experiment in experiments)
+def _arms(experiments: Iterable[assignment.Experiment], unit: str) -> dict[str, str]:
+    arms = ((experiment.name, assignment.assign(experiment, unit)) for experiment in experiments)
     return {name: arm for name, arm in arms if arm is not None}
 
 

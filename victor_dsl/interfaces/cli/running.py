@@ -1,0 +1,118 @@
+"""Runs a command's coroutine, and opens the parts of a program that a command needs."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager
+from itertools import islice, product
+from random import Random
+from typing import Any, TypeVar
+
+import click
+
+from victor_dsl.errors import VictorError
+from victor_dsl.graph.plan import Node, Plan, Program
+from victor_dsl.interfaces.cli.output import say, warning_line
+from victor_dsl.language.registry import Registry
+from victor_dsl.runtime.build import LiveObjects
+from victor_dsl.runtime.clock import SystemClock
+
+T = TypeVar("T")
+
+EXIT_TERMINATED = 128 + signal.SIGTERM
+MOST_PLANS = 1_000
+"""How many plans `validate --connect` looks at. Each tenant has its turn before the next combination of arms."""
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The coroutine's result. SIGTERM ends it as Ctrl-C does, with everything closed.
+
+    Raises KeyboardInterrupt on SIGINT; ends the command with 143 on SIGTERM.
+    """
+    terminated = False
+
+    async def until_terminated() -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def terminate() -> None:
+            nonlocal terminated
+            terminated = True
+            if task is not None:
+                task.cancel()
+
+        loop.add_signal_handler(signal.SIGTERM, terminate)
+        try:
+            return await coroutine
+        finally:
+            loop.remove_signal_handler(signal.SIGTERM)
+
+    gc.freeze()
+    gc.enable()
+    try:
+        return asyncio.run(until_terminated())
+    except asyncio.CancelledError:
+        if terminated:
+            raise click.exceptions.Exit(EXIT_TERMINATED) from None
+        raise
+
+
+@asynccontextmanager
+async def opened(program: Program, node_id: str) -> AsyncIterator[Any]:
+    """The live object of one node of the base plan, opened with what it needs; what it reports is printed."""
+
+    def report(node: str, message: str, _: Mapping[str, Any]) -> None:
+        say(warning_line(f"{node}: {message}"))
+
+    plan = program.plan_for(None, {})
+    live = LiveObjects(program, Registry(), SystemClock(), Random(), report)  # noqa: S311 - jitter
+    held = await live.open(_with_needs(plan, plan.by_id[node_id]))
+    try:
+        yield held.objects[node_id]
+    finally:
+        await asyncio.shield(live.release(held))
+
+
+async def connect(program: Program, registry: Registry) -> list[str]:
+    """Opens every component of every plan, and closes it. Each failure once; empty where there was none."""
+    failures: dict[str, None] = {}
+
+    def report(node: str, message: str, _: Mapping[str, Any]) -> None:
+        failures[f"{node}: {message}"] = None
+
+    live = LiveObjects(program, registry, SystemClock(), Random(), report)  # noqa: S311 - jitter
+    held = []
+    try:
+        for plan, node in _distinct_nodes(program):
+            try:
+                held.append(await live.open(_with_needs(plan, node)))
+            except VictorError as error:
+                failures[str(error)] = None
+    finally:
+        for one in reversed(held):
+            await live.release(one)
+    return list(failures)
+
+
+def _distinct_nodes(program: Program) -> Iterator[tuple[Plan, Node]]:
+    """Every node of every plan, each (id, fingerprint) once."""
+    seen = set()
+    arms = [[(experiment.name, arm) for arm in experiment.arms] for experiment in program.experiments]
+    tenants = (None, *sorted(program.tenants))
+    for combination, tenant in islice(product(product(*arms), tenants), MOST_PLANS):
+        plan = program.plan_for(tenant, dict(combination))
+        for node in plan.nodes:
+            if (node.id, node.fingerprint) not in seen:
+                seen.add((node.id, node.fingerprint))
+                yield plan, node
+
+
+def _with_needs(plan: Plan, node: Node) -> list[Node]:
+    """The node after all that it needs, in the plan's order."""
+    wanted = {node.id}
+    for one in reversed(plan.nodes):
+        if one.id in wanted:
+            wanted.update(one.needs)
+    return [one for one in plan.nodes if one.id in wanted]
