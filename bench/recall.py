@@ -1,9 +1,9 @@
-"""How often the right tools are offered, on labelled requests of your own: `python -m bench.recall FILE...`.
+"""How often the right tools are offered, for labelled requests of your own: `python -m bench.recall FILE...`.
 
-A file is JSON: `{"tools": [{"name", "description", "parameters"}], "queries": [{"query", "gold": [names]}]}`; parameters are a JSON
-Schema, or its properties alone. A query with `candidates` (names) is also asked with these alone. Requests go through a whole
-pipeline, as in `victor render`. recall@5 is the share of the right tools among the first five, all@5 the share of requests that have
-all of theirs there, hit@1 the share whose first tool is right.
+A file is JSON: `{"tools": [{"name", "description", "parameters"}], "queries": [{"query", "gold": [names]}]}`; `parameters` is a JSON
+Schema, or its properties alone. A query with `candidates` (names) runs a second time with only these tools. Requests go through a whole
+pipeline, as in `victor render`. recall@5 is the share of the right tools that are among the first five; all@5 is the share of requests
+with all right tools among the first five; hit@1 is the share of requests whose first tool is right.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def main() -> None:
     """Prints a table."""
     parser = argparse.ArgumentParser(prog="python -m bench.recall", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    parser.add_argument("--selection", default="{}", help="what a spec would say under tool_selection")
-    parser.add_argument("--embedder", help="what a spec would say of an embedder; it is named 'given'")
+    parser.add_argument("--selection", default="{}", help="the value of tool_selection in a spec")
+    parser.add_argument("--embedder", help="an item of the section embedders; its name is 'given'")
     options = parser.parse_args()
     embedder = f"embedders: {{given: {options.embedder}}}" if options.embedder else ""
     with tempfile.TemporaryDirectory() as folder:

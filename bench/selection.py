@@ -1,10 +1,10 @@
-"""What choosing tools costs, and beside it TF-IDF cosine: `python -m bench.selection`.
+"""The cost of selecting tools by words, beside TF-IDF cosine: `python -m bench.selection`.
 
-Catalogues of 100, 1,000 and 10,000 tools are generated, always the same: names of a verb and two nouns, a description of two
-sentences and four parameters, of some 3,000 made-up words that are as rare as words of English are (Zipf). Each of 200 requests asks
-in two sentences for two tools, by every fifth word of their names and descriptions. The peer is scikit-learn's TfidfVectorizer over
-the same texts, with the dot product of all tools. Times are CPU of one thread, medians over the requests, in interleaved rounds;
-memory is what a process of its own holds more once the index stands.
+Catalogues of 100, 1,000 and 10,000 tools are generated, the same in every run: names of three words, a description of two
+sentences and four parameters, from about 3,000 made-up words with the frequencies of English (Zipf). Each of 200 requests asks for two
+tools in two sentences, by every fifth word of their names and descriptions. The peer is scikit-learn's TfidfVectorizer over
+the same texts, with the dot product of all tools. Times are CPU time of one thread, medians over the requests, in interleaved rounds.
+Memory is the growth of a separate process while it builds the index.
 """
 
 from __future__ import annotations
@@ -69,37 +69,37 @@ def catalogue(size: int) -> tuple[Tool, ...]:
 
 
 def requests(tools: Sequence[Tool]) -> list[tuple[str, set[str]]]:
-    """What is asked, and the two tools that it asks for."""
+    """Texts, each with the two tools that it asks for."""
     chance = random.Random(len(tools))
-    asked = []
+    found = []
     for _ in range(REQUESTS):
         two = chance.sample(tools, 2)
-        said = [f"{tool.name} {tool.description}".replace("_", " ").split() for tool in two]
-        text = ". ".join(" ".join(chance.sample(words, len(words) // 5)) for words in said)
-        asked.append((text, {tool.name for tool in two}))
-    return asked
+        texts = [f"{tool.name} {tool.description}".replace("_", " ").split() for tool in two]
+        text = ". ".join(" ".join(chance.sample(words, len(words) // 5)) for words in texts)
+        found.append((text, {tool.name for tool in two}))
+    return found
 
 
 def _measured(size: int, rounds: int) -> list[list[str]]:
     tools = catalogue(size)
-    asked = requests(tools)
+    labelled = requests(tools)
     rows = []
     for name, make in MAKERS.items():
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
-            grown = alone.submit(_grown_mb, name, size).result()
+            grown_mb = alone.submit(_grown_mb, name, size).result()
         start = time.process_time()
         select = make(tools)
         built_s = time.process_time() - start
-        taken, found = [], 0
+        times, found = [], 0
         for nth in range(rounds):
-            for text, two in asked:
+            for text, two in labelled:
                 start = time.process_time()
                 names = select(text)
-                taken.append(time.process_time() - start)
+                times.append(time.process_time() - start)
                 found += len(two.intersection(names)) if nth == 0 else 0
-        slow = sorted(taken)[int(len(taken) * 0.95)]
-        figures = [f"{built_s * 1e3:.0f}", f"{grown:.0f}", f"{median(taken) * 1e3:.2f}", f"{slow * 1e3:.2f}"]
-        rows.append([f"{size:,}", name, *figures, f"{found / (2 * len(asked)):.2f}"])
+        slow = sorted(times)[int(len(times) * 0.95)]
+        figures = [f"{built_s * 1e3:.0f}", f"{grown_mb:.0f}", f"{median(times) * 1e3:.2f}", f"{slow * 1e3:.2f}"]
+        rows.append([f"{size:,}", name, *figures, f"{found / (2 * len(labelled)):.2f}"])
     return rows
 
 
@@ -134,9 +134,9 @@ MAKERS: Mapping[str, Callable[[tuple[Tool, ...]], Callable[[str], list[str]]]] =
 
 
 def _grown_mb(name: str, size: int) -> float:
-    """The memory that an index takes, and what making it left behind."""
+    """The memory that an index takes, and that its making leaves behind."""
     tools = catalogue(size)
-    MAKERS[name](catalogue(1))  # what is imported and made once
+    MAKERS[name](catalogue(1))  # imports, and objects that are made once
     gc.collect()
     before = _resident_mb()
     kept = MAKERS[name](tools)

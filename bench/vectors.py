@@ -1,8 +1,8 @@
-"""What embedders cost: texts a second when they are new, when they are on disk, and when they are in memory: `python -m bench.vectors`.
+"""The speed of embedders: texts per second that are new, cached on disk, and cached in memory: `python -m bench.vectors`.
 
-Every embedder that can run here takes part; models are given by `--model2vec FOLDER` and `--sentence-transformers FOLDER`.
-`openai` asks a server on loopback that answers at once with vectors of 1,536 numbers, so its figure is this side's alone. Medians of the
-rounds, by the clock; opening and loading the model are shown apart.
+All embedders that can run here are measured; `--model2vec FOLDER` and `--sentence-transformers FOLDER` name models.
+`openai` calls a server on loopback that answers at once with vectors of 1,536 numbers, so its figure is the client's cost alone.
+Wall-clock medians of the rounds; the time to open and load the model is shown separately.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ class Clock:
 
 
 @frozen
-class Taken:
-    """Seconds of each round, by what the texts were to the embedder."""
+class Timings:
+    """Seconds of each round, by where the vectors came from."""
 
     loading: list[float] = field(factory=list)
     cold: list[float] = field(factory=list)
@@ -79,39 +79,39 @@ class Taken:
 
 
 def texts(number: int, seed: int) -> list[str]:
-    """So many texts of 20 to 60 words, no two alike."""
+    """That many different texts of 20 to 60 words."""
     dice = random.Random(seed)
     return [f"{n} " + " ".join(dice.choices(WORDS, k=dice.randint(20, 60))) for n in range(number)]
 
 
-async def measure(type: str, fields: Mapping[str, Any], number: int, rounds: int, folder: Path) -> Taken:
-    """The rounds of one embedder, each with texts of its own and a new file."""
+async def measure(type: str, fields: Mapping[str, Any], number: int, rounds: int, folder: Path) -> Timings:
+    """The rounds of one embedder, each with its own texts and a new file."""
     component = Registry(entry_points=False).find("embedders", type)
     assert component is not None
-    taken = Taken()
+    timings = Timings()
     for seed in range(rounds):
         state = folder / f"{type}-{seed}"
-        kept = Context(f"embedders/{type}", folder, state, {}, str, Clock(), random.Random(seed), print)
-        given, first = texts(number, seed), ["the first text waits for the model"]
+        context = Context(f"embedders/{type}", folder, state, {}, str, Clock(), random.Random(seed), print)
+        batch, first = texts(number, seed), ["the first text waits for the model"]
         config = component.config.model_validate(fields)
-        for times in (taken.cold, taken.disk):
-            built = component.build(config, kept)
-            if not hasattr(built, "__aenter__"):  # it keeps nothing
-                taken.cold.append(await _timed(built, given))
+        for times in (timings.cold, timings.disk):
+            built = component.build(config, context)
+            if not hasattr(built, "__aenter__"):  # it caches nothing
+                timings.cold.append(await _timed(built, batch))
                 break
             async with built as embedder:
                 loading = await _timed(embedder, first)
-                times.append(await _timed(embedder, given))
-                if times is taken.cold:
-                    taken.loading.append(loading)
-                    taken.memory.append(await _timed(embedder, given))
-    return taken
+                times.append(await _timed(embedder, batch))
+                if times is timings.cold:
+                    timings.loading.append(loading)
+                    timings.memory.append(await _timed(embedder, batch))
+    return timings
 
 
-async def _timed(embedder: Any, given: list[str]) -> float:
+async def _timed(embedder: Any, batch: list[str]) -> float:
     begun = time.perf_counter()
-    rows = await embedder.embed(given)
-    assert rows.shape[0] == len(given)
+    rows = await embedder.embed(batch)
+    assert rows.shape[0] == len(batch)
     return time.perf_counter() - begun
 
 
@@ -149,11 +149,12 @@ async def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as name:
         for type, fields in embedders.items():
-            taken = await measure(type, fields, arguments.texts, arguments.rounds, Path(name))
+            timings = await measure(type, fields, arguments.texts, arguments.rounds, Path(name))
             speeds = [
-                f"{arguments.texts / median(t):,.0f}" if t else "-" for t in (taken.cold, taken.disk, taken.memory)
+                f"{arguments.texts / median(t):,.0f}" if t else "-"
+                for t in (timings.cold, timings.disk, timings.memory)
             ]
-            loading = f"{taken.loading[0]:.2f}" if taken.loading else "-"
+            loading = f"{timings.loading[0]:.2f}" if timings.loading else "-"
             rows.append([type, loading, *speeds])
             print(type, file=sys.stderr)
     await runner.cleanup()

@@ -99,8 +99,9 @@ def _sum(matches: Iterable[tuple[float, Posting]]) -> dict[int, float]:
     for factor, posting in matches:
         for position, weight in zip(posting.positions, posting.weights, strict=True):
             scores[position] = scores.get(position, 0.0) + factor * weight
-        for position, share in zip(posting.named, posting.shares, strict=True):
-            named[position] = named.get(position, 0.0) + factor * share
+        if posting.named:
+            for position, share in zip(posting.named, posting.shares, strict=True):
+                named[position] = named.get(position, 0.0) + factor * share
     for position, share in named.items():
         scores[position] *= 1 + NAMED * share
     return scores

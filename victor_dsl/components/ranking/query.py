@@ -106,12 +106,10 @@ _remembered_query = lru_cache(maxsize=REMEMBERED_TEXTS)(_read)
 
 def _latest_texts(turn: Turn) -> Iterator[str]:
     """The latest user message and the few before it, latest first."""
-    messages = turn.messages
-    latest = next((i for i in reversed(range(len(messages))) if messages[i].role == "user"), -1)
-    left = LOOK_BACK + 1
-    for nth in range(latest, -1, -1):
-        if messages[nth].role in {"user", "assistant"}:
-            yield both_ends(messages[nth].text(), LONGEST_TEXT)
-            left -= 1
-            if not left:
+    found = 0
+    for message in reversed(turn.messages):
+        if message.role == "user" or (found and message.role == "assistant"):
+            yield both_ends(message.text(), LONGEST_TEXT)
+            found += 1
+            if found > LOOK_BACK:
                 return
