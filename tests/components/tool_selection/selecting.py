@@ -1,4 +1,4 @@
-"""Strategies built from what a spec would say, and asked."""
+"""Strategies built from the fields of a spec, and turns to select for."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def embedder(type: str = "tfidf") -> Embedder:
 
 @define
 class Counting:
-    """An embedder that notes what it is asked."""
+    """An embedder that records its calls."""
 
     inner: Embedder = field(factory=embedder)
     calls: list[Sequence[str]] = field(factory=list)

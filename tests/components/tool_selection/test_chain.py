@@ -40,32 +40,32 @@ def step(type: str, needs: dict[str, Any] | None = None, **config: Any) -> Any:
     return strategy(type, needs, "tool_selection/chain.steps.0", **config)
 
 
-async def test_each_step_narrows_what_the_one_before_it_left() -> None:
+async def test_each_step_narrows_the_selection_of_the_one_before() -> None:
     live = chain(step("cost", max_cost="low"), step("keyword", k=2))
     assert await names(live, TOOLS, asking("read")) == ["read_free", "read_cheap"]
 
 
-async def test_of_equals_the_cheaper_comes_first() -> None:
+async def test_equally_relevant_tools_come_cheapest_first() -> None:
     live = chain(step("cost"), step("keyword"))
     assert await names(live, TOOLS, asking("read")) == ["read_free", "read_cheap", "read_dear", "write"]
     assert await names(live, TOOLS, asking("write", k=1)) == ["write"]
 
 
-async def test_the_k_of_the_turn_counts_at_the_end_alone() -> None:
+async def test_the_k_of_the_turn_applies_only_at_the_end() -> None:
     live = chain(step("cost"), step("keyword"))
     assert await names(live, TOOLS, asking("write", k=1)) == ["write"], "cost alone would have cut it off"
 
 
-async def test_a_step_that_fails_or_finds_nothing_is_passed_over() -> None:
-    told: list[tuple[str, Mapping[str, Any]]] = []
-    turn = asking("write", k=1, record=lambda type, data: told.append((type, data)))
+async def test_a_step_that_fails_or_finds_nothing_is_skipped() -> None:
+    events: list[tuple[str, Mapping[str, Any]]] = []
+    turn = asking("write", k=1, record=lambda type, data: events.append((type, data)))
     assert await names(chain(Fails(), Nothing(), step("keyword")), TOOLS, turn) == ["write"]
-    assert [(type, data["code"]) for type, data in told] == [("error", "component")]
-    assert "no embedder" in told[0][1]["message"]
+    assert [(type, data["code"]) for type, data in events] == [("error", "component")]
+    assert "no embedder" in events[0][1]["message"]
     assert await names(chain(Fails(), Nothing()), TOOLS, turn) == [], "then the chain's own fallback selects"
 
 
-async def test_a_step_has_a_fallback_of_its_own() -> None:
+async def test_a_step_may_have_its_own_fallback() -> None:
     needs = {"x": step("cost", max_cost="free")}
     for broken in ("quantum", "read"):
         live = chain(step("keyword", needs, fallback="x", k=1))
@@ -73,6 +73,6 @@ async def test_a_step_has_a_fallback_of_its_own() -> None:
         assert await names(live, TOOLS, asking(broken)) == expected
 
 
-async def test_the_limits_of_its_steps_are_the_chain_s() -> None:
+async def test_a_chain_has_the_limits_of_its_steps() -> None:
     live = chain(step("cost", max_cost="low", k=1), step("cost", max_cost="free"), step("keyword"))
     assert [tool.name for tool in live.admit(TOOLS)] == ["read_free", "write"]

@@ -36,7 +36,7 @@ ALL_BY_PRICE = ["read", "search_more", "search", "low", "report", "expert", "pri
         ({"max_cost": "medium", "max_cost_usd": 0.01, "prefer_cheap": False}, ["plain", "search", "search_more", "low", "read"]),
     ],
 )  # fmt: skip
-async def test_what_is_too_dear_is_left_out_and_the_cheaper_comes_first(
+async def test_tools_above_the_maximum_are_left_out_and_the_cheapest_comes_first(
     config: dict[str, Any], offered: list[str]
 ) -> None:
     live = strategy("cost", **config)

@@ -1,4 +1,4 @@
-"""Tools by the field that a request belongs to."""
+"""Tools by the domain of a request."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ TOOLS = (
         ("coding, please", ["git__blame", "run_tests", "browse", "clock"]),
     ],
 )
-async def test_the_tools_own_texts_tell_the_domains(text: str, offered: list[str]) -> None:
+async def test_the_tools_own_texts_identify_the_domains(text: str, offered: list[str]) -> None:
     assert await names(strategy("domain"), TOOLS, asking(text)) == offered
     assert await names(strategy("domain"), TOOLS, asking(text, k=1)) == offered[:1]
 
 
-async def test_keywords_and_globs_tell_the_domains_where_the_spec_writes_them() -> None:
+async def test_keywords_and_globs_of_the_spec_identify_domains() -> None:
     live = strategy(
         "domain", domains={"web": {"keywords": ["page", "pull request"], "tools": ["brow*"]}, "data": ["statistics"]}
     )
@@ -43,17 +43,17 @@ async def test_keywords_and_globs_tell_the_domains_where_the_spec_writes_them() 
 
 
 @pytest.mark.parametrize("text", ["", "hello!", "quantum chromodynamics", "preset", "decoded"])
-async def test_a_request_of_no_known_domain_finds_nothing(text: str) -> None:
+async def test_a_request_that_matches_no_domain_finds_nothing(text: str) -> None:
     live = strategy("domain", domains={"coding": ["code", "reset"], "data": ["number"]})
     assert await names(live, TOOLS, asking(text)) == []
 
 
-async def test_a_domain_without_tools_is_none() -> None:
+async def test_a_domain_without_tools_is_ignored() -> None:
     live = strategy("domain", domains={"travel": ["flight"]})
     assert await names(live, TOOLS, asking("a flight to Berlin")) == []
 
 
-async def test_a_request_may_belong_to_several_domains_and_equals_all_count() -> None:
+async def test_a_request_may_belong_to_several_domains_and_ties_all_count() -> None:
     text = "who wrote the line of code that draws this chart?"
     assert (await names(strategy("domain"), TOOLS, asking(text)))[:2] == ["git__blame", "run_tests"]
     several = await names(strategy("domain", max_domains=2), TOOLS, asking(text))
@@ -62,15 +62,15 @@ async def test_a_request_may_belong_to_several_domains_and_equals_all_count() ->
     assert set(await names(strategy("domain", domains=rules), TOOLS, asking("fix it"))) == {t.name for t in TOOLS}
 
 
-async def test_what_a_request_asks_for_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[object] = []
+async def test_a_request_is_classified_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    queries: list[object] = []
     scores = Index.scores
-    monkeypatch.setattr(Index, "scores", lambda self, query: asked.append(query) or scores(self, query))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(Index, "scores", lambda self, query: queries.append(query) or scores(self, query))  # type: ignore[func-returns-value]
     monkeypatch.setattr(domain, "CLASSIFICATIONS_REMEMBERED", 2)
     live = strategy("domain")
     for text in ("who wrote this line?", "Who wrote THIS line", "draw a chart", "draw a chart"):
         await live.select(TOOLS, asking(text))
-    assert len(asked) == 2
+    assert len(queries) == 2
     await live.select(TOOLS, asking("what is the average?"))
     await live.select(TOOLS, asking("who wrote this line?"))
-    assert len(asked) == 4, "the oldest is forgotten"
+    assert len(queries) == 4, "the oldest is forgotten"

@@ -74,18 +74,18 @@ def test_numbers_are_whole_terms() -> None:
     assert terms("4711 471 100 1000 2200 220") == ["4711", "471", "100", "1000", "2200", "220"]
 
 
-async def test_a_number_does_not_match_one_that_is_written_alike() -> None:
+async def test_a_number_does_not_match_a_similar_one() -> None:
     tools = [tool("invoice_471"), tool("invoice_4711"), tool("invoice_47110")]
     assert await names("invoice 4711", tools=tools) == ["invoice_4711"]
     assert await names("47112", tools=tools) == []
 
 
-async def test_a_tool_s_own_name_counts_more_than_a_mention() -> None:
+async def test_a_name_counts_more_than_a_mention() -> None:
     tools = [tool("notes", "Notes that the calendar was changed."), tool("calendar", "Notes what is planned.")]
     assert await names("show the calendar", tools=tools) == ["calendar"]
 
 
-async def test_equals_keep_their_order_and_the_rest_fills_up() -> None:
+async def test_ties_keep_their_order_and_other_tools_fill_up() -> None:
     tools = [tool("x"), tool("read_b"), tool("y"), tool("read_c")]
     assert await names("read", tools=tools, k=3) == ["read_b", "read_c", "x"]
     assert await names("read", tools=tools, k=None) == ["read_b", "read_c", "x", "y"]
@@ -97,12 +97,12 @@ async def test_a_request_that_matches_nothing_finds_nothing(text: str) -> None:
     assert await names(text, k=3) == []
 
 
-async def test_a_short_answer_is_read_with_what_was_asked() -> None:
-    asked = message("assistant", "Shall I cancel it?")
-    assert await names("the weather is bad", asked, "yes") == ["cancel_reservation"]
+async def test_a_short_message_is_read_with_those_before_it() -> None:
+    question = message("assistant", "Shall I cancel it?")
+    assert await names("the weather is bad", question, "yes") == ["cancel_reservation"]
 
 
-async def test_a_telling_message_stands_alone() -> None:
+async def test_a_message_with_enough_terms_is_read_alone() -> None:
     assert await names("cancel it", "no, tell me tomorrow's weather forecast outlook instead") == ["getWeatherForecast"]
 
 
@@ -140,13 +140,13 @@ async def test_an_index_is_built_once_for_a_catalogue(monkeypatch: pytest.Monkey
     built.clear()
     for size in (2, 1, 3, 5, 2):
         await strategy.select(TOOLS[:size], turn)
-    assert built == [2, 1, 3, 5], "the latest are kept"
+    assert built == [2, 1, 3, 5], "the latest are cached"
     for size in (4, 2, 5, 1):
         await strategy.select(TOOLS[:size], turn)
-    assert built == [2, 1, 3, 5, 4, 1], "the one asked for the longest ago goes"
+    assert built == [2, 1, 3, 5, 4, 1], "the least recently used goes"
 
 
-async def test_a_large_part_of_a_catalogue_is_asked_for_in_the_catalogue_s_index(
+async def test_a_large_part_of_a_catalogue_uses_the_catalogue_s_index(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     built: list[int] = []
@@ -192,18 +192,18 @@ async def test_the_index_of_a_large_catalogue_is_built_off_the_event_loop(monkey
     "schema",
     [{}, {"properties": None}, {"properties": {"a": True, "b": {"description": 7, "items": []}}}, None, [], "text"],
 )
-async def test_a_schema_that_is_none_hurts_nobody(schema: Any) -> None:
+async def test_a_malformed_schema_is_ignored(schema: Any) -> None:
     assert await names("weather", tools=[Tool("a", "", schema), Tool("weather", "", schema)]) == ["weather"]
 
 
-async def test_a_schema_that_contains_itself_ends() -> None:
+async def test_a_schema_that_contains_itself_is_read_to_a_limited_depth() -> None:
     schema: dict[str, Any] = {"properties": {}}
     schema["properties"]["deeper"] = schema
     assert await names("deeper", tools=[Tool("a", "", schema)]) == ["a"]
 
 
 @given(TRANSCRIPTS, st.lists(st.sampled_from(TOOLS), unique_by=lambda tool: tool.name), st.integers(1, 5))
-async def test_any_conversation_gives_a_part_of_the_tools(
+async def test_any_conversation_selects_a_part_of_the_tools(
     messages: tuple[Message, ...], tools: list[Tool], k: int
 ) -> None:
     found = await names(*messages, tools=tools, k=k)
@@ -225,18 +225,18 @@ ASKING_TWICE = (
 )
 
 
-async def test_each_of_several_things_that_are_asked_for_finds_its_tool() -> None:
+async def test_each_of_several_requests_in_a_message_finds_its_tool() -> None:
     text = "What will the weather forecast for the city of Oslo be in the next days? Then send it to Ann."
     assert set(await names(text, tools=ASKING_TWICE, k=2)) == {"getWeatherForecast", "sendEmail"}
 
 
-async def test_a_name_that_is_said_whole_comes_before_one_that_is_said_in_part() -> None:
+async def test_a_complete_name_comes_before_a_part_of_a_longer_one() -> None:
     tools = [tool("get_order_history_archive"), tool("get_order")]
     assert await names("get the order", tools=tools) == ["get_order"]
     assert await names("get the archive of the order history", tools=tools) == ["get_order_history_archive"]
 
 
-async def test_the_values_to_choose_from_find_a_tool() -> None:
+async def test_enum_values_find_a_tool() -> None:
     tools = [
         tool("a", unit={"enum": ["celsius", 7]}),
         tool("b", unit={"enum": ["miles", None]}),
@@ -246,13 +246,13 @@ async def test_the_values_to_choose_from_find_a_tool() -> None:
 
 
 @pytest.mark.parametrize("text", ["the reservaton", "weatherforecast", "recipients' adresses"])
-async def test_a_word_that_no_tool_has_stands_for_those_written_alike(text: str) -> None:
+async def test_an_unknown_word_matches_words_spelled_like_it(text: str) -> None:
     found = await names(text)
     assert found[0] in {"cancel_reservation", "getWeatherForecast", "sendEmail"}
     assert await names("qwertyuiop") == []
 
 
-async def test_words_that_people_say_anyway_and_numbers_count_little() -> None:
+async def test_polite_words_and_numbers_count_little() -> None:
     tools = [tool("help", "Help."), tool("orders_4", "Four."), tool("find_provider", "Finds a salon.")]
     assert await names("Hello! I need help: find a salon for 4 people", tools=tools) == ["find_provider"]
     assert await names("help", tools=tools) == ["help"]
@@ -268,7 +268,7 @@ async def test_names_of_any_script_are_found(text: str, name: str) -> None:
     assert await names(text, tools=tools) == [name]
 
 
-async def test_of_a_description_the_beginning_is_read() -> None:
+async def test_only_the_beginning_of_a_description_is_read() -> None:
     tools = [tool("a", "x " * 500_000 + "needle"), tool("b", "needle")]
     assert (await names("needle", tools=tools, k=2)) == ["b", "a"]
 
@@ -283,7 +283,7 @@ TEXTS = st.text(st.characters(), max_size=40) | st.sampled_from(
     TEXTS,
     st.none() | st.integers(1, 9),
 )
-def test_any_tools_and_any_request_give_a_part_of_the_tools(tools: list[Tool], text: str, k: int | None) -> None:
+def test_any_tools_and_any_request_select_a_part_of_the_tools(tools: list[Tool], text: str, k: int | None) -> None:
     found = asyncio.run(names(text, text, tools=tools, k=k))
     assert len(found) <= len(tools) if k is None else len(found) <= min(k, len(tools))
     assert not Counter(found) - Counter(tool.name for tool in tools)

@@ -79,7 +79,7 @@ async def test_names_are_embedded_as_words() -> None:
     assert counting.calls[0][0] == "get Weather Forecast. The outlook for some days."
 
 
-async def test_a_short_answer_is_read_with_what_was_asked() -> None:
+async def test_a_short_message_is_read_with_those_before_it() -> None:
     counting = Counting()
     live = semantic({"embedders/words": counting})
     await live.select(TOOLS, asking("book a flight", message("assistant", "Shall I cancel the reservation?"), "yes"))
@@ -90,11 +90,11 @@ async def test_a_short_answer_is_read_with_what_was_asked() -> None:
 
 @pytest.mark.parametrize("make", [semantic, hybrid])
 @pytest.mark.parametrize("text", ["", "!!!", "zzzz qqqq xxxx wwww"])
-async def test_a_request_that_is_near_to_nothing_finds_nothing(make: Any, text: str) -> None:
+async def test_a_request_near_no_tool_finds_nothing(make: Any, text: str) -> None:
     assert await names(make(), TOOLS, asking(text)) == []
 
 
-async def test_vectors_that_are_no_numbers_are_near_to_nothing() -> None:
+async def test_vectors_of_nan_are_near_no_tool() -> None:
     nan = float("nan")
     needs = {"embedders/words": Fixed({"a": (nan, nan), "b": (1, 0), "ask": (1, 0)})}
     assert (await names(semantic(needs), (tool("a"), tool("b")), asking("ask for it")))[0] == "b"
@@ -116,7 +116,7 @@ async def test_recipe_8_the_weights_of_hybrid_have_an_effect() -> None:
 
 @settings(max_examples=30)
 @given(TRANSCRIPTS)
-def test_with_one_weight_alone_hybrid_is_semantic_or_keyword(messages: tuple[Message, ...]) -> None:
+def test_with_all_weight_on_one_side_hybrid_is_semantic_or_keyword(messages: tuple[Message, ...]) -> None:
     async def compare() -> None:
         for alpha, other in ((1.0, semantic()), (0.0, strategy("keyword"))):
             turn = asking(*messages, alpha=alpha)
@@ -125,7 +125,7 @@ def test_with_one_weight_alone_hybrid_is_semantic_or_keyword(messages: tuple[Mes
     asyncio.run(compare())
 
 
-async def test_without_any_setting_the_weight_is_the_more_the_farther_a_tool_stands_out() -> None:
+async def test_by_default_the_weight_grows_with_how_far_a_tool_stands_out() -> None:
     """By words `ask` is the best, by meaning `near`; `far` makes the mean."""
     tools = (*TWO, tool("far", "Something."))
     clear: dict[str, Sequence[float]] = {"near": (1, 0), "ask": (0, 1), "please": (1, 0)}
@@ -140,13 +140,13 @@ async def test_without_an_embedder_hybrid_is_keyword() -> None:
         assert found[0] == found[1]
 
 
-def test_a_weight_between_words_and_nothing_is_a_fault() -> None:
+def test_alpha_without_an_embedder_is_a_fault() -> None:
     with pytest.raises(ValidationError, match="needs an 'embedder'"):
         Config(alpha=0.7)
 
 
 class Late:
-    """An embedder that never answers, or only after it was asked so many times."""
+    """An embedder that never answers, or only from that call on."""
 
     def __init__(self, answers_from: float = math.inf) -> None:
         self.answers_from = answers_from
@@ -165,27 +165,27 @@ class Broken:
 
     async def embed(self, texts: Sequence[str]) -> Any:
         if self.answer is None:
-            raise OSError("it is away")
+            raise OSError("it is down")
         return self.answer
 
 
 @pytest.mark.parametrize("broken", [Late(), Broken(), Broken(np.ones((1, 1, 1))), Broken([])])
-async def test_words_stand_in_for_an_embedder_that_fails_or_is_late_and_say_so(broken: Any) -> None:
-    told: list[tuple[str, Any]] = []
-    turn = asking("the weather forecast", k=2, record=lambda type, data: told.append((type, data)))
+async def test_words_select_while_an_embedder_fails_or_is_late_and_an_event_says_so(broken: Any) -> None:
+    events: list[tuple[str, Any]] = []
+    turn = asking("the weather forecast", k=2, record=lambda type, data: events.append((type, data)))
     live = hybrid({"embedders/words": broken}, deadline_seconds=0.01)
     assert await names(live, TOOLS, turn) == ["getWeatherForecast", "cancel_reservation"]
-    assert [type for type, _ in told] == ["error"]
-    assert "tool_selection/hybrid" in str(told[0][1])
+    assert [type for type, _ in events] == ["error"]
+    assert "tool_selection/hybrid" in str(events[0][1])
 
 
-async def test_semantic_says_that_its_embedder_is_late() -> None:
+async def test_semantic_reports_that_its_embedder_is_late() -> None:
     live = strategy("semantic", {"embedders/words": Late()}, embedder="embedders/words", deadline_seconds=0.01)
     with pytest.raises(ComponentError, match=r"took longer than 0\.01 s"):
         await live.select(TOOLS, asking("the weather"))
 
 
-async def test_what_was_embedded_before_the_deadline_is_not_embedded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_vectors_from_before_a_deadline_are_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vectors, "BATCH", 2)
     seen: list[str] = []
 
@@ -206,7 +206,7 @@ async def test_what_was_embedded_before_the_deadline_is_not_embedded_again(monke
     assert len(seen) == len(set(seen)) == 4 + 1 + 1, "four tools, one wait, one request"
 
 
-async def test_an_embedder_that_weighs_words_by_the_texts_of_a_call_gets_the_catalogue_in_one() -> None:
+async def test_a_contextual_embedder_receives_a_catalogue_in_one_call() -> None:
     class Contextual(Counting):
         contextual = True
 
@@ -217,7 +217,7 @@ async def test_an_embedder_that_weighs_words_by_the_texts_of_a_call_gets_the_cat
     assert [len(texts) for texts in counting.calls] == [len(many), 1, 1, 1]
 
 
-async def test_the_latest_requests_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_latest_requests_are_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vectors, "REMEMBERED_TEXTS", 2)
     counting = Counting()
     live = semantic({"embedders/words": counting})
@@ -226,7 +226,7 @@ async def test_the_latest_requests_are_kept(monkeypatch: pytest.MonkeyPatch) -> 
     assert [texts[0] for texts in counting.calls[1:]] == ["first thing", "second thing", "third thing", "second thing"]
 
 
-async def test_each_of_several_things_that_are_asked_for_is_looked_up_by_itself() -> None:
+async def test_each_of_several_requests_in_a_message_is_embedded_by_itself() -> None:
     rows: dict[str, Sequence[float]] = {"a": (1, 0), "b": (0.4, 0), "c": (0, 1), "Do": (1, 0), "Make": (0, 1)}
     needs = {"embedders/words": Fixed(rows)}
     tools = (tool("a"), tool("b"), tool("c"))
@@ -236,7 +236,7 @@ async def test_each_of_several_things_that_are_asked_for_is_looked_up_by_itself(
     }
 
 
-async def test_of_a_long_request_both_ends_are_embedded() -> None:
+async def test_both_ends_of_a_long_request_are_embedded() -> None:
     counting = Counting()
     await semantic({"embedders/words": counting}).select(TOOLS, asking("the weather " + "x" * 9_000 + " the flight"))
     (text,) = counting.calls[-1]
@@ -246,7 +246,7 @@ async def test_of_a_long_request_both_ends_are_embedded() -> None:
 
 
 @pytest.mark.parametrize("make", [semantic, hybrid])
-async def test_no_tools_are_no_fault(make: Any) -> None:
+async def test_an_empty_list_of_tools_is_allowed(make: Any) -> None:
     assert await names(make(), (), asking("the weather")) == []
 
 

@@ -33,7 +33,7 @@ ANY = {"a": {}, "b": {"default": None}}
 
 
 class Api:
-    """A server that says what it was asked, and misbehaves where it is told to."""
+    """A server that returns the request it received, or misbehaves, depending on the path."""
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
@@ -45,8 +45,8 @@ class Api:
     async def answer(self, request: web.Request) -> web.StreamResponse:  # noqa: C901 -- a list of misdeeds
         body = await request.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
-        asked = {"method": request.method, "path": request.raw_path, "body": body.decode(), "headers": headers}
-        self.requests.append(asked)
+        request_data = {"method": request.method, "path": request.raw_path, "body": body.decode(), "headers": headers}
+        self.requests.append(request_data)
         match request.path.split("/")[1]:
             case "missing":
                 return web.json_response({"error": f"no order; you sent {headers.get('authorization')}"}, status=404)
@@ -79,7 +79,7 @@ class Api:
                 assert request.transport is not None
                 request.transport.abort()
                 return response
-        return web.json_response(asked)
+        return web.json_response(request_data)
 
     async def _huge(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
@@ -123,18 +123,20 @@ def config(api: Api, path: str, **options: Any) -> Config:
     return Config(name="api", description="Asks.", url=f"http://127.0.0.1:{api.port}{path}", **options)
 
 
-async def say(live: ToolSource, **arguments: Any) -> Any:
+async def call(live: ToolSource, **arguments: Any) -> Any:
     async with asyncio.timeout(30):
         return await live.call(ToolCall("1", "api", json.dumps(arguments)), TURN)
 
 
-async def asked(context: Context, api: Api, path: str, arguments: dict[str, Any], **options: Any) -> dict[str, Any]:
+async def request_seen(
+    context: Context, api: Api, path: str, arguments: dict[str, Any], **options: Any
+) -> dict[str, Any]:
     async with tool(context, api, path, **options) as live:
-        answer: dict[str, Any] = json.loads(await say(live, **arguments))
+        answer: dict[str, Any] = json.loads(await call(live, **arguments))
         return answer
 
 
-async def test_it_is_offered_as_the_spec_says(context: Context, api: Api) -> None:
+async def test_the_definition_is_that_of_the_spec(context: Context, api: Api) -> None:
     async with tool(context, api, "/a/{n}", parameters={"n": "integer"}, cost="low", domain="orders") as live:
         (offered,) = await live.tools()
         assert (offered.name, offered.description, offered.cost, offered.domain) == ("api", "Asks.", "low", "orders")
@@ -150,35 +152,35 @@ async def test_arguments_fill_the_gaps_of_path_and_query(context: Context, api: 
         "q": "string?",
     }
     path = "/orders/{order}/lines?n={lines}&tag={tags}&fixed=1"
-    told = await asked(context, api, path, {"order": 7, "q": "x&y"}, parameters=parameters)
-    assert told["path"] == "/orders/7/lines?tag=a&tag=b%20c&fixed=1&q=x%26y"
-    told = await asked(context, api, path, {"order": 7, "lines": 2, "tags": []}, parameters=parameters)
-    assert told["path"] == "/orders/7/lines?n=2&fixed=1"
+    seen = await request_seen(context, api, path, {"order": 7, "q": "x&y"}, parameters=parameters)
+    assert seen["path"] == "/orders/7/lines?tag=a&tag=b%20c&fixed=1&q=x%26y"
+    seen = await request_seen(context, api, path, {"order": 7, "lines": 2, "tags": []}, parameters=parameters)
+    assert seen["path"] == "/orders/7/lines?n=2&fixed=1"
 
 
-async def test_a_body_is_the_arguments_or_what_the_spec_writes(context: Context, api: Api) -> None:
+async def test_a_body_is_the_arguments_or_that_of_the_spec(context: Context, api: Api) -> None:
     parameters = {"id": "integer", "note": "string?", "items": "array?"}
-    told = await asked(context, api, "/o/{id}", {"id": 7, "note": "é"}, method="POST", parameters=parameters)
-    assert (told["method"], told["path"], json.loads(told["body"])) == ("POST", "/o/7", {"note": "é"})
-    assert told["headers"]["content-type"] == "application/json"
+    seen = await request_seen(context, api, "/o/{id}", {"id": 7, "note": "é"}, method="POST", parameters=parameters)
+    assert (seen["method"], seen["path"], json.loads(seen["body"])) == ("POST", "/o/7", {"note": "é"})
+    assert seen["headers"]["content-type"] == "application/json"
     body = {"order": {"id": "{id}", "lines": ["{items}", "{note}"]}, "text": "No. {id}{note}", "n": 3, "note": "{note}"}
     arguments = {"id": 7, "items": [1, {"a": "{id}"}]}
-    told = await asked(context, api, "/o", arguments, method="PUT", parameters=parameters, body=body)
-    assert json.loads(told["body"]) == {"order": {"id": 7, "lines": [[1, {"a": "{id}"}]]}, "text": "No. 7", "n": 3}
+    seen = await request_seen(context, api, "/o", arguments, method="PUT", parameters=parameters, body=body)
+    assert json.loads(seen["body"]) == {"order": {"id": 7, "lines": [[1, {"a": "{id}"}]]}, "text": "No. 7", "n": 3}
 
 
 @pytest.mark.parametrize(
     "value",
     ["../admin", "..", ".", "a/../b", "..\\x", "a\\..", "%2e%2e/x", "/../", ""],
 )
-async def test_no_argument_climbs_out_of_its_place_in_the_path(context: Context, api: Api, value: str) -> None:
+async def test_no_argument_leaves_its_place_in_the_path(context: Context, api: Api, value: str) -> None:
     async with tool(context, api, "/orders/{order}/lines", parameters={"order": "string"}) as live:
         if value == "%2e%2e/x":  # escaped once more, it is a name like any other
-            await say(live, order=value)
+            await call(live, order=value)
             assert api.requests[0]["path"] == "/orders/%252e%252e%2Fx/lines"
             return
         with pytest.raises(ToolError):
-            await say(live, order=value)
+            await call(live, order=value)
         assert api.requests == []
 
 
@@ -198,7 +200,7 @@ def test_arguments_change_neither_host_nor_path_nor_the_other_fields(a: str, b: 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         ("{}", "'n' is a required property"),
         ('{"n": "7"}', "the argument 'n': '7' is not of type 'integer'"),
@@ -214,8 +216,8 @@ def test_arguments_change_neither_host_nor_path_nor_the_other_fields(a: str, b: 
         ),
     ],
 )
-async def test_arguments_that_do_not_fit_are_told_to_the_model(
-    context: Context, api: Api, arguments: str, told: str
+async def test_wrong_arguments_are_explained_to_the_model(
+    context: Context, api: Api, arguments: str, expected: str
 ) -> None:
     parameters = {
         "n": {"type": "integer", "minimum": 1},
@@ -223,23 +225,23 @@ async def test_arguments_that_do_not_fit_are_told_to_the_model(
         "to": {"type": "object", "properties": {"street": {"type": "string"}}, "required": ["street"], "default": None},
     }
     async with tool(context, api, "/o/{n}", parameters=parameters) as live:
-        with pytest.raises(ToolError, match=told):
+        with pytest.raises(ToolError, match=expected):
             await live.call(ToolCall("1", "api", arguments), TURN)
     assert api.requests == []
 
 
-async def test_secrets_are_sent_and_never_told(context: Context, api: Api) -> None:
+async def test_secrets_are_sent_and_never_shown(context: Context, api: Api) -> None:
     secrets: dict[str, Any] = {
         "bearer_token": Secret("env", "TOKEN"),
         "secret_headers": {"X-Key": Secret("env", "KEY")},
     }
     async with tool(context, api, "/{what}", parameters={"what": "string"}, headers={"X-Team": "a"}, **secrets) as live:
-        told = json.loads(await say(live, what="echo"))
-        assert told["headers"]["authorization"] == "Bearer ***"
-        assert (told["headers"]["x-key"], told["headers"]["x-team"]) == ("***", "a")
+        seen = json.loads(await call(live, what="echo"))
+        assert seen["headers"]["authorization"] == "Bearer ***"
+        assert (seen["headers"]["x-key"], seen["headers"]["x-team"]) == ("***", "a")
         for what in ("missing", "cut", "far", "nowhere"):
             with pytest.raises(ToolError) as raised:
-                await say(live, what=what)
+                await call(live, what=what)
             assert "s3cret" not in "".join(traceback.format_exception(raised.value))
     assert api.requests[0]["headers"]["authorization"] == "Bearer s3cret-token"
 
@@ -251,27 +253,27 @@ async def test_an_answer_of_50_mb_is_cut_while_it_is_read(context: Context, api:
     assert api.sent < 10_000_000, "the connection was closed"
 
 
-async def test_an_answer_that_never_comes_is_an_error_in_time(context: Context, api: Api) -> None:
+async def test_a_missing_answer_is_an_error_at_the_time_limit(context: Context, api: Api) -> None:
     async with tool(context, api, "/hang") as live:
         text = await answer(live, config(api, "/hang", timeout_seconds=0.05), "")
     assert text == "Error: the tool 'api' exceeded its time limit of 0.05 s"
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "expected"),
     [
         ("/latin", "Grüße"),
         ("/odd", "café \ufffd"),
         ("/picture", "[image/png, 400 bytes; it cannot be shown as text]"),
     ],
 )
-async def test_an_answer_is_told_as_text(context: Context, api: Api, path: str, told: str) -> None:
+async def test_an_answer_becomes_text(context: Context, api: Api, path: str, expected: str) -> None:
     async with tool(context, api, path) as live:
-        assert await say(live) == told
+        assert await call(live) == expected
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "expected"),
     [
         ("/missing", 'HTTP 404 Not Found: {"error": "no order'),
         ("/cut", "the request to 127.0.0.1 failed"),
@@ -279,17 +281,17 @@ async def test_an_answer_is_told_as_text(context: Context, api: Api, path: str, 
         ("/nowhere", "redirects to something that is not an address"),
     ],
 )
-async def test_what_fails_is_told_as_an_error(context: Context, api: Api, path: str, told: str) -> None:
+async def test_a_failed_request_is_an_error_for_the_model(context: Context, api: Api, path: str, expected: str) -> None:
     async with tool(context, api, path) as live:
-        with pytest.raises(ToolError, match=told):
-            await say(live)
+        with pytest.raises(ToolError, match=expected):
+            await call(live)
 
 
 async def test_a_redirect_within_the_host_is_followed(context: Context, api: Api) -> None:
-    told = await asked(context, api, "/near", {"a": 1}, method="POST", parameters={"a": "integer"})
-    assert (told["method"], told["path"], told["body"]) == ("POST", "/echo/again", '{"a":1}')
-    told = await asked(context, api, "/seeother", {"a": 1}, method="POST", parameters={"a": "integer"})
-    assert (told["method"], told["path"], told["body"]) == ("GET", "/echo/seen", "")
+    seen = await request_seen(context, api, "/near", {"a": 1}, method="POST", parameters={"a": "integer"})
+    assert (seen["method"], seen["path"], seen["body"]) == ("POST", "/echo/again", '{"a":1}')
+    seen = await request_seen(context, api, "/seeother", {"a": 1}, method="POST", parameters={"a": "integer"})
+    assert (seen["method"], seen["path"], seen["body"]) == ("GET", "/echo/seen", "")
 
 
 @pytest.mark.parametrize(
@@ -299,25 +301,25 @@ async def test_a_redirect_to_another_host_is_refused(context: Context, api: Api,
     api.elsewhere = target
     async with tool(context, api, "/far", bearer_token=Secret("env", "TOKEN"), allow_hosts=["169.254.169.254"]) as live:
         with pytest.raises(ToolError, match=r"not in `allow_hosts`|not an address"):
-            await say(live)
+            await call(live)
 
 
-async def test_a_server_that_is_not_there_is_an_error(context: Context, api: Api) -> None:
+async def test_an_unreachable_server_is_an_error(context: Context, api: Api) -> None:
     api.port = 1
     async with tool(context, api, "/") as live:
         with pytest.raises(ToolError, match=r"the request to 127.0.0.1 failed"):
-            await say(live)
+            await call(live)
 
 
 async def test_a_proxy_of_the_environment_is_not_used(
     context: Context, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    assert (await asked(context, api, "/echo", {}))["path"] == "/echo"
+    assert (await request_seen(context, api, "/echo", {}))["path"] == "/echo"
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("written", "expected"),
     [
         ({"url": "http://{host}/a", "parameters": {"host": "string"}}, "the host must not contain a `{gap}`"),
         ({"url": "http://a:{p}/", "parameters": {"p": "integer"}}, "is not an HTTP address"),
@@ -342,15 +344,13 @@ async def test_a_proxy_of_the_environment_is_not_used(
         ({"url": "http://a/", "headers": {"X-A": "a\r\nb: c"}}, "characters that are not allowed in a header"),
     ],
 )
-def test_what_cannot_be_a_request_is_refused(written: dict[str, Any], told: str) -> None:
+def test_a_config_that_makes_no_request_is_refused(written: dict[str, Any], expected: str) -> None:
     with pytest.raises(ValidationError) as raised:
         Config(**{"description": "Asks.", **written})
-    assert told in str(raised.value)
+    assert expected in str(raised.value)
 
 
-async def test_parameters_that_are_no_json_schema_are_refused_when_the_tool_is_opened(
-    context: Context, api: Api
-) -> None:
+async def test_a_wrong_json_schema_is_refused_when_the_tool_is_opened(context: Context, api: Api) -> None:
     with pytest.raises(ComponentError, match=r"`parameters` is not a JSON Schema: properties.n.type: 'int' is not"):
         async with tool(context, api, "/{n}", parameters={"n": {"type": "int"}}):
             pass

@@ -59,7 +59,7 @@ async def wild(context: Context, **options: Any) -> AsyncIterator[ToolSource]:
         yield tools
 
 
-async def say(tools: ToolSource, name: str, tenant: str | None = None, /, **arguments: Any) -> str:
+async def call(tools: ToolSource, name: str, tenant: str | None = None, /, **arguments: Any) -> str:
     async with asyncio.timeout(PATIENCE_SECONDS):
         return await tools.call(ToolCall("c1", f"wild__{name}", json.dumps(arguments)), TURN.replace(tenant=tenant))
 
@@ -72,7 +72,7 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether there is such a process; one that has ended and waits to be asked for its exit code is none."""
+    """Whether the process runs; one that has ended, but whose exit code nobody has read, does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
     except (FileNotFoundError, ProcessLookupError):
@@ -87,13 +87,13 @@ async def test_a_real_server_tells_the_time(context: Context) -> None:
         now = listed["clock__get_current_time"]
         assert (now.cost, now.domain, now.source) == ("free", "time", "tools/wild")
         assert "timezone" in now.parameters["properties"]
-        told = await tools.call(ToolCall("1", now.name, '{"timezone": "Etc/UTC"}'), TURN)
-        assert json.loads(told)["timezone"] == "Etc/UTC"
+        result = await tools.call(ToolCall("1", now.name, '{"timezone": "Etc/UTC"}'), TURN)
+        assert json.loads(result)["timezone"] == "Etc/UTC"
         with pytest.raises(ToolError, match="Nowhere"):
             await tools.call(ToolCall("2", now.name, '{"timezone": "Nowhere"}'), TURN)
 
 
-async def test_a_real_server_from_npm_reads_files_of_its_folder_alone(context: Context, tmp_path: Path) -> None:
+async def test_a_real_server_from_npm_reads_only_files_of_its_folder(context: Context, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "a.txt").write_text("hello")
     config = Config(name="files", command=[*filesystem_server(), "./data"], allow=["read_*", "write_*"], deny=["w*"])
@@ -107,29 +107,27 @@ async def test_a_real_server_from_npm_reads_files_of_its_folder_alone(context: C
             await tools.call(ToolCall("2", "files__read_text_file", '{"path": "/etc/hostname"}'), TURN)
 
 
-async def test_a_server_that_dies_in_the_middle_of_a_call_is_back_for_the_next(
-    context: Context, around: Surroundings
-) -> None:
+async def test_a_server_that_dies_during_a_call_is_back_for_the_next(context: Context, around: Surroundings) -> None:
     async with wild(context) as tools:
         await tools.tools()
         with pytest.raises(ToolError, match="ended with exit code 3 before it answered the call"):
-            await say(tools, "die")
-        assert await say(tools, "echo", a=1) == '{"a": 1}'
+            await call(tools, "die")
+        assert await call(tools, "echo", a=1) == '{"a": 1}'
         assert around.reports == [("the MCP server ended with exit code 3", {"code": "mcp-server"})]
 
 
-async def test_calls_of_others_meet_the_death_of_a_server_as_errors_and_nothing_hangs(context: Context) -> None:
+async def test_the_death_of_a_server_is_an_error_for_all_its_calls_and_nothing_hangs(context: Context) -> None:
     async with wild(context) as tools:
-        hanging = [asyncio.create_task(say(tools, "hang")) for _ in range(3)]
-        await say(tools, "echo")
-        results = await asyncio.gather(say(tools, "die"), *hanging, return_exceptions=True)
+        hanging = [asyncio.create_task(call(tools, "hang")) for _ in range(3)]
+        await call(tools, "echo")
+        results = await asyncio.gather(call(tools, "die"), *hanging, return_exceptions=True)
         assert [type(result) for result in results] == [ToolError] * 4
 
 
-async def test_the_last_words_of_a_server_are_told(context: Context) -> None:
+async def test_the_last_words_of_a_server_are_in_the_error(context: Context) -> None:
     async with wild(context) as tools:
         with pytest.raises(ToolError, match="exit code 4; its last words: fatal: the disk is full"):
-            await say(tools, "last_words")
+            await call(tools, "last_words")
 
 
 class HeldClock(RealClock):
@@ -157,21 +155,21 @@ class HeldClock(RealClock):
             self.awake.clear()
 
 
-async def test_a_server_that_dies_again_and_again_is_started_with_growing_pauses(around: Surroundings) -> None:
+async def test_a_server_that_keeps_dying_is_started_with_growing_pauses(around: Surroundings) -> None:
     clock = HeldClock()
     async with wild(evolve(around.context, clock=clock)) as tools:
         for death in range(5):
             with pytest.raises(ToolError, match="before it answered"):
-                await say(tools, "die")
+                await call(tools, "die")
             if death:  # after the first it is back at once
                 await clock.pass_one()
         assert clock.pauses == sorted(clock.pauses)
         assert len(clock.pauses) == 4
         assert clock.pauses[0] >= 2 * connection.FIRST_PAUSE_SECONDS / 2
-        await say(tools, "echo")
+        await call(tools, "echo")
         with pytest.raises(ToolError):
-            await say(tools, "die")
-        await say(tools, "echo")
+            await call(tools, "die")
+        await call(tools, "echo")
         assert len(clock.pauses) == 4, "a call that was answered ends the pauses"
 
 
@@ -186,65 +184,65 @@ async def test_while_a_server_is_down_calls_fail_at_once_and_say_when_it_is_trie
         listed = await tools.tools()
         script.write_text("raise SystemExit(9)")
         with pytest.raises(ToolError):
-            await say(tools, "die")
+            await call(tools, "die")
         await asyncio.wait_for(clock.asleep.wait(), PATIENCE_SECONDS)
         with pytest.raises(ToolError, match=r"ended with exit code 9.*; it is tried again in \d+ s"):
-            await say(tools, "echo")
+            await call(tools, "echo")
         assert await tools.tools() is listed
         script.write_text(Path(WILD[1]).read_text())
         await clock.pass_one()
-        assert await say(tools, "echo") == "{}"
+        assert await call(tools, "echo") == "{}"
 
 
-async def test_a_call_that_is_given_up_leaves_the_server_to_others(context: Context) -> None:
+async def test_an_abandoned_call_does_not_block_others(context: Context) -> None:
     async with wild(context) as tools:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
-                await say(tools, "hang")
-        assert await say(tools, "count") == "1"
+                await call(tools, "hang")
+        assert await call(tools, "count") == "1"
 
 
-async def test_a_server_that_answers_nothing_any_more_is_ended_and_started_again(
+async def test_a_server_that_hangs_is_ended_and_started_again(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "GRACE_SECONDS", 0.1)
     async with wild(context, startup_seconds=3) as tools:
-        frozen = int(await say(tools, "pid"))
+        frozen = int(await call(tools, "pid"))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
-                await say(tools, "freeze")
+                await call(tools, "freeze")
         with pytest.raises(ToolError):
-            await say(tools, "pid")
-        assert int(await say(tools, "pid")) != frozen
+            await call(tools, "pid")
+        assert int(await call(tools, "pid")) != frozen
         assert not alive(frozen)
 
 
-async def test_what_a_server_prints_beside_its_messages_is_ignored(
+async def test_lines_that_are_not_messages_are_ignored(
     context: Context, around: Surroundings, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.INFO, "victor_dsl.mcp")
     async with wild(context) as tools:
-        assert await say(tools, "junk") == "after the junk"
-        assert await say(tools, "endless_junk") == "after the junk"
+        assert await call(tools, "junk") == "after the junk"
+        assert await call(tools, "endless_junk") == "after the junk"
     assert [message.partition("prints")[0] for message, _ in around.reports] == ["the MCP server "] * 4
     assert "tools/wild printed: Server ready!" in caplog.messages
     assert capfd.readouterr().out == ""
 
 
 @pytest.mark.parametrize("name", ["huge", "huge_unnamed"])
-async def test_an_answer_of_50_mb_is_an_error_of_its_call_alone(context: Context, name: str) -> None:
+async def test_an_answer_of_50_mb_is_an_error_of_only_its_call(context: Context, name: str) -> None:
     async with wild(context) as tools:
-        waiting = asyncio.create_task(say(tools, name))
-        other = asyncio.create_task(say(tools, "echo"))
+        waiting = asyncio.create_task(call(tools, name))
+        other = asyncio.create_task(call(tools, "echo"))
         with pytest.raises(ToolError, match=r"longer than 16,777,216 bytes"):
             await waiting
         assert await other == "{}"
-        assert await say(tools, "count") == "1", "it is the same process"
+        assert await call(tools, "count") == "1", "it is the same process"
 
 
-async def test_what_is_no_text_is_described(context: Context) -> None:
+async def test_content_other_than_text_is_described(context: Context) -> None:
     async with wild(context) as tools:
-        assert (await say(tools, "picture")).splitlines() == [
+        assert (await call(tools, "picture")).splitlines() == [
             "A cat:",
             "[image: image/png, 3,000 bytes; it cannot be shown as text]",
             "[audio: audio/wav, 3 bytes; it cannot be shown as text]",
@@ -252,22 +250,22 @@ async def test_what_is_no_text_is_described(context: Context) -> None:
             "inside",
             "[resource file:///b: unknown type, 3 bytes; it cannot be shown as text]",
         ]
-        assert await say(tools, "structured") == '{"a": 1}'
+        assert await call(tools, "structured") == '{"a": 1}'
 
 
-async def test_a_tool_that_fails_and_an_answer_that_is_none_are_told_as_errors(context: Context) -> None:
+async def test_a_failed_tool_and_a_malformed_answer_are_errors_for_the_model(context: Context) -> None:
     async with wild(context) as tools:
         with pytest.raises(ToolError, match=r"^no such order$"):
-            await say(tools, "fail")
+            await call(tools, "fail")
         with pytest.raises(ToolError, match="result cannot be read"):
-            await say(tools, "no_result")
+            await call(tools, "no_result")
 
 
-async def test_a_list_of_tools_that_changes_is_taken_up(context: Context) -> None:
+async def test_a_changed_list_of_tools_is_used(context: Context) -> None:
     async with wild(context) as tools:
         before = await tools.tools()
         assert await tools.tools() is before
-        await say(tools, "grow", name="new")
+        await call(tools, "grow", name="new")
 
         async def changed() -> bool:
             return await tools.tools() is not before
@@ -276,7 +274,7 @@ async def test_a_list_of_tools_that_changes_is_taken_up(context: Context) -> Non
         assert [tool.name for tool in await tools.tools()] == [*(tool.name for tool in before), "wild__new"]
 
 
-async def test_a_list_over_its_tokens_is_refused_at_the_start_and_not_taken_up_later(
+async def test_a_list_over_its_tokens_is_refused_at_the_start_and_ignored_later(
     context: Context, around: Surroundings
 ) -> None:
     with pytest.raises(ComponentError, match=r"20 tools take \d+ tokens, and max_tokens is 10"):
@@ -284,7 +282,7 @@ async def test_a_list_over_its_tokens_is_refused_at_the_start_and_not_taken_up_l
             pass
     async with wild(context, max_tokens=30, allow=["e*", "grow*"], deny=["en*"]) as tools:
         before = await tools.tools()
-        await say(tools, "grow", name="grown" + "x" * 500)
+        await call(tools, "grow", name="grown" + "x" * 500)
 
         async def reported() -> bool:
             return bool(around.reports)
@@ -294,50 +292,58 @@ async def test_a_list_over_its_tokens_is_refused_at_the_start_and_not_taken_up_l
         assert await tools.tools() is before
 
 
-async def test_a_server_sees_little_of_the_environment_and_its_secrets_are_never_told(
+async def test_a_server_sees_little_of_the_environment_and_its_secrets_are_never_shown(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-host")
     secrets = {"TOKEN": Secret("env", "TOKEN")}
     async with wild(context, env={"MODE": "test"}, secret_env=secrets) as tools:
-        seen = json.loads(await say(tools, "environment"))
+        seen = json.loads(await call(tools, "environment"))
         assert seen["MODE"] == "test"
         assert {"PATH", "HOME"} <= seen.keys()
         assert "OPENAI_API_KEY" not in seen
-        assert await say(tools, "leak") == "the token is ***"
+        assert await call(tools, "leak") == "the token is ***"
 
 
-async def test_each_tenant_has_a_process_of_its_own(context: Context) -> None:
+async def test_each_tenant_has_its_own_process(context: Context) -> None:
     async with wild(context) as tools:
-        assert [await say(tools, "count", tenant) for tenant in ("a", "a", "b", None, "a")] == ["1", "2", "1", "1", "3"]
+        assert [await call(tools, "count", tenant) for tenant in ("a", "a", "b", None, "a")] == [
+            "1",
+            "2",
+            "1",
+            "1",
+            "3",
+        ]
 
 
-async def test_tenants_share_a_server_that_keeps_no_state(context: Context) -> None:
+async def test_tenants_share_a_stateless_server(context: Context) -> None:
     async with wild(context, stateless=True) as tools:
-        assert [await say(tools, "count", tenant) for tenant in ("a", "b", None)] == ["1", "2", "3"]
+        assert [await call(tools, "count", tenant) for tenant in ("a", "b", None)] == ["1", "2", "3"]
 
 
-async def test_no_more_tenants_than_allowed_have_a_process_at_one_time(context: Context) -> None:
+async def test_no_more_tenants_than_allowed_have_a_process_at_the_same_time(context: Context) -> None:
     async with wild(context, max_tenants=2) as tools:
-        first = int(await say(tools, "pid", "a"))
-        assert await say(tools, "count", "b") == "1"
-        assert await say(tools, "count", "c") == "1"
+        first = int(await call(tools, "pid", "a"))
+        assert await call(tools, "count", "b") == "1"
+        assert await call(tools, "count", "c") == "1"
         assert not alive(first), "the one that called longest ago is ended"
-        assert await say(tools, "count", "b") == "2"
-        hanging = [asyncio.create_task(say(tools, "hang", tenant)) for tenant in ("b", "c")]
+        assert await call(tools, "count", "b") == "2"
+        hanging = [asyncio.create_task(call(tools, "hang", tenant)) for tenant in ("b", "c")]
         await asyncio.sleep(0)
         with pytest.raises(ToolError, match="too many tenants"):
-            await say(tools, "count", "a")
+            await call(tools, "count", "a")
         for task in hanging:
             task.cancel()
         await asyncio.wait(hanging)
 
 
-async def test_no_process_is_left_whatever_the_server_does(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_process_is_left_behind_whatever_the_server_does(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(process, "GRACE_SECONDS", 0.1)
     async with wild(context) as tools:
-        child, server = int(await say(tools, "spawn")), int(await say(tools, "pid"))
-        assert await say(tools, "stubborn") == "no"
+        child, server = int(await call(tools, "spawn")), int(await call(tools, "pid"))
+        assert await call(tools, "stubborn") == "no"
         assert alive(child)
         assert alive(server)
     assert not alive(server)
@@ -359,20 +365,20 @@ async def test_processes_of_many_tenants_end_together(context: Context, monkeypa
 
     monkeypatch.setattr(connection.Connection, "close", meet)
     async with wild(context) as tools:
-        pids = [int(await say(tools, "pid", tenant)) for tenant in ("a", "b", "c")]
+        pids = [int(await call(tools, "pid", tenant)) for tenant in ("a", "b", "c")]
     assert not any(map(alive, pids))
 
 
-async def test_closing_answers_calls_that_are_under_way(context: Context) -> None:
+async def test_closing_answers_calls_in_progress(context: Context) -> None:
     async with wild(context) as tools:
-        hanging = asyncio.create_task(say(tools, "hang"))
-        await say(tools, "echo")
+        hanging = asyncio.create_task(call(tools, "hang"))
+        await call(tools, "echo")
     with pytest.raises(ToolError):
         await hanging
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "expected"),
     [
         (["no-such-command"], "cannot be started: 'no-such-command': No such file or directory"),
         ([sys.executable, "-c", "import sys; sys.exit('no licence')"], "exit code 1; its last words: no licence"),
@@ -380,19 +386,19 @@ async def test_closing_answers_calls_that_are_under_way(context: Context) -> Non
         ([sys.executable, "-c", "import time; time.sleep(60)"], "did not answer within 0.5 s"),
     ],
 )
-async def test_a_server_that_does_not_come_up_says_why(
-    context: Context, command: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+async def test_a_server_that_does_not_start_is_reported_with_the_reason(
+    context: Context, command: list[str], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "GRACE_SECONDS", 0.1)
-    seconds = 0.5 if "within" in told else PATIENCE_SECONDS
+    seconds = 0.5 if "within" in expected else PATIENCE_SECONDS
     with pytest.raises(ComponentError) as raised:
         async with build(Config(name="x", command=command, startup_seconds=seconds), context):
             pass
-    assert told in raised.value.message
+    assert expected in raised.value.message
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("written", "expected"),
     [
         ({}, "either a `command` or a `url`"),
         ({"command": ["a"], "url": "http://x/mcp"}, "either a `command` or a `url`"),
@@ -403,12 +409,12 @@ async def test_a_server_that_does_not_come_up_says_why(
         ({"url": "http://x/", "headers": {"Authorization": "b"}}, "carries a key"),
     ],
 )
-def test_what_cannot_be_a_server_is_refused(written: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_a_config_without_a_server_is_refused(written: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
         Config(**written)
 
 
-def test_a_line_over_the_bound_is_told_by_its_ends() -> None:
+def test_a_line_over_the_limit_is_identified_by_its_ends() -> None:
     lines = Lines(most_bytes=100)
     fed = [b'{"jsonrpc":"2.0","id":7,"result":"', b"x" * 90, b"y" * 300, b'"}\nshort\n', b'{"result":"', b"z" * 200]
     found = [line for chunk in fed for line in lines.feed(chunk)]
@@ -418,6 +424,6 @@ def test_a_line_over_the_bound_is_told_by_its_ends() -> None:
     assert process.MOST_MESSAGE_BYTES < 50_000_000
 
 
-def test_npm_is_there_where_it_must_be() -> None:
+def test_npm_is_installed_in_ci() -> None:
     if os.environ.get("CI"):
         assert shutil.which("npm"), "CI runs the tests against a server from npm"

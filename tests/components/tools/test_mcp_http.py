@@ -52,7 +52,7 @@ async def shop(context: Context, port: int, **options: Any) -> AsyncIterator[Too
         yield tools
 
 
-async def say(tools: ToolSource, name: str, **arguments: Any) -> str:
+async def call(tools: ToolSource, name: str, **arguments: Any) -> str:
     return await tools.call(ToolCall("1", f"shop__{name}", json.dumps(arguments)), TURN)
 
 
@@ -60,35 +60,35 @@ async def say(tools: ToolSource, name: str, **arguments: Any) -> str:
 async def test_a_server_over_http_answers(context: Context, options: tuple[str, ...]) -> None:
     async with serving(*options) as port, shop(context, port) as tools:
         assert {tool.name for tool in await tools.tools()} == {"shop__lookup", "shop__huge", "shop__headers"}
-        assert await say(tools, "lookup", order=7) == "order 7 is on its way"
+        assert await call(tools, "lookup", order=7) == "order 7 is on its way"
         with pytest.raises(ToolError, match="order"):
-            await say(tools, "lookup", order="seven")
+            await call(tools, "lookup", order="seven")
         with pytest.raises(ToolError, match=r"16,777,216|SSE stream failed"):
-            await say(tools, "huge")
-        assert await say(tools, "lookup", order=8) == "order 8 is on its way"
+            await call(tools, "huge")
+        assert await call(tools, "lookup", order=8) == "order 8 is on its way"
 
 
-async def test_headers_are_sent_and_secret_ones_are_not_told(context: Context) -> None:
+async def test_headers_are_sent_and_secret_ones_are_not_shown(context: Context) -> None:
     secrets = {"bearer_token": Secret("env", "TOKEN"), "secret_headers": {"X-Key": Secret("env", "KEY")}}
     async with serving("json") as port, shop(context, port, headers={"X-Team": "support"}, **secrets) as tools:
-        told = json.loads(await say(tools, "headers"))
-        assert told["x-team"] == "support"
-        assert told["authorization"] == "Bearer ***"
-        assert told["x-key"] == "***"
+        sent = json.loads(await call(tools, "headers"))
+        assert sent["x-team"] == "support"
+        assert sent["authorization"] == "Bearer ***"
+        assert sent["x-key"] == "***"
 
 
-async def test_a_server_that_is_started_anew_is_found_again(context: Context) -> None:
+async def test_a_restarted_server_is_found_again(context: Context) -> None:
     async with serving("json") as port:
         tools_context = shop(context, port)
         tools = await tools_context.__aenter__()
-        await say(tools, "lookup", order=1)
+        await call(tools, "lookup", order=1)
     try:
         with pytest.raises(ToolError):
-            await say(tools, "lookup", order=2)
+            await call(tools, "lookup", order=2)
         async with serving("json", port=port), asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 try:
-                    assert await say(tools, "lookup", order=3) == "order 3 is on its way"
+                    assert await call(tools, "lookup", order=3) == "order 3 is on its way"
                     break
                 except ToolError:
                     await asyncio.sleep(0.05)
@@ -96,7 +96,7 @@ async def test_a_server_that_is_started_anew_is_found_again(context: Context) ->
         await tools_context.__aexit__(None, None, None)
 
 
-async def test_a_server_that_is_not_there_says_so(context: Context) -> None:
+async def test_an_unreachable_server_is_reported(context: Context) -> None:
     with pytest.raises(ComponentError, match="cannot be reached"):
         async with shop(context, 1):
             pass

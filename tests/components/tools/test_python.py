@@ -85,8 +85,8 @@ def times_out(): raise TimeoutError("upstream")
 def prints(text: str):
     print(text)
     sys.stdout.write("more\\n")
-    return "said"
-async def prints_async(): print("async said")
+    return "printed"
+async def prints_async(): print("async line")
 def long(n: int): return "x" * n
 def surrogate(): return "a\\ud800"
 def odd(): return {1: {3, 1}, "big": 2**70, "at": Address("a")}
@@ -167,7 +167,7 @@ async def test_the_signature_is_the_schema(tmp_path: Path) -> None:
     }
 
 
-async def test_rich_types_are_read_and_told(tmp_path: Path) -> None:
+async def test_rich_types_are_read_and_written(tmp_path: Path) -> None:
     async with tool(tmp_path, "rich") as source:
         (definition,) = await source.tools()
     assert set(definition.parameters["properties"]) == {"items", "address", "order", "colour", "sizes", "n", "any"}
@@ -182,7 +182,7 @@ async def test_rich_types_are_read_and_told(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-async def test_a_parameter_turn_is_given_the_turn_and_is_not_in_the_schema(tmp_path: Path) -> None:
+async def test_a_parameter_turn_receives_the_turn_and_is_not_in_the_schema(tmp_path: Path) -> None:
     async with tool(tmp_path, "later") as source:
         (definition,) = await source.tools()
     assert list(definition.parameters["properties"]) == ["text"]
@@ -193,7 +193,7 @@ async def test_a_plain_function_runs_in_a_thread_with_arguments_of_every_kind(tm
     assert json.loads(await call(tmp_path, "where", '{"a": 1, "c": 9, "d": 8}')) == [1, 2, 9, 8, THREAD_NAME]
 
 
-async def test_names_that_pydantic_has_itself_are_arguments_too(tmp_path: Path) -> None:
+async def test_names_that_pydantic_uses_itself_are_allowed_as_arguments(tmp_path: Path) -> None:
     arguments = '{"schema": "a", "copy": 1, "model_config": "b", "_under": 2}'
     assert await call(tmp_path, "json_", arguments) == '["a",1,"b",2]'
 
@@ -210,7 +210,7 @@ async def test_a_result_becomes_text(tmp_path: Path, function: str, result: str)
     assert await call(tmp_path, function) == result
 
 
-async def test_what_json_cannot_say_becomes_text_or_an_error(tmp_path: Path) -> None:
+async def test_results_that_are_not_json_become_text_or_an_error(tmp_path: Path) -> None:
     assert json.loads(await call(tmp_path, "odd")) == {"1": [1, 3], "big": 2**70, "at": "Address(street='a', number=1)"}
     assert (await call(tmp_path, "circular")).startswith("Error: the function's result cannot be written as JSON: ")
 
@@ -226,7 +226,7 @@ async def test_a_long_result_is_cut_and_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         ("{", "the arguments of 'python' are not JSON: unexpected end of data"),
         ("[1]", "the arguments of 'python' are not a JSON object"),
@@ -238,21 +238,22 @@ async def test_a_long_result_is_cut_and_says_so(tmp_path: Path) -> None:
         ('{"ordr": 1}', "the argument 'order' is missing; unknown argument 'ordr'"),
     ],
 )
-async def test_wrong_arguments_are_explained_to_the_model(tmp_path: Path, arguments: str, said: str) -> None:
-    assert (await call(tmp_path, "lookup", arguments)).startswith(f"Error: {said}")
+async def test_wrong_arguments_are_explained_to_the_model(tmp_path: Path, arguments: str, expected: str) -> None:
+    assert (await call(tmp_path, "lookup", arguments)).startswith(f"Error: {expected}")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"), [("{", "the arguments are not JSON: EOF"), ("[1]", "the arguments must be a JSON object")]
+    ("arguments", "expected"),
+    [("{", "the arguments are not JSON: EOF"), ("[1]", "the arguments must be a JSON object")],
 )
-async def test_arguments_that_middleware_broke_are_explained_too(tmp_path: Path, arguments: str, said: str) -> None:
+async def test_arguments_that_middleware_broke_are_explained_too(tmp_path: Path, arguments: str, expected: str) -> None:
     async with tool(tmp_path, "lookup") as source:
-        with pytest.raises(ToolError, match=said):
+        with pytest.raises(ToolError, match=expected):
             await source.call(ToolCall("c1", "python", arguments), TURN)
 
 
 @pytest.mark.parametrize(
-    ("function", "said"),
+    ("function", "expected"),
     [
         ("raises", "failed: ValueError: no such order"),
         ("raises_much", "failed: ValueError: " + "x" * 1955 + "\n[cut: only the first 500 tokens are shown]"),
@@ -264,9 +265,11 @@ async def test_arguments_that_middleware_broke_are_explained_too(tmp_path: Path,
         ("hangs_async", "exceeded its time limit of 0.05 s"),
     ],
 )
-async def test_a_tool_that_fails_or_hangs_is_told_to_the_model(tmp_path: Path, function: str, said: str) -> None:
+async def test_a_tool_that_fails_or_hangs_is_an_error_for_the_model(
+    tmp_path: Path, function: str, expected: str
+) -> None:
     text = await call(tmp_path, function, timeout_seconds=0.05 if "hangs" in function else 5)
-    assert text == f"Error: the tool 'python' {said}"
+    assert text == f"Error: the tool 'python' {expected}"
     let_hanging_end()
 
 
@@ -298,13 +301,13 @@ async def test_what_a_tool_prints_goes_to_standard_error(tmp_path: Path, capsys:
         sys.stdout.write("after")
     assert sys.stdout is before
     out, err = capsys.readouterr()
-    assert result == "said"
+    assert result == "printed"
     assert out == '{"a line": "of the machine"}after'
-    assert sorted(err.split("\n")) == ["", "async said", "hello", "imported", "more"]
+    assert sorted(err.split("\n")) == ["", "async line", "hello", "imported", "more"]
 
 
 @pytest.mark.parametrize(
-    ("function", "said"),
+    ("function", "expected"),
     [
         ("nowhere:f", "the function 'nowhere:f': there is no module 'nowhere'"),
         ("shop.nowhere:f", "there is no module 'shop.nowhere'"),
@@ -323,7 +326,7 @@ async def test_what_a_tool_prints_goes_to_standard_error(tmp_path: Path, capsys:
     ],
 )
 async def test_a_function_that_cannot_be_a_tool_is_refused_when_it_is_opened(
-    tmp_path: Path, function: str, said: str
+    tmp_path: Path, function: str, expected: str
 ) -> None:
     (tmp_path / "shop" / "broken.py").write_text("1 / 0")
     (tmp_path / "shop" / "exits.py").write_text("raise SystemExit(3)")
@@ -333,7 +336,7 @@ async def test_a_function_that_cannot_be_a_tool_is_refused_when_it_is_opened(
     with pytest.raises(ComponentError) as caught:
         await call(tmp_path, function)
     assert str(caught.value).startswith("tools/python: the function '")
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
     assert sys.stdout is stdout
 
 
@@ -346,11 +349,11 @@ async def test_two_specs_may_each_have_a_module_of_one_name(tmp_path: Path) -> N
         assert [await call(tmp_path / name, "other.tools:f") for name in ("one", "two", "one")] == ["one", "two", "one"]
 
 
-async def test_a_module_of_pythons_path_is_found_behind_the_specs_folder(tmp_path: Path) -> None:
+async def test_a_module_on_pythons_path_is_found_after_the_specs_folder(tmp_path: Path) -> None:
     assert await call(tmp_path, "textwrap:dedent", '{"text": "  a"}') == "a"
 
 
 @pytest.mark.parametrize("function", ["f", "a:", ":f", "a.b", "a/b:f", "a:b.c", "a b:c"])
-def test_what_is_no_function_name_is_a_fault_of_the_spec(function: str) -> None:
+def test_a_malformed_function_name_is_a_fault_of_the_spec(function: str) -> None:
     with pytest.raises(ValueError, match="function"):
         Config(function=function)
