@@ -21,7 +21,7 @@ from statistics import median
 import numpy as np
 
 from bench.measure import machine, table
-from victor_dsl.components.compaction._salience import Salience
+from victor_dsl.components.compaction.salience.strategy import Salience
 from victor_dsl.runtime.coordinators.context import ContextCoordinator
 from victor_dsl.values.message import Message
 from victor_dsl.values.settings import Settings

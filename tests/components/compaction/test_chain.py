@@ -13,9 +13,8 @@ from attrs import define, field, frozen
 from tests.components.compaction.strategies import history, kept, strategy
 from tests.components.context import surroundings
 from victor_dsl.components.compaction import truncate
-from victor_dsl.components.compaction._chain import Chain, Step
-from victor_dsl.components.compaction._newest import Newest
-from victor_dsl.components.compaction.chain import Config, build
+from victor_dsl.components.compaction.chain import Chain, Config, Step, build
+from victor_dsl.components.newest_groups import NewestGroups
 from victor_dsl.errors import ComponentError
 from victor_dsl.values.history import Choice, History, newest
 from victor_dsl.values.turn import Turn
@@ -95,7 +94,7 @@ async def test_it_stops_when_the_history_fits() -> None:
 
 async def test_each_step_works_on_what_is_left_whatever_its_places_were() -> None:
     even = Gives(Choice(frozenset(range(0, 42, 2))))
-    choice = await Chain([step(even, 0.6), step(Newest(newest))]).choose(HISTORY, 160, turn())
+    choice = await Chain([step(even, 0.6), step(NewestGroups(newest))]).choose(HISTORY, 160, turn())
     left = kept(HISTORY, choice.groups)
     assert left == [text for text in TEXTS[1::2] if text >= left[0]]
 
@@ -112,28 +111,30 @@ async def test_summaries_count_towards_the_budget_of_later_steps_and_are_joined(
     [
         (KeyError("embedder"), "'embedder'"),
         ("nothing, for ever", "it took longer than 0.01 s"),
-        (Choice(frozenset({42})), "it kept a group that is not there; there are 42"),
+        (Choice(frozenset({42})), "it kept a group that does not exist; there are 42"),
         (Choice(frozenset(range(42))), "the step's budget is"),
         (None, "has no attribute"),
     ],
 )
 async def test_a_step_that_fails_is_passed_over_and_the_next_does_its_part(answer: Any, what: str) -> None:
     events: list[Mapping[str, Any]] = []
-    chain = Chain([step(Gives(answer), deadline_s=0.01), step(Newest(newest))])
+    chain = Chain([step(Gives(answer), deadline_s=0.01), step(NewestGroups(newest))])
     choice = await chain.choose(HISTORY, 200, turn(events))
     left = kept(HISTORY, choice.groups)
     assert left == TEXTS[-len(left) :]
     assert what in events[0]["message"]
-    assert events[0]["message"].startswith("compaction/chain.steps.0: the step is passed over: ")
+    assert events[0]["message"].startswith("compaction/chain.steps.0: the step is skipped: ")
 
 
 async def test_where_the_last_step_fails_the_chain_does() -> None:
     with pytest.raises(ComponentError, match="gone"):
-        await Chain([step(Newest(newest)), step(Gives(ComponentError("gone")))]).choose(HISTORY, 100, turn())
+        await Chain([step(NewestGroups(newest)), step(Gives(ComponentError("gone")))]).choose(HISTORY, 100, turn())
 
 
 async def test_its_steps_keep_their_own_ratio_and_deadline_from_the_spec() -> None:
     configs = {"a": truncate.Config(target_ratio=0.7, deadline_seconds=2.0), "b": truncate.Config()}
-    context = surroundings(Path(), needs={"a": strategy("truncate"), "b": Newest(newest)}, configs=configs).context
+    context = surroundings(
+        Path(), needs={"a": strategy("truncate"), "b": NewestGroups(newest)}, configs=configs
+    ).context
     built: Any = build(Config(steps=["a", "b"]), context)
     assert [(s.node, s.target_ratio, s.deadline_s) for s in built._steps] == [("a", 0.7, 2.0), ("b", None, 5.0)]

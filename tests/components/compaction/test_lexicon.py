@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from victor_dsl.components.compaction import _lexicon as tokens
-from victor_dsl.components.compaction._lexicon import Lexicon
+from victor_dsl.components.compaction.salience import lexicon as tokens
+from victor_dsl.components.compaction.salience.lexicon import Lexicon
 
 
 @pytest.mark.parametrize(

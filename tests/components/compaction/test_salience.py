@@ -9,9 +9,9 @@ from attrs import evolve
 
 from tests.components.compaction.strategies import strategy
 from tests.components.context import TURN
-from victor_dsl.components.compaction import _reading
-from victor_dsl.components.compaction._lexicon import Lexicon, Runs
-from victor_dsl.components.compaction._salience import Salience
+from victor_dsl.components.compaction.salience import reading
+from victor_dsl.components.compaction.salience.lexicon import Lexicon, Runs
+from victor_dsl.components.compaction.salience.strategy import Salience
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.values.history import Before, History, group
 from victor_dsl.values.message import Message, ToolCall
@@ -172,7 +172,7 @@ def test_a_text_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
             read.append(text)
             return super().read(text)
 
-    monkeypatch.setattr(_reading, "Lexicon", Counting)
+    monkeypatch.setattr(reading, "Lexicon", Counting)
     given = with_facts("Good night then.")
     strategy = Salience(recent=0.0)
     strategy.choice(given, given.tokens // 4)
@@ -184,13 +184,13 @@ def test_a_text_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_reading, "MOST_RUNS", 50)
-    monkeypatch.setattr(_reading, "MOST_KNOWN", 100)
+    monkeypatch.setattr(reading, "MOST_CACHED_RUNS", 50)
+    monkeypatch.setattr(reading, "MOST_LEXICON_RUNS", 100)
     strategy = Salience(recent=0.0)
     for turn in range(20):
         given = group(chat(*(f"word{turn}x{n} and word{turn}y{n}" for n in range(20)), "Bye."))
         assert strategy.choice(given, given.tokens // 2).groups
-        assert strategy._reader._kept_runs <= 50
+        assert strategy._reader._cached_runs <= 50
         assert len(strategy._reader._lexicon) <= 100 + 41
 
 
@@ -208,5 +208,5 @@ async def test_a_long_history_is_read_off_the_loop_and_given_up_when_late() -> N
     given = group(chat(*(f"message {n} of many, with word{n}" for n in range(3_000))))
     choice = await strategy("salience").choose(given, given.tokens // 2, TURN)
     assert given.tokens // 2 - 20 < sum(given.groups[p].tokens for p in choice.groups) <= given.tokens // 2
-    with pytest.raises(TimeoutError, match="given up"):
+    with pytest.raises(TimeoutError, match="abandoned"):
         Salience(recent=0.0).choice(given, given.tokens // 2, lambda: True)

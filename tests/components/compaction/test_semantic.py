@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.components.compaction.strategies import Counting, history, kept, semantic
 from tests.components.context import TURN
-from victor_dsl.components.compaction._coverage import covering
+from victor_dsl.components.compaction.semantic import covering
 from victor_dsl.components.embedders import hashing, tfidf
 from victor_dsl.errors import ComponentError, StoreError
 
@@ -100,7 +100,7 @@ async def test_cancelled_it_tells_its_thread(monkeypatch: pytest.MonkeyPatch) ->
         ended.set()
         return []
 
-    monkeypatch.setattr("victor_dsl.components.compaction._semantic.covering", waits)
+    monkeypatch.setattr("victor_dsl.components.compaction.semantic.covering", waits)
     given = history(*(f"message {n}" for n in range(100)))
     task = asyncio.create_task(semantic().choose(given, given.tokens // 2, TURN))
     assert await asyncio.to_thread(began.wait, 10)
@@ -170,8 +170,8 @@ class Wrong:
 @pytest.mark.parametrize(
     ("answer", "what"),
     [
-        (np.ones((2, 3)), r"gave an array of \(2, 3\) for 5 texts"),
-        (np.ones(5), r"gave an array of \(5,\) for 5 texts"),
+        (np.ones((2, 3)), r"returned an array of \(2, 3\) for 5 texts"),
+        (np.ones(5), r"returned an array of \(5,\) for 5 texts"),
         (np.full((5, 3), np.nan), "not finite"),
         (StoreError("the embedder is away"), "is away"),
     ],

@@ -100,10 +100,10 @@ async def test_a_message_larger_than_the_window_is_shown_by_its_two_ends() -> No
 @pytest.mark.parametrize(
     ("reply", "what"),
     [
-        ("", "gave an empty summary"),
-        (" \n", "gave an empty summary"),
-        (None, "gave an empty summary"),
-        ("x" * 4_000, "has 1000 tokens; it may have 100"),
+        ("", "returned an empty summary"),
+        (" \n", "returned an empty summary"),
+        (None, "returned an empty summary"),
+        ("x" * 4_000, "has 1000 tokens; the limit is 100"),
         (ModelError("is overloaded", kind="overloaded"), "is overloaded"),
     ],
 )

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.compacted import whole
 from tests.transcripts import TRANSCRIPTS, callers, message
-from victor_dsl.components.compaction._newest import Newest
+from victor_dsl.components.newest_groups import NewestGroups
 from victor_dsl.errors import BudgetError
 from victor_dsl.runtime.coordinators.context import ContextCoordinator
 from victor_dsl.values.history import SUMMARY_HEADING, Choice, History, group, newest
@@ -64,7 +64,7 @@ def turn(messages: tuple[Message, ...], told: Told | None = None, **settings: An
 
 
 def coordinator(strategy: Any = None, **options: Any) -> ContextCoordinator:
-    return ContextCoordinator(strategy or Newest(newest), **{"type": "tested", **options})
+    return ContextCoordinator(strategy or NewestGroups(newest), **{"type": "tested", **options})
 
 
 def compact(given: Turn, window: int | None = None, **options: Any) -> Turn:
@@ -87,7 +87,7 @@ def alone(messages: tuple[Message, ...]) -> set[int]:
 
 
 RATIOS = st.sampled_from([0.01, 0.1, 0.25, 0.5, 0.9, 1.0])
-STRATEGIES = st.sampled_from([Newest(newest), Gives(oldest), Gives(Choice(frozenset())), Gives(ValueError("no"))])
+STRATEGIES = st.sampled_from([NewestGroups(newest), Gives(oldest), Gives(Choice(frozenset())), Gives(ValueError("no"))])
 
 
 @given(TRANSCRIPTS, RATIOS, STRATEGIES)

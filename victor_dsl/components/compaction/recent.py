@@ -1,26 +1,24 @@
-"""Compaction that keeps the newest messages."""
+"""Compaction that keeps the newest messages, with prompt caches in mind."""
 
 from __future__ import annotations
 
+from victor_dsl.components.newest_groups import NewestGroups
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import CompactionConfig
-from victor_dsl.language.kinds import Compaction
+from victor_dsl.values.history import newest
 
 
 class Config(CompactionConfig):
     """Keeps the newest messages that fit the token budget.
 
-    The oldest go first, some more than needed at a time, so that the kept part starts at the same message for
-    many turns and prompt caches hold.
+    The oldest are dropped first, a few more at a time than necessary: so the kept part begins at the same message for
+    many turns, and prompt caches stay valid.
     """
 
 
 EXAMPLE = "{type: recent, threshold: 0.8, target_ratio: 0.5}"
 
 
-def build(config: Config, context: Context) -> Compaction:
+def build(config: Config, context: Context) -> NewestGroups:
     """The strategy; it has no state."""
-    from victor_dsl.components.compaction._newest import Newest
-    from victor_dsl.values.history import newest
-
-    return Newest(newest)
+    return NewestGroups(newest)

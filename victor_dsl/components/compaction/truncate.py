@@ -1,25 +1,23 @@
-"""Compaction that drops the oldest messages, no more of them than it must."""
+"""Compaction that drops the oldest messages, no more of them than necessary."""
 
 from __future__ import annotations
 
+from victor_dsl.components.newest_groups import NewestGroups, newest_within
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import CompactionConfig
-from victor_dsl.language.kinds import Compaction
 
 
 class Config(CompactionConfig):
     """Drops the oldest messages first, and stops as soon as the rest fits the token budget.
 
-    Whole messages go, a tool call with its results: no text is cut. `recent` drops some more at a time, so that what
-    is left begins at the same message for many turns and prompt caches hold; this one keeps all that fits.
+    Whole messages are dropped, a tool call together with its results; no text is cut. While `recent` drops a few more at a
+    time, so that prompt caches stay valid, this keeps as much as fits.
     """
 
 
 EXAMPLE = "{type: truncate, target_ratio: 0.5}"
 
 
-def build(config: Config, context: Context) -> Compaction:
+def build(config: Config, context: Context) -> NewestGroups:
     """The strategy; it has no state."""
-    from victor_dsl.components.compaction._newest import Newest, newest_within
-
-    return Newest(lambda history, budget: newest_within(history, budget - history.fixed_tokens))
+    return NewestGroups(lambda history, budget: newest_within(history, budget - history.fixed_tokens))

@@ -1,4 +1,4 @@
-"""A history as arrays: what stands in each of its groups, read once for each text."""
+"""A history as arrays of what its groups contain. Each text is read once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
-from victor_dsl.components.compaction._lexicon import (
+from victor_dsl.components.compaction.salience.lexicon import (
     AMOUNT,
     ASK,
     FIRST_PERSON,
@@ -24,39 +24,39 @@ from victor_dsl.components.compaction._lexicon import (
     Lexicon,
     Runs,
 )
-from victor_dsl.components.compaction._text import bounded
+from victor_dsl.components.group_text import bounded
 from victor_dsl.values.history import Group, History
 from victor_dsl.values.message import Message
 
 Floats = npt.NDArray[np.float64]
 
 MOST_CHARACTERS = 40_000
-"""Of a longer text the two ends are read: a dump of a file does not hold up a turn."""
-MOST_RUNS = 4_000_000
-"""So many runs of texts read before are kept, 16 MB."""
-MOST_KNOWN = 500_000
-"""A lexicon of more runs is begun anew."""
+"""Of a longer text only the two ends are read, so that the contents of a large file do not delay a turn."""
+MOST_CACHED_RUNS = 4_000_000
+"""The most runs of earlier texts in the cache, 16 MB."""
+MOST_LEXICON_RUNS = 500_000
+"""A lexicon with more runs is replaced by an empty one."""
 
 
 class Reader:
-    """Reads messages, and remembers them by their text; one reading at a time."""
+    """Reads messages and caches them by their text. Several threads may use it; one at a time reads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._forget()
+        self._reset()
 
     def read(self, history: History, given_up: Callable[[], bool]) -> Reading:
-        """The reading of all groups. Raises TimeoutError once `given_up`."""
+        """All groups of a history. Raises TimeoutError once `given_up`."""
         with self._lock:
-            if len(self._lexicon) > MOST_KNOWN:
-                self._forget()
+            if len(self._lexicon) > MOST_LEXICON_RUNS:
+                self._reset()
             rows: list[Runs] = []
             for number, group in enumerate(history.groups):
                 if number % 256 == 0 and given_up():
-                    raise TimeoutError("reading the history was given up")
+                    raise TimeoutError("reading the history was abandoned")
                 rows.append(self._row(history.messages, group))
-            while self._kept_runs > MOST_RUNS:
-                self._kept_runs -= len(self._kept.popitem(last=False)[1])
+            while self._cached_runs > MOST_CACHED_RUNS:
+                self._cached_runs -= len(self._cache.popitem(last=False)[1])
             return Reading(self._lexicon, rows, history)
 
     def _row(self, messages: Sequence[Message], group: Group) -> Runs:
@@ -69,25 +69,27 @@ class Reader:
         if message.tool_calls:
             text = "\n".join([text, *(f"{call.name}({call.arguments})" for call in message.tool_calls)])
         key = hash(text)
-        runs = self._kept.get(key)
+        runs = self._cache.get(key)
         if runs is None:
-            runs = self._kept[key] = self._lexicon.read(bounded(text, MOST_CHARACTERS))
-            self._kept_runs += len(runs)
+            runs = self._cache[key] = self._lexicon.read(bounded(text, MOST_CHARACTERS))
+            self._cached_runs += len(runs)
         else:
-            self._kept.move_to_end(key)
+            self._cache.move_to_end(key)
         return runs
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._lexicon = Lexicon()
-        self._kept: OrderedDict[int, Runs] = OrderedDict()
-        self._kept_runs = 0
+        self._cache: OrderedDict[int, Runs] = OrderedDict()
+        self._cached_runs = 0
 
 
 class Reading:
-    """What the groups of one history say. Arrays are by group, but for `holder` and `held`, which go together.
+    """What the groups of one history contain.
 
-    `held` are the telling terms of the groups, each once a group, and `holder` the group of each; `rarity` is the terms'
-    BM25 inverse document frequency (Robertson & Zaragoza 2009, §3.1), groups being the documents.
+    Three kinds of arrays: by group (`questions`, `times`, `repeats` …), by term (`rarity`, `sorts`, `used`), and by pair of
+    a group and a term in it (`groups`, `terms`, `is_first`, `is_taken_up`). A pair is there once for each group that has the
+    term, ordered by group; only terms that tell something count. `rarity` is BM25's inverse document frequency (Robertson &
+    Zaragoza 2009, §3.1), with groups as documents.
     """
 
     def __init__(self, lexicon: Lexicon, rows: Sequence[Runs], history: History) -> None:
@@ -113,37 +115,38 @@ class Reading:
         self.names = self._count((sort == NAME) & ~begins)
 
         telling = sort >= WORD
-        pairs = _distinct(owner[telling] * np.int64(lexicon.terms) + term[telling])
-        self.holder, self.held = np.divmod(pairs, max(lexicon.terms, 1))
-        places = np.searchsorted(pairs, pairs + lexicon.terms)
-        self.is_taken_up = pairs[np.minimum(places, len(pairs) - 1)] == pairs + lexicon.terms
-        """Whether the next group has the held term as well."""
-        holders = np.bincount(self.held, minlength=lexicon.terms)
-        self.rarity = np.log1p((self.size - holders + 0.5) / (holders + 0.5))
-        self.kinds = np.zeros(lexicon.terms, dtype=np.uint8)
-        np.maximum.at(self.kinds, term, sort)
-        first = np.zeros(lexicon.terms, dtype=np.int64)
-        first[self.held[::-1]] = self.holder[::-1]
-        self.is_first = first[self.held] == self.holder
-        """Whether a held term stands here for the first time."""
+        pairs = _distinct(owner[telling] * np.int64(lexicon.term_count) + term[telling])
+        self.groups, self.terms = np.divmod(pairs, max(lexicon.term_count, 1))
+        places = np.searchsorted(pairs, pairs + lexicon.term_count)
+        self.is_taken_up = pairs[np.minimum(places, len(pairs) - 1)] == pairs + lexicon.term_count
+        """By pair: whether the next group has the term as well."""
+        groups_with = np.bincount(self.terms, minlength=lexicon.term_count)
+        self.rarity = np.log1p((self.size - groups_with + 0.5) / (groups_with + 0.5))
+        self.sorts = np.zeros(lexicon.term_count, dtype=np.uint8)
+        np.maximum.at(self.sorts, term, sort)
+        """By term: the highest sort among its forms."""
+        first = np.zeros(lexicon.term_count, dtype=np.int64)
+        first[self.terms[::-1]] = self.groups[::-1]  # of repeated indices the last value stays: that of the first group
+        self.is_first = first[self.terms] == self.groups
+        """By pair: whether no earlier group has the term."""
         texts: dict[bytes, int] = {}
         firsts = [texts.setdefault(row.tobytes(), number) for number, row in enumerate(rows)]
         self.repeats = np.array(firsts, dtype=np.int64) < np.arange(self.size)
-        """Whether an earlier group says the same, word for word."""
+        """By group: whether an earlier one says the same, word for word."""
         calling = {number for number, message in enumerate(history.messages) if message.tool_calls}
         called = np.array([not calling.isdisjoint(group.indices) for group in history.groups], dtype=np.bool_)
-        self.used = np.zeros(lexicon.terms, dtype=np.bool_)
-        """By term: whether a call, or what it gave, has it."""
-        self.used[self.held[called[self.holder]]] = True
+        self.used = np.zeros(lexicon.term_count, dtype=np.bool_)
+        """By term: whether a tool call or its result contains it."""
+        self.used[self.terms[called[self.groups]]] = True
 
     def asks(self, group: int) -> bool:
-        """Whether a group asks for something: by a question mark, or by how a sentence of it begins."""
+        """Whether a group asks for something: it has a question mark, or a sentence that begins like a request."""
         return bool(self.questions[group] + self.requests[group])
 
     def spelled(self, group: int, weights: Floats, most: int) -> list[str]:
-        """The group's telling words that weigh most, as they are first written there, in their order."""
-        held = self.held[self.holder == group]
-        best = held[np.argsort(-weights[held], kind="stable")[:most]]
+        """The group's words with the highest weights, by term, as first written there and in that order."""
+        own = self.terms[self.groups == group]
+        best = own[np.argsort(-weights[own], kind="stable")[:most]]
         tokens = self._tokens[self._owner == group]
         terms, places = np.unique(self._lexicon.arrays.term[tokens], return_index=True)
         tokens_by_number = list(self._lexicon.tokens)
@@ -151,21 +154,21 @@ class Reading:
         return [tokens_by_number[tokens[place]] for place in found]
 
     def sums(self, weights: Floats) -> Floats:
-        """By group: the sum of the weights, one for each held term."""
-        return counted(self.holder, self.size, weights)
+        """By group: the sum of the weights of its pairs."""
+        return counted(self.groups, self.size, weights)
 
     def _count(self, mask: npt.NDArray[np.bool_]) -> Floats:
         return counted(self._owner[mask], self.size)
 
 
 def counted(places: Ints, size: int, weights: Floats | None = None) -> Floats:
-    """How often each place up to `size` is named, or what the weights there sum up to."""
+    """How often each place below `size` occurs, or the sum of the weights there."""
     counts: Floats = np.bincount(places, weights, size).astype(np.float64)
     return counts
 
 
 def _distinct(numbers: Ints) -> Ints:
-    """The numbers, ascending, each once; `np.unique` hashes them, which takes five times as long where few repeat."""
+    """The numbers, ascending, each once. `np.unique` hashes them, which takes five times as long if few repeat."""
     numbers = np.sort(numbers)
     distinct: Ints = numbers[np.diff(numbers, prepend=-1) != 0]
     return distinct

@@ -1,8 +1,10 @@
-"""Reads texts as numbered runs of tokens, and tells once for each token what it says of the message that holds it."""
+"""Texts as numbered tokens. What a token says about its message is worked out once, when it is met for the first time."""
 
 from __future__ import annotations
 
 import re
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -12,19 +14,21 @@ Runs = npt.NDArray[np.int32]
 Ints = npt.NDArray[np.int64]
 
 
+WORDS_FILE = Path(__file__).parent / "words.toml"
+
 STOP, ASK, SMALL, WORD, NAME, NUMBER, SYMBOL, IDENTIFIER = range(8)
-"""What sort a token is of: the end of a sentence or of a question, a word of every message, a word, one with a capital, a
-short number, a symbol (`snake_case`, an abbreviation, a long number), an identifier (a path, a date, letters with digits)."""
+"""The sorts of tokens: the end of a sentence, the end of a question, a word found in every message, another word, a word with a
+capital, a short number, a symbol (`snake_case`, an abbreviation, a long number), an identifier (a path, a date, letters with digits).
+Their order matters: from WORD on a token tells something, from SYMBOL on it identifies something."""
 
 FIRST_PERSON, SECOND_PERSON, TIME, AMOUNT, PAST, REQUEST = (1 << bit for bit in range(6))
-"""What cues a token gives: who speaks of whom; that a time or an amount is told, that something happened; or what a
-request begins with."""
+"""The cues that a token may give, as bits: a person, a time, an amount, that something happened, the beginning of a request."""
 
 _APOSTROPHE = "\u2019"
 _ASKING = "?\uff1f\u061f"
 _ENDING = f".!\u3002\uff01{_ASKING}"
 _TOKEN = re.compile(rf'"[^"\n]{{1,60}}"\s*:|(\w+(?:(?:://|[-./:@#+\'{_APOSTROPHE}])\w+)*|[{_ENDING}]+)')
-"""A key of JSON is passed over: it is in every record. Words joined by a mark, as in a path or a date, are one token."""
+"""JSON keys are skipped, since every record repeats them. Words joined by a mark, as in a path or a date, are one token."""
 
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]{2,}"
@@ -33,47 +37,33 @@ _DIGIT = re.compile(r"\d")
 _HUMP = re.compile(r"[a-z][A-Z]")
 _FILE = re.compile(r"[^.]\.[A-Za-z][A-Za-z0-9]{0,4}$")
 
-LONGEST_KNOWN = 40
-"""A longer run (a record without spaces) is hardly met again: its tokens are runs of their own."""
+LONGEST_RUN = 40
+"""A longer run (a record without spaces) is unlikely to occur again, so its tokens become runs of their own."""
 LEAST_DIGITS = 4
-"""A number of fewer digits is an amount; one of so many, or of more, may name something."""
+"""A number with fewer digits is an amount; one with as many or more may be the name of something."""
 
-_FIRST = "i i'm i've i'd i'll im me my mine myself we we're we've we'd we'll our ours us"
-_SECOND = "you you're you've you'd you'll your yours yourself u ya"
-_TIME = (
-    "yesterday today tonight tomorrow ago last next day days morning evening night week weeks weekend month months year "
-    "years recently since soon monday tuesday wednesday thursday friday saturday sunday january february march april june "
-    "july august september october november december spring summer autumn fall winter birthday anniversary"
-)
-_AMOUNT = (
-    "one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty hundred thousand million "
-    "first second third once twice couple few several half dozen"
-)
-_PAST = (
-    "was were been had did went took got made bought met saw found gave won lost came began left felt told said wrote built "
-    "broke chose ate drove flew grew kept paid put ran sold sent slept spoke spent taught thought understood woke wore"
-)
-_REQUEST = "what when where who whose which why how tell remind show find list give explain describe recall summarise summarize"
-_SMALL = (
-    "a about all also am an and any are as at be been being but by can can't could couldn't did didn't do does doesn't don't "
-    "for from get go going gonna good got great had has have haven't he her here hers him his how if in into is isn't it it's "
-    "its just know let let's like more much no nice not now of off oh ok okay on one or out over please really she so some "
-    "than thank thanks that that's the their them then there there's these they they're this those to too up very was wasn't "
-    "well were what what's when where which while who why will with won't would wow yeah yes yep"
-)
-_CUES = (
-    (_FIRST, FIRST_PERSON),
-    (_SECOND, SECOND_PERSON),
-    (_TIME, TIME),
-    (_AMOUNT, AMOUNT),
-    (_PAST, PAST),
-    (_REQUEST, REQUEST),
-)
+_WORDS = {name: words.split() for name, words in tomllib.loads(WORDS_FILE.read_text(encoding="utf-8")).items()}
+_CUE_BITS = {
+    "first_person": FIRST_PERSON,
+    "second_person": SECOND_PERSON,
+    "time": TIME,
+    "amount": AMOUNT,
+    "past": PAST,
+    "request": REQUEST,
+}
+_CUES: dict[str, int] = {}
+for _name, _bit in _CUE_BITS.items():
+    for _word in _WORDS[_name]:
+        _CUES[_word] = _CUES.get(_word, 0) | _bit
+_SMALL = frozenset([*_WORDS["small"], *_WORDS["first_person"], *_WORDS["second_person"]])
 
 
 @frozen(eq=False)
 class Arrays:
-    """By token: `sort`, `cues`, and the number of its `term`. `in_runs` are the tokens of all runs, which stop at `ends`."""
+    """What is known of each token: its `sort`, its `cues` and the number of its `term`.
+
+    `in_runs` are the tokens of all runs, one run after the other; run `n` ends before `ends[n]`.
+    """
 
     sort: npt.NDArray[np.uint8]
     cues: npt.NDArray[np.uint8]
@@ -82,7 +72,7 @@ class Arrays:
     ends: Ints
 
     def tokens(self, runs: Runs) -> tuple[Ints, Ints]:
-        """The tokens of these runs, in order, and how many each run has."""
+        """The tokens of these runs, in order, and the number of tokens in each run."""
         ends = self.ends[runs]
         counts = ends - np.where(runs > 0, self.ends[runs - 1], 0)
         shifts = np.repeat(ends - np.cumsum(counts), counts)
@@ -90,9 +80,10 @@ class Arrays:
 
 
 class Lexicon(dict[str, int]):
-    """Numbers every run of characters between two spaces met so far; looking up a new one enters it and its tokens.
+    """The number of each run, the characters between two spaces. Looking up a new run adds it and its tokens.
 
-    Tokens that are forms of one word share a term: case and common English endings do not matter.
+    Most runs of a conversation have occurred before, so that most of reading a text is one look-up for each run. Tokens that
+    are forms of one word share a term: case and common English endings do not matter.
     """
 
     def __init__(self) -> None:
@@ -100,11 +91,6 @@ class Lexicon(dict[str, int]):
         self.tokens: dict[str, int] = {}
         """The tokens, in the order of their numbers."""
         self._terms: dict[str, int] = {}
-        self._small = frozenset(f"{_SMALL} {_FIRST} {_SECOND}".split())
-        self._cues: dict[str, int] = {}
-        for words, cue in _CUES:
-            for word in words.split():
-                self._cues[word] = self._cues.get(word, 0) | cue
         self._sort = bytearray()
         self._cue = bytearray()
         self._term: list[int] = []
@@ -113,19 +99,19 @@ class Lexicon(dict[str, int]):
         self._arrays: Arrays | None = None
 
     def read(self, text: str) -> Runs:
-        """The text's runs, in order. Scripts without spaces give each pair of neighbouring characters."""
+        """The text's runs, in order. In scripts without spaces each pair of neighbouring characters is a run."""
         if not text.isascii():
             text = _UNSPACED.sub(_pairs, text)
         runs = text.split()
-        if runs and max(map(len, runs)) > LONGEST_KNOWN:
-            runs = [piece for run in runs for piece in ([run] if len(run) <= LONGEST_KNOWN else _TOKEN.findall(run))]
+        if runs and max(map(len, runs)) > LONGEST_RUN:
+            runs = [piece for run in runs for piece in ([run] if len(run) <= LONGEST_RUN else _TOKEN.findall(run))]
         return np.array(list(map(self.__getitem__, runs)), dtype=np.int32)
 
     def __missing__(self, run: str) -> int:
         number = self[run] = len(self)
         if run.isalpha():
             self._in_runs.append(self._number(run))
-        elif run[:-1].isalpha() and run[-1] in ",.;:!?":  # most of what is not a word alone
+        elif run[:-1].isalpha() and run[-1] in ",.;:!?":  # most other runs: a word with a mark at its end
             self._in_runs.append(self._number(run[:-1]))
             if run[-1] in ".!?":
                 self._in_runs.append(self._number(run[-1]))
@@ -143,7 +129,7 @@ class Lexicon(dict[str, int]):
             if not is_word:
                 folded = folded.replace(_APOSTROPHE, "'")
             self._sort.append(self._word(token, folded) if is_word else self._other(token, folded))
-            cue = self._cues.get(folded, 0)
+            cue = _CUES.get(folded, 0)
             if not is_word and _DIGIT.search(token):
                 cue |= AMOUNT
             if folded[-2:] == "ed" and len(folded) > 4:
@@ -153,13 +139,13 @@ class Lexicon(dict[str, int]):
         return number
 
     @property
-    def terms(self) -> int:
-        """How many terms there are."""
+    def term_count(self) -> int:
+        """The number of terms."""
         return len(self._terms)
 
     @property
     def arrays(self) -> Arrays:
-        """What is known of all tokens and runs."""
+        """What is known of all tokens and runs, as arrays."""
         if self._arrays is None:
             self._arrays = Arrays(
                 np.array(self._sort, dtype=np.uint8),
@@ -171,7 +157,7 @@ class Lexicon(dict[str, int]):
         return self._arrays
 
     def _word(self, token: str, folded: str) -> int:
-        if folded in self._small:
+        if folded in _SMALL:
             return SMALL
         if token.islower():
             return WORD
@@ -197,7 +183,7 @@ def _pairs(run: re.Match[str]) -> str:
 
 
 def _stem(word: str) -> str:
-    """The word without a common English ending: enough for `painted` to meet `painting`."""
+    """The word without a common English ending, so that `painted` and `painting` match."""
     word = word.removesuffix("'s")
     last, length = word[-1:], len(word)
     if last == "s" and length > 3:

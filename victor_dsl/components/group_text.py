@@ -1,4 +1,4 @@
-"""What a group of messages says, as text."""
+"""The text of a group of messages, bounded in length, as several kinds of compaction read it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from victor_dsl.values.history import Group, History
 from victor_dsl.values.message import Message
 
 MOST_CHARACTERS = 8_000
-"""Of a longer message only the two ends are looked at: what it is about shows there, and the work stays bounded."""
+"""Of a longer message only the two ends are read: they show what it is about, and the work stays bounded."""
 
 
 def group_text(history: History, group: Group) -> str:
-    """The messages' texts and calls, line by line."""
+    """The texts and tool calls of the group's messages, line by line."""
     return "\n".join(line for index in group.indices for line in lines(history.messages[index]))
 
 
 def lines(message: Message) -> Iterator[str]:
-    """The message's text, bounded, and each of its calls as `name(arguments)`."""
+    """The message's text, bounded, and each of its tool calls as `name(arguments)`."""
     if text := message.text():
         yield bounded(text)
     for call in message.tool_calls:
