@@ -51,7 +51,11 @@ class ToolSource(Protocol):
         ...
 
     async def call(self, call: ToolCall, turn: Turn) -> str:
-        """The result's text. Raises ToolError, whose message the model is told."""
+        """The result's text, of any length: the runtime limits the time and cuts the text.
+
+        Whatever it raises becomes an error for the model, which reads a ToolError's message as it is. `call.arguments` is
+        a JSON object, not yet checked against the tool's parameters.
+        """
         ...
 
 

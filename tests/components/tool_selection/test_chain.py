@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import pytest
 
 from tests.components.tool_selection.selecting import asking, names, strategy, tool
 from victor_dsl.values.tool import Tool
@@ -20,8 +23,11 @@ TOOLS = (
 class Fails:
     """A strategy that raises."""
 
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error or OSError("no embedder")
+
     async def select(self, tools: Sequence[Tool], turn: Turn) -> Sequence[Tool]:
-        raise OSError("no embedder")
+        raise self.error
 
 
 class Nothing:
@@ -63,6 +69,26 @@ async def test_a_step_that_fails_or_finds_nothing_is_skipped() -> None:
     assert [(type, data["code"]) for type, data in events] == [("error", "component")]
     assert "no embedder" in events[0][1]["message"]
     assert await names(chain(Fails(), Nothing()), TOOLS, turn) == [], "then the chain's own fallback selects"
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), SystemExit(3), BaseExceptionGroup("", [SystemExit()])])
+async def test_whatever_a_step_raises_it_is_skipped(error: BaseException) -> None:
+    needs = {"x": Fails(error)}
+    steps = (Fails(error), step("domain", needs, fallback="x"), step("keyword"))
+    assert await names(chain(*steps), TOOLS, asking("write", k=1, record=lambda type, data: None)) == ["write"]
+
+
+async def test_a_cancelled_turn_is_cancelled() -> None:
+    class Waits:
+        async def select(self, tools: Sequence[Tool], turn: Turn) -> Sequence[Tool]:
+            await asyncio.Event().wait()
+            return ()
+
+    task = asyncio.create_task(names(chain(Waits(), step("keyword")), TOOLS, asking("write")))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_a_step_may_have_its_own_fallback() -> None:

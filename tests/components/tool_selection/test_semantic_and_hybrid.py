@@ -160,16 +160,19 @@ class Late:
 
 
 class Broken:
-    def __init__(self, answer: Any = None) -> None:
+    def __init__(self, answer: Any) -> None:
         self.answer = answer
 
     async def embed(self, texts: Sequence[str]) -> Any:
-        if self.answer is None:
-            raise OSError("it is down")
+        if isinstance(self.answer, BaseException):
+            raise self.answer
         return self.answer
 
 
-@pytest.mark.parametrize("broken", [Late(), Broken(), Broken(np.ones((1, 1, 1))), Broken([])])
+BROKEN = [OSError("it is down"), asyncio.CancelledError(), SystemExit(3), np.ones((1, 1, 1)), []]
+
+
+@pytest.mark.parametrize("broken", [Late(), *map(Broken, BROKEN)])
 async def test_words_select_while_an_embedder_fails_or_is_late_and_an_event_says_so(broken: Any) -> None:
     events: list[tuple[str, Any]] = []
     turn = asking("the weather forecast", k=2, record=lambda type, data: events.append((type, data)))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from victor_dsl.errors import ComponentError
+from victor_dsl.language.boundary import describe, is_fault
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import ToolSelectionConfig
 from victor_dsl.language.kinds import ToolSelection
@@ -30,7 +31,9 @@ class Nested:
             return await self._strategy.select(tools, turn)
         try:
             found = await self._strategy.select(tools, turn)
-        except Exception as error:  # noqa: BLE001 -- whatever a strategy raises, its fallback selects
+        except BaseException as error:
+            if not is_fault(error):
+                raise
             record_failure(error, self._node, turn)
             found = ()
         return found or await self._fallback.select(tools, turn)
@@ -60,7 +63,6 @@ def admitted(strategy: ToolSelection, tools: Sequence[Tool]) -> Sequence[Tool]:
     return found
 
 
-def record_failure(error: Exception, node: str, turn: Turn) -> None:
+def record_failure(error: BaseException, node: str, turn: Turn) -> None:
     """Records an `error` event for a nested strategy, or an embedder, that failed."""
-    failure = ComponentError(f"the strategy failed: {type(error).__name__}: {error}", node=node)
-    turn.record("error", failure.as_json())
+    turn.record("error", ComponentError(f"the strategy failed: {describe(error)}", node=node).as_json())

@@ -9,6 +9,7 @@ from attrs import evolve
 from pydantic import Field
 
 from victor_dsl.components.ranking.nested import admitted, nested, record_failure
+from victor_dsl.language.boundary import is_fault
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Nested, ToolSelectionConfig
 from victor_dsl.language.kinds import ToolSelection
@@ -46,7 +47,9 @@ class Chain:
         for node, step in self._steps:
             try:
                 found = await step.select(left, unbounded)
-            except Exception as error:  # noqa: BLE001 -- whatever one strategy raises, the others narrow the tools
+            except BaseException as error:
+                if not is_fault(error):
+                    raise
                 record_failure(error, node, turn)
                 continue
             if found:

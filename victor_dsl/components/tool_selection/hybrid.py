@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from victor_dsl.components.ranking.catalogue import Parts
 from victor_dsl.components.ranking.nested import nested, record_failure
 from victor_dsl.components.ranking.query import query_of
+from victor_dsl.language.boundary import is_fault
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Ref, ToolSelectionConfig
 from victor_dsl.language.kinds import ToolSelection
@@ -71,7 +72,9 @@ class Hybrid:
         part = self._parts.of(tools, turn)
         try:
             near = await self._vectors.nearness(part, query)
-        except Exception as error:  # noqa: BLE001 -- whatever an embedder raises, words select
+        except BaseException as error:
+            if not is_fault(error):
+                raise
             record_failure(error, self._node, turn)
             return await self._lexical.select(tools, turn)
         words = {} if alpha == 1 else await self._lexical.scores(part, query)
