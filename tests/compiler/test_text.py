@@ -202,4 +202,4 @@ def test_what_a_variable_holds_is_shown_by_no_rule(compile: Compile) -> None:
     text = 'victor: 1\nname: s\nmodels: {main: {type: openai, model: m, base_url: "${env:KEY}"}}\n'
     fault = compile(text, environment={"KEY": "hunter2hunter2"}).diagnostics[0]
     assert "hunter2" not in f"{fault.message}{fault.hint}"
-    assert "'${env:KEY}' is no address" in fault.message
+    assert "'${env:KEY}' is not an HTTP address" in fault.message

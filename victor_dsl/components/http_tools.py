@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from victor_dsl.errors import ComponentError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Secret
-from victor_dsl.transport.server_config import checked_headers, is_header_text
+from victor_dsl.language.http_config import checked_headers, is_header_text
 
 _RESERVED_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 

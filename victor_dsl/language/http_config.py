@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from victor_dsl.language.config import Model, Secret
-from victor_dsl.transport.server_config import checked_address, checked_headers
+
+_RESERVED_HEADERS = frozenset({"host", "content-type", "content-length", "transfer-encoding", "connection", "accept"})
+_KEY_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"})
 
 
 class HttpConfig(Model):
@@ -84,3 +87,37 @@ class OpenAIServerConfig(HttpConfig):
         if self.api_key is None and self.base_url.startswith("https://api.openai.com/"):
             raise ValueError("api.openai.com needs an `api_key`; for another server, set `base_url`")
         return self
+
+
+def checked_address(address: str) -> str:
+    """An http or https address without credentials and query, and without a slash at its end. Raises ValueError."""
+    scheme, separator, rest = address.partition("://")
+    if not separator or scheme not in ("http", "https") or not rest.strip("/"):
+        raise ValueError(f"'{address}' is not an HTTP address: it must start with http:// or https:// and name a host")
+    if "@" in rest.split("/", 1)[0]:
+        raise ValueError("an address cannot contain a user and password, because errors show it; use `api_key`")
+    if any(c in rest for c in "?#") or not rest.isprintable() or " " in rest:
+        raise ValueError(f"'{address}' must end with its path: '?', '#' and spaces are not allowed")
+    return address.rstrip("/")
+
+
+def checked_headers(
+    headers: dict[str, str], key_fields: str = "`api_key`", reserved: Collection[str] = _RESERVED_HEADERS
+) -> dict[str, str]:
+    """The headers, if they contain no key and can be sent. Raises ValueError.
+
+    `key_fields` are the fields for keys, and `reserved` the headers (lower case) that the component itself sets.
+    """
+    for name, value in headers.items():
+        if name.lower() in _KEY_HEADERS:
+            raise ValueError(f"the header '{name}' carries a key: write it as {key_fields}, which keeps it secret")
+        if name.lower() in reserved:
+            raise ValueError(f"the header '{name}' is set for every request and cannot be changed")
+        if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum() or not is_header_text(value):
+            raise ValueError(f"the header '{name}' contains characters that are not allowed in a header")
+    return headers
+
+
+def is_header_text(value: str) -> bool:
+    """Whether a header can carry the text: Latin-1 without control characters."""
+    return all(" " <= c <= "\xff" and c != "\x7f" for c in value)

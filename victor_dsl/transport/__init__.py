@@ -1,1 +1,1 @@
-"""HTTP servers that speak JSON, as components of several kinds ask them. Imported where a component is built."""
+"""A client of HTTP servers that speak JSON, for components of several kinds. Only `build` imports it."""

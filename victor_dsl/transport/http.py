@@ -1,13 +1,13 @@
-"""One HTTP server that speaks JSON: posts and event streams, bounded, with every failure told as a ModelError."""
+"""An HTTP client for one URL that speaks JSON: posts and event streams, limited in size, with every failure as a ModelError."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import aiohttp
 import orjson
@@ -15,20 +15,43 @@ from attrs import evolve
 from yarl import URL
 
 from victor_dsl.errors import ModelError
-from victor_dsl.transport.failures import Failures
-from victor_dsl.transport.server_config import ServerConfig, is_header_text
+from victor_dsl.transport.failures import Failures, TimeLimits
 from victor_dsl.transport.sse import Decoder
 
-LIMIT_BYTES = 32 * 1024 * 1024
-"""The most bytes of one answer, unpacked; a longer one is refused before it fills the memory."""
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+"""The most bytes of one answer, decompressed. A longer one is refused before it fills the memory."""
 
-ERROR_BYTES = 64 * 1024
+MAX_ERROR_BYTES = 64 * 1024
 """How much of an error's body is read."""
 
 DRAIN_SECONDS = 0.25
-"""How long the end of a finished stream is waited for, so that its connection can be used again."""
+"""How long to wait for the end of a finished stream, so that its connection can be reused."""
 
 _CONNECTION_FAILURES = (aiohttp.ClientError, TimeoutError, OSError)
+
+
+class ServerConfig(TimeLimits, Protocol):
+    """The part of a component's Config that the client reads."""
+
+    @property
+    def api_key(self) -> object | None:
+        """A reference to the secret key."""
+        ...
+
+    @property
+    def api_key_header(self) -> str:
+        """The header that carries the key."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """More headers for every request."""
+        ...
+
+    @property
+    def proxy(self) -> str | None:
+        """The URL of an HTTP proxy."""
+        ...
 
 
 class Http:
@@ -55,17 +78,17 @@ class Http:
         self._session: aiohttp.ClientSession | None = None
         connect, total = config.connect_timeout_seconds, config.timeout_seconds
         silence = config.chunk_timeout_seconds
-        self._whole = aiohttp.ClientTimeout(total=total, sock_connect=connect)
-        self._streamed = aiohttp.ClientTimeout(total=total, sock_connect=connect, sock_read=silence)
+        self._whole_timeout = aiohttp.ClientTimeout(total=total, sock_connect=connect)
+        self._stream_timeout = aiohttp.ClientTimeout(total=total, sock_connect=connect, sock_read=silence)
         self.failures = Failures(node, self._url.host_port_subcomponent or url, config, now)
 
     async def __aenter__(self) -> Self:
         headers, reference = dict(self._headers), self._config.api_key
         if reference is not None:
             key, header = self._secret(reference).strip(), self._config.api_key_header
-            if not key or not is_header_text(key):
-                wrong = "contains characters that are not allowed in a header" if key else "is empty"
-                raise ModelError(f"the API key {reference} {wrong}", kind="authentication", node=self._node)
+            if not key or not key.isascii() or not key.isprintable():
+                fault = "contains characters that are not allowed in a header" if key else "is empty"
+                raise ModelError(f"the API key {reference} {fault}", kind="authentication", node=self._node)
             self.failures = evolve(self.failures, secrets=(key,))
             headers[header] = f"Bearer {key}" if header == "Authorization" else key
         # No limit on connections: the spec limits how many turns run at once, not this pool.
@@ -84,67 +107,69 @@ class Http:
         """The JSON object that answers one post. Raises ModelError."""
         begun = False
         try:
-            async with self._send(body, self._whole) as response:
+            async with self._request(body, self._whole_timeout) as response:
                 begun = True
-                return self._object(await self._read(response))
+                try:
+                    await self._check_status(response)
+                    return self._object(await self._read(response))
+                finally:
+                    _close_unfinished(response)
         except _CONNECTION_FAILURES as error:
-            failure = self._told(error, begun=begun)
+            failure = self._connection_failure(error, begun=begun)
         raise failure
 
     async def stream(
         self, body: Mapping[str, Any], finished: Callable[[], bool]
     ) -> AsyncGenerator[dict[str, Any], None]:
-        """The JSON objects of a stream of events, until `[DONE]`, one that `ends` it, or the end of the bytes.
+        """The JSON objects of an event stream, until `[DONE]`, the end of the bytes, or `finished` after an event.
 
-        A server that does not stream gives its one whole answer. Closing the iterator closes the connection.
+        A server that does not stream sends its one whole answer instead. Closing the iterator closes the connection.
         Raises ModelError.
         """
         begun = False
         try:
-            async with self._send(body, self._streamed) as response:
+            async with self._request(body, self._stream_timeout) as response:
                 begun = True
-                if response.content_type == "application/json":
-                    yield self._object(await self._read(response))
+                try:
+                    await self._check_status(response)
+                    if response.content_type == "application/json":
+                        yield self._object(await self._read(response))
+                        return
+                    if response.content_type == "text/html":
+                        raise self.failures.bad_response("an HTML page instead of a stream")
+                    async with aclosing(self._events(response)) as events:
+                        async for data in events:
+                            if data == b"[DONE]":
+                                break
+                            yield self._object(data)
+                            if finished():
+                                break
+                    await _drain(response)
                     return
-                if response.content_type == "text/html":
-                    raise self.failures.bad_response("a page of HTML instead of a stream")
-                async with aclosing(self._events(response)) as events:
-                    async for data in events:
-                        if data == b"[DONE]":
-                            break
-                        event = self._object(data)
-                        yield event
-                        if finished():
-                            break
-                await _drain(response)
-                return
+                finally:
+                    _close_unfinished(response)
         except _CONNECTION_FAILURES as error:
-            failure = self._told(error, begun=begun)
+            failure = self._connection_failure(error, begun=begun)
         raise failure
 
-    @asynccontextmanager
-    async def _send(
+    def _request(
         self, body: Mapping[str, Any], timeout: aiohttp.ClientTimeout
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The response to a post, where it is a good one; its connection is closed unless it was read to the end."""
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         if self._session is None:
             raise RuntimeError(f"{self._node} is not open")
-        async with self._session.post(
+        return self._session.post(
             self._url, data=encode(body), timeout=timeout, allow_redirects=False, proxy=self._config.proxy
-        ) as response:
-            try:
-                if not 200 <= response.status < 300:
-                    raise self.failures.of_status(response.status, response.headers, await _head(response))
-                yield response
-            finally:
-                if not response.content.at_eof():
-                    response.close()
+        )
+
+    async def _check_status(self, response: aiohttp.ClientResponse) -> None:
+        if not 200 <= response.status < 300:
+            raise self.failures.of_status(response.status, response.headers, await _error_body(response))
 
     async def _events(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
         decoder, size = Decoder(), 0
         async for chunk in response.content.iter_any():
             size += len(chunk)
-            if size > LIMIT_BYTES:
+            if size > MAX_ANSWER_BYTES:
                 raise self._too_long()
             for data in decoder.feed(chunk):
                 yield data
@@ -152,12 +177,17 @@ class Http:
             yield data
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        body = bytearray()
-        async for chunk in response.content.iter_any():
+        content = response.content
+        chunk = await content.readany()
+        if content.at_eof() and len(chunk) <= MAX_ANSWER_BYTES:
+            return chunk  # most answers arrive in one chunk
+        body = bytearray(chunk)
+        while len(body) <= MAX_ANSWER_BYTES:
+            chunk = await content.readany()
+            if not chunk:
+                return bytes(body)
             body += chunk
-            if len(body) > LIMIT_BYTES:
-                raise self._too_long()
-        return bytes(body)
+        raise self._too_long()
 
     def _object(self, data: bytes) -> dict[str, Any]:
         try:
@@ -165,18 +195,18 @@ class Http:
         except orjson.JSONDecodeError:
             value = None
         if not isinstance(value, dict):
-            shown = self.failures.quote(data[:4096].decode("utf-8", "replace"))
-            raise self.failures.bad_response(f"not a JSON object: {shown}" if shown else "an empty body")
+            start = self.failures.quote(data[:4096].decode("utf-8", "replace"))
+            raise self.failures.bad_response(f"not a JSON object: {start}" if start else "an empty body")
         if value.get("error"):
-            raise self.failures.of_object(value)
+            raise self.failures.of_error_object(value)
         return value
 
     def _too_long(self) -> ModelError:
-        return self.failures.bad_response(f"it is longer than {LIMIT_BYTES // 1024 // 1024} MiB")
+        return self.failures.bad_response(f"it is longer than {MAX_ANSWER_BYTES // 1024 // 1024} MiB")
 
-    def _told(self, error: Exception, *, begun: bool) -> ModelError:
+    def _connection_failure(self, error: Exception, *, begun: bool) -> ModelError:
         failure = self.failures.of_exception(error, begun=begun)
-        # aiohttp keeps the request's headers, and so the key, on this one kind of error: it may not be chained.
+        # A ClientResponseError has the request's headers, and so the key: it must not be chained.
         failure.__cause__ = None if isinstance(error, aiohttp.ClientResponseError) else error
         return failure
 
@@ -184,29 +214,29 @@ class Http:
 def encode(body: Mapping[str, Any]) -> bytes:
     """The body as JSON."""
     try:
-        return orjson.dumps(body, default=_plain)
+        return orjson.dumps(body, default=_as_dict)
     except orjson.JSONEncodeError:
-        # Half a surrogate pair or a huge number: the standard library writes both, and the server is the judge.
-        return json.dumps(body, default=_plain, separators=(",", ":")).encode()
+        # orjson refuses half a surrogate pair and huge numbers. The standard library writes both; the server decides.
+        return json.dumps(body, default=_as_dict, separators=(",", ":")).encode()
 
 
-def _plain(value: Any) -> Any:
+def _as_dict(value: Any) -> dict[str, Any]:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
-async def _head(response: aiohttp.ClientResponse) -> bytes:
-    """The beginning of an error's body, as far as it can be read."""
+async def _error_body(response: aiohttp.ClientResponse) -> bytes:
+    """The start of an error's body, as far as it can be read."""
     body = bytearray()
     try:
         async for chunk in response.content.iter_any():
             body += chunk
-            if len(body) > ERROR_BYTES:
+            if len(body) > MAX_ERROR_BYTES:
                 break
     except (aiohttp.ClientError, TimeoutError):
-        pass  # the status has said enough
-    return bytes(body[:ERROR_BYTES])
+        pass  # the status is enough
+    return bytes(body[:MAX_ERROR_BYTES])
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:
@@ -215,4 +245,10 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
             async for _ in response.content.iter_any():
                 pass
     except (aiohttp.ClientError, TimeoutError):
-        return  # the answer is whole; only its connection is lost
+        return  # the answer is complete; only its connection is lost
+
+
+def _close_unfinished(response: aiohttp.ClientResponse) -> None:
+    """Closes the connection unless the response was read to its end. Leaving it open would wait for the request's end."""
+    if not response.content.at_eof():
+        response.close()

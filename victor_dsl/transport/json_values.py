@@ -1,4 +1,4 @@
-"""Reading values from outside, whose shape is only hoped for."""
+"""Checks of JSON values from outside, whose shape is not guaranteed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 
 class Malformed(ValueError):
-    """The server's answer is not what its API promises; the message says how, without quoting it."""
+    """The server's answer does not have the shape that its API documents. The message says how, without quoting it."""
 
 
 def as_map(value: Any, what: str) -> dict[str, Any]:
-    """The value where it is a map; None counts as an empty one."""
+    """The value if it is a map; None counts as an empty one. Raises Malformed."""
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -19,7 +19,7 @@ def as_map(value: Any, what: str) -> dict[str, Any]:
 
 
 def as_list(value: Any, what: str) -> list[Any]:
-    """The value where it is a list; None counts as an empty one."""
+    """The value if it is a list; None counts as an empty one. Raises Malformed."""
     if value is None:
         return []
     if not isinstance(value, list):
@@ -28,7 +28,7 @@ def as_list(value: Any, what: str) -> list[Any]:
 
 
 def as_text(value: Any, what: str) -> str:
-    """The value where it is text; None counts as empty."""
+    """The value if it is text; None counts as empty. Raises Malformed."""
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -37,5 +37,5 @@ def as_text(value: Any, what: str) -> str:
 
 
 def as_count(value: Any) -> int | None:
-    """The value where it is a count; anything else is not known."""
+    """The value if it is a count, None for anything else."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -1,12 +1,12 @@
-"""Server-sent events: bytes in, cut anywhere, the events' data out (WHATWG HTML, §9.2.6)."""
+"""Server-sent events: the data of events from bytes that may be cut anywhere (WHATWG HTML, §9.2.6)."""
 
 from __future__ import annotations
 
 
 class Decoder:
-    """Reads one stream. Lines may end in LF, CRLF or CR; comments, ids and event names are passed over.
+    """Reads one stream. Lines may end in LF, CRLF or CR. Comments, ids and event names are ignored.
 
-    Both model APIs repeat an event's name inside its data, so that the data alone is enough.
+    The data is enough, because both model APIs repeat an event's name in it.
     """
 
     def __init__(self) -> None:
@@ -31,18 +31,18 @@ class Decoder:
         self._rest = [rest]
         events: list[bytes] = []
         for line in lines:
-            self._take(line, events)
+            self._add_line(line, events)
         return events
 
     def finish(self) -> list[bytes]:
         """The data of a last event whose blank line the server left out."""
         events: list[bytes] = []
-        self._take(b"".join(self._rest), events)
-        self._take(b"", events)
+        self._add_line(b"".join(self._rest), events)
+        self._add_line(b"", events)
         self._rest = []
         return events
 
-    def _take(self, line: bytes, events: list[bytes]) -> None:
+    def _add_line(self, line: bytes, events: list[bytes]) -> None:
         if not self._begun:
             self._begun = True
             line = line.removeprefix(b"\xef\xbb\xbf")

@@ -101,7 +101,7 @@ async def test_what_the_server_says_is_told_on_one_line_and_cut(type: str) -> No
 @TYPES
 async def test_a_web_page_is_named_and_not_quoted(type: str) -> None:
     error = await failing(type, whole(b"<!DOCTYPE html><p>secret sauce", "503 Busy", "text/html"))
-    assert error.message.endswith("a page of HTML instead of JSON")
+    assert error.message.endswith("an HTML page instead of JSON")
 
 
 @TYPES
@@ -162,7 +162,7 @@ async def test_a_stream_of_garbage_is_no_answer(type: str, stream: bytes) -> Non
 async def test_a_web_page_in_place_of_a_stream_is_no_answer(type: str) -> None:
     error = await failing(type, whole(b"<html>log in</html>", "200 OK", "text/html"), streaming=True)
     assert error.kind == "bad_response"
-    assert "page of HTML" in error.message
+    assert "HTML page" in error.message
 
 
 @TYPES
@@ -234,7 +234,7 @@ async def test_an_error_within_a_stream_has_its_kind(type: str, told: Any, kind:
 @TYPES
 @STREAMING
 async def test_an_answer_without_end_is_bounded(type: str, streaming: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "LIMIT_BYTES", 1_000_000)
+    monkeypatch.setattr(http, "MAX_ANSWER_BYTES", 1_000_000)
     piece = b'data: {"type": "ping", "choices": []}\n\n' * 1000 if streaming else b" " * 40_000
     error = await failing(
         type,
@@ -247,7 +247,7 @@ async def test_an_answer_without_end_is_bounded(type: str, streaming: bool, monk
 
 @TYPES
 async def test_a_small_answer_that_unpacks_to_a_huge_one_is_bounded(type: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "LIMIT_BYTES", 1_000_000)
+    monkeypatch.setattr(http, "MAX_ANSWER_BYTES", 1_000_000)
     bomb = gzip.compress(b" " * 20_000_000)
     error = await failing(type, whole(bomb, "200 OK", "application/json", "Content-Encoding: gzip"))
     assert error.kind == "bad_response"
@@ -302,7 +302,7 @@ async def test_nobody_listening_is_unreachable(type: str) -> None:
 async def test_a_host_that_does_not_exist_is_unreachable(type: str) -> None:
     error = await failing_at(type, "http://no-such-host.invalid")
     assert error.kind == "unreachable"
-    assert "no-such-host.invalid cannot be found" in error.message
+    assert "the host no-such-host.invalid was not found" in error.message
 
 
 @TYPES

@@ -65,8 +65,7 @@ EXAMPLE = '{type: openai, model: gpt-4.1-mini, api_key: "${env:OPENAI_API_KEY}"}
 
 def build(config: Config, context: Context) -> AbstractAsyncContextManager[Model]:
     """The client. It owns its connections while it is entered."""
-    from victor_dsl.components.models.openai.reply import ChatAnswer
-    from victor_dsl.components.models.openai.request import ChatRequest
+    from victor_dsl.components.models.openai.chat_completions import ChatAnswer, ChatRequest
 
     request = ChatRequest(
         config.model,
