@@ -15,7 +15,7 @@ from victor_dsl.language.component import Component, Context
 from victor_dsl.language.config import Config, FilePath, FunctionName, Nested, Ref, Secret
 from victor_dsl.language.marks import marks
 from victor_dsl.language.registry import Registry
-from victor_dsl.language.values_file import plain
+from victor_dsl.language.values_file import to_python
 from victor_dsl.source.reader import Files
 
 STAND_INS = {"databases": "sqlite", "embedders": "hashing", "models": "echo"}
@@ -54,7 +54,7 @@ def item_of(component: Component) -> dict[str, Any]:
     result = Files().parse(text.encode(), "EXAMPLE")
     assert result.document is not None, f"its EXAMPLE is not YAML: {[d.message for d in result.diagnostics]}"
     assert not result.diagnostics, f"its EXAMPLE has faults: {[d.message for d in result.diagnostics]}"
-    item: dict[str, Any] = plain(result.document)
+    item: dict[str, Any] = to_python(result.document)
     return item
 
 

@@ -48,14 +48,14 @@ def test_json_says_the_same() -> None:
         (b"\xff", "a.yml:1:1: byte 0xff (at offset 0) is not UTF-8"),
         (
             b"vars: {}\nsetings: {}",
-            "a.yml:2:1: there is no section 'setings' in a values file; did you mean 'settings'?",
+            "a.yml:2:1: a values file has no 'setings'; did you mean 'settings'?",
         ),
         (b"settings: 3", "a.yml:1:11: settings must be a map, not a number"),
         (b"vars: [1]", "a.yml:1:7: vars must be a map, not a list"),
-        (b"settings:\n  temperature: true", "a.yml:2:16: settings.temperature: must be a number, not true or false"),
-        (b"settings:\n  temperature: .nan", "a.yml:2:16: settings.temperature: must be"),
-        (b"settings:\n  seed: 1\n  temprature: 1", "a.yml:3:3: settings: there is no 'temprature'; did you mean"),
-        (b"settings:\n  limits:\n    tools: {deny: [a, 3]}", "a.yml:3:23: settings.limits.tools.deny[1]: must be text"),
+        (b"settings:\n  temperature: true", "a.yml:2:16: settings.temperature must be a number, not true or false"),
+        (b"settings:\n  temperature: .nan", "a.yml:2:16: settings.temperature must be"),
+        (b"settings:\n  seed: 1\n  temprature: 1", "a.yml:3:3: settings has no 'temprature'; did you mean"),
+        (b"settings:\n  limits:\n    tools: {deny: [a, 3]}", "a.yml:3:23: settings.limits.tools.deny[1] must be text"),
     ],
 )
 def test_a_fault_is_named_with_its_place(text: bytes, said: str) -> None:

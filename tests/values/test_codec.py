@@ -6,14 +6,13 @@ import contextlib
 import math
 from typing import Any
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from victor_dsl.errors import RequestError
 from victor_dsl.values.codec import read_request, read_settings, read_vars
-from victor_dsl.values.faults import Fault, Faulty
+from victor_dsl.values.faults import Fault, Faulty, dotted
 from victor_dsl.values.message import Message
 from victor_dsl.values.settings import Limits, Settings, Thinking, ToolLimits
 from victor_dsl.values.tool import Tool
@@ -23,7 +22,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=10,
 )
-KEYS = st.sampled_from([*(field.name for field in attrs.fields(Settings)), "allow", "tools", "budget_tokens", "x"])
+KEYS = st.sampled_from([*Settings.model_fields, "allow", "tools", "budget_tokens", "x"])
 REQUEST_KEYS = st.sampled_from(
     ["id", "session", "tenant", "user", "message", "messages", "vars", "settings", "tools", "x"]
 )
@@ -49,7 +48,7 @@ def test_settings_are_read_as_they_are_written() -> None:
         model="main",
         temperature=1.0,
         stop=("a", "b"),
-        thinking=Thinking(5),
+        thinking=Thinking(budget_tokens=5),
         limits=Limits(concurrency=2, tools=ToolLimits(deny=("x*",))),
         response_format={"type": "json_object"},
     )
@@ -59,19 +58,19 @@ def test_settings_are_read_as_they_are_written() -> None:
 @pytest.mark.parametrize(
     ("raw", "fault"),
     [
-        ({"k": True}, "settings.k: must be a whole number, not true or false"),
-        ({"k": 0}, "settings.k: must be at least 1"),
-        ({"top_p": 0}, "settings.top_p: must be more than 0"),
-        ({"alpha": 1.01}, "settings.alpha: must be at most 1"),
-        ({"model": ""}, "settings.model: must not be empty"),
-        ({"temperature": 10**400}, "settings.temperature: must be a finite number"),
-        ({"temperature": -math.inf}, "settings.temperature: must be a finite number"),
-        ({"stop": {"a": 1}}, "settings.stop: must be a list, not a map"),
-        ({"limits": [1]}, "settings.limits: must be a map, not a list"),
-        ({"response_format": "json"}, "settings.response_format: must be a map, not text"),
+        ({"k": True}, "settings.k must be a whole number, not true or false"),
+        ({"k": 0}, "settings.k must be at least 1"),
+        ({"top_p": 0}, "settings.top_p must be more than 0"),
+        ({"alpha": 1.01}, "settings.alpha must be at most 1"),
+        ({"model": ""}, "settings.model must not be empty"),
+        ({"temperature": 10**400}, "settings.temperature must be a finite number"),
+        ({"temperature": -math.inf}, "settings.temperature must be a finite number"),
+        ({"stop": {"a": 1}}, "settings.stop must be a list, not a map"),
+        ({"limits": [1]}, "settings.limits must be a map, not a list"),
+        ({"response_format": "json"}, "settings.response_format must be a map, not text"),
         (
             {"limits": {"tools": {"alow": []}}},
-            "settings.limits.tools: there is no 'alow'; did you mean 'allow'? there are: allow, deny",
+            "settings.limits.tools has no 'alow'; did you mean 'allow'? keys: allow, deny",
         ),
     ],
 )
@@ -131,24 +130,24 @@ def test_a_request_line_is_read() -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ([], "must be a map, not a list"),
-        (None, "must be a map, not null"),
+        ([], "the request must be a map, not a list"),
+        (None, "the request must be a map, not null"),
         ({}, "a request has either 'message' or 'messages'"),
         ({"message": "a", "messages": [{"role": "user", "content": "b"}]}, "'message' or 'messages', not both"),
-        ({"mesage": "a"}, "there is no 'mesage'; did you mean 'message'?"),
-        ({"message": 3}, "message: must be text, not a number"),
-        ({"message": "a", "id": True}, "id: must be text or a whole number, not true or false"),
-        ({"message": "a", "session": ""}, "session: must not be empty"),
-        ({"message": "a", "arms": {"tone": "warm"}}, "there is no 'arms'"),
-        ({"messages": []}, "messages: is empty"),
+        ({"mesage": "a"}, "the request has no 'mesage'; did you mean 'message'?"),
+        ({"message": 3}, "message must be text, not a number"),
+        ({"message": "a", "id": True}, "id must be text or a whole number, not true or false"),
+        ({"message": "a", "session": ""}, "session must not be empty"),
+        ({"message": "a", "arms": {"tone": "warm"}}, "the request has no 'arms'"),
+        ({"messages": []}, "messages must not be empty"),
         ({"messages": [{"role": "user", "content": "a"}, {"role": "boss"}]}, "messages[1].role: must be one of"),
-        ({"message": "a", "vars": {"x": math.nan}}, "vars.x: must be finite"),
-        ({"message": "a", "settings": []}, "settings: must be a map, not a list"),
-        ({"message": "a", "tools": [{"function": {}}]}, "tools[0].function.name: is missing"),
-        ({"message": "a", "tools": [{"type": "x", "function": {"name": "f"}}]}, "tools[0].type: must be 'function'"),
+        ({"message": "a", "vars": {"x": math.nan}}, "vars.x must be a finite number"),
+        ({"message": "a", "settings": []}, "settings must be a map, not a list"),
+        ({"message": "a", "tools": [{"function": {}}]}, "tools[0].function lacks 'name'"),
+        ({"message": "a", "tools": [{"type": "x", "function": {"name": "f"}}]}, "tools[0].type must be 'function'"),
         (
             {"message": "a", "tools": [{"function": {"name": "f"}}] * 2},
-            "tools[1].function.name: 'f' is an earlier tool's",
+            "tools[1].function.name: an earlier tool is named 'f' too",
         ),
     ],
 )
@@ -173,5 +172,5 @@ def test_whatever_a_line_holds_is_a_request_or_a_request_error(line: Any) -> Non
 
 
 def test_a_path_is_written_as_people_write_it() -> None:
-    assert Fault(("settings", "stop", 0, "x"), "").where == "settings.stop[0].x"
-    assert str(Fault((), "is bad")) == "is bad"
+    assert dotted(("settings", "stop", 0, "x")) == "settings.stop[0].x"
+    assert str(Fault((), "the request is bad", "mend it")) == "the request is bad; mend it"

@@ -10,8 +10,7 @@ from attrs import define, field, frozen
 from pydantic import ValidationError
 
 from victor_dsl.compiler.overlays import name_of
-from victor_dsl.compiler.plain import Plain, plain, secret_of
-from victor_dsl.compiler.validate import validate
+from victor_dsl.compiler.validate import PythonValue, to_python, validate
 from victor_dsl.language.component import Component
 from victor_dsl.language.config import Config, FilePath, Nested, Ref, Secret
 from victor_dsl.language.kinds import KINDS, Kind
@@ -92,7 +91,7 @@ class Checker:
         identity = tuple(map(id, rest.values()))
         if identity not in self._specs:
             located = Located(rest, document.span)
-            spec, faults = validate(Spec, located, plain(located), (), "the spec")
+            spec, faults = validate(Spec, located, to_python(located), (), "the spec")
             self.diagnostics += [self._with_sections(fault) for fault in faults]
             if spec is None:
                 spec = _sound(rest, faults)
@@ -183,7 +182,7 @@ class Checker:
         component, body = self._component(kind, located, path, implied=implied)
         if component is None:
             return None
-        given = plain(body)
+        given = to_python(body)
         if not isinstance(given.value, dict):
             return None
         given.value.pop("type", None)
@@ -239,7 +238,9 @@ class Checker:
     def _fault(self, code: str, message: str, span: Span, path: Path, hint: str) -> None:
         self.diagnostics.append(Diagnostic(code, message, span, path, hint))
 
-    def _mark(self, component: Component, body: Located, given: Plain, path: Path, node: str) -> list[Item | None]:
+    def _mark(
+        self, component: Component, body: Located, given: PythonValue, path: Path, node: str
+    ) -> list[Item | None]:
         """Puts node ids, secrets and absolute paths where marked fields have text; gives the nested items."""
         children: list[Item | None] = []
         for name, mark in marks(component.config).items():
@@ -306,11 +307,21 @@ class Checker:
         return secret
 
 
+def secret_of(value: Any) -> Secret | None:
+    """The secret that a leaf refers to, where it is exactly one reference without a default."""
+    if isinstance(value, Interpolated) and len(value.references) == 1:
+        reference = value.references[0]
+        if reference.default is None and value.text == f"${{{reference.source}:{reference.name}}}":
+            path = os.path.abspath(reference.path) if reference.source == "file" else ""
+            return Secret(reference.source, reference.name, path)
+    return None
+
+
 def _sound(rest: Mapping[str, Located], faults: list[Diagnostic]) -> Spec | None:
     """What can be checked further of a faulty grammar: the sections without faults."""
     faulty = {fault.path[0] for fault in faults if fault.path}
     sound = {key: value for key, value in rest.items() if key not in faulty}
-    value = {"victor": VERSION, "name": "unknown", **plain(Located(sound, NOWHERE)).value}
+    value = {"victor": VERSION, "name": "unknown", **to_python(Located(sound, NOWHERE)).value}
     try:
         return Spec.model_validate(value)
     except ValidationError:

@@ -6,14 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from victor_dsl.compiler.overlays import leaves, same, type_of
-from victor_dsl.compiler.plain import plain
-from victor_dsl.compiler.validate import validate
+from victor_dsl.compiler.validate import to_python, validate
 from victor_dsl.language.kinds import KINDS
-from victor_dsl.language.spec import SettingsSection
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.interpolate import Interpolated
 from victor_dsl.source.located import Located, Path
-from victor_dsl.values.settings import LIFTED, Layer, Origin, lifted_fields
+from victor_dsl.values.settings import LIFTED, Layer, Origin, Settings, lifted_fields
 
 
 def layer_of(source: str, document: Located, at: Path, types: Mapping[str, str]) -> tuple[Layer, list[Diagnostic]]:
@@ -26,16 +24,16 @@ def layer_of(source: str, document: Located, at: Path, types: Mapping[str, str])
     values: dict[str, Any] = {}
     if settings is not None:
         model, faults = validate(
-            SettingsSection, settings, plain(settings), (*at, "settings"), "settings", within="settings"
+            Settings, settings, to_python(settings), (*at, "settings"), "settings", within=("settings",)
         )
         lifted = {value.span for _, _, value in lifts}
         diagnostics += [fault for fault in faults if fault.span not in lifted]  # their component's check reports them
         model = model or _sound(
             settings, {fault.path[len(at) + 1] for fault in faults if len(fault.path) > len(at) + 1}
         )
-        values = model.model_dump(exclude_unset=True) if model is not None else {}
+        values = model.model_dump(mode="json", exclude_unset=True) if model is not None else {}
     vars = document.get("vars")
-    variables = plain(vars).value if vars is not None and isinstance(vars.value, dict) else {}
+    variables = to_python(vars).value if vars is not None and isinstance(vars.value, dict) else {}
     origins: dict[str, Origin] = {}
     for name, part in (("settings", settings), ("vars", vars)):
         if part is not None and isinstance(part.value, dict):
@@ -92,7 +90,7 @@ def _sound(settings: Located, faulty: set[Any]) -> Any:
     if not isinstance(settings.value, dict):
         return None
     rest = Located({key: value for key, value in settings.value.items() if key not in faulty}, settings.span)
-    return validate(SettingsSection, rest, plain(rest), (), "settings")[0]
+    return validate(Settings, rest, to_python(rest), (), "settings")[0]
 
 
 _Lift = tuple[Path, Path, Located]

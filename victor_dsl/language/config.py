@@ -20,9 +20,11 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from attrs import frozen
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from victor_dsl.values.model import NAME_PATTERN
+from victor_dsl.values.model import Model as Model  # noqa: PLC0414 - components take it from here
 from victor_dsl.values.tool import CostTier, Tool
 
 
@@ -112,15 +114,6 @@ Around = Literal["turn", "model", "tool"]
 """What a middleware wraps: the whole turn, each model call or each tool call."""
 
 
-class Model(BaseModel):
-    """Base of everything that people write: unknown keys are faults, types are exact, values are frozen."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=(), defer_build=True
-    )
-
-
-NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """A name that people give: letters, digits, `_`, `-` and `.`, at most 64."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from victor_dsl.errors import StoreError
-from victor_dsl.language.values_file import plain
+from victor_dsl.language.values_file import to_python
 from victor_dsl.nearest import suggest
 from victor_dsl.source.located import Located, Span
 from victor_dsl.source.reader import Files
@@ -27,7 +27,7 @@ def read_keys(data: bytes, name: str) -> list[tuple[str, Mapping[str, Any]]]:
     if faults := list(_faults(result.document)):
         raise _error(faults)
     return [
-        (f"{name}:{entry.span.line}", plain(entry))
+        (f"{name}:{entry.span.line}", to_python(entry))
         for entry in result.document.at(("keys",)).value
     ]  # fmt: skip
 

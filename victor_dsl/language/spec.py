@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from victor_dsl.language.config import Model, Name
+from victor_dsl.language.config import Name
 from victor_dsl.language.kinds import KINDS
-from victor_dsl.language.settings import section
-from victor_dsl.values.settings import REQUEST_SETTINGS, SETTING_NAMES
+from victor_dsl.values.model import VAR_PATTERN, Model
+from victor_dsl.values.settings import REQUEST_SETTINGS, SETTING_NAMES, Settings
 
 VERSION = 1
 
@@ -33,18 +33,16 @@ UNTOUCHABLE: frozenset[str] = frozenset(
 )
 """Sections that tenants and arms may not change."""
 
-VAR_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 VarName = Annotated[str, Field(pattern=VAR_PATTERN)]
-SettingsSection: Any = section()
 
 
 class Values(Model):
-    """What a layer says: settings and vars."""
+    """A layer of settings and vars."""
 
-    settings: SettingsSection = Field(
-        default_factory=SettingsSection, description="Settings of this layer, written as in the spec's own `settings`."
+    settings: Settings | None = Field(
+        None, description="Settings of this layer, written as in the spec's own `settings`."
     )
-    vars: dict[VarName, Any] = Field(default_factory=dict, description="Variables of this layer, for templates.")
+    vars: dict[VarName, Any] | None = Field(None, description="Variables of this layer, for templates.")
 
 
 class Prompt(Model):
@@ -167,7 +165,7 @@ class Spec(Model):
     extends: str | list[str] | None = Field(
         None, description="Specs that this one is laid upon: a path or a list, relative to this file, parents first."
     )
-    settings: SettingsSection | None = Field(None, description="Values in force for a turn; their lowest layer.")
+    settings: Settings | None = Field(None, description="Values in force for a turn; their lowest layer.")
     vars: dict[VarName, Any] | None = Field(None, description="Values for templates, by name.")
     prompt: Prompt | None = Field(None, description="The budget of the whole system prompt.")
     variants: dict[Name, Experiment] | None = Field(None, description="Experiments by name; several may run at once.")

@@ -87,7 +87,7 @@ class ModelLoop:
                 if not self._may_stand_in(name, failed, failures[-1]):
                     continue
                 try:
-                    attempt = await self._context.fit(turn.replace(settings=evolve(turn.settings, model=name)))
+                    attempt = await self._context.fit(turn.replace(settings=turn.settings.replace(model=name)))
                 except BudgetError:
                     continue  # its window is too small for this turn
                 turn.record("error", error_data(failures[-1]))

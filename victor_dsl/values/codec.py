@@ -1,52 +1,62 @@
-"""Reads what arrives at run time from outside: settings, vars and request lines.
+"""Checks what arrives at run time from outside: settings, vars and request lines.
 
-Every fault says where it is (`settings.limits.concurrency`) and none shows the value. What a setting may be is
-said by `values.settings` alone.
+A fault names its path (`settings.limits.concurrency`) and never shows the value.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeVar
 
-from annotated_types import MinLen
-from attrs import frozen
+from attrs import evolve
+from pydantic import BaseModel, Field, ValidationError
 
 from victor_dsl.errors import RequestError
 from victor_dsl.values.chat_format import message_from_json
-from victor_dsl.values.converter import Json, convert
-from victor_dsl.values.faults import Fault, Faulty, Path, kind_of
+from victor_dsl.values.faults import Fault, Faulty, Path, Subject, dotted, faults_of, kind_of
 from victor_dsl.values.message import Message
+from victor_dsl.values.model import Model
 from victor_dsl.values.request import Request
 from victor_dsl.values.settings import Settings
 from victor_dsl.values.tool import Tool
 
-DEPTH = 64
+MAX_DEPTH = 64
 """How deep a map of a request or a provider may nest."""
 
+M = TypeVar("M", bound=BaseModel)
 
-def read_settings(raw: Mapping[str, Any]) -> Settings:
+
+def read_settings(raw: Any) -> Settings:
     """The Settings that a map of values means; what it leaves out, or sets to null, has its default. Raises Faulty."""
-    return convert(without_nulls(raw), Settings, ("settings",))
+    return read(Settings, without_nulls(raw), "settings", ("settings",))
 
 
 def read_vars(raw: Any, path: Path = ("vars",)) -> Mapping[str, Any]:
-    """The map itself, if it is one that JSON can write. Raises Faulty."""
+    """The map itself, if it can be written as JSON. Raises Faulty."""
     if not isinstance(raw, Mapping):
-        raise Faulty([Fault(path, f"must be a map, not {kind_of(raw)}")])
+        raise Faulty([Fault(path, f"{dotted(path)} must be a map, not {kind_of(raw)}")])
     if faults := list(_check_json(raw, path)):
         raise Faulty(faults)
     return raw
 
 
+def read(model: type[M], value: Any, name: str, within: Path = ()) -> M:
+    """The value as the model. Messages call it `name`, and its parts by their path below `within`. Raises Faulty."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        found = faults_of(model, value, error.errors(include_url=False), Subject(name, within))
+    raise Faulty(evolve(fault, path=(*within, *fault.path)) for fault in found)
+
+
 def read_request(data: Any) -> Request:
     """The request that a request line is. Raises RequestError that names every fault.
 
-    What the settings may be is not looked at: that depends on the plan.
+    Which settings it may set is not checked: that depends on the plan.
     """
     try:
-        line = convert(data, _Line, ())
+        line = read(_Line, data, "the request")
         if faults := list(_beyond_types(line)):
             raise Faulty(faults)
     except Faulty as error:
@@ -65,68 +75,59 @@ def read_request(data: Any) -> Request:
     )
 
 
-def without_nulls(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The map without the keys that are null, deep: null means not set."""
-    return {
-        key: without_nulls(value) if isinstance(value, Mapping) else value
-        for key, value in raw.items()
-        if value is not None
-    }
+def without_nulls(raw: Any) -> Any:
+    """The value without the keys that are null, deep in maps: null means not set."""
+    if not isinstance(raw, Mapping):
+        return raw
+    return {key: without_nulls(value) for key, value in raw.items() if value is not None}
 
 
-Text = Annotated[str, MinLen(1)]
+Text = Annotated[str, Field(min_length=1)]
 
 
-@frozen
-class _Function:
+class _Function(Model):
     name: Text
     description: str | None = None
-    parameters: Json | None = None
+    parameters: dict[str, Any] | None = None
     strict: bool | None = None
 
 
-@frozen
-class _Tool:
+class _Tool(Model):
     function: _Function
-    type: str = "function"
+    type: Literal["function"] = "function"
 
 
-@frozen
-class _Line:
+class _Line(Model):
     """A request line as it is written."""
 
-    id: Any = None
+    id: str | int | None = None
     session: Text | None = None
     tenant: Text | None = None
     user: Text | None = None
     message: str | None = None
-    messages: tuple[Any, ...] | None = None
-    vars: Json | None = None
-    settings: Json | None = None
-    tools: tuple[_Tool, ...] | None = None
+    messages: Annotated[list[Any], Field(min_length=1)] | None = None
+    vars: dict[str, Any] | None = None
+    settings: dict[str, Any] | None = None
+    tools: list[_Tool] | None = None
 
 
 def _beyond_types(line: _Line) -> Iterable[Fault]:
     """What the types of a request line cannot say."""
-    if line.id is not None and (isinstance(line.id, bool) or not isinstance(line.id, str | int)):
-        yield Fault(("id",), f"must be text or a whole number, not {kind_of(line.id)}")
     if (line.message is None) == (line.messages is None):
-        yield Fault((), "a request has either 'message' or 'messages'" + ("" if line.message is None else ", not both"))
-    if line.messages is not None and not line.messages:
-        yield Fault(("messages",), "is empty")
+        both = "" if line.message is None else ", not both"
+        yield Fault((), f"a request has either 'message' or 'messages'{both}")
     yield from _check_json(line.vars, ("vars",))
     yield from _check_json(line.settings, ("settings",))
     names: set[str] = set()
     for index, tool in enumerate(line.tools or ()):
-        if tool.type != "function":
-            yield Fault(("tools", index, "type"), "must be 'function'")
+        path: Path = ("tools", index, "function")
         if tool.function.name in names:
-            yield Fault(("tools", index, "function", "name"), f"'{tool.function.name}' is an earlier tool's already")
-        yield from _check_json(tool.function.parameters, ("tools", index, "function", "parameters"))
+            yield Fault((*path, "name"), f"{dotted(path)}.name: an earlier tool is named '{tool.function.name}' too")
+        yield from _check_json(tool.function.parameters, (*path, "parameters"))
         names.add(tool.function.name)
 
 
-def _read_messages(raw: tuple[Any, ...]) -> tuple[Message, ...]:
+def _read_messages(raw: list[Any]) -> tuple[Message, ...]:
     messages, faults = [], []
     for index, value in enumerate(raw):
         try:
@@ -145,18 +146,18 @@ def _tool(tool: _Tool) -> Tool:
 
 
 def _check_json(value: Any, path: Path, depth: int = 0) -> Iterable[Fault]:
-    if depth > DEPTH:
-        yield Fault(path[:4], f"nests deeper than {DEPTH} levels")
+    if depth > MAX_DEPTH:
+        yield Fault(path[:4], f"{dotted(path[:4])} nests deeper than {MAX_DEPTH} levels")
     elif isinstance(value, Mapping):
         for key, inner in value.items():
             if isinstance(key, str):
                 yield from _check_json(inner, (*path, key), depth + 1)
             else:
-                yield Fault(path, f"has a key that is not text but {kind_of(key)}")
+                yield Fault(path, f"{dotted(path)} has a key that is not text but {kind_of(key)}")
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
             yield from _check_json(inner, (*path, index), depth + 1)
     elif isinstance(value, float) and not math.isfinite(value):
-        yield Fault(path, "must be finite")
+        yield Fault(path, f"{dotted(path)} must be a finite number")
     elif value is not None and not isinstance(value, str | int | float):
-        yield Fault(path, "is nothing that JSON can write")
+        yield Fault(path, f"{dotted(path)} cannot be written as JSON")

@@ -1,66 +1,91 @@
-"""Settings written as text (environment variables), made what their schema says they are."""
+"""Texts from outside (environment variables, `${env:…}`) turned into the type that their key wants, never by guess."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import NoneType
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-import attrs
 import orjson
+from pydantic import ValidationError
 
 from victor_dsl.values.settings import Settings
 
+SCALARS: Mapping[str, Callable[[str], Any]] = {
+    "int_type": int,
+    "float_type": float,
+    "bool_type": {"true": True, "false": False}.__getitem__,
+}
+"""How a text is read where pydantic reports that it wants a number or a truth value."""
 
-def settings_from_text(raw: Mapping[str, Any], schema: type[Any] = Settings) -> dict[str, Any]:
-    """The map with its texts turned into numbers, lists and maps where the schema wants those.
+PARTS = frozenset({"list_type", "tuple_type", "dict_type", "model_type"})
+"""Pydantic's errors where it wants a list or a map."""
 
-    A list is written as JSON or with commas (`spare,other`), a map as JSON, `null` means not set. A text that is
-    nothing of the kind stays a text, which the check of the values then names.
+
+def from_text(text: str, wanted: str) -> Any:
+    """The text as what pydantic wanted when it reported `int_type`, `list_type` …; None where it is nothing of the kind.
+
+    A list is written as JSON or with commas (`spare,other`), a map as JSON.
     """
-    hints = get_type_hints(schema, include_extras=True)
-    return {key: _read(value, _plain(hints[key])) if key in hints else value for key, value in raw.items()}
-
-
-def _read(value: Any, wanted: Any) -> Any:
-    if isinstance(value, Mapping):
-        return settings_from_text(value, wanted) if attrs.has(wanted) else value
-    if not isinstance(value, str):
-        return value
-    text = value.strip()
-    if text == "null":
+    text = text.strip()
+    try:
+        if wanted in SCALARS:
+            return SCALARS[wanted](text.lower()) if "_" not in text else None
+        if wanted in PARTS and text[:1] in ("[", "{"):
+            return orjson.loads(text)
+    except (ValueError, KeyError):
         return None
-    if wanted in (int, float, bool):
-        return _scalar(text, wanted, value)
-    if wanted is str:
-        return value
-    if text[:1] in ("[", "{"):
-        return _json(text, value)
-    if get_origin(wanted) is tuple:
+    if wanted in ("list_type", "tuple_type"):
         return [item.strip() for item in text.split(",") if item.strip()]
-    return value
+    return None
 
 
-def _scalar(text: str, wanted: type[Any], value: str) -> Any:
-    if wanted is bool:
-        return {"true": True, "false": False}.get(text.lower(), value)
+def convert_texts(
+    value: Any, errors: Sequence[Any], text_at: Callable[[tuple[Any, ...]], str | None], *, scalars_only: bool
+) -> bool:
+    """Replaces in place the texts that `errors` are about by what their keys want; whether there was any.
+
+    `text_at` gives the text at a path, and None where a value is not to be converted.
+    """
+    converted = False
+    for error in errors:
+        path, wanted = error["loc"], error["type"]
+        if scalars_only and wanted not in SCALARS:
+            continue
+        while path and text_at(path) is None:
+            path = path[:-1]  # a union adds its branch to the path
+        text = text_at(path) if path else None
+        new = from_text(text, wanted) if text is not None else None
+        if new is not None:
+            holder = value
+            for step in path[:-1]:
+                holder = holder[step]
+            holder[path[-1]] = new
+            converted = True
+    return converted
+
+
+def settings_from_text(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A map of settings whose leaves are texts, each as its setting wants it; `null` means not set.
+
+    A text that is nothing of the kind stays a text, for the check of the settings to report.
+    """
+    settings: dict[str, Any] = _copied(raw)
     try:
-        return wanted(text) if "_" not in text else value
-    except ValueError:
-        return value
+        Settings.model_validate(settings)
+    except ValidationError as error:
+        convert_texts(settings, error.errors(include_url=False), lambda path: _text(settings, path), scalars_only=False)
+    return settings
 
 
-def _json(text: str, value: str) -> Any:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return value
+def _copied(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _copied(inner) for key, inner in value.items()}
+    return None if isinstance(value, str) and value.strip() == "null" else value
 
 
-def _plain(annotation: Any) -> Any:
-    """The type behind `Annotated[…] | None`."""
-    if get_origin(annotation) is Annotated:
-        return _plain(get_args(annotation)[0])
-    if NoneType in (arms := get_args(annotation)):
-        return _plain(next(arm for arm in arms if arm is not NoneType))
-    return annotation
+def _text(value: Any, path: tuple[Any, ...]) -> str | None:
+    for step in path:
+        if not isinstance(value, dict) or step not in value:
+            return None
+        value = value[step]
+    return value if isinstance(value, str) else None

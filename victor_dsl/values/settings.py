@@ -1,78 +1,101 @@
-"""Settings: the values in force for one turn, and the layers they are settled from.
+"""Settings: the values in force for one turn, and the layers that they come from.
 
-This is the one definition of what a setting is: the spec's schema (`language.settings`) and the check of values
-that arrive at run time (`values.codec`) are both derived from it.
+`Settings` is the one definition of what a setting is: specs, the JSON Schema and every layer that is read at run time
+are checked against it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Annotated, Any, Self, get_args
 
-from annotated_types import Ge, Gt, Le, MinLen
-from attrs import Factory, fields, frozen
-from typing_extensions import Doc
+from attrs import Factory, frozen
+from pydantic import AfterValidator, BaseModel, Field, Strict
 
-Strings = tuple[str, ...]
+from victor_dsl.values.frozen import freeze
+from victor_dsl.values.model import Model, OrNull
+
+Strings = Annotated[tuple[str, ...], Strict(False)]
+"""A list of text. What is written is a list, what is in force a tuple."""
 
 
-@frozen
-class ToolLimits:
+class ToolLimits(Model):
     """Which tools may be offered and called, as globs over their names. Deny wins."""
 
-    allow: Annotated[Strings, Doc("Globs of the tools that may be used. Left out, every tool may.")] | None = None
-    deny: Annotated[Strings, Doc("Globs of the tools that may not be used, whatever `allow` says.")] | None = None
+    allow: Strings | None = Field(None, description="Globs of the tools that may be used. Left out, every tool may.")
+    deny: Strings | None = Field(None, description="Globs of the tools that may not be used, whatever `allow` says.")
 
 
-@frozen
-class Limits:
-    """What a tenant, user, session or key may use. A limit that is not set does not hold."""
+class Limits(Model):
+    """What a tenant, user, session or key may use. Without a value there is no limit."""
 
-    requests_per_minute: Annotated[float, Gt(0), Doc("Turns begun in a minute.")] | None = None
-    tokens_per_minute: Annotated[float, Gt(0), Doc("Tokens, in and out, in a minute.")] | None = None
-    cost_usd_per_day: Annotated[float, Gt(0), Doc("US dollars in a day (UTC). It has no effect yet.")] | None = None
-    concurrency: Annotated[int, Ge(1), Doc("Turns at one time.")] | None = None
+    requests_per_minute: float | None = Field(None, gt=0, description="Turns begun in a minute.")
+    tokens_per_minute: float | None = Field(None, gt=0, description="Tokens, in and out, in a minute.")
+    cost_usd_per_day: float | None = Field(None, gt=0, description="US dollars in a day (UTC). It has no effect yet.")
+    concurrency: int | None = Field(None, ge=1, description="Turns at one time.")
     tools: ToolLimits | None = None
 
 
-@frozen
-class Thinking:
+class Thinking(Model):
     """Extended thinking, where the model has it."""
 
-    budget_tokens: Annotated[int, Ge(1), Doc("The most tokens that the model may think for.")]
+    budget_tokens: int = Field(ge=1, description="The most tokens that the model may think for.")
 
 
-@frozen
-class Settings:
-    """The values in force for one turn. None means: not set, the component's or the model's own default holds."""
+class Settings(Model):
+    """The values in force for one turn. None means not set: the component's or the model's own default applies."""
 
-    model: Annotated[str, MinLen(1), Doc("The model that answers; a name under `models`.")] | None = None
-    fallbacks: Annotated[Strings, Doc("Models that stand in, in this order, when the model fails.")] | None = None
-    temperature: Annotated[float, Ge(0), Le(2), Doc("Sampling temperature.")] | None = None
-    top_p: Annotated[float, Gt(0), Le(1), Doc("Nucleus sampling: the share of probability kept.")] | None = None
-    max_tokens: Annotated[int, Ge(1), Doc("The most tokens of one answer.")] | None = None
-    stop: Annotated[Strings, Doc("Texts at which the model stops.")] | None = None
-    seed: Annotated[int, Doc("A seed for models that sample reproducibly.")] | None = None
-    response_format: Annotated[Mapping[str, Any], Doc("The answer's format, as the OpenAI API writes it.")] | None = (
-        None
+    model: str | None = Field(None, min_length=1, description="The model that answers; a name under `models`.")
+    fallbacks: Strings | None = Field(None, description="Models that stand in, in this order, when the model fails.")
+    temperature: float | None = Field(None, ge=0, le=2, description="Sampling temperature.")
+    top_p: float | None = Field(None, gt=0, le=1, description="Nucleus sampling: the share of probability kept.")
+    max_tokens: int | None = Field(None, ge=1, description="The most tokens of one answer.")
+    stop: Strings | None = Field(None, description="Texts at which the model stops.")
+    seed: int | None = Field(None, description="A seed for models that sample reproducibly.")
+    response_format: Annotated[dict[str, Any], AfterValidator(freeze)] | None = Field(
+        None, description="The answer's format, as the OpenAI API writes it."
     )
-    thinking: Annotated[Thinking, Doc("Extended thinking, where the model has it.")] | None = None
-    max_tool_rounds: Annotated[int, Ge(0), Doc("How often the model may call tools in one turn.")] = 8
-    limits: Annotated[Limits, Doc("What the caller may use.")] = Factory(Limits)
-    k: Annotated[int, Ge(1), Doc("How many tools are offered at most; the same as `tool_selection.k`.")] | None = None
-    alpha: (
-        Annotated[float, Ge(0), Le(1), Doc("The weight of meaning against words in selection; `tool_selection.alpha`.")]
-        | None
-    ) = None
-    threshold: Annotated[
-        float, Ge(0), Le(1), Doc("The share of the window that triggers compaction; `compaction.threshold`.")
-    ] = 0.8
-    target_ratio: Annotated[
-        float, Gt(0), Le(1), Doc("The share of the history's tokens that compaction keeps; `compaction.target_ratio`.")
-    ] = 0.5
+    thinking: Thinking | None = Field(None, description="Extended thinking, where the model has it.")
+    max_tool_rounds: Annotated[int, Field(ge=0), OrNull()] = Field(
+        8, description="How often the model may call tools in one turn."
+    )
+    limits: Annotated[Limits, OrNull()] = Field(default_factory=Limits, description="What the caller may use.")
+    k: int | None = Field(None, ge=1, description="How many tools are offered at most; the same as `tool_selection.k`.")
+    alpha: float | None = Field(
+        None, ge=0, le=1, description="The weight of meaning against words in selection; `tool_selection.alpha`."
+    )
+    threshold: Annotated[float, Field(ge=0, le=1), OrNull()] = Field(
+        0.8, description="The share of the window that triggers compaction; `compaction.threshold`."
+    )
+    target_ratio: Annotated[float, Field(gt=0, le=1), OrNull()] = Field(
+        0.5, description="The share of the history's tokens that compaction keeps; `compaction.target_ratio`."
+    )
+
+    def replace(self, **changes: Any) -> Self:
+        """The same settings with other values, which are not checked."""
+        return self.model_copy(update=changes)
 
 
-SETTING_NAMES: frozenset[str] = frozenset(f.name for f in fields(Settings))
+@cache
+def default_settings() -> Settings:
+    """The settings where nothing is written: one object, made at its first use, since that builds the model (4 ms)."""
+    return Settings()
+
+
+SETTING_NAMES: frozenset[str] = frozenset(Settings.model_fields)
+
+
+def setting_paths(group: type[BaseModel] = Settings, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of every setting that is not itself a group of settings."""
+    for name, field in group.model_fields.items():
+        types = (field.annotation, *get_args(field.annotation))
+        inner = next((found for found in types if isinstance(found, type) and issubclass(found, BaseModel)), None)
+        if inner is None:
+            yield (*above, name)
+        else:
+            yield from setting_paths(inner, (*above, name))
+
 
 _RATES = ("requests_per_minute", "tokens_per_minute", "concurrency")
 
@@ -93,8 +116,6 @@ def lifted_fields(section: str, type: str | None) -> Mapping[str, tuple[str, ...
 REQUEST_SETTINGS: frozenset[str] = frozenset({"temperature", "top_p", "max_tokens", "stop", "seed", "response_format"})
 """What a request over HTTP may set unless the spec's `request` names more; `max_tokens` only downwards."""
 
-LayerKind = Literal["default", "spec", "provider", "tenant", "arm", "request"]
-
 
 @frozen
 class Origin:
@@ -112,11 +133,11 @@ class Origin:
 
 @frozen(eq=False)
 class Layer:
-    """One source's say in the values of a turn: partial maps that merge deep over lower layers.
+    """What one source contributes to the values of a turn: partial maps that merge deep over lower layers.
 
-    `origins` maps a dotted path (`settings.temperature`, `vars.product`) to its place; a path without an
-    entry has the layer's own `source`. Layers are compared by identity, so a source that has nothing new must
-    give the same object again: what was settled from it is then not settled anew.
+    `origins` maps a dotted path (`settings.temperature`, `vars.product`) to its place; a path without an entry comes
+    from the layer's own `source`. Layers are compared by identity: a source that has nothing new must give the same
+    object again, so that what was merged from it is not merged anew.
     """
 
     source: str

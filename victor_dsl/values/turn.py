@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 from victor_dsl.values.event import EventType
 from victor_dsl.values.message import Delta, Message, Reply, ToolCall, Usage
 from victor_dsl.values.request import Request
-from victor_dsl.values.settings import Layer, Settings
+from victor_dsl.values.settings import Layer, Settings, default_settings
 from victor_dsl.values.tool import Tool
 
 Emit = Callable[[Delta], Awaitable[None]]
@@ -159,7 +159,7 @@ class Turn:
     tenant: str | None = None
     user: str | None = None
     arms: Mapping[str, str] = field(factory=dict)
-    settings: Settings = Settings()
+    settings: Settings = field(factory=default_settings)
     vars: Mapping[str, Any] = field(factory=dict)
     system: str | None = None
     tools: tuple[Tool, ...] = ()

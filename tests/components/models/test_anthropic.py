@@ -276,7 +276,7 @@ async def test_a_format_that_the_api_does_not_have_is_refused_here() -> None:
 
 
 async def test_thinking_by_budget_and_by_its_own_measure() -> None:
-    turn = HELLO.replace(settings=Settings(thinking=Thinking(2000), temperature=0.5, top_p=0.9))
+    turn = HELLO.replace(settings=Settings(thinking=Thinking(budget_tokens=2000), temperature=0.5, top_p=0.9))
     body = await sent(turn)
     assert body["thinking"] == {"type": "enabled", "budget_tokens": 2000}
     assert body["max_tokens"] == 6096
@@ -288,7 +288,7 @@ async def test_thinking_by_budget_and_by_its_own_measure() -> None:
 
 
 async def test_a_thinking_budget_over_max_tokens_is_refused_here() -> None:
-    error = await refused(HELLO.replace(settings=Settings(thinking=Thinking(2000), max_tokens=2000)))
+    error = await refused(HELLO.replace(settings=Settings(thinking=Thinking(budget_tokens=2000), max_tokens=2000)))
     assert "budget_tokens (2000) must be less than max_tokens (2000)" in error.message
 
 

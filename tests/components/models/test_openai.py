@@ -221,7 +221,7 @@ async def test_every_setting_is_sent_and_none_that_is_not_set() -> None:
         stop=("a", "b"),
         seed=0,
         response_format=shape,
-        thinking=Thinking(2000),
+        thinking=Thinking(budget_tokens=2000),
     )
     body = await sent(HELLO.replace(settings=settings), prompt_cache_key="support")
     del body["model"], body["messages"]

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 
 from tests.components.context import TURN, surroundings
 from tests.components.models.asking import Listener
-from victor_dsl.compiler.faults import field_names
 from victor_dsl.components.models import scripted
 from victor_dsl.components.models.scripted import Config, Step, build
 from victor_dsl.errors import ComponentError, ModelError, ModelErrorKind
+from victor_dsl.values.faults import field_names
 from victor_dsl.values.message import Message, Reply, ToolCall, Usage
 from victor_dsl.values.turn import Turn
 

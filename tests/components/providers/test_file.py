@@ -59,7 +59,7 @@ async def test_a_broken_file_is_an_error_with_its_line_until_it_is_mended(around
         with pytest.raises(ProviderError) as caught:
             await file.read(TURN)
         assert str(caught.value) == (
-            "providers/file: settings.yml:2:16: settings.temperature: must be a number, not text"
+            "providers/file: settings.yml:2:16: settings.temperature must be a number, not text"
         )
     write(around, "settings: {temperature: 0.5}")
     around.clock.time += 2
@@ -111,5 +111,5 @@ async def test_a_place_is_shown_from_where_the_spec_was_named(tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
     context = surroundings(tmp_path / "specs", place="specs/../base/base.yml:3").context
     file = build(Config(path=str(tmp_path / "base" / "settings.yml")), context)
-    with pytest.raises(ProviderError, match=r"section/name: base/settings\.yml:1:1: there is no section 'x'"):
+    with pytest.raises(ProviderError, match=r"section/name: base/settings\.yml:1:1: a values file has no 'x'"):
         await file.read(TURN)

@@ -93,16 +93,16 @@ async def test_the_hash_of_the_values_changes_with_them(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"temprature": 1}, "settings: there is no 'temprature'; did you mean 'temperature'?"),
-        ({"temperature": True}, "settings.temperature: must be a number, not true or false"),
-        ({"temperature": math.nan}, "settings.temperature: must be a finite number"),
-        ({"temperature": 3}, "settings.temperature: must be at most 2"),
-        ({"max_tokens": 1.5}, "settings.max_tokens: must be a whole number, not a fraction"),
-        ({"stop": "x"}, "settings.stop: must be a list, not text"),
-        ({"limits": {"tools": {"deny": [3]}}}, "settings.limits.tools.deny[0]: must be text, not a number"),
+        ({"temprature": 1}, "settings has no 'temprature'; did you mean 'temperature'?"),
+        ({"temperature": True}, "settings.temperature must be a number, not true or false"),
+        ({"temperature": math.nan}, "settings.temperature must be a finite number"),
+        ({"temperature": 3}, "settings.temperature must be at most 2"),
+        ({"max_tokens": 1.5}, "settings.max_tokens must be a whole number, not a fraction"),
+        ({"stop": "x"}, "settings.stop must be a list, not text"),
+        ({"limits": {"tools": {"deny": [3]}}}, "settings.limits.tools.deny[0] must be text, not a number"),
         ({"model": "mian"}, "settings.model: models has no 'mian'; did you mean 'main'?"),
         ({"fallbacks": ["spare", "spair"]}, "settings.fallbacks[1]: models has no 'spair'; did you mean 'spare'?"),
-        ({"thinking": {}}, "settings.thinking.budget_tokens: is missing"),
+        ({"thinking": {}}, "settings.thinking lacks 'budget_tokens'"),
     ],
 )
 async def test_a_bad_value_is_told_with_its_path_and_place(stage: Stage, settings: Any, told: str) -> None:
@@ -201,12 +201,12 @@ async def test_an_optional_provider_may_be_missing(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("request_", "told"),
     [
-        ({"settings": {"model": "spare"}}, "settings.model: a request may not set it"),
-        ({"settings": {"temprature": 1}}, "settings.temprature: a request may not set it; did you mean 'temperature'?"),
-        ({"settings": {"max_tokens": 101}}, "settings.max_tokens: a request may only lower it; 100 is in force"),
-        ({"settings": {"temperature": "hot"}}, "settings.temperature: must be a number, not text"),
-        ({"vars": {"prodct": "x"}}, "vars.prodct: is not declared; did you mean 'product'?"),
-        ({"vars": {"product": math.nan}}, "vars.product: must be finite"),
+        ({"settings": {"model": "spare"}}, "a request may not set settings.model"),
+        ({"settings": {"temprature": 1}}, "a request may not set settings.temprature; did you mean 'temperature'?"),
+        ({"settings": {"max_tokens": 101}}, "a request may only lower settings.max_tokens; 100 is in force"),
+        ({"settings": {"temperature": "hot"}}, "settings.temperature must be a number, not text"),
+        ({"vars": {"prodct": "x"}}, "vars.prodct is not declared; did you mean 'product'?"),
+        ({"vars": {"product": math.nan}}, "vars.product must be a finite number"),
     ],
 )
 async def test_what_a_request_may_not_set_is_told_by_name(stage: Stage, request_: Any, told: str) -> None:

@@ -81,7 +81,7 @@ def outcome(turn: Turn) -> tuple[tuple[str, ...], str, bool]:
     ],
 )
 def test_deny_wins_over_allow(allow: tuple[str, ...] | None, deny: tuple[str, ...] | None, names: list[str]) -> None:
-    limits = ToolLimits(allow, deny)
+    limits = ToolLimits(allow=allow, deny=deny)
     assert [tool.name for tool in TOOLS if allowed(tool.name, Limits(tools=limits))] == names
     assert [tool.name for tool in select(All(), limits=limits).tools] == names
 

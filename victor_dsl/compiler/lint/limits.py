@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attrs import fields
-
 from victor_dsl.compiler.check import Item
 from victor_dsl.compiler.lint.subject import Subject
 from victor_dsl.compiler.variations import Variation
@@ -13,7 +11,7 @@ from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.located import Located, Path, Span
 from victor_dsl.values.settings import Limits
 
-LIMITS = frozenset(field.name for field in fields(Limits)) - {"tools"}
+LIMITS = frozenset(Limits.model_fields) - {"tools"}
 """`tools` is held by the runtime itself."""
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from victor_dsl.compiler.lint.subject import Subject
-from victor_dsl.compiler.plain import plain
-from victor_dsl.compiler.validate import validate
+from victor_dsl.compiler.validate import to_python, validate
 from victor_dsl.language.config import FilePath
 from victor_dsl.language.marks import marks
 from victor_dsl.language.spec import Values
@@ -37,7 +36,7 @@ def _faults(subject: Subject, file: str) -> Iterator[Diagnostic]:
         return  # `included_files_exist` says so at the path
     yield from result.diagnostics
     if result.document is not None:
-        _, faults = validate(Values, result.document, plain(result.document), (), "a file of settings")
+        _, faults = validate(Values, result.document, to_python(result.document), (), "a values file")
         yield from faults
         yield from _unknown_models(subject, result.document.at(("settings",)), ("settings",))
 

@@ -25,7 +25,6 @@ else:
 
 SELECT = "SELECT prompt_template AS content, active FROM tenant_prompt_templates WHERE tenant_id = $1"
 MOST_CHARACTERS = 262_144
-NO_TURN = Turn(id="", session="", messages=())
 
 
 class Config(TenantRowsConfig, ContributorConfig):
@@ -85,7 +84,8 @@ class TenantTemplates:
         try:
             return self._sandbox.from_string(source)
         except Exception as error:  # Jinja2's parser may raise anything
-            raise template_error(error, INLINE, partial(_place, tenant), NO_TURN, self._context) from error
+            no_turn = Turn(id="", session="", messages=())
+            raise template_error(error, INLINE, partial(_place, tenant), no_turn, self._context) from error
 
 
 def _place(tenant: str, template: str = "") -> str:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import Any
 
-from attrs import has
 from pydantic import Field
 
 from victor_dsl.errors import ProviderError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import ProviderConfig
-from victor_dsl.lazy import Lazy
 from victor_dsl.nearest import suggest
-from victor_dsl.values.faults import Faulty
-from victor_dsl.values.settings import Layer, Settings
+from victor_dsl.values.codec import read_settings
+from victor_dsl.values.faults import Faulty, dotted
+from victor_dsl.values.from_text import settings_from_text
+from victor_dsl.values.settings import Layer, setting_paths
 from victor_dsl.values.turn import Turn
-
-if TYPE_CHECKING:
-    from victor_dsl.values import codec, from_text
-else:
-    codec = Lazy("victor_dsl.values.codec")
-    from_text = Lazy("victor_dsl.values.from_text")
 
 VARS = "VARS__"
 
@@ -66,21 +59,22 @@ class Environment:
 
     def _parsed(self) -> Layer:
         settings, variables, names, faults = self._sorted()
-        typed = from_text.settings_from_text(settings)
+        typed = settings_from_text(settings)
         try:
-            codec.read_settings(typed)
+            read_settings(typed)
         except Faulty as error:
             for fault in error.faults:
                 path = fault.path[1:]  # without its first part, `settings`
                 name = next((name for name, of in names.items() if path[: len(of)] == of), self._prefix)
-                faults.append(f"the variable {name} {fault.message.removesuffix(', not text')}")
+                rest = fault.message.removeprefix(dotted(fault.path)).removesuffix(", not text")
+                faults.append(f"the variable {name}{rest}")
         if faults:
             raise ProviderError("; ".join(faults), node=self._context.node)
         return Layer(self._context.node, typed, variables)
 
     def _sorted(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, tuple[str, ...]], list[str]]:
         """The texts of settings and of vars as nested maps, the path of each variable that is a setting, and the faults."""
-        known = {"__".join(path).upper(): path for path in _leaves(Settings)}
+        known = {"__".join(path).upper(): path for path in setting_paths()}
         settings: dict[str, Any] = {}
         variables: dict[str, Any] = {}
         names: dict[str, tuple[str, ...]] = {}
@@ -100,16 +94,6 @@ class Environment:
             if fault:
                 faults.append(f"the variable {name} {fault}")
         return settings, variables, names, faults
-
-
-def _leaves(of: type, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The path of every setting that is not a group of others."""
-    for name, hint in get_type_hints(of).items():
-        group = next((arm for arm in (hint, *get_args(hint)) if has(arm)), None)
-        if group is not None:
-            yield from _leaves(group, (*above, name))
-        else:
-            yield (*above, name)
 
 
 def _put(into: dict[str, Any], path: tuple[str, ...], text: str) -> str | None:

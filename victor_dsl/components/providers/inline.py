@@ -38,11 +38,11 @@ values:
 
 def build(config: Config, context: Context) -> Inline:
     """The provider; the origin of every value is the line of the item."""
-    values = config.values.model_dump(exclude_unset=True)
+    values = config.values.model_dump(mode="json", exclude_unset=True)
     file, _, line = context.place.rpartition(":")
     origin = Origin(context.node, file or None, int(line) if file else None)
     origins = dict.fromkeys(_leaves(values), origin)
-    return Inline(Layer(context.node, values.get("settings", {}), values.get("vars", {}), origins))
+    return Inline(Layer(context.node, values.get("settings") or {}, values.get("vars") or {}, origins))
 
 
 @frozen

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from victor_dsl.components.tenant_rows import TenantRows, TenantRowsConfig, quoted
 from victor_dsl.errors import ProviderError, Refused
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import ProviderConfig
-from victor_dsl.lazy import Lazy
 from victor_dsl.nearest import suggest
+from victor_dsl.values.codec import read_settings, read_vars
 from victor_dsl.values.faults import Fault, Faulty, kind_of
 from victor_dsl.values.settings import Layer
 from victor_dsl.values.turn import Turn
-
-if TYPE_CHECKING:
-    from victor_dsl.values import codec
-else:
-    codec = Lazy("victor_dsl.values.codec")
 
 SELECT = "SELECT config AS content, active FROM tenant_configs WHERE tenant_id = $1"
 SECTIONS = ("settings", "vars")
@@ -87,13 +82,10 @@ def _faults(values: Any) -> Iterator[Fault]:
     for key in values:
         if key not in SECTIONS:
             yield Fault((), f"it has no section '{key}'; {suggest(key, SECTIONS)}")
-    for section, check in (("settings", codec.read_settings), ("vars", codec.read_vars)):
-        value = values.get(section)
-        if value is not None and not isinstance(value, dict):
-            yield Fault((section,), f"must be a map, not {kind_of(value)}")
-        elif value is not None:
+    for section, check in (("settings", read_settings), ("vars", read_vars)):
+        if values.get(section) is not None:
             try:
-                check(value)
+                check(values[section])
             except Faulty as error:
                 yield from error.faults
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import evolve
-
 from victor_dsl.errors import ComponentError
 from victor_dsl.language.boundary import describe, is_fault
 from victor_dsl.language.component import Context
@@ -26,7 +24,7 @@ class Nested:
 
     async def select(self, tools: Sequence[Tool], turn: Turn) -> Sequence[Tool]:
         if self._k is not None:
-            turn = turn.replace(settings=evolve(turn.settings, k=self._k))
+            turn = turn.replace(settings=turn.settings.replace(k=self._k))
         if self._fallback is None:
             return await self._strategy.select(tools, turn)
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from attrs import evolve
 from pydantic import Field
 
 from victor_dsl.components.ranking.nested import admitted, nested, record_failure
@@ -42,7 +41,7 @@ class Chain:
 
     async def select(self, tools: Sequence[Tool], turn: Turn) -> Sequence[Tool]:
         k = turn.settings.k
-        unbounded = turn.replace(settings=evolve(turn.settings, k=None))
+        unbounded = turn.replace(settings=turn.settings.replace(k=None))
         left, found_any = tools, False
         for node, step in self._steps:
             try:

@@ -13,8 +13,9 @@ from victor_dsl.components.ranking.catalogue import PerCatalogue
 from victor_dsl.components.ranking.nested import nested
 from victor_dsl.components.ranking.query import Query, query_of
 from victor_dsl.language.component import Context
-from victor_dsl.language.config import Model, ToolSelectionConfig
+from victor_dsl.language.config import ToolSelectionConfig
 from victor_dsl.language.kinds import ToolSelection
+from victor_dsl.values.model import Model
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
 

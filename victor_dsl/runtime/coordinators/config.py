@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from victor_dsl.errors import ProviderError, Refused, RequestError, VictorError
 from victor_dsl.graph.plan import Node, Plan
@@ -136,12 +136,14 @@ class ConfigCoordinator:
     def _with_request(self, base: _Settled, settings: Mapping[str, Any], vars: Mapping[str, Any]) -> _Settled:
         wanted = {key: value for key, value in settings.items() if value is not None}  # clients send null for "default"
         faults = [
-            Fault(("settings", key), f"a request may not set it; {suggest(key, self._may_request)}")
+            Fault(("settings", key), f"a request may not set settings.{key}; {suggest(key, self._may_request)}")
             for key in wanted
             if key not in self._may_request
         ]
         faults += [
-            Fault(("vars", key), f"is not declared; {suggest(key, base.vars)}") for key in vars if key not in base.vars
+            Fault(("vars", key), f"vars.{key} is not declared; {suggest(key, base.vars)}")
+            for key in vars
+            if key not in base.vars
         ]
         try:
             if faults:
@@ -161,8 +163,8 @@ class ConfigCoordinator:
         if settings.model is not None:
             return settings
         if len(self._models) != 1:
-            raise Faulty([Fault(("settings", "model"), f"is not set; {suggest('', self._models)}")])
-        return evolve(settings, model=next(iter(self._models)))
+            raise Faulty([Fault(("settings", "model"), f"settings.model is not set; {suggest('', self._models)}")])
+        return settings.replace(model=next(iter(self._models)))
 
 
 def _check_layer(layer: Layer, models: frozenset[str]) -> None:
@@ -184,21 +186,27 @@ def _check_layer(layer: Layer, models: frozenset[str]) -> None:
 
 def _unknown_models(settings: Settings, models: frozenset[str]) -> Iterable[Fault]:
     if settings.model is not None and settings.model not in models:
-        yield Fault(("settings", "model"), f"models has no '{settings.model}'; {suggest(settings.model, models)}")
+        yield Fault(
+            ("settings", "model"),
+            f"settings.model: models has no '{settings.model}'; {suggest(settings.model, models)}",
+        )
     for index, name in enumerate(settings.fallbacks or ()):
         if name not in models:
-            yield Fault(("settings", "fallbacks", index), f"models has no '{name}'; {suggest(name, models)}")
+            yield Fault(
+                ("settings", "fallbacks", index),
+                f"settings.fallbacks[{index}]: models has no '{name}'; {suggest(name, models)}",
+            )
 
 
 def _raised(base: Settings, wanted: Settings) -> Iterable[Fault]:
     limit, asked = base.max_tokens, wanted.max_tokens
     if limit is not None and asked is not None and asked > limit:
-        yield Fault(("settings", "max_tokens"), f"a request may only lower it; {limit} is in force")
+        yield Fault(("settings", "max_tokens"), f"a request may only lower settings.max_tokens; {limit} is in force")
 
 
 def _told(fault: Fault, layer: Layer) -> str:
     """The fault with the place that wrote the value, where the layer knows it."""
-    steps = [str(step) for step in (*fault.path, *([fault.key] if fault.key is not None else []))]
+    steps = [str(step) for step in fault.path]
     for length in range(len(steps), 0, -1):
         origin = layer.origins.get(".".join(steps[:length]))
         if origin is not None and origin.file is not None:

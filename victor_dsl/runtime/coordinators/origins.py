@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import attrs
-
 from victor_dsl.values.settings import Layer, Origin, Settings
 from victor_dsl.values.turn import Turn
 
@@ -15,7 +13,7 @@ DEFAULT = Origin("default")
 
 def settings_as_json(settings: Settings) -> dict[str, Any]:
     """The settings that are set, as JSON values."""
-    return {key: value for key, value in _plain(settings).items() if value != {}}
+    return {key: value for key, value in settings.model_dump(mode="json", exclude_none=True).items() if value != {}}
 
 
 def origins(turn: Turn) -> dict[str, Origin]:
@@ -52,12 +50,3 @@ def _leaves(value: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[s
             yield from _leaves(inner, (*path, key))
         else:
             yield (*path, key)
-
-
-def _plain(value: Any) -> Any:
-    if attrs.has(type(value)):
-        fields = ((field.name, _plain(getattr(value, field.name))) for field in attrs.fields(type(value)))
-        return {name: inner for name, inner in fields if inner is not None}
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
