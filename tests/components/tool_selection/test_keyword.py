@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +14,7 @@ from hypothesis import strategies as st
 
 from tests.components.context import TURN, surroundings
 from tests.transcripts import TRANSCRIPTS, message
-from victor_dsl.components.ranking import bm25, lexical, query
-from victor_dsl.components.ranking.bm25 import Index
-from victor_dsl.components.ranking.catalogue import LARGE, Latest
 from victor_dsl.components.ranking.lexical import LexicalRanking
-from victor_dsl.components.ranking.query import query_of, read
-from victor_dsl.components.ranking.words import terms
 from victor_dsl.components.tool_selection.keyword import Config, build
 from victor_dsl.values.message import Message
 from victor_dsl.values.settings import Settings
@@ -59,19 +53,6 @@ async def names(*messages: Message | str, tools: Sequence[Tool] = TOOLS, k: int 
 )
 async def test_a_word_of_name_description_or_parameters_finds_the_tool(text: str, name: str) -> None:
     assert await names(text) == [name]
-
-
-def test_names_are_split_at_humps_underscores_and_digits() -> None:
-    assert terms("getHTTPResponse2_for userID") == ["get", "http", "respons", "2", "user", "id"]
-
-
-@pytest.mark.parametrize("words", ["fly flying", "cancel cancelled canceling", "city cities", "book books booking"])
-def test_forms_of_one_word_are_one_term(words: str) -> None:
-    assert len(set(terms(words))) == 1
-
-
-def test_numbers_are_whole_terms() -> None:
-    assert terms("4711 471 100 1000 2200 220") == ["4711", "471", "100", "1000", "2200", "220"]
 
 
 async def test_a_number_does_not_match_a_similar_one() -> None:
@@ -119,73 +100,6 @@ async def test_both_ends_of_a_pasted_file_are_read() -> None:
 async def test_a_conversation_without_a_user_finds_nothing() -> None:
     assert await names() == []
     assert await names(message("assistant", "weather")) == []
-
-
-async def test_an_index_is_built_once_for_a_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
-    built: list[int] = []
-
-    class Counted(Index):
-        def __init__(self, tools: tuple[Tool, ...]) -> None:
-            built.append(len(tools))
-            super().__init__(tools)
-
-    monkeypatch.setattr(lexical, "Index", Counted)
-    strategy = LexicalRanking()
-    turn = TURN.replace(messages=(message("user", "weather"),))
-    for _ in range(3):
-        await strategy.select(TOOLS, turn)
-        await strategy.select([Tool(t.name, t.description, dict(t.parameters)) for t in TOOLS], turn)
-    assert built == [5]
-    monkeypatch.setattr(strategy._indexes, "_small", Latest(4))
-    built.clear()
-    for size in (2, 1, 3, 5, 2):
-        await strategy.select(TOOLS[:size], turn)
-    assert built == [2, 1, 3, 5], "the latest are cached"
-    for size in (4, 2, 5, 1):
-        await strategy.select(TOOLS[:size], turn)
-    assert built == [2, 1, 3, 5, 4, 1], "the least recently used goes"
-
-
-async def test_a_large_part_of_a_catalogue_uses_the_catalogue_s_index(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    built: list[int] = []
-
-    class Counted(Index):
-        def __init__(self, tools: tuple[Tool, ...]) -> None:
-            built.append(len(tools))
-            super().__init__(tools)
-
-    monkeypatch.setattr(lexical, "Index", Counted)
-    many = tuple(tool(f"tool_{n}", "red" if n % 2 else "blue") for n in range(LARGE + 50))
-    strategy = LexicalRanking()
-    turn = TURN.replace(messages=(message("user", "tool 7, tool 9 or tool 8"),), settings=Settings(k=2), tools=many)
-    for start in range(5):
-        found = await strategy.select(many[start : start + LARGE], turn)
-        assert [tool.name for tool in found] == ["tool_7", "tool_8"]
-    without = tuple(tool for tool in many if tool.name != "tool_7")
-    assert [tool.name for tool in await strategy.select(without, turn)] == ["tool_8", "tool_9"]
-    assert built == [LARGE + 50]
-    others = tuple(tool(f"tool_{n}") for n in range(LARGE))
-    assert [tool.name for tool in await strategy.select(others, turn)] == ["tool_7", "tool_8"]
-    assert built == [LARGE + 50, LARGE], "tools that are not the turn's are a catalogue by themselves"
-
-
-async def test_the_index_of_a_large_catalogue_is_built_off_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    in_main_thread: list[bool] = []
-
-    class Watched(Index):
-        def __init__(self, tools: tuple[Tool, ...]) -> None:
-            in_main_thread.append(threading.current_thread() is threading.main_thread())
-            super().__init__(tools)
-
-    monkeypatch.setattr(lexical, "Index", Watched)
-    many = [tool(f"tool_{n}") for n in range(LARGE)]
-    strategy = LexicalRanking()
-    turn = TURN.replace(messages=(message("user", "tool 7"),), settings=Settings(k=1))
-    found = await asyncio.gather(*(strategy.select(many, turn) for _ in range(3)))
-    assert [[tool.name for tool in each] for each in found] == [["tool_7"]] * 3
-    assert in_main_thread == [False], "of turns at the same time one builds it"
 
 
 @pytest.mark.parametrize(
@@ -287,46 +201,3 @@ def test_any_tools_and_any_request_select_a_part_of_the_tools(tools: list[Tool],
     found = asyncio.run(names(text, text, tools=tools, k=k))
     assert len(found) <= len(tools) if k is None else len(found) <= min(k, len(tools))
     assert not Counter(found) - Counter(tool.name for tool in tools)
-
-
-@given(
-    st.lists(st.sampled_from([*TOOLS, *ASKING_TWICE]), max_size=12),
-    st.lists(TEXTS | st.just("the weather"), max_size=4),
-    st.data(),
-)
-def test_numpy_narrows_a_catalogue_down_without_changing_a_score(
-    tools: list[Tool], texts: list[str], data: st.DataObject
-) -> None:
-    request = query_of(TURN.replace(messages=(message("user", ". ".join(texts)),)))
-    index = Index(tuple(tools))
-    whole = index.scores(request, range(len(tools)))
-    assert whole == pytest.approx(index.scores(request), rel=1e-4)
-    among = data.draw(st.sets(st.integers(0, max(len(tools) - 1, 0)), max_size=len(tools)))
-    assert index.scores(request, among).keys() == whole.keys() & among
-
-
-def test_the_best_tools_of_a_large_catalogue_are_scored(monkeypatch: pytest.MonkeyPatch) -> None:
-    tools = tuple(tool(f"tool_{n}", "red " * (n % 7)) for n in range(50))
-    request = read("red tool 3")
-    exact = bm25.best_first(Index(tools).scores(request))
-    monkeypatch.setattr(bm25, "FINALISTS", 10)
-    assert bm25.best_first(Index(tools).scores(request))[:5] == exact[:5]
-    assert len(Index(tools).scores(request)) == 10
-
-
-def test_a_text_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    split: list[str] = []
-    monkeypatch.setattr(query, "terms", lambda text: split.append(text) or terms(text))  # type: ignore[func-returns-value]
-    history = (message("user", "is parcel 17 late, or not?"), message("assistant", "It is late by 3 days, in fact."))
-    for question in ("why is that?", "since when is that?", "why is that?"):
-        query_of(TURN.replace(messages=(*history, message("user", question))))
-    assert len(split) == len(set(split)) > 0
-
-
-def test_a_long_text_is_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
-    split: list[str] = []
-    monkeypatch.setattr(query, "terms", lambda text: split.append(text) or terms(text))  # type: ignore[func-returns-value]
-    text = "weather " * query.LONGEST_REMEMBERED
-    read(text)
-    read(text)
-    assert len(split) == 2
