@@ -23,7 +23,7 @@ FOLDER = Path()
 
 @define
 class Counting:
-    """An embedder with given vectors for texts, or one for each new text; it keeps what it was asked."""
+    """An embedder with these vectors for texts, or a random one for each new text. It stores what it is asked."""
 
     vectors: Mapping[str, Sequence[float]] | None = None
     asked: list[str] = field(factory=list)
@@ -38,7 +38,7 @@ class Counting:
 
 @define
 class Writes:
-    """A model that writes given summaries, one after the other, and keeps the turns that it was given."""
+    """A model that writes these summaries, one after the other. It stores the turns it gets."""
 
     replies: Sequence[Any] = ("They spoke of orders.",)
     turns: list[Turn] = field(factory=list)
@@ -52,7 +52,7 @@ class Writes:
 
 
 def strategy(type: str, needs: Mapping[str, Any] | None = None, window: int | None = None, **config: Any) -> Compaction:
-    """The live object of a type that needs no opening. A reference is a node's id, as the compiler leaves it."""
+    """The live object of a type. References are ids of nodes, as the compiler makes them."""
     component = REGISTRY.find("compaction", type)
     assert component is not None
     configs = {"models/small": EchoConfig(context_window=window)}
@@ -70,7 +70,7 @@ def summarize(model: Any = None, window: int | None = None, **config: Any) -> Co
 
 
 def said(*texts: str) -> tuple[Message, ...]:
-    """Assistant messages between a task and a last question, which stay anyway."""
+    """Assistant messages between a task and a last question, both of which always stay."""
     return (Message("user", "task"), *(Message("assistant", text) for text in texts), Message("user", "and now?"))
 
 

@@ -1,4 +1,4 @@
-"""Steps of a chain: each takes its share off what the one before it left."""
+"""Steps of a chain: each removes its share of what the one before it kept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HISTORY = history(*TEXTS)
 
 @define
 class Oldest:
-    """Keeps the oldest that fit; `budgets` are what it was given."""
+    """Keeps the oldest that fit; `budgets` are those it got."""
 
     budgets: list[tuple[int, int]] = field(factory=list)
     summary: str | None = None
@@ -61,7 +61,7 @@ def turn(events: list[Mapping[str, Any]] | None = None) -> Turn:
     return Turn("t", "s", (), record=lambda type, data: (events if events is not None else []).append(data))
 
 
-async def test_each_step_takes_an_equal_part_of_the_excess_off() -> None:
+async def test_each_step_removes_an_equal_part_of_the_surplus() -> None:
     first, second, third = Oldest(), Oldest(), Oldest()
     budget = 130
     choice = await Chain([step(first), step(second), step(third)]).choose(HISTORY, budget, turn())
@@ -75,7 +75,7 @@ async def test_each_step_takes_an_equal_part_of_the_excess_off() -> None:
     assert kept(HISTORY, choice.groups) == TEXTS[: (budget - HISTORY.fixed_tokens) // 13]
 
 
-async def test_a_step_s_own_ratio_is_of_what_it_is_given_and_never_below_the_budget() -> None:
+async def test_a_steps_own_ratio_applies_to_what_it_gets_and_never_goes_below_the_budget() -> None:
     first, second = Oldest(), Oldest()
     await Chain([step(first, 0.75), step(second, 0.1)]).choose(HISTORY, 200, turn())
     assert first.budgets == [(HISTORY.tokens, int(HISTORY.tokens * 0.75))]
@@ -92,7 +92,7 @@ async def test_it_stops_when_the_history_fits() -> None:
     assert (await Chain([step(unused)]).choose(HISTORY, HISTORY.tokens, turn())).groups == set(range(42))
 
 
-async def test_each_step_works_on_what_is_left_whatever_its_places_were() -> None:
+async def test_positions_of_a_later_step_are_those_of_the_whole_history() -> None:
     even = Gives(Choice(frozenset(range(0, 42, 2))))
     choice = await Chain([step(even, 0.6), step(NewestGroups(newest))]).choose(HISTORY, 160, turn())
     left = kept(HISTORY, choice.groups)
@@ -116,7 +116,7 @@ async def test_summaries_count_towards_the_budget_of_later_steps_and_are_joined(
         (None, "has no attribute"),
     ],
 )
-async def test_a_step_that_fails_is_passed_over_and_the_next_does_its_part(answer: Any, what: str) -> None:
+async def test_a_step_that_fails_is_skipped_and_the_next_does_its_part(answer: Any, what: str) -> None:
     events: list[Mapping[str, Any]] = []
     chain = Chain([step(Gives(answer), deadline_s=0.01), step(NewestGroups(newest))])
     choice = await chain.choose(HISTORY, 200, turn(events))
@@ -126,7 +126,7 @@ async def test_a_step_that_fails_is_passed_over_and_the_next_does_its_part(answe
     assert events[0]["message"].startswith("compaction/chain.steps.0: the step is skipped: ")
 
 
-async def test_where_the_last_step_fails_the_chain_does() -> None:
+async def test_if_the_last_step_fails_the_chain_fails() -> None:
     with pytest.raises(ComponentError, match="gone"):
         await Chain([step(NewestGroups(newest)), step(Gives(ComponentError("gone")))]).choose(HISTORY, 100, turn())
 

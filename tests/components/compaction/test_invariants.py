@@ -1,4 +1,4 @@
-"""Every strategy that comes along, over any conversation, behind the coordinator that holds the invariants."""
+"""Every built-in strategy, over any conversation, behind the coordinator that enforces the invariants."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def test_recipe_4_the_invariants_hold_over_any_conversation(type: str) -> 
 
 @pytest.mark.parametrize("type", TYPES)
 @pytest.mark.parametrize("odd", ODD.values(), ids=list(ODD))
-async def test_recipe_4_odd_input_is_no_trouble(type: str, odd: tuple[Message, ...]) -> None:
+async def test_recipe_4_the_invariants_hold_over_odd_input(type: str, odd: tuple[Message, ...]) -> None:
     messages = (Message("user", "task"), *odd, Message("assistant", "well"), Message("user", "now?"))
     tally = Tally()
     async with strategies([type]) as alive:
@@ -78,7 +78,7 @@ async def test_recipe_4_odd_input_is_no_trouble(type: str, odd: tuple[Message, .
 
 @pytest.mark.parametrize("type", TYPES)
 @given(messages=CONVERSATIONS)
-def test_a_history_without_anything_that_may_go_is_left_whole(type: str, messages: tuple[Message, ...]) -> None:
+def test_a_history_of_fixed_groups_stays_whole(type: str, messages: tuple[Message, ...]) -> None:
     pinned = whole(tuple(evolve(message, pinned=True) for message in messages))
     history = group(pinned)
 
@@ -89,7 +89,7 @@ def test_a_history_without_anything_that_may_go_is_left_whole(type: str, message
     assert asyncio.run(choose()).summary is None
 
 
-async def test_a_task_larger_than_the_aim_is_sent_and_the_turn_says_so() -> None:
+async def test_a_task_larger_than_the_target_is_sent_and_recorded() -> None:
     messages = (Message("user", "x" * 4000), *[Message("assistant", "and so on " * 9)] * 9, Message("user", "now?"))
     turn = Turn("t", "s", messages, settings=Settings(threshold=0.0, target_ratio=0.1))
     async with strategies() as alive:

@@ -1,4 +1,4 @@
-"""Words that matter: whole, in any script, and of more weight the newer they are."""
+"""Important words: matched whole, in any script, and heavier the newer they are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAD = "." * 40
 
 
 async def first_kept(word: str, *texts: str, **config: Any) -> str:
-    """Which of the texts, all of one length, is kept where one fits."""
+    """Which of the texts, all of one length, is kept if only one fits."""
     longest = max(map(len, texts))
     given = history(*(text.ljust(longest, ".") for text in texts))
     room = max(group.tokens for group in given.groups if not group.fixed)
@@ -48,13 +48,13 @@ async def test_heavier_words_win_and_each_counts_once() -> None:
     )
 
 
-async def test_newer_messages_weigh_more_and_how_much_is_said() -> None:
+async def test_newer_messages_weigh_more_by_the_configured_share() -> None:
     texts = ("an error and a bug", *["nothing"] * 6, "an error")
     assert await first_kept("", *texts, words=["error", "bug"], oldest=0.2) == "an error"
     assert await first_kept("", *texts, words=["error", "bug"], oldest=1) == "an error and a bug"
 
 
-async def test_the_newest_have_their_share_and_room_that_is_left() -> None:
+async def test_the_newest_get_their_share_and_the_remaining_room() -> None:
     given = history(*(f"{n} {'decision' if n < 4 else 'nothing!'} {PAD}" for n in range(10)))
     cost = next(group.tokens for group in given.groups if not group.fixed)
     shared = await strategy("keywords").choose(given, given.fixed_tokens + 4 * cost, TURN)

@@ -1,4 +1,4 @@
-"""What is worth most for its tokens stays: facts, what a question is about, and identifiers, each once."""
+"""Salience keeps facts, what a question is about, and identifiers, each once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def calls(number: int, arguments: object, result: object) -> tuple[Message, ...]
 
 
 def chosen(history: History, budget: int, **config: float) -> list[str]:
-    """The texts of what stays, without what must."""
+    """The texts of the kept groups that are not fixed."""
     groups = Salience(recent=config.get("recent", 0.0)).choice(history, budget).groups
     kept = [p for p in sorted(groups) if not history.groups[p].fixed]
     tokens = sum(history.groups[p].tokens for p in kept) + history.fixed_tokens
@@ -59,12 +59,12 @@ def with_facts(last: str) -> History:
     return group((*chat("Hello there", *texts), Message("user", last)))
 
 
-def test_it_is_what_is_meant_where_no_type_is_written() -> None:
+def test_it_is_the_default_type() -> None:
     assert KINDS["compaction"].default == "salience"
 
 
 @pytest.mark.parametrize("form", ["{}", "Ann: {}", "[1:56 pm on 8 May, 2023] Ann: {}"])
-def test_facts_stay_and_chatter_goes(form: str) -> None:
+def test_facts_are_kept_rather_than_chatter(form: str) -> None:
     plain = with_facts("Good night then.")
     given = group([evolve(message, content=form.format(message.text())) for message in plain.messages])
     assert {form.format(fact) for fact in FACTS} <= set(chosen(given, given.tokens // 8))
@@ -78,7 +78,7 @@ def test_facts_stay_and_chatter_goes(form: str) -> None:
         ("Which medicine must I avoid because I am allergic?", FACTS[2]),
     ],
 )
-def test_what_the_latest_message_asks_for_stays_before_all_else(question: str, answer: str) -> None:
+def test_what_the_latest_message_asks_for_comes_first(question: str, answer: str) -> None:
     given = with_facts(question)
     assert answer in chosen(given, given.fixed_tokens + 30)
 
@@ -96,7 +96,7 @@ def test_words_are_found_in_scripts_without_spaces(texts: list[str], question: s
     assert answer in chosen(given, given.fixed_tokens + max(g.tokens for g in given.groups))
 
 
-def test_what_follows_a_hit_stays_with_it() -> None:
+def test_what_follows_a_match_is_kept_with_it() -> None:
     topics = ["rain", "snow", "bread", "trains", "boats", "shoes", "maps", "rugby", "opera", "chess"]
     texts = [f"We spoke of {topics[n % 10]} and then of {topics[n * 7 % 9]}." for n in range(40)]
     texts[20] = "Did you ever go to see the lighthouse?"
@@ -111,7 +111,7 @@ def agent(*exchanges: tuple[Message, ...], last: str = "Go on.") -> History:
     return group((Message("user", "Sort out my bookings."), *flat, answer, Message("user", last)))
 
 
-def test_each_identifier_is_kept_once_and_where_it_costs_least() -> None:
+def test_each_identifier_is_kept_once_in_the_cheapest_group() -> None:
     listing = calls(1, {"user": "omar_3817"}, [{"id": f"RES{n:03}", "note": "x " * 40} for n in range(8)])
     short = Message("assistant", f"You have {', '.join(f'RES{n:03}' for n in range(8))}, omar_3817.")
     again = Message("assistant", f"As I said: {', '.join(f'RES{n:03}' for n in range(8))}, of omar_3817 that is.")
@@ -122,7 +122,7 @@ def test_each_identifier_is_kept_once_and_where_it_costs_least() -> None:
     assert any("def main" in text for text in kept)
 
 
-def test_the_keys_of_records_name_nothing() -> None:
+def test_the_keys_of_records_are_not_identifiers() -> None:
     record = {f"long_key_name_{n}": True for n in range(12)}
     given = agent(calls(1, {}, record), calls(2, {"order": "PL-4471"}, "done"), last="And?")
     kept = chosen(given, given.fixed_tokens + given.groups[1].tokens)
@@ -130,19 +130,19 @@ def test_the_keys_of_records_name_nothing() -> None:
     assert len(kept) == 2  # the record, which costs all the room, is not among them
 
 
-def test_what_repeats_word_for_word_goes() -> None:
+def test_what_repeats_an_earlier_message_is_dropped() -> None:
     fact = "My brother Tom sold his old boat to a man from Bergen yesterday."
     given = group((*chat("Hi", *([fact, *CHATTER[:3]] * 4)), Message("user", "Bye.")))
     assert chosen(given, given.fixed_tokens + 2 * len(fact) // 4 + 10).count(fact) == 1
 
 
-def test_the_newest_have_their_share() -> None:
+def test_the_newest_get_their_share() -> None:
     given = with_facts("Good night then.")
     newest = [given.messages[n].text() for n in range(len(given.messages) - 4, len(given.messages) - 1)]
     assert newest == chosen(given, given.tokens // 4, recent=0.3)[-3:]
 
 
-def test_what_was_kept_before_stays_in_front_where_that_costs_little() -> None:
+def test_what_was_kept_before_stays_in_front_if_that_costs_little() -> None:
     first = with_facts("Good night then.")
     kept = Salience(recent=0.0).choice(first, first.tokens // 4).groups
     messages = (*first.messages, *chat("And I forgot:", "Uncle Jo visits us on Sunday with 2 dogs.", "Fine."))
@@ -155,7 +155,7 @@ def test_what_was_kept_before_stays_in_front_where_that_costs_little() -> None:
     assert afresh != steady or afresh >= kept
 
 
-def test_what_was_kept_before_goes_where_the_question_is_another() -> None:
+def test_what_was_kept_before_is_dropped_after_another_question() -> None:
     first = with_facts("Where does Nadia live now?")
     kept = Salience(recent=0.0).choice(first, first.fixed_tokens + 30).groups
     grown = group((*first.messages, Message("assistant", "In Lisbon."), Message("user", "And what am I allergic to?")))
@@ -183,7 +183,7 @@ def test_a_text_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read[before:] == ["One more thing.", "Which?"]
 
 
-def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "MOST_CACHED_RUNS", 50)
     monkeypatch.setattr(reading, "MOST_LEXICON_RUNS", 100)
     strategy = Salience(recent=0.0)
@@ -204,7 +204,7 @@ async def test_every_group_has_its_reason() -> None:
     assert silent.reasons == {}
 
 
-async def test_a_long_history_is_read_off_the_loop_and_given_up_when_late() -> None:
+async def test_a_long_history_is_read_off_the_loop_until_it_is_given_up() -> None:
     given = group(chat(*(f"message {n} of many, with word{n}" for n in range(3_000))))
     choice = await strategy("salience").choose(given, given.tokens // 2, TURN)
     assert given.tokens // 2 - 20 < sum(given.groups[p].tokens for p in choice.groups) <= given.tokens // 2

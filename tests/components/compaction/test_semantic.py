@@ -1,4 +1,4 @@
-"""What is kept covers the history, whatever the vectors are like."""
+"""Semantic compaction covers the history, for vectors of all kinds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from victor_dsl.components.embedders import hashing, tfidf
 from victor_dsl.errors import ComponentError, StoreError
 
 
-async def test_what_says_the_same_again_goes_first() -> None:
+async def test_repetitions_are_dropped_first() -> None:
     vectors: dict[str, list[float]] = {
         "task": [0, 0, 1],
         "and now?": [0, 0, 1],
@@ -35,7 +35,7 @@ async def test_what_says_the_same_again_goes_first() -> None:
     assert "b1" in chosen
 
 
-async def test_the_newest_have_their_share() -> None:
+async def test_the_newest_get_their_share() -> None:
     given = history(*(f"message {n}" for n in range(20)))
     choice = await semantic(recent=0.5).choose(given, given.fixed_tokens + 10 * 7, TURN)
     assert kept(given, choice.groups)[-5:] == [f"message {n}" for n in range(15, 20)]
@@ -47,7 +47,7 @@ async def test_the_newest_have_their_share() -> None:
     ids=["one", "zeros", "minus", "tiny", "long"],
 )
 @pytest.mark.parametrize("count", [10, 300])
-async def test_recipe_4_identical_embeddings_are_no_trouble(vector: Sequence[float], count: int) -> None:
+async def test_recipe_4_identical_embeddings_are_handled(vector: Sequence[float], count: int) -> None:
     given = history(*(f"message {n}" for n in range(count)))
     texts = dict.fromkeys((*(f"message {n}" for n in range(count)), "task", "and now?"), vector)
     budget = given.fixed_tokens + (given.tokens - given.fixed_tokens) // 2
@@ -56,7 +56,7 @@ async def test_recipe_4_identical_embeddings_are_no_trouble(vector: Sequence[flo
     assert budget - 8 < tokens <= budget
 
 
-async def test_of_identical_messages_the_last_stands_for_all() -> None:
+async def test_of_identical_messages_the_last_is_kept() -> None:
     given = history("same", "other", "same", "third", "same")
     choice = await semantic(recent=0).choose(given, given.fixed_tokens + 3 * 6, TURN)
     assert sorted(choice.groups - {0, 6}) == [2, 4, 5]
@@ -84,14 +84,14 @@ async def test_recipe_4_two_thousand_messages_take_few_passes_and_leave_the_loop
     assert sum(passes) <= 16 * 2_000
 
 
-async def test_given_up_it_stops_at_the_next_round() -> None:
+async def test_once_given_up_it_stops_at_the_next_round() -> None:
     vectors = list(np.eye(40, dtype=np.float32))
     tokens, free, stop = np.full(40, 5), np.ones(40, dtype=np.bool_), threading.Event()
     stop.set()
     assert covering(vectors, tokens, free, 100, stop) == []
 
 
-async def test_cancelled_it_tells_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_cancelled_choice_tells_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     began, ended, told = threading.Event(), threading.Event(), []
 
     def waits(*arguments: Any) -> list[int]:
@@ -121,7 +121,7 @@ async def test_recipe_4_a_message_is_embedded_once() -> None:
     assert sorted(embedder.asked) == sorted(["task", *texts, "and now?"])
 
 
-async def test_what_a_deadline_cut_short_goes_on_in_the_next_turn() -> None:
+async def test_after_a_deadline_the_next_turn_continues_the_work() -> None:
     class Fails(Counting):
         async def embed(self, texts: Sequence[str]) -> np.ndarray:
             if len(self.asked) == 512:
@@ -138,7 +138,7 @@ async def test_what_a_deadline_cut_short_goes_on_in_the_next_turn() -> None:
     assert len(embedder.asked) == 512 + 1 + 702 - 512
 
 
-async def test_no_more_vectors_are_kept_than_said() -> None:
+async def test_the_cache_of_vectors_is_bounded() -> None:
     embedder = Counting()
     built = semantic(embedder, cache_size=3)
     given = history(*(f"message {n}" for n in range(10)))
@@ -147,7 +147,7 @@ async def test_no_more_vectors_are_kept_than_said() -> None:
     assert len(embedder.asked) == 12 + 9
 
 
-async def test_vectors_that_depend_on_their_neighbours_are_made_anew_so_that_a_choice_has_no_memory() -> None:
+async def test_vectors_that_depend_on_their_neighbours_are_not_cached() -> None:
     embedder = tfidf.build(tfidf.Config(dims=64), None)  # type: ignore[arg-type]
     texts = [f"{word} and {word} again, order {n}" for n, word in enumerate(["refund", "invoice", "parcel"] * 8)]
     used, fresh = semantic(embedder), semantic(embedder)
@@ -176,13 +176,13 @@ class Wrong:
         (StoreError("the embedder is away"), "is away"),
     ],
 )
-async def test_an_embedder_that_gives_rubbish_is_an_error_for_the_fallback(answer: Any, what: str) -> None:
+async def test_a_faulty_embedder_is_an_error_for_the_fallback(answer: Any, what: str) -> None:
     given = history("one", "two", "three")
     with pytest.raises((ComponentError, StoreError), match=what):
         await semantic(Wrong(answer)).choose(given, given.fixed_tokens + 6, TURN)
 
 
-async def test_nothing_is_embedded_where_no_message_fits() -> None:
+async def test_nothing_is_embedded_if_no_message_fits() -> None:
     embedder = Counting()
     given = history("x" * 400, "y" * 400)
     assert (await semantic(embedder).choose(given, given.fixed_tokens + 50, TURN)).groups <= {0, 3}

@@ -1,4 +1,4 @@
-"""A summary in the place of the oldest messages: asked for once, checked, counted."""
+"""A summary instead of the oldest messages: written once, checked, counted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def turn(events: list[tuple[str, Mapping[str, Any]]] | None = None, **fields: An
     return Turn("t", "s", (), record=lambda type, data: told.append((type, data)), trace=Trace("s"), **fields)
 
 
-async def test_the_oldest_are_put_to_the_model_and_the_newest_stay() -> None:
+async def test_the_model_summarises_the_oldest_and_the_newest_stay() -> None:
     model = Writes()
     budget = HISTORY.tokens // 2
     choice = await summarize(model, max_tokens=100).choose(HISTORY, budget, turn())
@@ -42,7 +42,7 @@ async def test_the_oldest_are_put_to_the_model_and_the_newest_stay() -> None:
     assert tokens + summary_message(choice.summary).tokens <= budget
 
 
-async def test_the_same_prefix_is_not_summarised_twice() -> None:
+async def test_the_same_prefix_is_summarised_once() -> None:
     model = Writes()
     built = summarize(model)
     first = await built.choose(HISTORY, HISTORY.tokens // 2, turn())
@@ -50,7 +50,7 @@ async def test_the_same_prefix_is_not_summarised_twice() -> None:
     assert len(model.turns) == 1
 
 
-async def test_as_the_history_grows_only_what_is_newly_dropped_is_put_to_the_model() -> None:
+async def test_as_the_history_grows_the_model_gets_only_the_newly_dropped() -> None:
     model = Writes(["First summary.", "Second summary."])
     built = summarize(model)
     budget = HISTORY.tokens // 2
@@ -63,7 +63,7 @@ async def test_as_the_history_grows_only_what_is_newly_dropped_is_put_to_the_mod
     assert not any(text.strip() in second for text in TEXTS if text.strip() in first)
 
 
-async def test_one_tenant_is_not_given_what_anothers_messages_became() -> None:
+async def test_no_tenant_gets_a_summary_of_anothers_messages() -> None:
     model = Writes(["of acme", "of globex"])
     built = summarize(model)
     for tenant in ("acme", "globex", "acme"):
@@ -72,7 +72,7 @@ async def test_one_tenant_is_not_given_what_anothers_messages_became() -> None:
     assert len(model.turns) == 2
 
 
-async def test_more_than_the_models_window_is_put_to_it_in_pieces() -> None:
+async def test_more_than_the_models_window_is_summarised_in_batches() -> None:
     model = Writes([f"Summary {n}." for n in range(1, 100)])
     built = summarize(model, window=2_000, max_tokens=100)
     choice = await built.choose(HISTORY, HISTORY.tokens // 3, turn())
@@ -107,7 +107,7 @@ async def test_a_message_larger_than_the_window_is_shown_by_its_two_ends() -> No
         (ModelError("is overloaded", kind="overloaded"), "is overloaded"),
     ],
 )
-async def test_recipe_4_a_summary_that_is_none_or_too_long_is_not_used_and_the_fallback_compacts(
+async def test_recipe_4_an_empty_or_too_long_summary_is_rejected_and_the_fallback_compacts(
     reply: Any, what: str
 ) -> None:
     events: list[tuple[str, Mapping[str, Any]]] = []
@@ -142,7 +142,7 @@ async def test_the_call_counts_in_the_turns_usage_and_events() -> None:
     assert "Fact" not in str(events)
 
 
-async def test_a_rendering_calls_no_model_and_keeps_what_a_turn_would() -> None:
+async def test_a_rendering_calls_no_model_and_keeps_the_same_messages() -> None:
     model = Writes()
     built = summarize(model)
     rendered = await built.choose(HISTORY, HISTORY.tokens // 2, turn(rendering=True))
@@ -154,13 +154,13 @@ async def test_a_rendering_calls_no_model_and_keeps_what_a_turn_would() -> None:
     assert await built.choose(HISTORY, HISTORY.tokens // 2, turn(rendering=True)) == ran  # now it is known
 
 
-async def test_what_fits_is_left_alone() -> None:
+async def test_a_history_that_fits_stays_whole() -> None:
     model = Writes()
     assert await summarize(model).choose(HISTORY, HISTORY.tokens, TURN) == Choice(frozenset(range(len(HISTORY.groups))))
     assert model.turns == []
 
 
-async def test_tool_results_are_named_and_contents_that_are_null_are_nothing() -> None:
+async def test_tool_results_are_named_and_null_contents_are_left_out() -> None:
     model = Writes()
     messages = (
         Message("user", "task"), Message("assistant", None), Message("tool", "42", tool_call_id="z", name="look_up"), *said(*TEXTS)[1:],

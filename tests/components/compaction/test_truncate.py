@@ -1,4 +1,4 @@
-"""The oldest messages go first."""
+"""The oldest messages are dropped first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from victor_dsl.values.history import group
 from victor_dsl.values.message import Message, ToolCall
 
 
-async def test_the_oldest_go_first_and_no_more_than_must() -> None:
+async def test_the_oldest_are_dropped_first_and_no_more_than_necessary() -> None:
     given = history(*(f"{n}" * 40 for n in range(8)))
     for fitting in range(9):
         choice = await strategy("truncate").choose(given, given.fixed_tokens + fitting * 14 + 13, TURN)
@@ -16,13 +16,13 @@ async def test_the_oldest_go_first_and_no_more_than_must() -> None:
         assert choice.summary is None
 
 
-async def test_a_message_larger_than_all_the_room_does_not_cost_the_others_theirs() -> None:
+async def test_a_message_larger_than_the_room_is_skipped() -> None:
     given = history("old", "new", "x" * 4000, "newest")
     choice = await strategy("truncate").choose(given, given.fixed_tokens + 20, TURN)
     assert kept(given, choice.groups) == ["old", "new", "newest"]
 
 
-async def test_a_call_goes_with_its_results() -> None:
+async def test_a_call_is_dropped_with_its_results() -> None:
     call = Message("assistant", None, (ToolCall("a", "look_up", "{}"),))
     messages = (Message("user", "task"), call, Message("tool", "x" * 40, tool_call_id="a"), Message("assistant", "ok"))
     given = group(messages)

@@ -1,4 +1,4 @@
-"""The texts that come with the package, chosen by name."""
+"""The built-in texts, chosen by name."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_each_industry_has_its_rules(tmp_path: Path, industry: str, words:
     assert {name for name, other in compliance.TEXTS.items() if other == said} == {industry}
 
 
-async def test_texts_of_ones_own_stand_beside_those_that_come_along_or_in_their_place(tmp_path: Path) -> None:
+async def test_own_texts_are_added_to_the_built_in_ones_or_replace_them(tmp_path: Path) -> None:
     texts = {"insurance": "Quote no premium.", "general": "Our own rules."}
     assert await text(compliance, tmp_path, industry="insurance", texts=texts) == "Quote no premium."
     assert await text(compliance, tmp_path, industry="general", texts=texts) == "Our own rules."
@@ -61,7 +61,7 @@ def test_recipe_2_an_unknown_industry_is_an_error_at_its_line_with_the_nearest(
     assert fault.hint == "did you mean 'healthcare'? values: finance, general, healthcare"
 
 
-def test_a_name_of_ones_own_is_known_and_a_fault_in_its_text_is_told_once(
+def test_an_own_name_is_known_and_a_fault_in_its_text_is_reported_once(
     compiled: Callable[[str], Compilation],
 ) -> None:
     assert compiled("{type: compliance, industry: hr, texts: {hr: Be fair.}}").program is not None
@@ -113,7 +113,9 @@ def test_a_stack_is_a_list_of_names(compiled: Callable[[str], Compilation], stac
     assert [fault.span.line for fault in compiled(f"{{type: tech_stack, stack: {stack}}}").diagnostics] == [5]
 
 
-def test_the_texts_belong_to_the_digest(compiled: Callable[..., Compilation], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_texts_are_part_of_the_digest(
+    compiled: Callable[..., Compilation], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def digest() -> str:
         program = compiled("{type: compliance, industry: general}").program
         assert program is not None

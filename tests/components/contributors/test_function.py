@@ -70,7 +70,7 @@ async def contribute(tmp_path: Path, name: str, timeout: float = 10.0) -> str:
         return await live.contribute(TURN)
 
 
-async def test_a_plain_function_runs_in_a_thread_and_what_it_prints_is_no_output(
+async def test_a_plain_function_runs_in_a_thread_and_prints_to_standard_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await contribute(tmp_path, "greeting") == "Greet s1 from off-loop."
@@ -90,13 +90,13 @@ async def test_an_async_function_runs_on_the_loop(tmp_path: Path) -> None:
         ("leaves", "failed: SystemExit: 3"),
     ],
 )
-async def test_a_function_that_gives_no_text_is_an_error_with_its_name(tmp_path: Path, name: str, what: str) -> None:
+async def test_a_function_without_a_text_is_an_error_with_its_name(tmp_path: Path, name: str, what: str) -> None:
     with pytest.raises(ContributorError) as caught:
         await contribute(tmp_path, name)
     assert str(caught.value) == f"contributors/function: the function 'prompts:{name}' {what}"
 
 
-async def test_an_error_that_says_what_to_do_passes_as_it_is(tmp_path: Path) -> None:
+async def test_an_error_of_our_own_is_passed_on_unchanged(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="not at night"):
         await contribute(tmp_path, "refuses")
 

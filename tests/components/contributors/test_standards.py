@@ -30,14 +30,14 @@ async def render(compilation: Compilation) -> Rendered:
         return await orchestrator.render(Request(message="hi"))
 
 
-async def test_the_file_beside_the_spec_is_read_without_being_named(
+async def test_the_default_file_is_beside_the_spec(
     spec: Callable[..., Path], compiled: Callable[..., Compilation]
 ) -> None:
     spec("Test first.\n", ".victor/standards.md")
     assert (await render(compiled())).system == "Test first."
 
 
-def test_its_content_belongs_to_the_plans_digest(
+def test_its_content_is_part_of_the_plans_digest(
     spec: Callable[..., Path], compiled: Callable[..., Compilation]
 ) -> None:
     digests = []
@@ -55,7 +55,9 @@ def test_a_missing_file_is_an_error_at_the_item(compiled: Callable[..., Compilat
     assert fault.message == "cannot read '.victor/standards.md': there is no such file"
 
 
-async def test_a_default_or_optional_says_what_happens_without_the_file(compiled: Callable[..., Compilation]) -> None:
+async def test_without_the_file_the_default_is_used_or_an_optional_piece_left_out(
+    compiled: Callable[..., Compilation],
+) -> None:
     assert (await render(compiled(", default: Be kind."))).system == "Be kind."
     rendered = await render(compiled(", optional: true"))
     assert (rendered.system, rendered.contributors[0].dropped, rendered.error) == ("", True, None)
@@ -71,7 +73,7 @@ async def test_recipe_2_a_file_over_its_size_limit_is_an_error_and_not_read_whol
 
 
 @pytest.mark.parametrize(("overflow", "system"), [("drop", ""), ("truncate", "12345678")])
-async def test_recipe_2_its_own_budget_says_what_happens_to_a_long_text(
+async def test_recipe_2_a_text_over_its_own_budget_is_treated_as_configured(
     spec: Callable[..., Path], compiled: Callable[..., Compilation], overflow: str, system: str
 ) -> None:
     spec("123456789", ".victor/standards.md")

@@ -1,4 +1,4 @@
-"""Pieces of the system prompt that are rendered for each turn; what a template may do is tested with the sandbox."""
+"""Templates in the system prompt. What a template may do is tested with the sandbox."""
 
 import asyncio
 from pathlib import Path
@@ -38,19 +38,19 @@ async def test_a_template_sees_vars_and_the_turn(tmp_path: Path) -> None:
     assert await from_text(text, tmp_path).contribute(ACME) == "Acme Cloud s1 acme ann 0.3"
 
 
-async def test_each_turn_is_rendered_anew(folder: Path) -> None:
+async def test_each_turn_is_rendered_with_its_own_values(folder: Path) -> None:
     template = from_file(folder, base="{{ n }}")
     texts = await asyncio.gather(*[template.contribute(TURN.replace(vars={"n": n})) for n in range(20)])
     assert texts == [str(n) for n in range(20)]
 
 
-async def test_a_template_that_says_nothing_adds_nothing(tmp_path: Path) -> None:
+async def test_an_empty_rendering_adds_nothing(tmp_path: Path) -> None:
     template = from_text("{% if tenant == 'acme' %}\nFor Acme.\n{% endif %}\n", tmp_path)
     assert await template.contribute(TURN) == ""
     assert await template.contribute(ACME) == "For Acme."
 
 
-async def test_files_of_the_folder_may_be_used_and_are_seen_to_change(folder: Path) -> None:
+async def test_files_of_the_folder_may_be_included_and_are_read_again_when_they_change(folder: Path) -> None:
     (folder / "parts").mkdir()
     (folder / "parts" / "tone.j2").write_text("Be kind.")
     template = from_file(
@@ -79,7 +79,7 @@ async def test_no_file_outside_the_folder_is_read(folder: Path, name: str) -> No
         await template.contribute(TURN)
 
 
-async def test_a_link_within_the_folder_is_fine(folder: Path) -> None:
+async def test_a_link_within_the_folder_is_followed(folder: Path) -> None:
     (folder / "link.j2").symlink_to(folder / "real.j2")
     assert await from_file(folder, base="{% include 'link.j2' %}", real="yes").contribute(TURN) == "yes"
 
@@ -110,7 +110,7 @@ async def test_an_error_names_the_line_of_the_template(folder: Path, text: str, 
     assert str(caught.value).startswith(f"contributors/template: {said}")
 
 
-async def test_a_mended_template_renders_again(folder: Path) -> None:
+async def test_a_corrected_template_renders_again(folder: Path) -> None:
     template = from_file(folder, base="{% if %}")
     for _ in range(2):
         with pytest.raises(ContributorError):
@@ -119,13 +119,13 @@ async def test_a_mended_template_renders_again(folder: Path) -> None:
     assert await template.contribute(TURN) == "well"
 
 
-async def test_a_template_file_that_is_not_there_is_named(folder: Path) -> None:
+async def test_a_missing_template_file_is_named(folder: Path) -> None:
     template = from_file(folder)
     with pytest.raises(ContributorError, match=r"prompts/base\.j2: there is no template 'base\.j2'"):
         await template.contribute(TURN)
 
 
-async def test_the_line_of_an_inline_template_is_its_own(tmp_path: Path) -> None:
+async def test_lines_of_an_inline_template_are_counted_from_its_start(tmp_path: Path) -> None:
     with pytest.raises(ContributorError, match="contributors/template: template:2: 'x' is undefined"):
         await from_text("a\n{{ x }}", tmp_path).contribute(TURN)
     with pytest.raises(ContributorError, match="template:2: "):

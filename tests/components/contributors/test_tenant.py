@@ -1,4 +1,4 @@
-"""The tenant contributor: templates of rows, sandboxed, kept for a time, on SQLite and PostgreSQL."""
+"""The tenant contributor: templates from rows, sandboxed and cached, on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from attrs import define
 from pydantic import ValidationError
 
 from tests.components.context import TURN, Surroundings, surroundings
+from tests.components.tenant_database import migrated_database
 from victor_dsl.components.contributors import tenant as contributor
 from victor_dsl.errors import ContributorError
 from victor_dsl.language.kinds import Contributor, SqlDatabase
-from victor_dsl.storage.migrations import migrate
-from victor_dsl.storage.postgres_pool import PostgresPool
-from victor_dsl.storage.sqlite_file import SqliteFile
 
 PUT = """
 INSERT INTO tenant_prompt_templates (tenant_id, prompt_template, active) VALUES ($1, $2, $3)
@@ -42,14 +40,7 @@ class World:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    database: PostgresPool | SqliteFile
-    if request.param == "sqlite":
-        database = SqliteFile(tmp_path / "app.db")
-    else:
-        dsn = request.getfixturevalue("postgres_dsn")
-        database = PostgresPool(lambda: dsn, "databases/app")
-    async with database:
-        await migrate(database)
+    async with migrated_database(request, tmp_path) as database:
         yield World(database, surroundings(tmp_path, "contributors/tenant", needs={"databases/app": database}))
 
 
@@ -59,7 +50,7 @@ async def test_a_row_is_rendered_for_its_tenant_alone(world: World) -> None:
     assert await world.contributor().contribute(ACME) == "You help users of Cloud at acme."
 
 
-async def test_a_change_is_seen_after_its_time(world: World) -> None:
+async def test_a_change_takes_effect_after_the_ttl(world: World) -> None:
     await world.put("acme", "One.")
     templates = world.contributor(ttl_seconds=10)
     assert await templates.contribute(ACME) == "One."
@@ -78,7 +69,7 @@ async def test_a_tenant_without_an_active_row_has_the_default(world: World) -> N
     assert await templates.contribute(ACME.replace(tenant=None)) == "For None."
 
 
-async def test_recipe_2_a_tenant_without_a_template_is_an_error_and_no_empty_piece(world: World) -> None:
+async def test_recipe_2_a_tenant_without_a_template_is_an_error(world: World) -> None:
     with pytest.raises(ContributorError, match='has no active row for the tenant "acme"'):
         await world.contributor().contribute(ACME)
     with pytest.raises(ContributorError, match="a turn without a tenant"):
@@ -112,7 +103,7 @@ async def test_a_template_that_is_faulty_or_reaches_out_fails_its_own_tenant(
     assert await templates.contribute(ACME.replace(tenant="other")) == "Fine."
 
 
-async def test_a_template_that_turns_bad_keeps_the_last_good_one_and_is_told(world: World) -> None:
+async def test_after_a_faulty_change_the_last_good_template_stays_and_the_fault_is_reported(world: World) -> None:
     await world.put("acme", "Good.")
     templates = world.contributor(ttl_seconds=10)
     assert await templates.contribute(ACME) == "Good."
@@ -124,6 +115,6 @@ async def test_a_template_that_turns_bad_keeps_the_last_good_one_and_is_told(wor
     assert "the last good template stays in use" in message
 
 
-def test_max_tokens_must_be_said() -> None:
+def test_max_tokens_is_required() -> None:
     with pytest.raises(ValidationError, match="max_tokens"):
         contributor.Config(database="app")  # type: ignore[call-arg]

@@ -15,12 +15,12 @@ def contributor(path: Path, **config: object) -> Contributor:
     return file.build(made, surroundings(path.parent, "contributors/file").context)
 
 
-async def test_a_text_is_added_as_it_is_written(tmp_path: Path) -> None:
+async def test_a_text_is_added_unchanged(tmp_path: Path) -> None:
     built = text.build(text.Config(text=" {{ x }} ${env:A}\n"), surroundings(tmp_path).context)
     assert await built.contribute(TURN) == " {{ x }} ${env:A}\n"
 
 
-async def test_a_file_is_added_without_its_mark_and_the_white_space_at_its_end(tmp_path: Path) -> None:
+async def test_a_file_is_added_without_byte_order_mark_and_white_space_at_its_end(tmp_path: Path) -> None:
     path = tmp_path / "a.md"
     path.write_bytes("\ufeffOne {{ é }}\r\nTwo\r\n\r\n".encode())
     assert await contributor(path).contribute(TURN) == "One {{ é }}\nTwo"
@@ -45,9 +45,7 @@ async def test_a_changed_file_is_read_again_and_an_unchanged_one_gives_the_same_
         ("kind\n\nand \U000e0069\U000e0067\U000e006e\U000e006f", "an invisible character on line 3 (U+E0069)"),
     ],
 )
-async def test_recipe_2_a_text_with_more_in_it_than_a_reader_sees_is_an_error(
-    tmp_path: Path, text: str, place: str
-) -> None:
+async def test_recipe_2_an_invisible_character_is_an_error(tmp_path: Path, text: str, place: str) -> None:
     path = tmp_path / "a.md"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ContributorError) as caught:
@@ -55,7 +53,7 @@ async def test_recipe_2_a_text_with_more_in_it_than_a_reader_sees_is_an_error(
     assert caught.value.message == f"'a.md' has {place}; remove it"
 
 
-async def test_any_text_that_can_be_seen_is_fine(tmp_path: Path) -> None:
+async def test_visible_characters_of_all_kinds_are_accepted(tmp_path: Path) -> None:
     path = tmp_path / "a.md"
     text = (
         "Tab\there, שלום \u200f(rtl)\u200e, 👩\u200d🔬, \U0001f3f4\U000e0067\U000e0062\U000e0073\U000e007f, page\fbreak"
@@ -72,7 +70,7 @@ async def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     )
 
 
-async def test_a_default_stands_in_for_a_missing_file_and_for_nothing_else(tmp_path: Path) -> None:
+async def test_a_default_replaces_only_a_missing_file(tmp_path: Path) -> None:
     path = tmp_path / "a.md"
     built = contributor(path, default="Be kind.", max_bytes=10)
     assert await built.contribute(TURN) == "Be kind."

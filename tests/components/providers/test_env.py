@@ -79,9 +79,7 @@ async def test_vars_are_text_at_any_depth(tmp_path: Path) -> None:
         ("VARS__A____B", "7531", "has an empty name"),
     ],
 )
-async def test_a_variable_that_will_not_do_is_named_and_its_value_is_not(
-    tmp_path: Path, name: str, text: str, said: str
-) -> None:
+async def test_a_faulty_variable_is_named_without_its_value(tmp_path: Path, name: str, text: str, said: str) -> None:
     with pytest.raises(ProviderError) as caught:
         await read(tmp_path, **{f"SUPPORT_{name}": text})
     assert said in str(caught.value)
@@ -89,7 +87,7 @@ async def test_a_variable_that_will_not_do_is_named_and_its_value_is_not(
     assert "not text" not in str(caught.value)
 
 
-async def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
+async def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(ProviderError, match=r"SUPPORT_TOP_K .*; the variable SUPPORT_MAX_TOKENS "):
         await read(tmp_path, SUPPORT_MAX_TOKENS="x", SUPPORT_TOP_K="x")
 

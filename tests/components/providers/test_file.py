@@ -25,7 +25,7 @@ def write(around: Surroundings, text: str) -> None:
     (around.context.directory / "settings.yml").write_text(text)
 
 
-async def test_a_change_is_seen_after_a_second_and_not_before(around: Surroundings) -> None:
+async def test_a_change_takes_effect_after_a_second(around: Surroundings) -> None:
     file = provider(around)
     first = await file.read(TURN)
     write(around, "settings: {temperature: 0.9}")
@@ -35,7 +35,7 @@ async def test_a_change_is_seen_after_a_second_and_not_before(around: Surroundin
     assert (await file.read(TURN)).settings == {"temperature": 0.9}
 
 
-async def test_the_same_layer_is_given_while_the_content_is_the_same(around: Surroundings) -> None:
+async def test_the_layer_is_the_same_object_while_the_content_is(around: Surroundings) -> None:
     file = provider(around)
     first = await file.read(TURN)
     write(around, "settings: {temperature: 0.3}\n")
@@ -52,7 +52,7 @@ async def test_an_unwatched_file_is_read_once(around: Surroundings) -> None:
 
 
 @pytest.mark.parametrize("watch", [True, False])
-async def test_a_broken_file_is_an_error_with_its_line_until_it_is_mended(around: Surroundings, watch: bool) -> None:
+async def test_a_faulty_file_is_an_error_with_its_line_until_it_is_corrected(around: Surroundings, watch: bool) -> None:
     write(around, "settings:\n  temperature: hot\n")
     file = provider(around, watch=watch)
     for _ in range(2):
@@ -66,7 +66,7 @@ async def test_a_broken_file_is_an_error_with_its_line_until_it_is_mended(around
     assert (await file.read(TURN)).settings == {"temperature": 0.5}
 
 
-async def test_a_missing_file_is_an_error_until_it_is_there(around: Surroundings) -> None:
+async def test_a_missing_file_is_an_error_until_it_exists(around: Surroundings) -> None:
     file = provider(around, "later.yml")
     with pytest.raises(ProviderError, match=r"cannot read 'later\.yml': no such file or directory"):
         await file.read(TURN)
@@ -81,7 +81,7 @@ async def test_many_turns_at_once_read_the_file_once(around: Surroundings) -> No
     assert len({id(layer) for layer in layers}) == 1
 
 
-async def test_a_file_that_others_may_write_is_warned_of_once(around: Surroundings) -> None:
+async def test_a_file_that_others_may_write_is_reported_once(around: Surroundings) -> None:
     path = around.context.directory / "settings.yml"
     path.chmod(0o666)
     file = provider(around)
@@ -93,7 +93,7 @@ async def test_a_file_that_others_may_write_is_warned_of_once(around: Surroundin
     ]
 
 
-async def test_a_file_that_others_may_read_is_fine(around: Surroundings) -> None:
+async def test_a_file_that_others_may_read_is_accepted(around: Surroundings) -> None:
     (around.context.directory / "settings.yml").chmod(0o644)
     await provider(around).read(TURN)
     assert around.reports == []
@@ -104,7 +104,7 @@ def test_an_unknown_suffix_is_a_fault_of_the_spec() -> None:
         Config(path="settings.toml")
 
 
-async def test_a_place_is_shown_from_where_the_spec_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_paths_in_messages_are_relative_like_the_specs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "specs").mkdir()
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "settings.yml").write_text("x: 1")

@@ -1,4 +1,4 @@
-"""The layer that stands in the spec."""
+"""The layer that is written in the spec."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from victor_dsl.components.providers.inline import Config, build
 from victor_dsl.values.settings import Origin
 
 
-async def test_the_layer_is_what_is_written_and_says_where(tmp_path: Path) -> None:
+async def test_the_layer_has_the_values_of_the_spec_with_their_line(tmp_path: Path) -> None:
     config = Config.model_validate(
         {"values": {"settings": {"temperature": 0.3, "limits": {"concurrency": 2}}, "vars": {"product": {"name": "A"}}}}
     )
@@ -25,7 +25,7 @@ async def test_the_layer_is_what_is_written_and_says_where(tmp_path: Path) -> No
     assert await provider.read(TURN) is layer
 
 
-async def test_a_null_is_kept_so_that_it_removes_what_is_below(tmp_path: Path) -> None:
+async def test_a_null_is_kept_so_that_it_removes_the_value_of_lower_layers(tmp_path: Path) -> None:
     config = Config.model_validate({"values": {"settings": {"seed": None}}})
     layer = await build(config, surroundings(tmp_path).context).read(TURN)
     assert layer.settings == {"seed": None}
@@ -35,6 +35,6 @@ async def test_a_null_is_kept_so_that_it_removes_what_is_below(tmp_path: Path) -
     "values",
     [{"setings": {}}, {"settings": {"temprature": 1}}, {"settings": {"temperature": True}}, {"vars": {"a b": 1}}, None],
 )
-def test_what_is_no_setting_is_a_fault_of_the_spec(values: object) -> None:
+def test_an_unknown_setting_is_a_fault_of_the_spec(values: object) -> None:
     with pytest.raises(ValidationError):
         Config.model_validate({"values": values})

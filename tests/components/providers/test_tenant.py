@@ -1,4 +1,4 @@
-"""The tenant provider: rows as layers, kept for a time, refused where there is none, on SQLite and PostgreSQL."""
+"""The tenant provider: rows as layers, cached; tenants without one are refused; on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from attrs import define, field
 
 from tests.components.context import TURN, Surroundings, surroundings
+from tests.components.tenant_database import migrated_database
 from tests.services import PASSWORD, PostgresServer
 from victor_dsl.components.providers import tenant as provider
 from victor_dsl.errors import ProviderError, Refused, StoreError
@@ -41,7 +42,7 @@ STRANGE = [
 
 @define
 class World:
-    """A database with tenants, and what looks at it."""
+    """A database with tenants, and the providers that read it."""
 
     database: SqlDatabase
     around: Surroundings
@@ -59,14 +60,7 @@ class World:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    database: PostgresPool | SqliteFile
-    if request.param == "sqlite":
-        database = SqliteFile(tmp_path / "app.db")
-    else:
-        dsn = request.getfixturevalue("postgres_dsn")
-        database = PostgresPool(lambda: dsn, "databases/app")
-    async with database:
-        await migrate(database)
+    async with migrated_database(request, tmp_path) as database:
         yield World(database, surroundings(tmp_path, "providers/tenant", needs={"databases/app": database}))
 
 
@@ -80,7 +74,7 @@ async def test_a_row_is_a_layer(world: World) -> None:
     assert (layer.settings, layer.vars, layer.source) == (WARM["settings"], WARM["vars"], "providers/tenant")
 
 
-async def test_the_layer_is_the_same_object_as_long_as_nothing_changed(world: World) -> None:
+async def test_the_layer_is_the_same_object_until_the_row_changes(world: World) -> None:
     await world.put("acme", WARM)
     tenants = world.provider(ttl_seconds=10)
     layer = await tenants.read(of("acme"))
@@ -92,12 +86,12 @@ async def test_the_layer_is_the_same_object_as_long_as_nothing_changed(world: Wo
     assert (await tenants.read(of("acme"))).settings == COLD["settings"]
 
 
-async def test_recipe_6_jsonb_arrives_as_values_and_json_text_as_well(world: World) -> None:
+async def test_recipe_6_json_text_inside_jsonb_is_parsed_too(world: World) -> None:
     await world.put_text("acme", json.dumps(WARM))  # in JSONB: a JSON text within JSON
     assert (await world.provider().read(of("acme"))).settings == WARM["settings"]
 
 
-async def test_recipe_6_a_tenant_made_inactive_is_refused_within_its_time(world: World) -> None:
+async def test_recipe_6_a_tenant_made_inactive_is_refused_within_the_ttl(world: World) -> None:
     await world.put("acme", WARM)
     tenants = world.provider(ttl_seconds=10)
     await tenants.read(of("acme"))
@@ -119,7 +113,7 @@ async def test_an_inactive_tenant_is_refused_whatever_the_default(world: World) 
 
 
 @pytest.mark.parametrize("tenant", ["acme", *STRANGE], ids=lambda tenant: ascii(tenant)[:20])
-async def test_recipe_6_an_unknown_tenant_is_refused_in_few_words(tenant: str, world: World) -> None:
+async def test_recipe_6_an_unknown_tenant_is_refused_with_a_short_message(tenant: str, world: World) -> None:
     await world.put("default", WARM)
     with pytest.raises(Refused, match="providers/tenant: there is no tenant ") as told:
         await world.provider().read(of(tenant))
@@ -128,7 +122,7 @@ async def test_recipe_6_an_unknown_tenant_is_refused_in_few_words(tenant: str, w
     assert (await world.provider(optional=True).read(of(tenant))).settings == {}
 
 
-async def test_a_turn_without_a_tenant_has_the_default_or_is_refused(world: World) -> None:
+async def test_a_turn_without_a_tenant_gets_the_default_or_is_refused(world: World) -> None:
     with pytest.raises(Refused, match="the turn names no tenant"):
         await world.provider().read(of(None))
     with pytest.raises(Refused, match="the turn names no tenant"):
@@ -159,7 +153,7 @@ async def test_all_tenants_without_a_row_share_one_layer(world: World) -> None:
     ],
     ids=lambda value: json.dumps(value)[:30] if not isinstance(value, str) else "",
 )
-async def test_recipe_6_a_json_column_that_is_no_layer_names_tenant_and_row(
+async def test_recipe_6_a_faulty_config_is_an_error_that_names_tenant_and_table(
     config: Any, message: str, world: World
 ) -> None:
     await world.put("acme", config)
@@ -181,7 +175,7 @@ async def test_text_that_is_not_a_layer_is_reported(text: str, world: World) -> 
         await world.provider().read(of("acme"))
 
 
-async def test_recipe_1_a_row_that_turns_bad_keeps_its_last_good_values_and_is_told_once(world: World) -> None:
+async def test_recipe_1_after_a_faulty_change_the_last_good_values_stay_and_the_fault_is_reported(world: World) -> None:
     await world.put("acme", WARM)
     tenants = world.provider(ttl_seconds=10)
     layer = await tenants.read(of("acme"))
@@ -228,7 +222,7 @@ async def test_recipe_6_the_last_good_values_outlive_the_database_until_it_retur
 
 @define
 class Counting:
-    """A database that counts what it is asked."""
+    """A database that counts its queries."""
 
     database: SqlDatabase
     asked: list[Any] = field(factory=list)
@@ -241,7 +235,7 @@ class Counting:
         return await self.database.fetch(sql, *parameters)
 
 
-async def test_many_turns_of_one_tenant_ask_once_also_where_there_is_no_row(tmp_path: Path) -> None:
+async def test_many_turns_of_one_tenant_read_its_row_once_even_if_there_is_none(tmp_path: Path) -> None:
     async with SqliteFile(tmp_path / "app.db") as file:
         await migrate(file)
         database = Counting(file)
@@ -251,7 +245,7 @@ async def test_many_turns_of_one_tenant_ask_once_also_where_there_is_no_row(tmp_
         assert sorted(database.asked) == ["a", "b"]
 
 
-async def test_a_turn_that_is_cancelled_while_it_asks_leaves_the_others_to_ask(tmp_path: Path) -> None:
+async def test_if_the_turn_that_reads_is_cancelled_another_reads(tmp_path: Path) -> None:
     async with SqliteFile(tmp_path / "app.db") as file:
         await migrate(file)
         await World(file, surroundings(tmp_path)).put("a", WARM)
@@ -267,7 +261,7 @@ async def test_a_turn_that_is_cancelled_while_it_asks_leaves_the_others_to_ask(t
             await first
 
 
-async def test_only_so_many_tenants_are_kept(tmp_path: Path) -> None:
+async def test_the_least_recently_used_row_is_dropped(tmp_path: Path) -> None:
     async with SqliteFile(tmp_path / "app.db") as file:
         await migrate(file)
         database = Counting(file)

@@ -1,4 +1,4 @@
-"""Each token is told for what it looks like."""
+"""What the lexicon makes of each token."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def test_forms_of_a_word_share_a_term(forms: list[str]) -> None:
     assert len(set(lexicon.arrays.term[numbers].tolist())) == 1
 
 
-def test_the_keys_of_json_are_passed_over() -> None:
+def test_the_keys_of_json_are_skipped() -> None:
     lexicon = Lexicon()
     read(lexicon, '{"user_id": "mia_3668", "seats":{"economy": 9}}')
     assert lexicon.tokens.keys() == {"mia_3668", "9"}
 
 
-def test_of_a_long_run_without_spaces_the_tokens_are_remembered() -> None:
+def test_a_long_run_without_spaces_is_stored_as_its_tokens() -> None:
     lexicon = Lexicon()
     run = ",".join(f"part{n}" for n in range(40))
     assert len(read(lexicon, run)) == 40
