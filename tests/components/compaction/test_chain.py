@@ -46,7 +46,7 @@ class Gives:
     answer: Any
 
     async def choose(self, history: History, budget: int, turn: Turn) -> Choice:
-        if isinstance(self.answer, Exception):
+        if isinstance(self.answer, BaseException):
             raise self.answer
         if self.answer == "nothing, for ever":
             await asyncio.Event().wait()
@@ -110,6 +110,9 @@ async def test_summaries_count_towards_the_budget_of_later_steps_and_are_joined(
     ("answer", "what"),
     [
         (KeyError("embedder"), "'embedder'"),
+        (asyncio.CancelledError(), "CancelledError"),
+        (BaseExceptionGroup("two", [SystemExit(3)]), "two"),
+        (TimeoutError("upstream"), "TimeoutError: upstream"),
         ("nothing, for ever", "it took longer than 0.01 s"),
         (Choice(frozenset({42})), "it kept a group that does not exist; there are 42"),
         (Choice(frozenset(range(42))), "the step's budget is"),

@@ -103,7 +103,7 @@ def test_recipe_2_an_unknown_technology_is_an_error_at_its_line_with_the_nearest
 ) -> None:
     first, second = compiled("{type: tech_stack, stack: [python, typscript, cobol]}").diagnostics
     assert (first.span.line, first.span.column, first.path) == (5, 40, ("contributors", 0, "stack", 1))
-    assert first.message == "stack.1 must be one of its 33 values, not the text 'typscript'"
+    assert first.message == "stack[1] must be one of its 33 values, not the text 'typscript'"
     assert str(first.hint).startswith("did you mean 'typescript'?")
     assert second.path == ("contributors", 0, "stack", 2)
 

@@ -45,6 +45,15 @@ def refuses(turn):
 def leaves(turn):
     raise SystemExit(3)
 
+async def is_cancelled(turn):
+    raise asyncio.CancelledError
+
+def cancels(turn):
+    raise asyncio.CancelledError
+
+def times_out(turn):
+    raise TimeoutError("upstream")
+
 def hangs(turn):
     gate.wait()
     return ""
@@ -88,6 +97,9 @@ async def test_an_async_function_runs_on_the_loop(tmp_path: Path) -> None:
         ("number", "returned int instead of text"),
         ("breaks", "failed: KeyError: 'prices'"),
         ("leaves", "failed: SystemExit: 3"),
+        ("is_cancelled", "failed: CancelledError"),
+        ("cancels", "failed: CancelledError"),
+        ("times_out", "failed: TimeoutError: upstream"),
     ],
 )
 async def test_a_function_without_a_text_is_an_error_with_its_name(tmp_path: Path, name: str, what: str) -> None:

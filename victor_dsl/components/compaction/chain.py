@@ -10,6 +10,7 @@ from pydantic import Field
 
 from victor_dsl.components.newest_groups import tokens_of
 from victor_dsl.errors import ComponentError
+from victor_dsl.language.boundary import describe, is_fault
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import CompactionConfig, Nested
 from victor_dsl.language.kinds import Compaction
@@ -92,11 +93,11 @@ class Chain:
             aim = max(step.aim(tokens, budget, steps_left) - summary_tokens, history.fixed_tokens)
             try:
                 choice = await _run(step, history, kept, aim, turn)
-            except Exception as error:
-                if steps_left == 1:
+            except BaseException as error:
+                if steps_left == 1 or not is_fault(error):
                     raise
-                reason = str(error) or type(error).__name__
-                turn.record("error", ComponentError(f"the step is skipped: {reason}", node=step.node).as_json())
+                message = f"the step is skipped: {describe(error)}"
+                turn.record("error", ComponentError(message, node=step.node).as_json())
                 continue
             kept = choice.groups
             summaries += [choice.summary] if choice.summary else []
@@ -113,11 +114,14 @@ async def _run(step: Step, history: History, kept: frozenset[int], aim: int, tur
     remaining = History(
         history.messages, tuple(history.groups[position] for position in positions), _before(history, positions)
     )
+    deadline = asyncio.timeout(step.deadline_s)
     try:
-        async with asyncio.timeout(step.deadline_s):
+        async with deadline:
             choice = await step.strategy.choose(remaining, aim, turn)
     except TimeoutError as error:
-        raise ComponentError(str(error) or f"it took longer than {step.deadline_s:g} s", node=step.node) from error
+        if not deadline.expired():
+            raise
+        raise ComponentError(f"it took longer than {step.deadline_s:g} s", node=step.node) from error
     if any(not 0 <= place < len(positions) for place in choice.groups):
         message = f"it kept a group that does not exist; there are {len(positions)}"
         raise ComponentError(message, node=step.node)

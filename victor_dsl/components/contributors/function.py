@@ -11,6 +11,7 @@ from attrs import field, frozen
 from pydantic import Field
 
 from victor_dsl.errors import ComponentError, ContributorError, VictorError
+from victor_dsl.language.boundary import describe, is_fault
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import ContributorConfig, FunctionName
 from victor_dsl.language.importing import import_function
@@ -86,10 +87,12 @@ class FunctionContributor:
                     text = await self._call(turn)
         except VictorError:
             raise
-        except (Exception, SystemExit) as error:  # a function may raise anything
+        except BaseException as error:  # a function may raise anything
+            if not is_fault(error):
+                raise
             if timeout.expired() and isinstance(error, TimeoutError):
                 raise self._error(f"took longer than {self.timeout_s:g} seconds") from error
-            raise self._error(f"failed: {type(error).__name__}: {error}") from error
+            raise self._error(f"failed: {describe(error)}") from error
         if not isinstance(text, str):
             raise self._error(f"returned {type(text).__name__} instead of text")
         return text
