@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-import victor_dsl
-from victor_dsl.compiler import compile_spec
-from victor_dsl.interfaces.watching import Watcher
+import victor_dsl.interfaces.watching
+from victor_dsl.compiler import Compilation, compile_spec
+from victor_dsl.interfaces.watching import Watcher, watched
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.request import Request
 
@@ -71,12 +71,68 @@ async def test_a_watched_spec_reloads_by_itself_when_a_file_of_it_changes(path: 
                 await asyncio.sleep(0.05)  # the watcher looks once a second, on the real clock
 
 
+async def test_an_edit_that_is_saved_during_the_compilation_is_found_next(path: Path) -> None:
+    async with victor_dsl.open(path) as orchestrator:
+        replies = ["three", "two"]
+
+        def compile_and_save() -> Compilation:
+            compilation = compile_spec(str(path), environment={})
+            if replies:
+                path.write_text(SPEC.format(reply=replies.pop()))
+            return compilation
+
+        watching = Watcher(orchestrator, compile_and_save)
+        path.write_text(SPEC.format(reply="one!"))
+        for reply in ("one!", "two", "three"):
+            assert await watching.reload(if_changed=True)
+            assert (await orchestrator.chat("a")).message.text() == reply
+        assert not await watching.reload(if_changed=True)
+
+
+async def test_an_edit_of_a_file_that_is_new_to_the_spec_is_found_too(path: Path) -> None:
+    async with victor_dsl.open(path) as orchestrator:
+        new = path.parent / "new.md"
+
+        def compile_and_save() -> Compilation:
+            compilation = compile_spec(str(path), environment={})
+            new.write_text("Be kind.")
+            return compilation
+
+        new.write_text("Be bold.")
+        path.write_text(SPEC.format(reply="a").replace("prompt.md", "new.md"))
+        watching = Watcher(orchestrator, compile_and_save)
+        assert await watching.reload()
+        assert await watching.reload(if_changed=True)
+        assert (await orchestrator.render(Request(message="a"))).system == "Be kind."
+
+
+async def test_watching_goes_on_after_any_error(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(victor_dsl.interfaces.watching, "LOOK_SECONDS", 0.001)
+    compiled, errors = asyncio.Event(), [SystemExit(7), asyncio.CancelledError(), ZeroDivisionError("a bug")]
+    loop = asyncio.get_running_loop()
+
+    def compile_or_fail() -> Compilation:
+        if errors:
+            path.write_text(SPEC.format(reply=f"{len(errors)}"))
+            raise errors.pop()
+        loop.call_soon_threadsafe(compiled.set)
+        return compile_spec(str(path), environment={})
+
+    async with victor_dsl.open(path) as orchestrator, watched(orchestrator, compile_or_fail):
+        path.write_text(SPEC.format(reply="changed"))
+        async with asyncio.timeout(30):
+            await compiled.wait()
+    assert caplog.text.count("the spec cannot be reloaded, the old one goes on: internal error") == 3
+
+
 async def test_being_asked_reloads_at_once(path: Path) -> None:
     async with victor_dsl.open(path) as orchestrator:
         watching = watcher(orchestrator, path)
         task = asyncio.create_task(watching.run(files=False))
         path.write_text(SPEC.format(reply="four"))
-        watching.ask()
+        watching.request()
         async with asyncio.timeout(30):
             while (await orchestrator.chat("a")).message.text() != "four":
                 await asyncio.sleep(0.01)

@@ -101,7 +101,7 @@ def _conversation(
         done = asyncio.Event()
         loop = asyncio.get_running_loop()
         async with Orchestrator(program) as orchestrator, watched(orchestrator, recompile, files=watch) as watcher:
-            reloading.append(lambda: loop.call_soon_threadsafe(watcher.ask))
+            reloading.append(lambda: loop.call_soon_threadsafe(watcher.request))
             closing.append(lambda: loop.call_soon_threadsafe(done.set))
             opened.set_result((loop, orchestrator))
             await done.wait()
