@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -32,9 +32,8 @@ from tests.transcripts import CONVERSATIONS
 from victor_dsl.compiler import compile_spec
 from victor_dsl.errors import BudgetError
 from victor_dsl.language.registry import Registry
-from victor_dsl.runtime.build import LiveObjects
-from victor_dsl.runtime.clock import SystemClock
 from victor_dsl.runtime.coordinators.context import ContextCoordinator
+from victor_dsl.runtime.nodes import LiveNodes
 from victor_dsl.runtime.pipeline import path_nodes
 from victor_dsl.values.chat_format import restore_message
 from victor_dsl.values.history import group
@@ -81,8 +80,7 @@ async def strategies(types: Sequence[str] | None = None) -> Any:
         [given_component("models", {"models/small": Says(["It was about orders."])})], entry_points=False
     )
     alive: dict[str, Any] = {}
-    held: list[tuple[LiveObjects, Any]] = []
-    try:
+    async with AsyncExitStack() as stack:
         for type in types or sorted(registry.types("compaction")):
             component = registry.find("compaction", type)
             assert component is not None
@@ -92,14 +90,9 @@ async def strategies(types: Sequence[str] | None = None) -> Any:
                 compilation = compile_spec(str(path), environment={}, registry=registry)
             assert compilation.program is not None, [fault.message for fault in compilation.diagnostics]
             plan = compilation.program.plan_for(None, {})
-            live = LiveObjects(compilation.program, registry, SystemClock(), Random(0), lambda *report: None)
-            opened = await live.open(path_nodes(plan, answering=True))
-            held.append((live, opened))
-            alive[type] = opened.objects[plan.roles.compaction]
+            nodes = LiveNodes(registry, random=Random(0)).open(path_nodes(plan, answering=True), compilation.program)
+            alive[type] = (await stack.enter_async_context(nodes))[plan.roles.compaction]
         yield alive
-    finally:
-        for live, opened in held:
-            await live.release(opened)
 
 
 async def attempt(type: str, strategy: Any, trial: Trial, tally: Tally) -> None:

@@ -193,7 +193,7 @@ async def answers(stage: Stage, chaos: Chaos, where: str, act: Any) -> tuple[Ans
         one = await orchestrator.answer(Request(message="a", session="s"))
         other = await orchestrator.answer(Request(message="b", session="s"))
     assert where in chaos.log
-    assert len(orchestrator._live) == 0
+    assert len(orchestrator._nodes) == 0
     return one, other
 
 
@@ -227,7 +227,7 @@ async def test_what_is_raised_while_opening_names_the_node_and_leaves_nothing_op
         async with orchestrator:
             pass
     assert failure.value.node == node
-    assert len(orchestrator._live) == 0
+    assert len(orchestrator._nodes) == 0
     async with stage.orchestrator(SPEC) as again:
         assert (await again.answer(Request(message="a"))).text == "done"
 
@@ -240,7 +240,7 @@ async def test_what_is_raised_while_closing_keeps_nothing_open(
     async with stage.orchestrator(SPEC) as orchestrator:
         chaos.where, chaos.act = f"{node} exit", RAISED[raised]
     assert f"{node} exit" in chaos.log
-    assert len(orchestrator._live) == 0
+    assert len(orchestrator._nodes) == 0
 
 
 @pytest.mark.parametrize("where", ["tools/given call", "compaction/given choose", "exporters/given export"])

@@ -152,15 +152,12 @@ async def test_admission_runs_first_and_names_tenant_and_user(stage: Stage) -> N
 def with_admission(program: Any, *ids: str) -> Any:
     """The program with some middleware moved into admission, as the compiler does up to `auth`."""
 
-    def plan_for(tenant: str | None, arms: Any) -> Any:
-        plan = program.plan_for(tenant, arms)
-        if (id(plan)) not in made:
-            inner = tuple(pair for pair in plan.roles.middleware if pair[0] not in ids)
-            made[id(plan)] = evolve(plan, roles=evolve(plan.roles, admission=ids, middleware=inner))
-        return made[id(plan)]
+    def compile_plan(tenant: str | None, arms: Any) -> Any:
+        plan = program.compile_plan(tenant, arms)
+        inner = tuple(pair for pair in plan.roles.middleware if pair[0] not in ids)
+        return evolve(plan, roles=evolve(plan.roles, admission=ids, middleware=inner))
 
-    made: dict[int, Any] = {}
-    return evolve(program, plan_for=plan_for)
+    return evolve(program, compile_plan=compile_plan)
 
 
 async def test_one_session_is_one_turn_at_a_time_and_two_are_not(stage: Stage) -> None:
@@ -368,13 +365,13 @@ async def test_a_cancelled_turn_leaves_no_lock_no_lease_and_no_message(stage: St
             with pytest.raises(asyncio.CancelledError):
                 await task
             reached += 1
-            assert len(orchestrator._locks) == 0
-            assert len(orchestrator._current.flight) == 0
-            assert all(
-                entry.turns == (plan.tenant is None) for plan, entry in orchestrator._current.pipelines._open.items()
-            )
+            generation = orchestrator._current
+            assert (len(generation._turns), len(generation._shared.sessions)) == (0, 0)
+            users = {lease.key: lease.users for lease in generation.pipelines._leases.values()}
+            assert users.pop(generation.base) == 1
+            assert set(users.values()) <= {0}
             assert store.appended in ([], ["whole"])
-        assert len(orchestrator._live) == 0
+        assert len(orchestrator._nodes) == 0
         assert [data["code"] for data in spy.data("error")] == ["cancelled"]
         assert spy.of("turn") == []
     assert reached >= 8

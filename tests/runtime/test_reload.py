@@ -139,7 +139,7 @@ async def test_a_hundred_reloads_under_load_fail_no_turn_and_leave_nothing_behin
         done = True
     assert [answer.error for answer in answers if answer.error] == []
     assert len({answer.text for answer in answers}) > 50
-    assert len(orchestrator._live) == 0
+    assert len(orchestrator._nodes) == 0
     assert {(one.opened, one.closed) for one in counted.values()} == {(1, 1)}
     turns = counted["exporters/given"].thing.of("turn")
     assert len(turns) == len({turn.id for turn in turns}) == len(answers)

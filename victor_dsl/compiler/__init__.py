@@ -6,10 +6,13 @@ reader -> extends -> families -> interpolate -> (for each variation: overlays ->
 from __future__ import annotations
 
 import os
+from collections import ChainMap
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
+from typing import TypeVar
 
-from attrs import frozen
+from attrs import AttrsInstance, fields, frozen
 
 from victor_dsl.compiler.check import Checked, Checker
 from victor_dsl.compiler.families import complete, documents, merge_family
@@ -19,10 +22,11 @@ from victor_dsl.compiler.lint import lint
 from victor_dsl.compiler.lint.subject import Subject
 from victor_dsl.compiler.lower import Lowering
 from victor_dsl.compiler.outside import missing
+from victor_dsl.compiler.overlays import Overlay
 from victor_dsl.compiler.placing import placed
 from victor_dsl.compiler.variations import Variations
 from victor_dsl.experiments.assignment import Experiment
-from victor_dsl.graph.plan import Plan, Program
+from victor_dsl.graph.plan import Arms, Plan, Program
 from victor_dsl.language.registry import Registry
 from victor_dsl.language.spec import VERSION, Spec
 from victor_dsl.source.diagnostic import Diagnostic
@@ -30,6 +34,8 @@ from victor_dsl.source.extends import read_family
 from victor_dsl.source.interpolate import Interpolated, interpolate
 from victor_dsl.source.located import Located
 from victor_dsl.source.reader import Files
+
+P = TypeVar("P", bound=AttrsInstance)
 
 _OF_ABSENCE = frozenset({"missing-key", "no-model", "undefined-variable", "unknown-name", "unused-name"})
 """Faults that say that something is not there."""
@@ -126,13 +132,11 @@ def _program(
 ) -> Program:
     spec = checked.spec
     assert spec is not None
-    plans: dict[int, Plan] = {}
 
-    def plan_for(tenant: str | None, arms: Mapping[str, str]) -> Plan:
-        variation = variations.make(tenant if tenant in variations.tenants else None, arms)
-        if id(variation) not in plans:
-            plans[id(variation)] = lowering.plan(spec.name, variation)
-        return plans[id(variation)]
+    def compile_plan(tenant: str | None, arms: Arms) -> Plan:
+        if variations.has(tenant, dict(arms)):
+            return lowering.plan(spec.name, variations.make(tenant, dict(arms)))
+        return _scratch(lowering).plan(spec.name, _scratch(variations).make(tenant, dict(arms)))
 
     return Program(
         name=spec.name,
@@ -142,10 +146,27 @@ def _program(
         experiments=_experiments(spec),
         tenants=frozenset(variations.tenants),
         opted_out=variations.opted_out,
-        plan_for=plan_for,
+        compile_plan=compile_plan,
         environment=environment,
         sources=sources,
     )
+
+
+def _scratch(pass_: P) -> P:
+    """A copy that looks up what the pass remembers, and whose own additions go with it.
+
+    The combinations of tenants and arms are too many to remember what each was made of.
+    """
+    made = copy(pass_)
+    for one in fields(type(pass_)):
+        value = getattr(pass_, one.name)
+        if isinstance(value, dict):
+            setattr(made, one.name, ChainMap({}, value))
+        elif isinstance(value, list | set):
+            setattr(made, one.name, type(value)())
+        elif isinstance(value, Checker | Overlay):
+            setattr(made, one.name, _scratch(value))
+    return made
 
 
 def _experiments(spec: Spec) -> tuple[Experiment, ...]:

@@ -120,7 +120,7 @@ class Variations:
 
     def make(self, tenant: str | None, arms: Mapping[str, str]) -> Variation:
         """The variation for a tenant and arms that the spec has; the same object for the same question."""
-        key = (tenant, tuple((name, arms[name]) for name in self.experiments if name in arms))
+        key = self._key(tenant, arms)
         if key not in self._made:
             layers = (
                 [self._layer("tenant " + key[0], self.tenants[key[0]], _tenant_path(key[0]))]
@@ -134,6 +134,13 @@ class Variations:
             checked = self.checker.check(self._merged(*key))
             self._made[key] = Variation(key[0], key[1], self.document, checked, self._spec, tuple(layers))
         return self._made[key]
+
+    def has(self, tenant: str | None, arms: Mapping[str, str]) -> bool:
+        """Whether the variation was made before."""
+        return self._key(tenant, arms) in self._made
+
+    def _key(self, tenant: str | None, arms: Mapping[str, str]) -> tuple[str | None, Arms]:
+        return tenant, tuple((name, arms[name]) for name in self.experiments if name in arms)
 
     def all(self) -> Iterator[Variation]:
         """The variations to check: every combination, or where those are too many, every overlay and every pair."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +17,15 @@ from victor_dsl.source.located import Span
 from victor_dsl.values.settings import Layer
 
 Overflow = Literal["drop", "truncate", "fail"]
+
+Arms = tuple[tuple[str, str], ...]
+"""Arms by experiment, sorted: a key of caches."""
+
+PLANS_CACHED = 256
+"""How many plans of a program are remembered, the base plan always among them."""
+
+BASE: tuple[None, Arms] = (None, ())
+"""The key of the base plan: no overlay, no arms."""
 
 
 @frozen(eq=False)
@@ -94,18 +106,32 @@ class Plan:
     digest: str
     by_id: Mapping[str, Node] = field(init=False, repr=False)
 
+    def __str__(self) -> str:
+        parts = [f"tenant {self.tenant}"] if self.tenant is not None else []
+        parts += [f"arm {experiment}.{arm}" for experiment, arm in self.arms.items()]
+        return f"the plan of {' with '.join(parts)}" if parts else "the base plan"
+
     @by_id.default
     def _index(self) -> Mapping[str, Node]:
         return {node.id: node for node in self.nodes}
 
+    def with_needs(self, ids: Iterable[str]) -> tuple[Node, ...]:
+        """The nodes of these ids and all that they need, in dependency order."""
+        wanted = set(ids)
+        for node in reversed(self.nodes):
+            if node.id in wanted:
+                wanted.update(node.needs)
+        return tuple(node for node in self.nodes if node.id in wanted)
+
 
 @frozen(eq=False)
 class Program:
-    """A compiled spec: every plan it can run.
+    """A compiled spec.
 
-    `plan_for(tenant, arms)` is pure and cached; a tenant without an overlay has the base plan. `tenants` are those
-    with an overlay of their own. `directory` is the spec's folder, `state` the folder of local state.
-    `sources` are the files that it was compiled from. `environment` is what `${env:…}` reads; secrets are looked up in it when nodes are opened.
+    `compile_plan` makes the plan of a tenant's overlay (None: no overlay) and arms; `plan_for` remembers it. `tenants`
+    are those with an overlay of their own. `directory` is the spec's folder, `state` the folder of local state.
+    `sources` are the files that it was compiled from. `environment` is what `${env:…}` reads; secrets are looked up in
+    it when nodes are opened.
     """
 
     name: str
@@ -115,6 +141,38 @@ class Program:
     experiments: tuple[Experiment, ...]
     tenants: frozenset[str]
     opted_out: Mapping[str, frozenset[str]]
-    plan_for: Callable[[str | None, Mapping[str, str]], Plan]
+    compile_plan: Callable[[str | None, Arms], Plan]
     environment: Mapping[str, str] = field(repr=False)
     sources: tuple[str, ...] = ()
+    _plans: OrderedDict[tuple[str | None, Arms], Plan] = field(init=False, repr=False, factory=OrderedDict)
+    _compiling: threading.Lock = field(init=False, repr=False, factory=threading.Lock)
+
+    def plan_for(self, tenant: str | None, arms: Mapping[str, str]) -> Plan:
+        """What a tenant's turns with these arms run. A tenant without an overlay has the base plan.
+
+        The same object as long as it is remembered. Compiling takes a millisecond or more; `cached_plan` never does.
+        """
+        plan = self.cached_plan(tenant, arms)
+        if plan is None:
+            with self._compiling:
+                plan = self.cached_plan(tenant, arms)
+                if plan is None:
+                    key = self._key(tenant, arms)
+                    plan = self._plans[key] = self.compile_plan(*key)
+                    if len(self._plans) > PLANS_CACHED:
+                        oldest = next(key for key in self._plans if key != BASE)
+                        del self._plans[oldest]
+        return plan
+
+    def cached_plan(self, tenant: str | None, arms: Mapping[str, str]) -> Plan | None:
+        """The plan if it is remembered."""
+        key = self._key(tenant, arms)
+        plan = self._plans.get(key)
+        if plan is not None and key != BASE:
+            with suppress(KeyError):  # another thread may have forgotten it just now
+                self._plans.move_to_end(key)
+        return plan
+
+    def _key(self, tenant: str | None, arms: Mapping[str, str]) -> tuple[str | None, Arms]:
+        overlay = tenant if tenant in self.tenants else None
+        return (overlay, tuple(sorted(arms.items()))) if arms or overlay is not None else BASE

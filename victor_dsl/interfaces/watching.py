@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 from victor_dsl.compiler import Compilation
 from victor_dsl.errors import VictorError
-from victor_dsl.runtime.boundary import internal_error, is_fault
+from victor_dsl.language.boundary import internal_error, is_fault
 from victor_dsl.runtime.orchestrator import Orchestrator
 
 logger = logging.getLogger("victor_dsl")

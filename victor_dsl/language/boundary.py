@@ -7,9 +7,9 @@ therefore written as
     try:
         text = await contributor.contribute(turn)
     except BaseException as error:
-        if not is_fault(error):
+        if not is_unforeseen(error):
             raise
-        raise component_error(error, node.id) from error
+        raise internal_error(error, node.id) from error
 """
 
 from __future__ import annotations
@@ -38,6 +38,11 @@ def is_fault(error: BaseException) -> bool:
         return False
     task = asyncio.current_task()
     return task is not None and not task.cancelling()
+
+
+def is_unforeseen(error: BaseException) -> bool:
+    """Whether what a component raised is a fault of its own that was not raised for people to read."""
+    return not isinstance(error, VictorError) and is_fault(error)
 
 
 def component_error(error: BaseException, node: str | None = None) -> VictorError:

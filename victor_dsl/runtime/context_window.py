@@ -15,8 +15,8 @@ from attrs import define, field, frozen
 
 from victor_dsl.errors import ComponentError, ModelError
 from victor_dsl.graph.plan import Node
+from victor_dsl.language.boundary import component_error, is_fault
 from victor_dsl.language.config import ModelConfig
-from victor_dsl.runtime.boundary import component_error, is_fault
 from victor_dsl.values.message import Message, messages_size, messages_tokens
 from victor_dsl.values.tokens import Size, TokenCounter, text_size
 from victor_dsl.values.tool import Tool, tools_size

@@ -1,77 +1,269 @@
-"""One program, open: what the orchestrator swaps whole when the spec changes."""
+"""One program, open: it gives each turn its arms, plan and history. The orchestrator swaps it whole on a reload."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from victor_dsl.graph.plan import Node, Program
+from attrs import field, frozen
+
+from victor_dsl.errors import RequestError
+from victor_dsl.experiments.assignment import Experiment, assign
+from victor_dsl.graph.plan import Node, Plan, Program
+from victor_dsl.language.boundary import internal_error, is_unforeseen
 from victor_dsl.language.component import Clock
-from victor_dsl.runtime.build import Held, LiveObjects
+from victor_dsl.nearest import suggest
 from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator
 from victor_dsl.runtime.coordinators.context import ContextMemory
-from victor_dsl.runtime.flight import Flight
+from victor_dsl.runtime.lease import Leases
 from victor_dsl.runtime.middleware import chain
-from victor_dsl.runtime.pipelines import Pipelines
-from victor_dsl.runtime.runner import Runner
-from victor_dsl.runtime.sessions import SessionLocks
+from victor_dsl.runtime.nodes import LiveNodes
+from victor_dsl.runtime.pipeline import Pipeline, path_nodes
 from victor_dsl.storage.ending import to_the_end
-from victor_dsl.values.turn import Handler
+from victor_dsl.values.message import Message, Reply
+from victor_dsl.values.turn import Handler, Turn
+
+logger = logging.getLogger("victor_dsl")
+
+IDLE_PLANS = 256
+"""How many plans stay open without a turn."""
+
+DRAIN_SECONDS = 30.0
+"""How long closing waits for running turns before it cancels them."""
+
+CANCEL_SECONDS = 10.0
+"""How long closing waits for cancelled turns before it goes on without them."""
+
+
+class SessionLock:
+    """Lets one turn of a session run at a time, in the order in which they came."""
+
+    __slots__ = ("lock",)
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+
+
+@frozen(eq=False)
+class Shared:
+    """What the generations of an orchestrator share: live nodes, session locks, and what is remembered of contexts."""
+
+    nodes: LiveNodes
+    analytics: AnalyticsCoordinator
+    clock: Clock
+    answering: bool = True
+    memory: ContextMemory = field(factory=ContextMemory)
+    sessions: Leases[SessionLock] = field(factory=lambda: Leases(lambda _: SessionLock()))
 
 
 class Generation:
-    """A program with its base plan held open, its pipelines, and the turns in flight on it.
+    """A program with its base plan open, the pipelines of its other plans, and the turns that run on it."""
 
-    Live objects, session locks and what is remembered of contexts are the process's, shared with the generations before and after.
-    """
-
-    def __init__(
-        self,
-        program: Program,
-        live: LiveObjects,
-        locks: SessionLocks,
-        analytics: AnalyticsCoordinator,
-        clock: Clock,
-        memory: ContextMemory,
-        *,
-        answering: bool,
-    ) -> None:
+    def __init__(self, program: Program, shared: Shared) -> None:
         self.program = program
-        self.flight = Flight()
-        self.pipelines = Pipelines(live, clock, answering=answering, memory=memory)
-        self.runner = Runner(program, self.pipelines, analytics, locks)
-        self.handler: Handler = self.runner.run
-        self._live = live
-        self._answering = answering
-        self._held: Held | None = None
+        self.base = program.plan_for(None, {})
+        self.pipelines = Leases[Pipeline](self._open_pipeline, idle=IDLE_PLANS)
+        self.exporters: tuple[tuple[Node, Any], ...] = ()
+        self.handler: Handler = self._run
+        self._shared = shared
+        self._open = AsyncExitStack()
+        self._turns: dict[Turn, asyncio.Task[Any]] = {}
+        self._quiet = asyncio.Event()
 
     @property
     def trusts_callers(self) -> bool:
-        """Whether callers are who they say: there is no `auth` to tell."""
-        return not self.program.plan_for(None, {}).roles.admission
+        """Whether callers are who they say: the spec has no `auth` that would check."""
+        return not self.base.roles.admission
 
     async def open(self) -> None:
-        """Opens the base plan. Raises ComponentError or SecretError, and then holds nothing."""
-        base = self.program.plan_for(None, {})
+        """Opens the base plan. Raises ComponentError or SecretError, and then leaves nothing open."""
         try:
-            if self._answering:
-                self._held = await self._live.open(base.nodes)
-                self.handler = chain([(id, self._held.objects[id]) for id in base.roles.admission], self.runner.run)
-            await self.pipelines.take(base)
+            if self._shared.answering:
+                objects = await self._open.enter_async_context(self._shared.nodes.open(self.base.nodes, self.program))
+                roles = self.base.roles
+                self.handler = chain([(id, objects[id]) for id in roles.admission], self._run)
+                self.exporters = tuple((self.base.by_id[id], objects[id]) for id in roles.exporters)
+            await self.pipelines.take(self.base)
         except BaseException:
             await to_the_end(self.close())
             raise
 
-    def exporters(self) -> Mapping[str, tuple[Node, Any]]:
-        """Each exporter's node and live object, by node id; none where nothing is answered."""
-        base = self.program.plan_for(None, {})
-        if self._held is None:
-            return {}
-        return {id: (base.by_id[id], self._held.objects[id]) for id in base.roles.exporters}
-
     async def close(self) -> None:
-        """Closes the pipelines and lets go of the base plan. The turns in flight have ended before."""
+        """Closes the pipelines, then the base plan. The turns have ended before."""
         await self.pipelines.close()
-        if self._held is not None:
-            held, self._held = self._held, None
-            await self._live.release(held)
+        await self._open.aclose()
+
+    def begin(self, turn: Turn) -> None:
+        """Counts a turn as running, in the current task."""
+        task = asyncio.current_task()
+        assert task is not None, "a turn runs inside a task"
+        self._turns[turn] = task
+
+    def end(self, turn: Turn) -> None:
+        """Counts a turn as ended."""
+        self._turns.pop(turn, None)
+        if not self._turns:
+            self._quiet.set()
+
+    async def quiet(self) -> None:
+        """Waits until no turn runs."""
+        while self._turns:
+            self._quiet.clear()
+            await self._quiet.wait()
+
+    async def stop(self) -> None:
+        """Waits for the running turns, cancels those that take too long, and gives up those that do not end even so."""
+        for seconds in (DRAIN_SECONDS, CANCEL_SECONDS):
+            try:
+                async with asyncio.timeout(seconds):
+                    return await self.quiet()
+            except TimeoutError:
+                for task in set(self._turns.values()):
+                    task.cancel()
+        logger.warning("%d turns do not end when they are cancelled; what they use is closed now", len(self._turns))
+        self._turns.clear()
+        self._quiet.set()
+        return None
+
+    async def planned(self, turn: Turn) -> tuple[Turn, Plan]:
+        """The turn with its arms, and its plan; its trace has both. Raises RequestError for a forced arm."""
+        arms = arms_of(self.program, turn)
+        plan = self.program.cached_plan(turn.tenant, arms)
+        if plan is None:  # a millisecond or more of work
+            plan = await asyncio.to_thread(self.program.plan_for, turn.tenant, arms)
+        trace = turn.trace
+        trace.tenant, trace.user, trace.arms, trace.plan = turn.tenant, turn.user, arms, plan.digest
+        return turn.replace(arms=arms, plan=plan.digest), plan
+
+    async def _run(self, turn: Turn) -> Reply:
+        """The reply; where the turn belongs to a session, its messages are appended there, whole or not at all."""
+        turn, plan = await self.planned(turn)
+        if not belongs_to_session(turn):
+            return await self._answer(turn, plan)
+        session = await self._shared.sessions.take((turn.tenant, turn.session))
+        try:
+            async with session.resource.lock:
+                return await self._answer(turn, plan)
+        finally:
+            self._shared.sessions.end(session)
+
+    async def _answer(self, turn: Turn, plan: Plan) -> Reply:
+        lease = await self.pipelines.take(plan)
+        try:
+            pipeline = lease.resource
+            if turn.arms:
+                self._expose(turn)
+            turn = await with_messages(turn, pipeline)
+            turn.trace.exchange = turn.messages[-1:]
+            reply = await pipeline.answer(turn)
+            if belongs_to_session(turn):
+                try:
+                    messages = (*turn.trace.exchange, *_closed(reply.message))
+                    await pipeline.sessions.append(turn.tenant, turn.session, turn.id, messages)
+                except BaseException as error:
+                    if not is_unforeseen(error):
+                        raise
+                    raise internal_error(error, plan.roles.sessions) from error
+            return reply
+        finally:
+            self.pipelines.end(lease)
+
+    def _expose(self, turn: Turn) -> None:
+        for experiment in self.program.experiments:
+            arm = turn.arms.get(experiment.name)
+            if arm is None or experiment.name in turn.request.arms:
+                continue  # a forced arm says nothing about the unit
+            unit = _unit(experiment, turn)
+            if unit is not None and self._shared.analytics.first_exposure(experiment.name, unit):
+                turn.record("exposure", {"experiment": experiment.name, "arm": arm})
+
+    @asynccontextmanager
+    async def _open_pipeline(self, plan: Plan) -> AsyncIterator[Pipeline]:
+        nodes = self._shared.nodes
+        memory = self._shared.memory
+        models = {name: await memory.estimates.window(plan.by_id[id]) for name, id in plan.roles.models.items()}
+        async with nodes.open(path_nodes(plan, answering=self._shared.answering), self.program) as objects:
+            try:
+                pipeline = Pipeline(plan, objects, self._shared.clock, memory.compactions, models)
+            except Exception as error:
+                if not is_unforeseen(error):
+                    raise
+                raise internal_error(error) from error
+            yield pipeline
+
+
+def arms_of(program: Program, turn: Turn) -> dict[str, str]:
+    """The turn's arm by experiment: the one that the request forces, else its unit's.
+
+    An experiment is left out where it does not run, the tenant has opted out, or the turn has no such unit.
+    Raises RequestError for a forced arm that does not exist.
+    """
+    forced = turn.request.arms
+    if forced:
+        _check_arms(forced, program.experiments)
+    arms: dict[str, str] = {}
+    if not program.experiments:
+        return arms
+    opted_out = program.opted_out.get(turn.tenant or "", frozenset())
+    for experiment in program.experiments:
+        if experiment.name in forced:
+            arms[experiment.name] = forced[experiment.name]
+        elif experiment.name not in opted_out and (unit := _unit(experiment, turn)) is not None:
+            arm = assign(experiment, unit)
+            if arm is not None:
+                arms[experiment.name] = arm
+    return arms
+
+
+def _unit(experiment: Experiment, turn: Turn) -> str | None:
+    """What the experiment assigns of this turn; None where the turn has none."""
+    return {"session": turn.session, "user": turn.user, "tenant": turn.tenant}[experiment.unit]
+
+
+def _check_arms(forced: Mapping[str, str], experiments: tuple[Experiment, ...]) -> None:
+    by_name = {experiment.name: experiment for experiment in experiments}
+    for name, arm in forced.items():
+        if name not in by_name:
+            raise RequestError(f"arms.{name}: there is no such experiment; {suggest(name, by_name)}")
+        if arm not in by_name[name].arms:
+            raise RequestError(f"arms.{name}: the experiment has no arm '{arm}'; {suggest(arm, by_name[name].arms)}")
+
+
+def belongs_to_session(turn: Turn) -> bool:
+    """Whether history is read and written: a request that names no session, or is a whole conversation, has none."""
+    return turn.request.messages is None and turn.request.session is not None
+
+
+async def with_messages(turn: Turn, pipeline: Pipeline) -> Turn:
+    """The turn with its conversation: the request's own, or the session's history and the new message."""
+    request = turn.request
+    if request.messages is not None:
+        if any(message.role == "system" for message in request.messages):
+            system = tuple(message for message in request.messages if message.role == "system")
+            others = tuple(message for message in request.messages if message.role != "system")
+            return turn.replace(messages=others, system_messages=system)
+        return turn.replace(messages=request.messages)
+    if request.message is None:
+        raise RequestError("a request has either 'message' or 'messages'")
+    new = Message("user", request.message)
+    if not belongs_to_session(turn):
+        return turn.replace(messages=(new,))
+    try:
+        history = await pipeline.sessions.load(turn.tenant, turn.session, turn.id)
+        return turn.replace(messages=(*history, new))
+    except BaseException as error:
+        if not is_unforeseen(error):
+            raise
+        raise internal_error(error, pipeline.plan.roles.sessions) from error
+
+
+def _closed(message: Message) -> Sequence[Message]:
+    """The reply, with a result for each call that is left to the caller: a session has no open calls."""
+    results = (
+        Message("tool", "(The caller has this call.)", tool_call_id=call.id, name=call.name)
+        for call in message.tool_calls
+    )
+    return (message, *results)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from victor_dsl.errors import ComponentError, VictorError
+from victor_dsl.errors import ComponentError
+from victor_dsl.language.boundary import internal_error, is_unforeseen
 from victor_dsl.language.kinds import Middleware
-from victor_dsl.runtime.boundary import component_error, is_fault
 from victor_dsl.values.message import Reply
 from victor_dsl.values.turn import Handler, Turn
 
@@ -23,9 +23,9 @@ def chain(layers: Sequence[Layer], handler: Handler) -> Handler:
         try:
             wrapped = layer.wrap(handler)
         except BaseException as error:
-            if not is_fault(error):
+            if not is_unforeseen(error):
                 raise
-            raise component_error(error, node) from error
+            raise internal_error(error, node) from error
         handler = _guarded(wrapped, node)
     return handler
 
@@ -35,9 +35,9 @@ def _guarded(handler: Handler, node: str) -> Handler:
         try:
             reply = await handler(turn)
         except BaseException as error:
-            if isinstance(error, VictorError) or not is_fault(error):
+            if not is_unforeseen(error):
                 raise
-            raise component_error(error, node) from error
+            raise internal_error(error, node) from error
         if not isinstance(reply, Reply):
             raise ComponentError(f"a middleware gave {type(reply).__name__} instead of a reply", node=node)
         return reply

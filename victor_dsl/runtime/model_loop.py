@@ -7,10 +7,10 @@ from typing import Any
 
 from attrs import define, evolve
 
-from victor_dsl.errors import BudgetError, ComponentError, ModelError, VictorError
+from victor_dsl.errors import BudgetError, ComponentError, ModelError
+from victor_dsl.language.boundary import internal_error, is_unforeseen
 from victor_dsl.language.component import Clock
 from victor_dsl.language.kinds import Model
-from victor_dsl.runtime.boundary import component_error, is_fault
 from victor_dsl.runtime.context_window import Estimate
 from victor_dsl.runtime.coordinators.analytics import error_data
 from victor_dsl.runtime.coordinators.context import ContextCoordinator
@@ -134,9 +134,9 @@ class ModelLoop:
             turn.record("model_call", {**self._timing(name, started, stream), **failure})
             raise
         except BaseException as error:
-            if isinstance(error, VictorError) or not is_fault(error):
+            if not is_unforeseen(error):
                 raise
-            raise component_error(error, f"models/{name}") from error
+            raise internal_error(error, f"models/{name}") from error
         trace = turn.trace
         trace.usage += reply.usage
         trace.model = name

@@ -7,24 +7,21 @@ import logging
 from collections.abc import Mapping
 from random import Random
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from victor_dsl.errors import EmitError, Refused, UsageError, VictorError
 from victor_dsl.graph.plan import Program
+from victor_dsl.language.boundary import component_error, describe, internal_error, is_fault
 from victor_dsl.language.component import Clock
 from victor_dsl.language.registry import Registry
-from victor_dsl.runtime.boundary import component_error, describe, is_fault
-from victor_dsl.runtime.build import LiveObjects
 from victor_dsl.runtime.clock import SystemClock
 from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator, error_data, turn_data
-from victor_dsl.runtime.coordinators.context import ContextMemory
 from victor_dsl.runtime.delivery import Delivery
 from victor_dsl.runtime.delivery.dead_letters import DeadLetters
 from victor_dsl.runtime.delivery.queue import ExporterQueue
-from victor_dsl.runtime.flight import DRAIN_SECONDS
-from victor_dsl.runtime.generation import Generation
+from victor_dsl.runtime.generation import Generation, Shared
+from victor_dsl.runtime.nodes import LiveNodes
 from victor_dsl.runtime.rendering import render
-from victor_dsl.runtime.sessions import SessionLocks
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.values.event import Event, uuid7
 from victor_dsl.values.message import Delta, Reply, StopReason
@@ -36,10 +33,10 @@ logger = logging.getLogger("victor_dsl")
 
 
 class Orchestrator:
-    """Runs a program, from `async with` to its end.
+    """Runs a program inside `async with`, which it is entered once.
 
-    With `answering=False` it only renders: no model, exporter or admission is opened. Every other plan than the base
-    is opened when a turn first needs it.
+    With `answering=False` it only renders: no model, exporter or admission is opened. Plans other than the base plan
+    are opened when a turn first needs them.
     """
 
     def __init__(
@@ -53,18 +50,17 @@ class Orchestrator:
     ) -> None:
         self._clock = clock or SystemClock()
         self._random = random or Random()  # noqa: S311 - jitter
-        self._answering = answering
-        self._live = LiveObjects(program, registry or Registry(), self._clock, self._random, self._report)
-        self._locks = SessionLocks()
-        self._memory = ContextMemory()
+        self._analytics = AnalyticsCoordinator(program.name, self._clock, self._deliver)
+        self._nodes = LiveNodes(registry, self._report, clock=self._clock, random=self._random)
+        self._shared = Shared(self._nodes, self._analytics, self._clock, answering)
+        self._current = Generation(program, self._shared)
         self._delivery = Delivery(())
         self._letters = DeadLetters(program.state)
-        self._early: list[Event] = []  # what components report while they are opened, the exporters among them
-        self._analytics = AnalyticsCoordinator(program.name, self._clock, self._deliver)
-        self._current = self._generation(program)
+        self._early: list[Event] = []  # reported while the first program opens, before there are exporters
+        self._state: Literal["new", "opening", "open", "closed"] = "new"
         self._reloading = asyncio.Lock()
-        self._retiring: set[asyncio.Task[None]] = set()
-        self._open = False
+        self._opening: asyncio.Task[None] | None = None  # the generation that a reload opens
+        self._retiring: dict[Generation, asyncio.Task[None]] = {}
 
     @property
     def program(self) -> Program:
@@ -73,29 +69,40 @@ class Orchestrator:
 
     async def __aenter__(self) -> Self:
         """Opens the base plan. Raises ComponentError or SecretError, and then nothing stays open."""
-        await self._current.open()
-        self._delivery = Delivery(self._queues(self._current))
-        self._delivery.open()
+        if self._state != "new":
+            raise UsageError("an orchestrator can be opened once; make another one")
+        self._state = "opening"
+        try:
+            await self._current.open()
+            self._delivery = Delivery(self._queues(self._current))
+            self._delivery.open()
+        except BaseException:
+            await to_the_end(self._close())
+            raise
         for event in self._early:
             self._delivery.put(event)
         self._early.clear()
-        self._open = True
+        self._state = "open"
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Lets the turns in flight finish, delivers all events, and closes everything in reverse order of opening."""
+        """Lets running turns finish, delivers all events, and closes everything in reverse order of opening."""
         await to_the_end(self._close())
 
     async def answer(self, request: Request, emit: Emit | None = None) -> Answer:
         """The answer to a request; what fails is in its `error`. `emit` takes the pieces of the reply as they come."""
         self._must_be_open()
-        if not self._answering:
+        if not self._shared.answering:
             raise UsageError("this orchestrator only renders; open it with answering=True")
         generation = self._current
-        with generation.flight:
-            return await self._answer(generation, request, emit)
+        turn = self._turn(request, emit, trusted=generation.trusts_callers)
+        generation.begin(turn)
+        try:
+            return await self._answer(generation, turn)
+        finally:
+            generation.end(turn)
 
     async def chat(
         self,
@@ -126,43 +133,47 @@ class Orchestrator:
         return Reply(answer.message, answer.usage, answer.stop_reason)
 
     async def reload(self, program: Program) -> None:
-        """Runs new turns on another program; those in flight finish on the one that they began with.
+        """Runs new turns on another program; running ones finish on the one that they began with.
 
         What both programs have in common stays open. Raises ComponentError or SecretError where the new one cannot be
-        opened, and then the old one goes on. Either way a `reload` event says so.
+        opened, and then the old one goes on; a `reload` event says which. Raises Refused where the orchestrator is
+        closed meanwhile.
         """
-        self._must_be_open()
         async with self._reloading:
-            old, new = self._current, self._generation(program)
-            before, after = old.program.plan_for(None, {}), program.plan_for(None, {})
-            self._live.program = program
+            self._must_be_open()
+            old, new = self._current, Generation(program, self._shared)
+            self._opening = asyncio.create_task(new.open(), name="opening of a program")
             try:
-                await new.open()
+                await self._opening
             except BaseException as error:
-                self._live.program = old.program
+                await to_the_end(_cancelled(self._opening))
+                if is_fault(error):
+                    self._must_be_open()
                 failure = error.as_json() if isinstance(error, VictorError) else {"code": "component"}
-                self._analytics.beside("reload", {"ok": False, "plan": before.digest, "error": failure["code"]})
+                self._analytics.beside("reload", {"ok": False, "plan": old.base.digest, "error": failure["code"]})
                 raise
+            finally:
+                self._opening = None
             self._current = new
             self._analytics.pipeline = program.name
-            ending = self._delivery.replace(self._queues(new))
-            self._analytics.beside("reload", {"ok": True, "plan": after.digest, "before": before.digest})
-            task = asyncio.create_task(self._retire(old, ending), name="retirement of a program")
-            self._retiring.add(task)
-            task.add_done_callback(self._retiring.discard)
+            leaving = self._delivery.replace(self._queues(new))
+            self._analytics.beside("reload", {"ok": True, "plan": new.base.digest, "before": old.base.digest})
+            self._retiring[old] = asyncio.create_task(self._retire(old, leaving), name="retirement of a program")
 
     async def render(self, request: Request) -> Rendered:
         """What the model would be sent. No model is called, nothing is admitted, counted or written."""
         self._must_be_open()
-        turn = self._turn(request, request.turn_id or uuid7(self._clock.now()), None)
         generation = self._current
-        with generation.flight:
-            return await render(turn.replace(record=forget), generation.runner)
+        turn = self._turn(request, None, trusted=True).replace(record=forget)
+        generation.begin(turn)
+        try:
+            return await render(turn, generation)
+        finally:
+            generation.end(turn)
 
-    async def _answer(self, generation: Generation, request: Request, emit: Emit | None) -> Answer:
+    async def _answer(self, generation: Generation, turn: Turn) -> Answer:
         started = self._clock.monotonic()
-        turn = self._turn(request, request.turn_id or uuid7(self._clock.now()), emit, trusted=generation.trusts_callers)
-        trace = turn.trace
+        request, trace = turn.request, turn.trace
         failure: VictorError | None = None
         reply: Reply | None = None
         try:
@@ -190,11 +201,12 @@ class Orchestrator:
             error=failure,
         )
 
-    def _turn(self, request: Request, turn_id: str, emit: Emit | None, *, trusted: bool = True) -> Turn:
-        """The turn of a request. One without a session stands alone under its own id.
+    def _turn(self, request: Request, emit: Emit | None, *, trusted: bool) -> Turn:
+        """The turn of a request. One without a session is a session of its own, under its id.
 
-        Where the caller is not trusted, tenant and user are nobody's until `auth` names them: events too.
+        Where the caller is not trusted, tenant and user are ignored until `auth` sets them, also in events.
         """
+        turn_id = request.turn_id or uuid7(self._clock.now())
         session = request.session or (turn_id if request.id is None else str(request.id))
         tenant, user = (request.tenant, request.user) if trusted else (None, None)
         trace = Trace(session, tenant, user)
@@ -213,19 +225,8 @@ class Orchestrator:
             trace=trace,
         )
 
-    def _generation(self, program: Program) -> Generation:
-        return Generation(
-            program,
-            self._live,
-            self._locks,
-            self._analytics,
-            self._clock,
-            self._memory,
-            answering=self._answering,
-        )
-
     def _queues(self, generation: Generation) -> list[ExporterQueue]:
-        """The queue of each exporter; of one that is delivered to already, the same."""
+        """The queue of each exporter; one that has a queue already keeps it."""
         known = {id(queue.exporter): queue for queue in self._delivery.queues}
         return [
             known.get(id(exporter))
@@ -237,36 +238,42 @@ class Orchestrator:
                 random=self._random,
                 report=self._report,
             )
-            for node, exporter in generation.exporters().values()
+            for node, exporter in generation.exporters
         ]
 
-    async def _retire(self, old: Generation, ending: Delivery) -> None:
-        await old.flight.landed()
-        await _flush(ending)
-        await old.close()
+    async def _retire(self, old: Generation, leaving: Delivery) -> None:
+        try:
+            await old.quiet()
+            await _flush(leaving)
+            await old.close()
+        except Exception as error:  # noqa: BLE001 - nobody awaits this task while the orchestrator is open
+            internal_error(error)
+        finally:
+            del self._retiring[old]
 
     def _must_be_open(self) -> None:
-        if not self._open:
+        if self._state != "open":
             raise Refused("the orchestrator is not open", hint="use it inside `async with`")
 
     def _deliver(self, event: Event) -> None:
-        if self._open or self._delivery.queues:
-            self._delivery.put(event)
-        else:
+        if self._state == "opening":
             self._early.append(event)
+        else:
+            self._delivery.put(event)
 
     def _report(self, node: str, message: str, data: Mapping[str, Any]) -> None:
         if self._analytics.report(node, message, data):
             logger.warning("%s: %s", node, message)
 
     async def _close(self) -> None:
-        self._open = False
-        await self._current.flight.drain()
-        if retiring := tuple(self._retiring):
-            _, late = await asyncio.wait(retiring, timeout=DRAIN_SECONDS)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*retiring, return_exceptions=True)
+        self._state = "closed"
+        if self._opening is not None:
+            self._opening.cancel()
+        async with self._reloading:  # a reload that was under way has closed what it opened
+            pass
+        await asyncio.gather(*(generation.stop() for generation in (self._current, *self._retiring)))
+        await asyncio.gather(*self._retiring.values(), return_exceptions=True)
+        # The exporters last: what the others report while they close is an event, too.
         await self._current.pipelines.close()
         await _flush(self._delivery)
         await self._letters.close()
@@ -285,6 +292,12 @@ def _placed(emit: Emit) -> Emit:
             raise EmitError(f"the reply cannot be streamed to the caller: {describe(error)}") from error
 
     return pass_on
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """Cancels the task if it still runs, and waits for its end."""
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def _flush(delivery: Delivery) -> None:

@@ -8,10 +8,10 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 from victor_dsl.errors import RequestError
 from victor_dsl.graph.plan import Node, Plan
+from victor_dsl.language.boundary import internal_error, is_unforeseen
 from victor_dsl.language.component import Clock
 from victor_dsl.language.config import Around, CompactionConfig, ToolSelectionConfig
 from victor_dsl.language.kinds import SessionStore, ToolSource
-from victor_dsl.runtime.boundary import component_error, is_fault
 from victor_dsl.runtime.context_window import ModelWindow
 from victor_dsl.runtime.coordinators.compaction_memory import CompactionMemory
 from victor_dsl.runtime.coordinators.config import ConfigCoordinator
@@ -40,7 +40,7 @@ class Reshaping(Protocol):
 def path_nodes(plan: Plan, *, answering: bool) -> tuple[Node, ...]:
     """The nodes on the path of a turn, with all that they need, in dependency order; models only if they are to answer."""
     roles = plan.roles
-    wanted = {
+    path = (
         *(roles.models.values() if answering else ()),
         *roles.providers,
         *roles.contributors,
@@ -49,11 +49,8 @@ def path_nodes(plan: Plan, *, answering: bool) -> tuple[Node, ...]:
         roles.compaction,
         *(id for id, _ in roles.middleware),
         roles.sessions,
-    }
-    for node in reversed(plan.nodes):
-        if node.id in wanted:
-            wanted.update(node.needs)
-    return tuple(node for node in plan.nodes if node.id in wanted)
+    )
+    return plan.with_needs(path)
 
 
 class Pipeline:
@@ -122,8 +119,10 @@ class Pipeline:
             for step in self._steps:
                 turn = await step(turn)
             return await self._loop.answer(turn)
-        except Exception as error:  # else it would be blamed on the middleware around
-            raise component_error(error) from error
+        except BaseException as error:
+            if not is_unforeseen(error):
+                raise
+            raise internal_error(error) from error  # else the middleware around it would be blamed
 
     def _reshape(self, what: Around) -> Step:
         shapers = [(node, layer.reshape) for node, layer in self._around(what) if isinstance(layer, Reshaping)]
@@ -133,9 +132,9 @@ class Pipeline:
                 try:
                     turn = shape(turn)
                 except BaseException as error:
-                    if not is_fault(error):
+                    if not is_unforeseen(error):
                         raise
-                    raise component_error(error, node) from error
+                    raise internal_error(error, node) from error
             return turn
 
         return reshape
@@ -147,9 +146,9 @@ class Pipeline:
             try:
                 lists.append(await source.tools())
             except BaseException as error:
-                if not is_fault(error):
+                if not is_unforeseen(error):
                     raise
-                raise component_error(error, node.id) from error
+                raise internal_error(error, node.id) from error
         known, tools = self._listed
         if lists != known:  # quick for the same lists: elements are compared by identity first
             tools = tuple(tool for listed in lists for tool in listed)

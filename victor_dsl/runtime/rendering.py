@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from victor_dsl.errors import VictorError
-from victor_dsl.runtime.boundary import component_error, is_fault
+from victor_dsl.language.boundary import component_error, is_fault
 from victor_dsl.runtime.coordinators.origins import origins, settings_as_json
+from victor_dsl.runtime.generation import Generation, with_messages
 from victor_dsl.runtime.pipeline import Pipeline
-from victor_dsl.runtime.runner import Runner, with_messages
 from victor_dsl.values.message import messages_tokens
 from victor_dsl.values.outcome import Explained, Rendered, Tokens
 from victor_dsl.values.tokens import text_tokens
 from victor_dsl.values.turn import Mending, Turn
 
 
-async def render(turn: Turn, runner: Runner) -> Rendered:
+async def render(turn: Turn, generation: Generation) -> Rendered:
     """What the model would be sent; after an error, as far as the turn came. Only cancellation is raised."""
     progress = _Progress(turn)
     try:
-        await progress.go(runner)
+        await progress.go(generation)
     except BaseException as error:
         if not is_fault(error):
             raise
@@ -36,13 +36,13 @@ class _Progress:
         self.limit: int | None = None
         self.error: VictorError | None = None
 
-    async def go(self, runner: Runner) -> None:
-        self.turn, plan = runner.planned(self.turn.replace(rendering=True))
-        pipeline = await runner.pipelines.take(plan)
+    async def go(self, generation: Generation) -> None:
+        self.turn, plan = await generation.planned(self.turn.replace(rendering=True))
+        lease = await generation.pipelines.take(plan)
         try:
-            await self._steps(pipeline)
+            await self._steps(lease.resource)
         finally:
-            runner.pipelines.give_back(plan)
+            generation.pipelines.end(lease)
 
     async def _steps(self, pipeline: Pipeline) -> None:
         self.turn = self.given = await with_messages(self.turn, pipeline)

@@ -14,10 +14,10 @@ from attrs import frozen
 
 from victor_dsl.errors import Refused, ToolError
 from victor_dsl.graph.plan import Node
+from victor_dsl.language.boundary import describe, is_fault
 from victor_dsl.language.component import Clock
 from victor_dsl.language.kinds import ToolSource
 from victor_dsl.nearest import suggest
-from victor_dsl.runtime.boundary import describe, is_fault
 from victor_dsl.runtime.coordinators.tool_selection import allowed
 from victor_dsl.runtime.middleware import Layer, chain
 from victor_dsl.values.message import Message, Reply, ToolCall

@@ -6,9 +6,8 @@ import asyncio
 import gc
 import signal
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import islice, product
-from random import Random
 from typing import Any, TypeVar
 
 import click
@@ -17,8 +16,7 @@ from victor_dsl.errors import VictorError
 from victor_dsl.graph.plan import Node, Plan, Program
 from victor_dsl.interfaces.cli.output import say, warning_line
 from victor_dsl.language.registry import Registry
-from victor_dsl.runtime.build import LiveObjects
-from victor_dsl.runtime.clock import SystemClock
+from victor_dsl.runtime.nodes import LiveNodes
 
 T = TypeVar("T")
 
@@ -67,12 +65,8 @@ async def opened(program: Program, node_id: str) -> AsyncIterator[Any]:
         say(warning_line(f"{node}: {message}"))
 
     plan = program.plan_for(None, {})
-    live = LiveObjects(program, Registry(), SystemClock(), Random(), report)  # noqa: S311 - jitter
-    held = await live.open(_with_needs(plan, plan.by_id[node_id]))
-    try:
-        yield held.objects[node_id]
-    finally:
-        await asyncio.shield(live.release(held))
+    async with LiveNodes(report=report).open(plan.with_needs([node_id]), program) as objects:
+        yield objects[node_id]
 
 
 async def connect(program: Program, registry: Registry) -> list[str]:
@@ -82,17 +76,13 @@ async def connect(program: Program, registry: Registry) -> list[str]:
     def report(node: str, message: str, _: Mapping[str, Any]) -> None:
         failures[f"{node}: {message}"] = None
 
-    live = LiveObjects(program, registry, SystemClock(), Random(), report)  # noqa: S311 - jitter
-    held = []
-    try:
+    live = LiveNodes(registry, report)
+    async with AsyncExitStack() as stack:
         for plan, node in _distinct_nodes(program):
             try:
-                held.append(await live.open(_with_needs(plan, node)))
+                await stack.enter_async_context(live.open(plan.with_needs([node.id]), program))
             except VictorError as error:
                 failures[str(error)] = None
-    finally:
-        for one in reversed(held):
-            await live.release(one)
     return list(failures)
 
 
@@ -107,12 +97,3 @@ def _distinct_nodes(program: Program) -> Iterator[tuple[Plan, Node]]:
             if (node.id, node.fingerprint) not in seen:
                 seen.add((node.id, node.fingerprint))
                 yield plan, node
-
-
-def _with_needs(plan: Plan, node: Node) -> list[Node]:
-    """The node after all that it needs, in the plan's order."""
-    wanted = {node.id}
-    for one in reversed(plan.nodes):
-        if one.id in wanted:
-            wanted.update(one.needs)
-    return [one for one in plan.nodes if one.id in wanted]

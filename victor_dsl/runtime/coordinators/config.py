@@ -14,10 +14,10 @@ from attrs import frozen
 
 from victor_dsl.errors import ProviderError, Refused, RequestError, VictorError
 from victor_dsl.graph.plan import Node, Plan
+from victor_dsl.language.boundary import describe, is_fault
 from victor_dsl.language.config import ProviderConfig
 from victor_dsl.language.kinds import Provider
 from victor_dsl.nearest import suggest
-from victor_dsl.runtime.boundary import describe, is_fault
 from victor_dsl.values.codec import read_settings, read_vars
 from victor_dsl.values.faults import Fault, Faulty
 from victor_dsl.values.frozen import freeze

@@ -17,8 +17,8 @@ from typing import ParamSpec, TypeVar
 from attrs import define, evolve, field, frozen
 
 from victor_dsl.errors import BudgetError, ComponentError, ModelError
+from victor_dsl.language.boundary import describe, is_fault
 from victor_dsl.language.kinds import Compaction
-from victor_dsl.runtime.boundary import describe, is_fault
 from victor_dsl.runtime.context_window import Estimate, ModelWindow, TokenEstimates
 from victor_dsl.runtime.coordinators.apply_choice import checked, reasons, with_summary
 from victor_dsl.runtime.coordinators.compaction_memory import WIDTH, CompactionMemory, PastCompaction, fingerprints

@@ -9,9 +9,9 @@ from attrs import define, frozen
 
 from victor_dsl.errors import BudgetError, ContributorError, VictorError
 from victor_dsl.graph.plan import Node, Overflow, PromptPolicy
+from victor_dsl.language.boundary import describe, is_fault
 from victor_dsl.language.config import ContributorConfig
 from victor_dsl.language.kinds import Contributor
-from victor_dsl.runtime.boundary import describe, is_fault
 from victor_dsl.runtime.coordinators.analytics import error_data
 from victor_dsl.values.tokens import CHARACTERS_PER_TOKEN, text_tokens
 from victor_dsl.values.turn import Contribution, Turn

@@ -7,8 +7,8 @@ from fnmatch import fnmatchcase
 from typing import Protocol, runtime_checkable
 
 from victor_dsl.errors import ComponentError
+from victor_dsl.language.boundary import describe, internal_error, is_fault, is_unforeseen
 from victor_dsl.language.kinds import ToolSelection
-from victor_dsl.runtime.boundary import component_error, describe, is_fault
 from victor_dsl.values.settings import Limits
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import SelectionRecord, Turn
@@ -80,9 +80,9 @@ class ToolSelectionCoordinator:
             try:
                 found = _checked(self._limit.admit(found), found)
             except BaseException as error:
-                if not is_fault(error):
+                if not is_unforeseen(error):
                     raise
-                raise component_error(error, f"tool_selection/{self._strategies[0][0]}") from error
+                raise internal_error(error, f"tool_selection/{self._strategies[0][0]}") from error
         self._lately = [(tools, limits, found), *self._lately[: ALLOWED_KEPT - 1]]
         return found
 

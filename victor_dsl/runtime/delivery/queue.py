@@ -12,9 +12,9 @@ from attrs import frozen
 
 from victor_dsl.errors import StoreError
 from victor_dsl.graph.plan import Node
+from victor_dsl.language.boundary import internal_error, is_fault
 from victor_dsl.language.component import Clock
 from victor_dsl.language.kinds import Exporter
-from victor_dsl.runtime.boundary import internal_error, is_fault
 from victor_dsl.runtime.delivery.dead_letters import DeadLetters
 from victor_dsl.runtime.delivery.storing import Refusal, store
 from victor_dsl.values.event import Event

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from attrs import define, field, frozen
 
 from victor_dsl.errors import StoreError
+from victor_dsl.language.boundary import describe, is_fault
 from victor_dsl.language.kinds import Exporter
-from victor_dsl.runtime.boundary import describe, is_fault
 from victor_dsl.values.event import Event
 
 EXPORT_SECONDS = 60.0

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define, field
 
 from victor_dsl.errors import ComponentError, VictorError
-from victor_dsl.runtime.boundary import component_error, is_fault
+from victor_dsl.language.boundary import component_error, is_fault
 from victor_dsl.workbench.batch.ledger import Ledger
 from victor_dsl.workbench.batch.lines import Line
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,8 +17,8 @@ from victor_dsl.errors import ComponentError, SecretError, StoreError
 from victor_dsl.graph.plan import Node, Program
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Secret
-from victor_dsl.runtime import build as building
-from victor_dsl.runtime.build import LiveObjects, find_secret
+from victor_dsl.runtime import nodes as live_nodes
+from victor_dsl.runtime.nodes import LiveNodes, find_secret
 from victor_dsl.values.turn import Handler, Turn
 
 SPEC = """
@@ -63,21 +63,39 @@ class Log:
         self.reports.append((node, message))
 
 
-def objects_of(stage: Stage, log: Log, **items: Any) -> tuple[LiveObjects, tuple[Node, ...], Program]:
+class Held:
+    """Nodes that a test opens at one place and closes at another."""
+
+    def __init__(self, live: LiveNodes, program: Program) -> None:
+        self._live = live
+        self._program = program
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    async def open(self, nodes: Iterable[Node]) -> tuple[Mapping[str, Any], AsyncExitStack]:
+        stack = AsyncExitStack()
+        return await stack.enter_async_context(self._live.open(nodes, self._program)), stack
+
+    async def release(self, opened: tuple[Mapping[str, Any], AsyncExitStack]) -> None:
+        await opened[1].aclose()
+
+
+def objects_of(stage: Stage, log: Log, **items: Any) -> tuple[Held, tuple[Node, ...]]:
     stage.objects |= {"contributors/a": log.item(), "contributors/b": log.item(), "middleware/given": log.item()}
     stage.objects |= {f"contributors/{name}": item for name, item in items.items()}
     program = stage.program(SPEC)
-    live = LiveObjects(program, stage.registry, HandClock(), Random(1), log.report)
+    live = LiveNodes(stage.registry, log.report, clock=HandClock(), random=Random(1))
     wanted = ("contributors/a", "contributors/b", "middleware/given")
     nodes = tuple(node for node in program.plan_for(None, {}).nodes if node.id in wanted)
-    return live, nodes, program
+    return Held(live, program), nodes
 
 
 async def test_nodes_are_closed_in_reverse_by_the_tasks_that_opened_them(stage: Stage) -> None:
     log = Log()
-    live, nodes, _ = objects_of(stage, log)
+    live, nodes = objects_of(stage, log)
     held = await live.open(nodes)
-    assert held.objects["contributors/a"].text == "contributors/a"
+    assert held[0]["contributors/a"].text == "contributors/a"
     await live.release(held)
     opened = [line.split()[1] for line in log.lines if line.startswith("open")]
     closed = [line.split()[1] for line in log.lines if line.startswith("close")]
@@ -89,9 +107,9 @@ async def test_nodes_are_closed_in_reverse_by_the_tasks_that_opened_them(stage: 
 
 async def test_equal_nodes_are_one_object_until_nobody_holds_it(stage: Stage) -> None:
     log = Log()
-    live, nodes, _ = objects_of(stage, log)
+    live, nodes = objects_of(stage, log)
     first, second = await live.open(nodes), await live.open(nodes[:2])
-    assert first.objects[nodes[0].id] is second.objects[nodes[0].id]
+    assert first[0][nodes[0].id] is second[0][nodes[0].id]
     await live.release(first)
     assert [line for line in log.lines if line.startswith("close")] == [f"close {nodes[2].id}"]
     await live.release(second)
@@ -99,16 +117,16 @@ async def test_equal_nodes_are_one_object_until_nobody_holds_it(stage: Stage) ->
 
 
 async def test_a_node_of_another_fingerprint_is_another_object(stage: Stage) -> None:
-    live, nodes, _ = objects_of(stage, Log())
+    live, nodes = objects_of(stage, Log())
     first, second = await live.open(nodes[:1]), await live.open([evolve(nodes[0], fingerprint="other")])
-    assert first.objects[nodes[0].id] is not second.objects[nodes[0].id]
+    assert first[0][nodes[0].id] is not second[0][nodes[0].id]
     await live.release(first)
     await live.release(second)
 
 
 async def test_two_that_open_at_once_share_one_opening(stage: Stage) -> None:
     log, gate = Log(), Gate()
-    live, nodes, _ = objects_of(stage, log, a=log.item(on_open=gate.pass_through))
+    live, nodes = objects_of(stage, log, a=log.item(on_open=gate.pass_through))
     one, two = asyncio.create_task(live.open(nodes)), asyncio.create_task(live.open(nodes))
     await settle()
     one.cancel()
@@ -127,7 +145,7 @@ async def test_what_was_opened_before_a_failure_is_closed(stage: Stage) -> None:
         raise StoreError("no such host", hint="is it up?")
 
     log = Log()
-    live, nodes, _ = objects_of(stage, log, b=log.item(on_open=fail))
+    live, nodes = objects_of(stage, log, b=log.item(on_open=fail))
     with pytest.raises(ComponentError) as raised:
         await live.open(nodes)
     error = raised.value
@@ -142,7 +160,7 @@ async def test_a_build_that_raises_anything_is_told_with_its_place(stage: Stage,
     def build(config: Any, context: Context) -> Any:
         raise broken
 
-    live, nodes, _ = objects_of(stage, Log(), a=build)
+    live, nodes = objects_of(stage, Log(), a=build)
     with pytest.raises(ComponentError, match=r"contributors/a: .*victor.yml:5: cannot be opened: ") as raised:
         await live.open(nodes)
     assert raised.value.__cause__ is broken
@@ -158,7 +176,7 @@ async def test_a_failed_node_is_tried_afresh_by_the_next(stage: Stage) -> None:
             raise faults.pop()
 
     log = Log()
-    live, nodes, _ = objects_of(stage, log, a=log.item(on_open=once))
+    live, nodes = objects_of(stage, log, a=log.item(on_open=once))
     with pytest.raises(ComponentError):
         await live.open(nodes)
     await live.release(await live.open(nodes))
@@ -167,7 +185,7 @@ async def test_a_failed_node_is_tried_afresh_by_the_next(stage: Stage) -> None:
 
 async def test_cancelled_while_opening_closes_what_was_opened(stage: Stage) -> None:
     log, gate = Log(), Gate()
-    live, nodes, _ = objects_of(stage, log, b=log.item(on_open=gate.pass_through))
+    live, nodes = objects_of(stage, log, b=log.item(on_open=gate.pass_through))
     opening = asyncio.create_task(live.open(nodes))
     await gate.reached.wait()
     opening.cancel()
@@ -180,7 +198,7 @@ async def test_cancelled_while_opening_closes_what_was_opened(stage: Stage) -> N
 
 async def test_cancelled_while_closing_closes_all_the_same(stage: Stage) -> None:
     log, gate = Log(), Gate()
-    live, nodes, _ = objects_of(stage, log, b=log.item(on_close=gate.pass_through))
+    live, nodes = objects_of(stage, log, b=log.item(on_close=gate.pass_through))
     closing = asyncio.create_task(live.release(await live.open(nodes)))
     await gate.reached.wait()
     closing.cancel()
@@ -195,7 +213,7 @@ async def test_cancelled_while_closing_closes_all_the_same(stage: Stage) -> None
 
 async def test_one_that_comes_while_an_object_closes_waits_and_opens_it_anew(stage: Stage) -> None:
     log, gate = Log(), Gate()
-    live, nodes, _ = objects_of(stage, log, a=log.item(on_close=gate.pass_through))
+    live, nodes = objects_of(stage, log, a=log.item(on_close=gate.pass_through))
     closing = asyncio.create_task(live.release(await live.open(nodes[:1])))
     await gate.reached.wait()
     opening = asyncio.create_task(live.open(nodes[:1]))
@@ -212,7 +230,7 @@ async def test_an_object_that_fails_to_close_is_reported_and_holds_up_no_other(s
         raise StoreError("disk gone")
 
     log = Log()
-    live, nodes, _ = objects_of(stage, log, b=log.item(on_close=fail))
+    live, nodes = objects_of(stage, log, b=log.item(on_close=fail))
     await live.release(await live.open(nodes))
     assert log.reports == [("contributors/b", "disk gone")]
     assert log.lines.count("close contributors/a") == 1
@@ -220,11 +238,11 @@ async def test_an_object_that_fails_to_close_is_reported_and_holds_up_no_other(s
 
 
 async def test_an_object_that_never_closes_is_cancelled(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "CLOSING_SECONDS", 0.001)
+    monkeypatch.setattr(live_nodes, "CLOSING_SECONDS", 0.001)
     log = Log()
-    live, nodes, _ = objects_of(stage, log, b=log.item(on_close=asyncio.Event().wait))
+    live, nodes = objects_of(stage, log, b=log.item(on_close=asyncio.Event().wait))
     await live.release(await live.open(nodes))
-    assert log.reports == [("contributors/b", "contributors/b: did not close within 0.001 s")]
+    assert log.reports == [("contributors/b", "did not close within 0.001 s")]
 
 
 async def test_a_node_gets_the_live_objects_that_it_needs(stage: Stage) -> None:
@@ -234,10 +252,10 @@ async def test_a_node_gets_the_live_objects_that_it_needs(stage: Stage) -> None:
         seen.append(context.needs)
         return Piece("outer")
 
-    live, nodes, _ = objects_of(stage, Log(), b=build)
+    live, nodes = objects_of(stage, Log(), b=build)
     a, b = (node for node in nodes if node.kind == "contributors")
     held = await live.open([a, evolve(b, needs=(a.id,))])
-    assert seen == [{a.id: held.objects[a.id]}]
+    assert seen == [{a.id: held[0][a.id]}]
     await live.release(held)
 
 
@@ -297,7 +315,7 @@ class Misnamed:
 
 
 async def test_recipe_2_a_contributor_whose_method_is_misnamed_is_an_error_when_it_is_opened(stage: Stage) -> None:
-    live, nodes, _ = objects_of(stage, Log(), b=Misnamed())
+    live, nodes = objects_of(stage, Log(), b=Misnamed())
     with pytest.raises(ComponentError) as caught:
         await live.open(nodes)
     assert caught.value.node == "contributors/b"

@@ -1,0 +1,167 @@
+"""Shared resources: each is opened by its first user and closed after its last."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Generic, TypeVar
+
+from victor_dsl.errors import ComponentError
+from victor_dsl.language.boundary import is_fault
+from victor_dsl.storage.ending import to_the_end
+
+T = TypeVar("T")
+
+
+class Lease(Generic[T]):
+    """A resource in use. All its users share one lease; each ends its use with `Leases.end` or `Leases.release`."""
+
+    __slots__ = ("closing", "key", "opening", "owner", "resource", "unused", "users")
+
+    resource: T
+
+    def __init__(self, key: Hashable) -> None:
+        self.key = key
+        self.users = 0
+        self.closing = False
+        # These three are for a resource that is a context manager; the others have nothing to wait for.
+        self.owner: asyncio.Task[None] | None = None
+        self.opening: asyncio.Future[None] | None = None  # None again once the resource is there
+        self.unused: asyncio.Future[None] | None = None  # done when the owner is to close the resource
+
+
+class Leases(Generic[T]):
+    """Resources by key.
+
+    `open(key, *details)` gives a resource, or an async context manager that gives it. Such a one is entered and left
+    by one task of its own, as MCP clients demand, so that no user's cancellation reaches it. `idle` is how many
+    resources stay open without a user; of more, those unused for longest are closed. One that does not close within
+    `closing_s` is cancelled and, after that time again, given up. `failed` gets what goes wrong while one closes.
+    """
+
+    def __init__(
+        self,
+        open: Callable[..., T | AbstractAsyncContextManager[T]],
+        *,
+        idle: int = 0,
+        closing_s: float | None = None,
+        failed: Callable[[Any, BaseException], None] | None = None,
+    ) -> None:
+        self._open = open
+        self._most_idle = idle
+        self._closing_s = closing_s
+        self._failed = failed
+        self._leases: dict[Hashable, Lease[T]] = {}  # in the order of opening
+        self._idle: dict[Hashable, Lease[T]] = {}  # without a user, the one unused for longest first
+
+    def __len__(self) -> int:
+        return len(self._leases)
+
+    async def take(self, key: Hashable, *details: Any) -> Lease[T]:
+        """The lease of the key's resource, with one more user. Raises what opening it raises.
+
+        A resource that is being closed is waited for, and then opened again.
+        """
+        while (lease := self._leases.get(key)) is not None and lease.closing and lease.owner is not None:
+            await asyncio.wait([lease.owner])
+        if lease is None:
+            lease = self._leases[key] = self._begin(key, details)
+        elif not lease.users:
+            self._idle.pop(key, None)
+        lease.users += 1
+        if lease.opening is not None:
+            try:
+                await asyncio.shield(lease.opening)  # one user's cancellation does not cancel the others' opening
+            except BaseException:
+                await to_the_end(self.release(lease))
+                raise
+        return lease
+
+    def end(self, lease: Lease[T]) -> None:
+        """Ends one use. A resource without a user stays open as one of the idle, or closes in the background."""
+        lease.users -= 1
+        if lease.users or lease.closing:
+            return
+        if self._most_idle and lease.opening is None:
+            self._idle[lease.key] = lease
+            if len(self._idle) <= self._most_idle:
+                return
+            lease = self._idle.pop(next(iter(self._idle)))
+        self._close(lease)
+
+    async def release(self, lease: Lease[T]) -> None:
+        """Ends one use, and waits until the resource is closed if that was the last."""
+        self.end(lease)
+        if lease.closing:
+            await self._closed(lease)
+
+    async def close(self) -> None:
+        """Closes every resource, used or not, the last opened first."""
+        while self._leases:
+            lease = next(reversed(self._leases.values()))
+            self._close(lease)
+            await self._closed(lease)
+
+    def _begin(self, key: Hashable, details: tuple[Any, ...]) -> Lease[T]:
+        lease = Lease[T](key)
+        opened = self._open(key, *details)
+        if isinstance(opened, AbstractAsyncContextManager):
+            loop = asyncio.get_running_loop()
+            lease.opening, lease.unused = loop.create_future(), loop.create_future()
+            lease.owner = asyncio.create_task(self._own(lease, opened), name=f"owner of {key}")
+            lease.owner.add_done_callback(lambda _: self._ended(lease))  # also of a task cancelled before it began
+        else:
+            lease.resource = opened
+        return lease
+
+    async def _own(self, lease: Lease[T], opened: AbstractAsyncContextManager[T]) -> None:
+        assert lease.opening is not None
+        assert lease.unused is not None
+        opening = lease.opening
+        try:
+            async with opened as lease.resource:
+                lease.opening = None
+                opening.set_result(None)
+                await lease.unused
+        except BaseException as error:
+            if not is_fault(error):
+                raise
+            if not opening.done():
+                opening.set_exception(error)
+                opening.exception()  # retrieved, also where every user has gone
+            elif self._failed is not None:
+                self._failed(lease.key, error)
+        finally:
+            self._ended(lease)
+
+    def _close(self, lease: Lease[T]) -> None:
+        lease.closing = True
+        self._idle.pop(lease.key, None)
+        if lease.owner is None or lease.unused is None:
+            self._forget(lease)
+        elif lease.opening is not None:
+            lease.owner.cancel()
+        elif not lease.unused.done():
+            lease.unused.set_result(None)
+
+    async def _closed(self, lease: Lease[T]) -> None:
+        if lease.owner is None:
+            return
+        _, late = await asyncio.wait([lease.owner], timeout=self._closing_s)
+        if late:
+            lease.owner.cancel()
+            await asyncio.wait([lease.owner], timeout=self._closing_s)
+            self._forget(lease)
+            if self._failed is not None:
+                self._failed(lease.key, ComponentError(f"did not close within {self._closing_s:g} s"))
+
+    def _ended(self, lease: Lease[T]) -> None:
+        if lease.opening is not None and not lease.opening.done():
+            lease.opening.set_exception(ComponentError(f"{lease.key} was closed while it was being opened"))
+            lease.opening.exception()
+        self._forget(lease)
+
+    def _forget(self, lease: Lease[T]) -> None:
+        if self._leases.get(lease.key) is lease:
+            del self._leases[lease.key]

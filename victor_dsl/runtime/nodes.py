@@ -1,0 +1,187 @@
+"""Live nodes: each is built once for all plans that use it, and closed when none does."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from victor_dsl.errors import ComponentError, SecretError, VictorError
+from victor_dsl.graph.plan import Node, Program
+from victor_dsl.language.boundary import describe, is_fault
+from victor_dsl.language.component import Clock, Context
+from victor_dsl.language.config import Config, Secret
+from victor_dsl.language.kinds import KINDS
+from victor_dsl.language.registry import Registry
+from victor_dsl.nearest import suggest
+from victor_dsl.runtime.clock import SystemClock
+from victor_dsl.runtime.lease import Lease, Leases
+from victor_dsl.storage.ending import to_the_end
+
+CLOSING_SECONDS = 10.0
+"""How long one object may take to close before its task is cancelled."""
+
+Key = tuple[str, str]
+"""A node's id and fingerprint."""
+
+Report = Callable[[str, str, Mapping[str, Any]], None]
+"""Takes a node's id, a message and the data of an event."""
+
+
+def ignore(node: str, message: str, data: Mapping[str, Any]) -> None:
+    """A report that goes nowhere."""
+
+
+class LiveNodes:
+    """The live objects of a process. Nodes with equal (id, fingerprint) are one object over all plans and reloads."""
+
+    def __init__(
+        self,
+        registry: Registry | None = None,
+        report: Report = ignore,
+        *,
+        clock: Clock | None = None,
+        random: Random | None = None,
+    ) -> None:
+        self._registry = registry or Registry()
+        self._clock = clock or SystemClock()
+        self._random = random or Random()  # noqa: S311 - jitter
+        self._report = report
+        self._leases = Leases[Any](self._open, closing_s=CLOSING_SECONDS, failed=self._failed)
+        self._states: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+
+    def __len__(self) -> int:
+        return len(self._leases)
+
+    def state(self, node: str) -> dict[str, Any]:
+        """The state of a node's id that outlives its live objects (`Context.kept`)."""
+        return self._states[node]
+
+    @asynccontextmanager
+    async def open(self, nodes: Iterable[Node], program: Program) -> AsyncIterator[Mapping[str, Any]]:
+        """The nodes' live objects by id, open inside `async with`.
+
+        A node comes behind what it needs. The program gives newly built ones their folder, state and environment.
+        Raises ComponentError or SecretError, and then nothing stays open that was not before. Closing goes in reverse
+        order; what goes wrong with one is reported, and the others are closed all the same.
+        """
+        leases: list[Lease[Any]] = []
+        objects: dict[str, Any] = {}
+        configs: dict[str, Config] = {}
+        try:
+            for node in nodes:
+                needs = {need: objects[need] for need in node.needs}
+                theirs = {need: configs[need] for need in node.needs}
+                leases.append(await self._leases.take((node.id, node.fingerprint), node, program, needs, theirs))
+                objects[node.id], configs[node.id] = leases[-1].resource, node.config
+            yield objects
+        finally:
+            await to_the_end(self._release(leases))
+
+    async def _release(self, leases: list[Lease[Any]]) -> None:
+        for lease in reversed(leases):
+            await self._leases.release(lease)
+
+    @asynccontextmanager
+    async def _open(
+        self, _: Key, node: Node, program: Program, needs: Mapping[str, Any], configs: Mapping[str, Config]
+    ) -> AsyncIterator[Any]:
+        opened = False
+        try:
+            built = self._build(node, program, needs, configs)
+            if isinstance(built, AbstractAsyncContextManager):
+                async with built as live:
+                    _check(live, node)
+                    opened = True
+                    yield live
+            else:
+                _check(built, node)
+                yield built
+        except BaseException as error:
+            if opened or not is_fault(error):
+                raise
+            raise _placed(error, node) from error
+
+    def _build(self, node: Node, program: Program, needs: Mapping[str, Any], configs: Mapping[str, Config]) -> Any:
+        component = self._registry.find(node.kind, node.type)
+        if component is None:
+            raise ComponentError(f"{node.kind} has no '{node.type}'")
+        context = Context(
+            node=node.id,
+            directory=program.directory,
+            state=program.state,
+            needs=needs,
+            configs=configs,
+            secret=partial(self._secret, node, program.environment),
+            clock=self._clock,
+            random=self._random,
+            report=partial(self._report, node.id),
+            place=node.place,
+            environment=program.environment,
+            kept=self.state(node.id),
+        )
+        return component.build(node.config, context)
+
+    def _failed(self, key: Key, error: BaseException) -> None:
+        self._report(key[0], describe(error), {"code": "closing"})
+
+    def _secret(self, node: Node, environment: Mapping[str, str], secret: Secret) -> str:
+        text = find_secret(environment, node, secret)
+        if secret.source == "file" and is_open_to_others(secret):
+            message = f"users other than its owner can read the secret in {secret.name}; try chmod go-r"
+            self._report(node.id, message, {"file": secret.name})
+        return text
+
+
+def is_open_to_others(secret: Secret) -> bool:
+    """Whether the group, or everybody, may read the file that a secret is in."""
+    mode = Path(secret.path or secret.name).stat().st_mode
+    return os.name == "posix" and bool(mode & (stat.S_IRGRP | stat.S_IROTH))
+
+
+def find_secret(environment: Mapping[str, str], node: Node, secret: Secret) -> str:
+    """The secret's text. Raises SecretError, which names the variable or file and the place that asks for it."""
+    if secret.source == "env":
+        text = environment.get(secret.name, "")
+        if not text:
+            state = "is empty" if secret.name in environment else "is not set"
+            raise SecretError(f"{node.place}: the environment variable {secret.name} {state}", node=node.id)
+        return text
+    try:
+        text = Path(secret.path or secret.name).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SecretError(f"{node.place}: cannot read the secret in {secret.name}: {reason}", node=node.id) from error
+    if not text:
+        raise SecretError(f"{node.place}: the file {secret.name}, which should hold a secret, is empty", node=node.id)
+    return text
+
+
+def _check(live: Any, node: Node) -> None:
+    """Raises ComponentError where a live object lacks a method of its kind."""
+    protocol = KINDS[node.kind].protocol
+    promised = [name for name in {**vars(protocol), **protocol.__annotations__} if not name.startswith("_")]
+    missing = [name for name in promised if not hasattr(live, name)]
+    if missing:
+        what = f"the object that '{node.type}' builds ({type(live).__name__})"
+        near = suggest(missing[0], [name for name in dir(live) if not name.startswith("_")])
+        raise ComponentError(f"{what} has no `{missing[0]}`, which every {protocol.__name__} has; {near}")
+
+
+def _placed(error: BaseException, node: Node) -> Exception:
+    """The error as one that a person can act on: which node, where it was written."""
+    if isinstance(error, SecretError):
+        return error
+    hint = getattr(error, "hint", None)
+    if isinstance(error, ModuleNotFoundError):
+        hint = f"install the package that has '{error.name}'"
+    reason = error.message if isinstance(error, VictorError) else describe(error)
+    placed = ComponentError(f"{node.place}: cannot be opened: {reason}", node=node.id, hint=hint)
+    placed.__cause__ = error
+    return placed
