@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import aiohttp
 import orjson
 from yarl import URL
 
 from victor_dsl.components.http_tools import Redaction, secret_headers
+from victor_dsl.components.tools.http.config import Config
 from victor_dsl.components.tools.http.parameters import Arguments
 from victor_dsl.components.tools.http.request import Request, filled
 from victor_dsl.errors import ToolError
@@ -19,9 +19,6 @@ from victor_dsl.values.message import ToolCall
 from victor_dsl.values.tokens import CHARACTERS_PER_TOKEN
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
-
-if TYPE_CHECKING:
-    from victor_dsl.components.tools.http import Config
 
 MOST_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})

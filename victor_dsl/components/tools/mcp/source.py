@@ -9,13 +9,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
 
 import mcp_types
 import orjson
 from mcp.client import Transport
 
 from victor_dsl.components.http_tools import Redaction, secret_headers
+from victor_dsl.components.tools.mcp.config import Config
 from victor_dsl.components.tools.mcp.connection import Connection, OnLost, Server
 from victor_dsl.components.tools.mcp.process import Launch, server_process
 from victor_dsl.components.tools.mcp.streamable_http import http_server
@@ -25,9 +25,6 @@ from victor_dsl.storage.ending import to_the_end
 from victor_dsl.values.message import ToolCall
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
-
-if TYPE_CHECKING:
-    from victor_dsl.components.tools.mcp import Config
 
 LONGEST_DESCRIPTION = 8_000
 """How many characters of a tool's description the model sees."""

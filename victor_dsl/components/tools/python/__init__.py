@@ -43,4 +43,4 @@ def build(config: Config, context: Context) -> AbstractAsyncContextManager[ToolS
     """The tool; the module is imported when it is entered."""
     from victor_dsl.components.tools.python.function import function_tool
 
-    return function_tool(config, context)
+    return function_tool(config.function, config, context)

@@ -6,13 +6,14 @@ import inspect
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
 from victor_dsl.components.tools.python.signature import Signature, signature_of
 from victor_dsl.errors import ComponentError, ToolError
 from victor_dsl.language.component import Context
+from victor_dsl.language.config import ToolConfig
 from victor_dsl.language.importing import import_function
 from victor_dsl.language.off_loop import OffLoop
 from victor_dsl.language.printing import in_function, routed_output
@@ -20,23 +21,20 @@ from victor_dsl.values.message import ToolCall
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
 
-if TYPE_CHECKING:
-    from victor_dsl.components.tools.python import Config
-
 MOST_THREADS = 32
 """How many calls of one function may block at once; further ones wait, within their timeout."""
 
 
 @asynccontextmanager
-async def function_tool(config: Config, context: Context) -> AsyncIterator[FunctionTool]:
-    """The tool, with its function's module imported. Raises ComponentError for a function that cannot be a tool."""
+async def function_tool(name: str, config: ToolConfig, context: Context) -> AsyncIterator[FunctionTool]:
+    """The tool of the function `module:function`, its module imported. Raises ComponentError for one that cannot be a tool."""
     with routed_output():
         try:
             with in_function():
-                function = import_function(config.function, context.directory)
+                function = import_function(name, context.directory)
             signature = signature_of(function)
         except ComponentError as error:
-            message = f"the function '{config.function}': {error.message}"
+            message = f"the function '{name}': {error.message}"
             raise ComponentError(message, node=context.node, hint=error.hint) from error
         tool = config.tool(config.name or "python", signature.description, signature.schema, context.node)
         yield FunctionTool(function, signature, tool)
