@@ -26,6 +26,12 @@ LEAKS = {
             test_leak.file = (tmp_path / "a").open("w")
     """,
 }
+TIDY = """
+    import asyncio
+    async def test_tidy(tmp_path):
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(asyncio.to_thread((tmp_path / "a").write_text, "done"))
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -34,25 +40,15 @@ def with_this_repository(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
-@pytest.mark.parametrize("message", LEAKS)
-def test_a_test_that_leaves_something_behind_fails(message: str, pytester: pytest.Pytester) -> None:
+def test_a_test_that_leaves_something_behind_fails_and_a_tidy_one_passes(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(Path(__file__).with_name("conftest.py").read_text(encoding="utf-8"))
-    pytester.makepyfile(LEAKS[message])
+    pytester.makepyfile(
+        **{f"test_{name.partition(' ')[0]}": program for name, program in LEAKS.items()}, test_tidy=TIDY
+    )
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-o", "asyncio_mode=auto")
-    assert f"{message}: [" in result.stdout.str()
-    result.assert_outcomes(passed=1, errors=1)
-
-
-def test_a_tidy_asynchronous_test_passes(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest(Path(__file__).with_name("conftest.py").read_text(encoding="utf-8"))
-    pytester.makepyfile("""
-        import asyncio
-        async def test_tidy(tmp_path):
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(asyncio.to_thread((tmp_path / "a").write_text, "done"))
-    """)
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-o", "asyncio_mode=auto")
-    result.assert_outcomes(passed=1)
+    for message in LEAKS:
+        assert f"{message}: [" in result.stdout.str()
+    result.assert_outcomes(passed=len(LEAKS) + 1, errors=len(LEAKS))
 
 
 def test_every_test_has_a_time_limit(pytestconfig: pytest.Config) -> None:

@@ -1,5 +1,8 @@
+"""Modules that are imported at their first use."""
+
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 
@@ -38,3 +41,9 @@ def test_a_lazy_module_that_is_missing_raises_at_its_first_use() -> None:
 def test_an_attribute_that_the_module_lacks_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no_such_name"):
         Lazy("math").no_such_name  # noqa: B018
+
+
+def test_looking_at_a_lazy_module_imports_nothing() -> None:
+    missing = Lazy("victor_dsl_has_no_such_module")
+    assert inspect.unwrap(missing) is missing  # type: ignore[arg-type]  # doctest asks for anything
+    assert not hasattr(missing, "__wrapped__")

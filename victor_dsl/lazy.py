@@ -17,14 +17,16 @@ class Lazy:
             asyncio = Lazy("asyncio")
 
     Each attribute is looked up in the module once and then stored here. A missing module raises ModuleNotFoundError at
-    its first use, so a component that needs an optional package uses it in `build`.
+    its first use, so a component that needs an optional package uses it in `build`. Names such as `__wrapped__`, which
+    doctest and inspect look up in everything, import nothing.
     """
 
     def __init__(self, module: str) -> None:
         self.__module = module
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
         value = getattr(importlib.import_module(self.__module), name)
-        if not name.startswith("__"):
-            setattr(self, name, value)
+        setattr(self, name, value)
         return value
