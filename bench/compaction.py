@@ -3,9 +3,9 @@
     python -m bench.compaction
     python -m bench.compaction --sizes 1000 5000 20000 --rounds 9 --rival 5000
 
-Conversations are made of words as often as people use them (Zipf), with names and numbers among them. Cold is all work on
-a history never seen: tokens counted, messages grouped, read, and half of the tokens chosen; warm is the same after two more
-messages. K-means is given its vectors: what it takes to embed does not count.
+Conversations consist of words with the frequencies of natural language (Zipf), with names and numbers among them. Cold is the
+whole work on a new history: count its tokens, group its messages, read them and choose half of the tokens. Warm is the same after
+two more messages. K-means gets vectors that are already computed.
 """
 
 from __future__ import annotations
@@ -36,9 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.compaction", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 2_000, 5_000, 10_000, 20_000])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument(
-        "--rival", type=int, default=5_000, help="the size at which k-means runs too, once a round; 0 for never"
-    )
+    parser.add_argument("--rival", type=int, default=5_000, help="the size at which k-means runs too; 0 for never")
     options = parser.parse_args()
     rows = []
     for size in options.sizes:
@@ -55,7 +53,7 @@ def main() -> None:
 
 
 def conversation(size: int, seed: int = 7) -> tuple[Message, ...]:
-    """A chat of so many messages of 5 to 40 words."""
+    """A chat of this many messages, of 5 to 40 words each."""
     rng = random.Random(seed)
     letters = "abcdefghijklmnopqrstuvwxyz"
     vocabulary = ["".join(rng.choices(letters, k=rng.randint(2, 10))) for _ in range(10_000)]

@@ -3,9 +3,9 @@
     python -m bench.tau transcripts.json            # [{"id": …, "messages": [OpenAI chat format]}, …]
     python -m bench.tau transcripts.json --convert requests.jsonl
 
-The window is small, so that most conversations are compacted. Every line must be answered without error and carry the one
-plan's digest; what is sent must be what `kept` says, with the task, the latest user message and every tool call beside
-its results.
+The window is small, so that most conversations are compacted. Every line must be answered without an error and with the same
+plan's digest. The messages sent must be those in `kept`, among them the task and the latest user message, and no tool call
+may be separated from its results.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ compaction: {{type: recent, threshold: 0.8, target_ratio: 0.5}}
 
 
 def main() -> None:
-    """Converts, renders, runs and checks; exits 1 where anything is wrong."""
+    """Converts, renders, runs and checks; exits with 1 if anything is wrong."""
     parser = argparse.ArgumentParser(prog="python -m bench.tau", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("transcripts", type=Path)
     parser.add_argument("--convert", type=Path, metavar="FILE", help="only write the request lines")
@@ -75,15 +75,15 @@ def check(requests: Sequence[Json], rendered: Sequence[Json]) -> Iterator[str]:
         users = [i for i, message in enumerate(messages) if message["role"] == "user"]
         must = {i for i, message in enumerate(messages) if message["role"] == "system"} | {*users[:1], *users[-1:]}
         if missing := must - set(kept):
-            yield f"{line['id']}: dropped what must stay: messages {sorted(missing)}"
+            yield f"{line['id']}: dropped messages that must stay: {sorted(missing)}"
         if list(kept) != sorted(set(kept)):
-            yield f"{line['id']}: the order is not kept: {kept}"
+            yield f"{line['id']}: the order changed: {kept}"
         for i in torn(messages, kept):
-            yield f"{line['id']}: the result in message {i} is torn from its call"
+            yield f"{line['id']}: the result in message {i} is separated from its call"
         if [_essence(messages[i]) for i in kept if messages[i]["role"] != "system"] != [
             *map(_essence, line["messages"])
         ]:
-            yield f"{line['id']}: what is sent is not what `kept` says"
+            yield f"{line['id']}: the messages sent are not those in `kept`"
         if line["tokens"]["total"] > line["tokens"]["limit"]:
             yield f"{line['id']}: {line['tokens']['total']} tokens, over the limit of {line['tokens']['limit']}"
 
@@ -97,8 +97,10 @@ def check_answers(requests: Sequence[Json], answered: Sequence[Json]) -> Iterato
 
 
 def torn(messages: Sequence[Json], kept: Collection[int]) -> Iterator[int]:
-    """The tool results of which either they or their call was kept, not both. Ids may repeat: a result belongs to the
-    nearest earlier call with its id."""
+    """Indices of tool results that were kept without their call, or whose call was kept without them.
+
+    Ids may repeat: a result belongs to the nearest earlier call with its id.
+    """
     call_at: dict[str, int] = {}
     for i, message in enumerate(messages):
         call = call_at.get(message.get("tool_call_id", ""))
@@ -112,7 +114,7 @@ def _answered_once(requests: Sequence[Json], lines: Sequence[Json]) -> Iterator[
     for request in requests:
         if counts.pop(request["id"], 0) != 1:
             yield f"{request['id']}: not answered exactly once"
-    yield from (f"{id_}: nobody asked" for id_ in counts)
+    yield from (f"{id_}: no such request" for id_ in counts)
     for line in lines:
         if line["error"]:
             yield f"{line['id']}: {line['error']['code']}: {line['error']['message']}"

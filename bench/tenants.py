@@ -1,8 +1,8 @@
 """What ten thousand tenants cost one process: `python -m bench.tenants`.
 
-Each tenant has a row of settings and a template of its own in SQLite, or in PostgreSQL with `--dsn`; each takes one turn of a
-session, then a second. Memory is the process's (RSS) and what Python allocated, after a collection; the spec itself, with no
-tenant yet, is the base. Tracing allocations makes turns slower than they are: compare the two rounds, not other benchmarks.
+Each tenant has its own row of settings and its own template in SQLite, or in PostgreSQL with `--dsn`, and runs two turns of a
+session. Memory is the process's (RSS), and what Python allocated, after a garbage collection, above one with a single tenant.
+Tracing allocations slows turns down: compare the two rounds with each other, not with other benchmarks.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     """Prints the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.tenants", description=__doc__)
     parser.add_argument("--tenants", type=int, default=10_000)
-    parser.add_argument("--dsn", help="an empty PostgreSQL database; left out, it is a SQLite file")
+    parser.add_argument("--dsn", help="an empty PostgreSQL database; the default is a SQLite file")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         rows = asyncio.run(_measure(Path(folder), options.tenants, options.dsn))
