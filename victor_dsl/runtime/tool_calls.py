@@ -83,11 +83,13 @@ class ToolCalls:
             async with limit:
                 text = await source.source.call(call, turn)
         except BaseException as error:
-            if isinstance(error, ToolError) or not is_fault(error):
+            if not is_fault(error):
                 raise
-            if isinstance(error, TimeoutError) and limit.expired():  # else it is the tool's own
+            if limit.expired():  # whatever the tool made of being cancelled; any other TimeoutError is its own
                 reason = f"the tool '{call.name}' exceeded its time limit of {source.timeout_seconds:g} s"
                 raise ToolError(reason) from error
+            if isinstance(error, ToolError):
+                raise
             raise ToolError(f"the tool '{call.name}' failed: {describe(error)}") from error
         if not isinstance(text, str):
             raise ToolError(f"the tool '{call.name}' returned {type(text).__name__} instead of text")

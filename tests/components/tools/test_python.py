@@ -81,6 +81,11 @@ def exits(): sys.exit(3)
 def stops(): raise StopIteration
 def hangs(): begun.set(); gate.wait()
 async def hangs_async(): await asyncio.Event().wait()
+async def hangs_in_group():
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError as error:
+        raise BaseExceptionGroup("group", [error])
 def times_out(): raise TimeoutError("upstream")
 def prints(text: str):
     print(text)
@@ -263,6 +268,7 @@ async def test_arguments_that_middleware_broke_are_explained_too(tmp_path: Path,
         ("cancels", "failed: CancelledError"),
         ("hangs", "exceeded its time limit of 0.05 s"),
         ("hangs_async", "exceeded its time limit of 0.05 s"),
+        ("hangs_in_group", "exceeded its time limit of 0.05 s"),
     ],
 )
 async def test_a_tool_that_fails_or_hangs_is_an_error_for_the_model(

@@ -37,7 +37,7 @@ SIMILAR_SPELLING = 0.5
 """The weight of a word that is only spelled like one of the query's."""
 
 FINALISTS = LARGE
-"""How many tools of a large catalogue are scored exactly; nobody offers more to a model."""
+"""How many tools of a large catalogue are scored exactly: more than any model is offered."""
 
 
 @frozen(eq=False)

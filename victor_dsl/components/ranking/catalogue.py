@@ -41,8 +41,8 @@ class Part:
 class Parts:
     """Finds the catalogue of the tools at hand: all tools of the turn, of which tenants' limits and earlier strategies leave a part.
 
-    Few tools are a catalogue by themselves: how rare a word is among them says more than how rare it is among all, and is
-    quickly counted. So are tools that are not the turn's. The latest result is cached.
+    Few tools are a catalogue by themselves: how rare a word is among them is a better measure than how rare it is among all,
+    and is quickly counted. So are tools that are not the turn's. The latest result is cached.
     """
 
     def __init__(self) -> None:
@@ -66,8 +66,8 @@ class Latest(Generic[T]):
 
     def get(self, key: Hashable) -> T | None:
         """The value of the key, which becomes the most recently used. Equal tools are mostly the same objects: quick."""
-        for nth, (known, value) in enumerate(self._entries):
-            if known is key or known == key:
+        for nth, (entry, value) in enumerate(self._entries):
+            if entry is key or entry == key:
                 if nth:
                     self._entries.insert(0, self._entries.pop(nth))
                 return value

@@ -96,14 +96,14 @@ class VectorRanking:
         if catalogue is None:
             async with self._embedding:
                 catalogue = self._catalogues.get(part.catalogue) or await self._embedded(part.catalogue)
-        rows = await self._rows([both_ends(each.text, LONGEST_TEXT) for each in (query, *query.clauses)])
+        rows = await self._rows_of_query([both_ends(each.text, LONGEST_TEXT) for each in (query, *query.clauses)])
         vectors = catalogue.vectors
         if part.places is not None:
             vectors = vectors[np.fromiter(part.places, np.intp, len(part.places))]
         near = np.nan_to_num(rows @ vectors.T).clip(min=0, max=1)
         return Nearness(_merged(near), _deserved_alpha(near[0]))
 
-    async def _rows(self, texts: Sequence[str]) -> Vectors:
+    async def _rows_of_query(self, texts: Sequence[str]) -> Vectors:
         """The vectors of a query's texts."""
         rows = {text: row for text in texts if (row := self._texts.get(text)) is not None}
         unknown = [text for text in dict.fromkeys(texts) if text not in rows]
@@ -121,8 +121,8 @@ class VectorRanking:
         if self._contextual:
             vectors = await self._embed(texts)
         else:
-            known = self._known_rows()
-            self._unfinished = {text: known[text] for text in texts if text in known}
+            rows = self._rows_of_tools()
+            self._unfinished = {text: rows[text] for text in texts if text in rows}
             unknown = [text for text in dict.fromkeys(texts) if text not in self._unfinished]
             for start in range(0, len(unknown), BATCH):
                 batch = unknown[start : start + BATCH]
@@ -131,12 +131,12 @@ class VectorRanking:
         self._unfinished = {}
         return self._catalogues.put(tools, _Embedded(texts, vectors))
 
-    def _known_rows(self) -> dict[str, Vectors]:
+    def _rows_of_tools(self) -> dict[str, Vectors]:
         """The vectors of all tools that were embedded before, also of a catalogue that was not finished."""
-        known = dict(self._unfinished)
+        rows = dict(self._unfinished)
         for catalogue in self._catalogues.values():
-            known.update(zip(catalogue.texts, catalogue.vectors, strict=True))
-        return known
+            rows.update(zip(catalogue.texts, catalogue.vectors, strict=True))
+        return rows
 
     async def _embed(self, texts: Sequence[str]) -> Vectors:
         vectors = np.asarray(await self._embedder.embed(texts), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Tool selection by words, and by meaning where an embedder is given, weighed by `alpha`."""
+"""Tool selection by words, and with an embedder by meaning too, weighted by `alpha`."""
 
 from __future__ import annotations
 
