@@ -18,6 +18,7 @@ from attrs import evolve
 
 from tests.components.context import TURN, Surroundings, surroundings
 from tests.servers import filesystem_server
+from victor_dsl.components.http_tools import Redaction
 from victor_dsl.components.tools.mcp import Config, build, connection, process
 from victor_dsl.components.tools.mcp.process import Lines, TooLong
 from victor_dsl.errors import ComponentError, ToolError
@@ -395,6 +396,26 @@ async def test_a_server_that_does_not_start_is_reported_with_the_reason(
         async with build(Config(name="x", command=command, startup_seconds=seconds), context):
             pass
     assert expected in raised.value.message
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), SystemExit(3), BaseExceptionGroup("", [SystemExit(3)])])
+async def test_whatever_breaks_a_connection_the_next_call_may_have_another(
+    around: Surroundings, error: BaseException
+) -> None:
+    @asynccontextmanager
+    async def transport(on_lost: connection.OnLost) -> AsyncIterator[Any]:
+        if error:
+            raise error
+        yield
+
+    server = connection.Server(transport, Redaction(()), 1.0, evolve(around.context, clock=HeldClock()))
+    broken = connection.Connection(server, lambda tools: None)
+    broken.start()
+    with pytest.raises(ComponentError, match=r"the MCP server failed: (CancelledError|SystemExit)"):
+        await broken.first()
+    with pytest.raises(ToolError, match="it is tried again in 1 s"):
+        await broken.call("echo", {})
+    await broken.close()
 
 
 @pytest.mark.parametrize(

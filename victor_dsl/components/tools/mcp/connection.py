@@ -18,6 +18,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from victor_dsl.components.http_tools import Redaction
 from victor_dsl.errors import ComponentError, ToolError
+from victor_dsl.language.boundary import describe, is_fault
 from victor_dsl.language.component import Context
 from victor_dsl.storage.ending import to_the_end
 
@@ -62,7 +63,7 @@ class Server:
             case httpx2.ConnectError():
                 reason = f"cannot be reached: {error}"
             case _:
-                reason = f"failed: {type(error).__name__}: {error}"
+                reason = f"failed: {describe(error)}"
         return self.redaction.redact(reason)[:MOST_REASON_CHARACTERS]
 
 
@@ -152,13 +153,11 @@ class Connection:
                     client = await self._connect(stack)
                     up_since, ever_up = clock.monotonic(), True
                     await self._watch(client)
-            except Exception as error:  # noqa: BLE001 -- whatever breaks a connection, the next one may work
-                if not self._lost.is_set():  # else the transport has given the reason
+            except BaseException as error:  # whatever breaks a connection, the next one may work
+                if not is_fault(error):
+                    raise  # the connection is being closed
+                if not self._lost.is_set():  # else the transport has reported the reason
                     self._reason = self.server.failure(error)
-            except asyncio.CancelledError:
-                if self._is_cancelled():
-                    raise
-                self._reason = "failed: the connection was cancelled"  # by a task of the SDK
             finally:
                 self._client = None
             if self._closing:  # the SDK may raise another error in place of a cancellation
@@ -170,10 +169,6 @@ class Connection:
                 self._settled.set()  # down
                 await clock.sleep(pause)
             self._settled.clear()
-
-    def _is_cancelled(self) -> bool:
-        task = asyncio.current_task()
-        return self._closing or (task is not None and task.cancelling() > 0)
 
     def _pause(self, up_since: float | None) -> float:
         """How long to wait before the next try: not at all after a connection that worked."""
