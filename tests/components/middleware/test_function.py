@@ -38,7 +38,7 @@ async def test_it_wraps_the_handler_and_may_change_turn_and_reply(tmp_path: Path
 
 async def test_recipe_5_a_function_that_returns_none_fails_and_does_not_run_the_turn_twice(tmp_path: Path) -> None:
     async with guard_of(tmp_path, "await handler(turn)") as guard:
-        with pytest.raises(ComponentError, match=r"'guards:guard' gave NoneType instead of a reply"):
+        with pytest.raises(ComponentError, match=r"'guards:guard' returned NoneType instead of a reply"):
             await guard(a_turn())
         assert len(guard.reached) == 1
 
@@ -66,7 +66,7 @@ async def test_a_handler_that_is_kept_for_later_runs_nothing(tmp_path: Path) -> 
         with pytest.raises(Refused, match="closed"):
             await guard(a_turn())
         turn, handler = sys.modules["guards"].kept[0]
-        with pytest.raises(ComponentError, match="after it had ended"):
+        with pytest.raises(ComponentError, match="after it had returned"):
             await handler(turn)
         assert guard.reached == []
 
@@ -137,7 +137,7 @@ async def test_streams_pass(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("head", "message"),
     [
-        ("def guard(turn, handler):", "is no `async def`"),
+        ("def guard(turn, handler):", "is not an `async def`"),
         ("async def guard(turn):", r"cannot be called with `\(turn, handler\)`"),
         ("async def other(turn, handler):", "has no 'guard'"),
     ],

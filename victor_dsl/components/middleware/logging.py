@@ -1,4 +1,4 @@
-"""The middleware that writes a line to the log for each turn, model call or tool call."""
+"""The middleware that logs one line for each turn, model call or tool call."""
 
 from __future__ import annotations
 
@@ -10,47 +10,56 @@ from pydantic import Field
 from victor_dsl.errors import VictorError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import MiddlewareConfig
+from victor_dsl.lazy import Lazy
 from victor_dsl.values.message import Reply
 from victor_dsl.values.turn import Handler, Turn
 
 if TYPE_CHECKING:
-    from logging import Logger
+    import logging
+else:
+    logging = Lazy("logging")
 
 AROUND = "turn"
 MOST_CHARACTERS = 200
+PUNCTUATION = str.maketrans("", "", "-_.")
 
 
 class Config(MiddlewareConfig):
-    """Logs one line for each turn (or, with `around`, for each model call or tool call) when it has ended.
+    """Logs one line at the end of each turn (or, with `around`, of each model call or tool call).
 
-    The line has words and values that machines can read: `turn session=s1 ms=812.4 outcome=stop model=main
-    input_tokens=310 output_tokens=42`. It goes to Python's logger `victor.<name>`; failures are logged as warnings at
-    least. What is said in a conversation is not logged unless `contents` asks for it, and errors by their kind only.
+    The line is machine-readable: `turn session=s1 ms=812.4 outcome=stop model=main input_tokens=310 output_tokens=42`. It
+    goes to Python's logger `victor.<name>`; failures are logged as warnings or above. The text of a conversation is logged
+    only with `contents`, and errors by their kind only.
     """
 
     level: Literal["debug", "info", "warning"] = Field(
-        "info", description="The level of the lines of turns that went well. The default is `info`.", examples=["debug"]
+        "info", description="The level for successful turns. The default is `info`.", examples=["debug"]
     )
     contents: bool = Field(
         False,
-        description="Whether the line holds the beginning of the user's message (or a tool's arguments) and of the answer. "
-        "By default it does not, since these may hold secrets and personal data.",
+        description="Whether the line shows the beginning of the user's message (or of a tool's arguments) and of the answer. "
+        "By default it does not, since these may contain secrets and personal data.",
     )
 
 
 EXAMPLE = "{type: logging, level: info}"
 
 
-class Logging:
-    """One line for each call of the handler. Streams and replies pass untouched."""
+def build(config: Config, context: Context) -> Logging:
+    """The middleware."""
+    return Logging(config, context)
 
-    def __init__(self, config: Config, context: Context, logger: Logger, levels: dict[str, int]) -> None:
+
+class Logging:
+    """Logs one line for each call of the handler. Streams and replies pass unchanged."""
+
+    def __init__(self, config: Config, context: Context) -> None:
         self._what = config.around or AROUND
         self._contents = config.contents
         self._clock = context.clock
-        self._logger = logger
-        self._level = levels[config.level]
-        self._failure_level = max(self._level, levels["warning"])
+        self._logger = logging.getLogger(f"victor.{context.node.rpartition('/')[2]}")
+        self._level: int = getattr(logging, config.level.upper())
+        self._failure_level = max(self._level, logging.WARNING)
 
     def wrap(self, handler: Handler) -> Handler:
         async def logged(turn: Turn) -> Reply:
@@ -64,12 +73,12 @@ class Logging:
                 self._log(turn, start, self._failure_level, {"outcome": "cancelled"})
                 raise
             if self._logger.isEnabledFor(self._level):
-                self._log(turn, start, self._level, self._said(reply))
+                self._log(turn, start, self._level, self._outcome(reply))
             return reply
 
         return logged
 
-    def _said(self, reply: Reply) -> dict[str, Any]:
+    def _outcome(self, reply: Reply) -> dict[str, Any]:
         usage = reply.usage
         values = {
             "outcome": reply.stop_reason,
@@ -98,34 +107,22 @@ class Logging:
 
 
 def line(fields: dict[str, Any]) -> str:
-    """The fields that are set, as `name=value`; a text with anything but plain characters in it is written as JSON."""
+    """The fields that are set, as `name=value`."""
     return " ".join(f"{name}={word(value)}" for name, value in fields.items() if value is not None)
 
 
 def word(value: Any) -> str:
-    """A value as one word without line breaks, quotes of its own or control characters."""
+    """A value without blanks, line breaks or control characters: as it is, or as JSON."""
     text = str(value)
-    return (
-        text
-        if text.isascii() and text.replace("-", "").replace("_", "").replace(".", "").isalnum()
-        else json.dumps(text)
-    )
+    is_plain = text.isascii() and text.translate(PUNCTUATION).isalnum()
+    return text if is_plain else json.dumps(text)
 
 
 def kind_of(error: Exception) -> str:
-    """What kind of error it is; its text may hold what was said, and is not logged."""
+    """The kind of an error. Its text is not logged, since it may quote the conversation."""
     return str(error.as_json()["code"]) if isinstance(error, VictorError) else type(error).__name__
 
 
 def beginning(text: str) -> str:
     """The beginning of a text."""
     return text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + "…"
-
-
-def build(config: Config, context: Context) -> Logging:
-    """The middleware, with the logger of its own name."""
-    import logging
-
-    levels = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
-    name = context.node.rpartition("/")[2]
-    return Logging(config, context, logging.getLogger(f"victor.{name}"), levels)

@@ -1,4 +1,4 @@
-"""The middleware that tries again what may pass by itself."""
+"""The middleware that retries model calls after errors that may go away."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ AROUND = "model"
 
 
 class Config(MiddlewareConfig):
-    """Tries a model call again that failed for a reason which may pass: rate limits, overload, timeouts, broken connections.
+    """Retries a model call after an error that may go away: a rate limit, overload, a timeout, a broken connection.
 
-    It waits before each attempt, longer each time, by a random share of that time, and at least as long as the model's
-    service asks for. Nothing is tried again after its first piece was streamed, and around a turn nothing after a tool
-    was called. When the last attempt fails, the fallbacks have their turn.
+    Before each attempt it pauses for a random time whose upper bound grows, and at least as long as the model's service
+    asks for. A call is not retried after its first text was streamed; around a turn, also not after a tool was called.
+    When the last attempt fails, the fallbacks are tried.
     """
 
     around: Literal["turn", "model"] | None = Field(
-        None, description="What is tried again: each model call (the default), or the whole turn."
+        None, description="What is retried: each model call (the default), or the whole turn."
     )
     attempts: int = Field(
-        3, ge=1, le=100, description="How often it is tried in all, the first time included. The default is 3."
+        3, ge=1, le=100, description="The largest number of attempts, including the first. The default is 3."
     )
     initial_seconds: float = Field(
         0.5, ge=0, description="The longest pause before the second attempt. The default is half a second."
     )
     multiplier: float = Field(
-        2.0, ge=1, description="How much longer the pause may be before each further attempt. The default is 2."
+        2.0, ge=1, description="The factor by which the longest pause grows with each attempt. The default is 2."
     )
     max_seconds: float = Field(
         20.0,
         ge=0,
-        description="The longest pause. A service that asks for a longer one is not tried again: a fallback answers sooner. "
+        description="The longest pause. A service that asks for a longer one is not retried: a fallback answers sooner. "
         "The default is 20 seconds.",
     )
 
     @model_validator(mode="after")
-    def _grows(self) -> Self:
+    def _check_pauses(self) -> Self:
         if self.initial_seconds > self.max_seconds:
             raise ValueError("'initial_seconds' is longer than 'max_seconds'")
         return self
@@ -75,7 +75,7 @@ class Retry:
     random: Random
 
     def wrap(self, handler: Handler) -> Handler:
-        async def tried(turn: Turn) -> Reply:
+        async def retried(turn: Turn) -> Reply:
             watch = _Watch(turn.emit)
             watched = turn.replace(emit=watch.pass_on) if turn.streaming else turn
             for attempt in range(1, self.config.attempts):
@@ -83,15 +83,15 @@ class Retry:
                     return await handler(watched)
                 except ModelError as error:
                     pause_s = self._pause(error, attempt)
-                    if pause_s is None or watch.began or self._called_tools(turn) or _too_late(turn, pause_s):
+                    if pause_s is None or watch.streamed or self._called_tools(turn) or _too_late(turn, pause_s):
                         raise
                 await self.clock.sleep(pause_s)
             return await handler(watched)
 
-        return tried
+        return retried
 
     def _pause(self, error: ModelError, attempt: int) -> float | None:
-        """How long to wait before the next attempt; None where it is not worth it."""
+        """The pause before the next attempt in seconds; None if there should be no other attempt."""
         config = self.config
         asked = error.retry_after_s or 0.0
         if not error.transient or asked > config.max_seconds:
@@ -100,22 +100,22 @@ class Retry:
         return min(config.max_seconds, asked + self.random.random() * longest)
 
     def _called_tools(self, turn: Turn) -> bool:
-        """Whether this turn called tools that a second run would call again."""
+        """Whether the turn called tools, which another attempt would call again."""
         return self.config.around == "turn" and len(turn.trace.exchange) > 1
 
 
 @define
 class _Watch:
-    """Passes pieces on, and knows whether one came."""
+    """Passes text on, and records that some was streamed."""
 
     emit: Emit
-    began: bool = False
+    streamed: bool = False
 
     async def pass_on(self, delta: Delta) -> None:
-        self.began = True
+        self.streamed = True
         await self.emit(delta)
 
 
 def _too_late(turn: Turn, pause_s: float) -> bool:
-    """Whether the turn's time would be over before the next attempt."""
+    """Whether the turn's deadline is before the next attempt."""
     return turn.deadline is not None and asyncio.get_running_loop().time() + pause_s >= turn.deadline
