@@ -96,19 +96,19 @@ async def test_nothing_inside_sees_the_key(tmp_path: Path) -> None:
 async def test_no_key_and_what_can_be_none_is_refused_unasked(tmp_path: Path, key: str | None) -> None:
     database = table(entry())
     async with harness("auth", tmp_path, database="databases/app", needs={"databases/app": database}) as guard:
-        await refused(guard, a_turn(key=key), "a key is needed|too short or too long")
+        await refused(guard, a_turn(key=key), "an API key is required|too short or too long")
     assert database.asked == 0
 
 
 @pytest.mark.parametrize("key", [OTHER, KEY + "\0", KEY.upper(), KEY[:-1], "\ud800" * 30, "' OR 1=1 --" * 3])
 async def test_another_key_is_not_known(tmp_path: Path, key: str) -> None:
     async with harness("auth", tmp_path, keys=keys_file(tmp_path, entry())) as guard:
-        await refused(guard, a_turn(key=key), "not known")
+        await refused(guard, a_turn(key=key), "is unknown")
 
 
 async def test_a_key_that_is_no_text_is_none(tmp_path: Path) -> None:
     async with harness("auth", tmp_path, keys=keys_file(tmp_path, entry())) as guard:
-        await refused(guard, a_turn().replace(metadata={"api_key": [KEY]}), "a key is needed")
+        await refused(guard, a_turn().replace(metadata={"api_key": [KEY]}), "an API key is required")
 
 
 async def test_a_revoked_key_and_one_that_has_expired_are_refused(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ async def test_over_http_a_named_header_alone_holds_the_key(tmp_path: Path) -> N
         await guard(turn.replace(metadata={"api_key": OTHER, "headers": {"x-api-key": KEY}}))
         assert guard.reached[-1].tenant == "acme"
         assert guard.reached[-1].metadata["headers"] == {}
-        await refused(guard, turn.replace(metadata={"api_key": OTHER, "headers": {}}), "a key is needed")
+        await refused(guard, turn.replace(metadata={"api_key": OTHER, "headers": {}}), "an API key is required")
 
 
 async def test_a_changed_file_holds_from_the_next_turn_and_a_bad_one_keeps_known_keys_for_a_while(
@@ -173,7 +173,7 @@ async def test_a_changed_file_holds_from_the_next_turn_and_a_bad_one_keeps_known
             await guard(a_turn(key=KEY))
         keys_file(tmp_path, entry(OTHER))
         await guard(a_turn(key=OTHER))
-        await refused(guard, a_turn(key=KEY), "not known")
+        await refused(guard, a_turn(key=KEY), "is unknown")
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ async def test_a_changed_file_holds_from_the_next_turn_and_a_bad_one_keeps_known
         (f"keys: [{{key_hash: '{hashed(KEY)}', active: maybe}}]", "active must be true or false"),
         (f"keys: [{{key_hash: '{hashed(KEY)}', tenant_id: 3}}]", "tenant_id must be text"),
         (f"keys: [{{key_hash: '{hashed(KEY)}', expires_at: tomorrow}}]", "expires_at must be a time"),
-        (f"keys: [{{key_hash: '{hashed(KEY)}'}}, {{key_hash: '{hashed(KEY)}'}}]", "there twice"),
+        (f"keys: [{{key_hash: '{hashed(KEY)}'}}, {{key_hash: '{hashed(KEY)}'}}]", "appears twice"),
     ],
 )
 async def test_a_bad_file_is_an_error_when_it_is_opened_and_shows_no_hash(
@@ -219,7 +219,7 @@ async def test_a_database_is_asked_once_in_the_time_of_the_cache_and_a_revoked_k
         await refused(guard, a_turn(key=KEY), "revoked")
         database.rows.clear()
         guard.clock.time += 31
-        await refused(guard, a_turn(key=KEY), "not known")
+        await refused(guard, a_turn(key=KEY), "is unknown")
         database.rows[hashed(KEY)] = {**entry(), "active": 1, "expires_at": None}
         await guard(a_turn(key=KEY))
 
@@ -243,7 +243,7 @@ async def test_an_outage_of_the_database_locks_nobody_out_for_a_while_and_lets_n
         database.away = None
         await guard(a_turn(key=KEY))
         assert [message for message, _ in guard.reports] == [
-            "keys cannot be checked; those seen before go on: the server is away"
+            "keys cannot be checked; those seen before keep working: the server is away"
         ]
 
 
@@ -312,7 +312,7 @@ async def test_keys_in_postgresql_over_an_outage(tmp_path: Path, postgres_dsn: s
 
 
 async def test_a_database_that_speaks_no_sql_is_refused_when_it_is_opened(tmp_path: Path) -> None:
-    with pytest.raises(ComponentError, match="does not speak SQL"):
+    with pytest.raises(ComponentError, match="is not an SQL database"):
         async with harness("auth", tmp_path, database="databases/app", needs={"databases/app": object()}):
             pass
 

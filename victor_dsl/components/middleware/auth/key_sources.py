@@ -1,4 +1,4 @@
-"""API keys as they are kept: by hash, with whom they stand for, in a file or in a table."""
+"""Stored API keys: their hashes, with tenant and user, in a file or in a table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
 @frozen
 class ApiKey:
-    """What is known of a key. `expires_at` is in Unix seconds."""
+    """A stored key. `expires_at` is in Unix seconds."""
 
     key_hash: str
     tenant_id: str | None = None
@@ -35,23 +35,23 @@ class ApiKey:
 
 
 class KeySource(Protocol):
-    """A place that keeps keys."""
+    """A place where keys are stored."""
 
     async def find(self, key_hash: str) -> ApiKey | None:
-        """The key with that hash, or None. Raises StoreError where that cannot be told."""
+        """The key with that hash, or None. Raises StoreError when it cannot be looked up."""
         ...
 
 
 def hash_key(key: str) -> str:
-    """The hash that stands for a key: `sha256:` and 64 hexadecimal digits.
+    """The hash of a key: `sha256:` and 64 hexadecimal digits.
 
-    SHA-256 without salt or stretching is right for keys of 128 random bits and more, which nobody can try out.
+    SHA-256 without salt or stretching is enough for keys of 128 random bits and more: they cannot be found by trying.
     """
     return "sha256:" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class FileKeys:
-    """Keys in a file, read again when it changes."""
+    """Keys in a file, which is read again when it changes."""
 
     def __init__(self, path: Path, shown: str) -> None:
         self._shown = shown
@@ -72,7 +72,7 @@ class FileKeys:
             except ValueError as error:
                 raise StoreError(f"{place}: {error}") from error
             if key.key_hash in keys:
-                raise StoreError(f"{place}: this key is there twice")
+                raise StoreError(f"{place}: this key appears twice")
             keys[key.key_hash] = key
         return keys
 
@@ -84,7 +84,7 @@ class TableKeys:
     database: SqlDatabase
 
     async def find(self, key_hash: str) -> ApiKey | None:
-        rows = await self.database.for_every_tenant().fetch(SELECT, key_hash)  # whose key it is, the row will tell
+        rows = await self.database.for_every_tenant().fetch(SELECT, key_hash)  # the row says which tenant's key it is
         try:
             return _confirmed(_key(rows[0]), key_hash) if rows else None
         except ValueError as error:
@@ -92,16 +92,16 @@ class TableKeys:
 
 
 def _confirmed(found: ApiKey | None, key_hash: str) -> ApiKey | None:
-    """The key, if it is indeed the one; compared in a time that tells nothing."""
+    """The key if its hash is the right one, compared in constant time."""
     return found if found is not None and hmac.compare_digest(found.key_hash, key_hash) else None
 
 
 def _key(entry: Mapping[str, Any]) -> ApiKey:
-    """The key that an entry is. Raises ValueError that says what is wrong, never with the hash itself."""
+    """The key of an entry. Raises ValueError that says what is wrong, without the hash itself."""
     key_hash, active = entry.get("key_hash"), entry.get("active", True)
     if not isinstance(key_hash, str) or not _HASH.fullmatch(key_hash):
-        raise ValueError("key_hash must be `sha256:` and 64 hexadecimal digits in lower case")
-    if active not in (True, False):  # SQLite says 1 and 0
+        raise ValueError("key_hash must be `sha256:` and 64 lower-case hexadecimal digits")
+    if active not in (True, False):  # in SQLite, 1 and 0
         raise ValueError("active must be true or false")
     for name in ("tenant_id", "user_id"):
         value = entry.get(name)
@@ -113,7 +113,7 @@ def _key(entry: Mapping[str, Any]) -> ApiKey:
 
 
 def _moment(value: Any) -> float | None:
-    """Unix seconds of a time stamp, which PostgreSQL gives as a `datetime` and the others as text."""
+    """Unix seconds of a time stamp: a `datetime` from PostgreSQL, text from the other sources."""
     if value is None:
         return None
     try:
