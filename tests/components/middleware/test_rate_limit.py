@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.components.context import StillClock
 from tests.components.middleware.harness import Guard, Heard, a_reply, a_turn, harness
-from victor_dsl.components.middleware._buckets import SWEEP_AFTER, Demand, MemoryBuckets, Subject
+from victor_dsl.components.middleware.rate_limit.buckets import SWEEP_AFTER, Demand, MemoryBuckets, SubjectUsage
 from victor_dsl.errors import ComponentError, LimitReached, ModelError, Refused, StoreError
 from victor_dsl.values.message import Delta, Message, Reply, Usage
 from victor_dsl.values.settings import Limits, Settings
@@ -50,7 +50,7 @@ async def test_a_refusal_says_when_to_come_again_and_that_is_true(tmp_path: Path
             await guard(turn)
         assert caught.value.retry_after_s == pytest.approx(30)
         assert str(caught.value) == (
-            "middleware/rate_limit: the limit requests_per_minute: 2 of this tenant is reached; try again in 30.0 s"
+            "middleware/rate_limit: this tenant has reached its limit requests_per_minute: 2; try again in 30.0 s"
         )
         assert caught.value.as_json()["retry_after_s"] == 30
         guard.clock.time += 29.9
@@ -135,7 +135,9 @@ async def test_over_time_exactly_the_tokens_of_the_limit_are_used(tmp_path: Path
 async def test_a_turn_that_can_never_fit_is_refused_for_good_and_a_long_answer_is_not(tmp_path: Path) -> None:
     limits = Limits(tokens_per_minute=100)
     async with harness("rate_limit", tmp_path) as guard:
-        with pytest.raises(LimitReached, match="the turn has 104 tokens, and tokens_per_minute is 100: it never fits"):
+        with pytest.raises(
+            LimitReached, match=r"104 tokens, more than tokens_per_minute \(100\) ever allows"
+        ):
             await guard(a_turn("x" * 400, limits=limits))
         turn = a_turn().replace(settings=Settings(model="main", limits=limits, max_tokens=100_000))
         assert await passed(guard, turn, 1) == 1
@@ -188,6 +190,25 @@ async def test_a_client_that_goes_away_in_mid_stream_is_settled(tmp_path: Path) 
         assert (state.tokens.used, state.leases) == (5 + 10, set())
 
 
+async def test_a_turn_that_is_cancelled_before_it_answers_is_charged_for_its_input(tmp_path: Path) -> None:
+    began = asyncio.Event()
+
+    async def hangs(turn: Turn) -> Reply:
+        began.set()
+        await asyncio.Event().wait()
+        return a_reply()
+
+    kept: dict[str, Any] = {}
+    async with harness("rate_limit", tmp_path, hangs, kept=kept) as guard:
+        task = asyncio.ensure_future(guard(a_turn("x" * 400, limits=Limits(tokens_per_minute=1000))))
+        await began.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        (usage,) = kept["subjects"].values()
+        assert usage.tokens.used == 104
+
+
 async def test_as_many_turns_at_one_time_as_the_limit_says(tmp_path: Path) -> None:
     go = asyncio.Event()
 
@@ -203,7 +224,7 @@ async def test_as_many_turns_at_one_time_as_the_limit_says(tmp_path: Path) -> No
         go.set()
         done = await asyncio.gather(*tasks, return_exceptions=True)
         assert [str(error).split("limit ")[1] for error in done if isinstance(error, LimitReached)] == [
-            "concurrency: 3 of this tenant is reached; try again when another turn has ended"
+            "concurrency: 3; try again when another turn has ended"
         ] * 2
         assert (await guard(turn)).message.text() == "hello"
 
@@ -256,13 +277,13 @@ async def test_without_its_database_turns_are_refused_or_allowed_as_the_spec_say
 
 
 async def test_a_database_that_is_no_redis_is_refused_when_it_is_opened(tmp_path: Path) -> None:
-    with pytest.raises(ComponentError, match="databases/c is no Redis"):
+    with pytest.raises(ComponentError, match="databases/c is not Redis"):
         async with harness("rate_limit", tmp_path, database="databases/c", needs={"databases/c": object()}):
             pass
 
 
 async def test_subjects_whose_buckets_ran_dry_are_forgotten() -> None:
-    subjects: dict[str, Subject] = {}
+    subjects: dict[str, SubjectUsage] = {}
     clock = StillClock()
     buckets = MemoryBuckets(subjects, clock)
     for number in range(5 * SWEEP_AFTER):

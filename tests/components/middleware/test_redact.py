@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from tests.components.middleware.harness import Heard, a_reply, a_turn, harness
 from tests.components.middleware.secrets_made import MAKERS
-from victor_dsl.components.middleware._redactor import RedactedStream, Redactor
 from victor_dsl.components.middleware.redact import Config
+from victor_dsl.components.middleware.redact.redactor import RedactedStream, Redactor
 from victor_dsl.errors import ModelError
 from victor_dsl.values.message import Delta, Message, Reply, ToolCall
 from victor_dsl.values.turn import Turn

@@ -9,13 +9,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from victor_dsl.components.middleware.auth.handler import Auth
-from victor_dsl.components.middleware.auth.key_cache import KeyCache
-from victor_dsl.components.middleware.auth.key_sources import FileKeys, KeySource, TableKeys
 from victor_dsl.errors import ComponentError, StoreError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import FilePath, MiddlewareConfig, Ref
-from victor_dsl.language.kinds import SqlDatabase
+from victor_dsl.language.kinds import Middleware, SqlDatabase
 
 
 class Config(MiddlewareConfig):
@@ -80,8 +77,11 @@ EXAMPLE = "{type: auth, keys: keys.yml}"
 
 
 @asynccontextmanager
-async def build(config: Config, context: Context) -> AsyncIterator[Auth]:
+async def build(config: Config, context: Context) -> AsyncIterator[Middleware]:
     """The middleware. Entering it reads the file; it raises ComponentError for a faulty file or a database without SQL."""
+    from victor_dsl.components.middleware.auth.handler import Auth
+    from victor_dsl.components.middleware.auth.key_cache import KeyCache
+    from victor_dsl.components.middleware.auth.key_sources import FileKeys, KeySource, TableKeys
 
     def report(error: StoreError) -> None:
         context.report(f"keys cannot be checked; those seen before keep working: {error}", {"code": error.code})

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from victor_dsl.components.middleware._bounds import check_pattern
-from victor_dsl.components.middleware._detectors import (
+from victor_dsl.components.middleware.redact.detectors import (
     DETECTORS,
     LONGEST_NUMBER,
     NUMBER_MARKS,
@@ -14,6 +13,7 @@ from victor_dsl.components.middleware._detectors import (
     Detector,
     Spans,
 )
+from victor_dsl.components.middleware.redact.pattern_check import check_pattern
 
 Found = tuple[int, int, str]
 """Beginning, end and name of what is taken out."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from victor_dsl.components.middleware._bounds import check_pattern
+from victor_dsl.components.middleware.redact.pattern_check import check_pattern
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import MiddlewareConfig, Name
 from victor_dsl.language.kinds import Middleware
@@ -58,7 +58,7 @@ custom: {staff_number: '\bEMP-\d{6}\b'}
 
 def build(config: Config, context: Context) -> Middleware:
     """The middleware; it holds nothing open."""
-    from victor_dsl.components.middleware._redact import Redact
-    from victor_dsl.components.middleware._redactor import Redactor
+    from victor_dsl.components.middleware.redact.handler import Redact
+    from victor_dsl.components.middleware.redact.redactor import Redactor
 
     return Redact(Redactor(config.patterns, config.custom))

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from attrs import evolve, frozen
 
-from victor_dsl.components.middleware._redactor import RedactedStream, Redactor
+from victor_dsl.components.middleware.redact.redactor import RedactedStream, Redactor
 from victor_dsl.values.message import Delta, Message, Part, Reply, ToolCall
 from victor_dsl.values.turn import Emit, Handler, Turn
 
