@@ -73,7 +73,7 @@ async def _costs(folder: Path, rounds: int, turns: int) -> list[list[str]]:
             "function": await guard("function", function="guards_of_a_bench:passes"),
         }
         handlers = {name: one.live.wrap(bare) for name, one in guards.items()}
-        handlers["all seven"] = chain([one.live for one in guards.values()], bare)
+        handlers["all seven"] = chain([(name, one.live) for name, one in guards.items()], bare)
         base = await _cpu_us(bare, turn, rounds, turns)
         return [
             [name, f"{await _cpu_us(handler, turn, rounds, turns) - base:.1f}"] for name, handler in handlers.items()

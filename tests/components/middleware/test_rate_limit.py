@@ -135,9 +135,7 @@ async def test_over_time_exactly_the_tokens_of_the_limit_are_used(tmp_path: Path
 async def test_a_turn_that_can_never_fit_is_refused_for_good_and_a_long_answer_is_not(tmp_path: Path) -> None:
     limits = Limits(tokens_per_minute=100)
     async with harness("rate_limit", tmp_path) as guard:
-        with pytest.raises(
-            LimitReached, match=r"104 tokens, more than tokens_per_minute \(100\) ever allows"
-        ):
+        with pytest.raises(LimitReached, match=r"104 tokens, more than tokens_per_minute \(100\) ever allows"):
             await guard(a_turn("x" * 400, limits=limits))
         turn = a_turn().replace(settings=Settings(model="main", limits=limits, max_tokens=100_000))
         assert await passed(guard, turn, 1) == 1

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from tests.components.middleware.harness import Heard, a_reply, a_turn, harness
 from tests.components.middleware.secrets_made import MAKERS
 from victor_dsl.components.middleware.redact import Config
+from victor_dsl.components.middleware.redact import redactor as redactors
 from victor_dsl.components.middleware.redact.redactor import RedactedStream, Redactor
 from victor_dsl.errors import ModelError
 from victor_dsl.values.message import Delta, Message, Reply, ToolCall
@@ -63,6 +64,28 @@ def test_a_stream_comes_out_exactly_as_the_whole_text(text: str, data: st.DataOb
     assert streamed(EVERYTHING, list(text)) == EVERYTHING.text(text)
 
 
+def test_a_text_seen_before_is_redacted_alike_and_no_text_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    redactor = Redactor(["email"], {})
+    dirty, clean = "Write to ann@example.com, or to bob@example.com.", "There is nothing in it."
+    first = (redactor.text(dirty), redactor.text(clean))
+    monkeypatch.setattr(redactor, "_detectors", ())
+    assert (redactor.text(dirty), redactor.text(clean)) == first
+    assert redactor.text(clean) is clean
+    for digest, found in redactor._remembered.items():
+        assert len(digest) == 16
+        assert all(isinstance(end, int) and name == "email" for _, end, name in found)
+
+
+def test_the_texts_seen_longest_ago_are_searched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redactors, "REMEMBERED_TEXTS", 3)
+    redactor = Redactor(["email"], {})
+    for text in ("a@b.c 1", "a@b.c 2", "a@b.c 3", "a@b.c 1", "a@b.c 4"):
+        redactor.text(text)
+    monkeypatch.setattr(redactor, "_detectors", ())
+    assert [redactor.text(f"a@b.c {number}") for number in (1, 2)] == ["[email] 1", "a@b.c 2"]
+    assert len(redactor._remembered) == 3
+
+
 @given(st.lists(PIECES, max_size=8).map(" ".join))
 def test_what_was_redacted_stays_as_it_is(text: str) -> None:
     once = EVERYTHING.text(text)
@@ -103,18 +126,18 @@ def test_no_text_makes_it_slow(unit: str) -> None:
 @pytest.mark.parametrize(
     ("pattern", "why"),
     [
-        (r"a+", "write bounds"),
-        (r"(a{1,9}){1,9}b", "could make it slow"),
-        (r"a{0,30}a{0,30}a{0,30}b", "could make it slow"),
-        (r"(?:a|a|a){12}b", "could make it slow"),
-        (r"^EMP", "no meaning inside of a stream"),
-        (r"EMP$", "no meaning inside of a stream"),
+        (r"a+", "use bounds"),
+        (r"(a{1,9}){1,9}b", "would make it slow"),
+        (r"a{0,30}a{0,30}a{0,30}b", "would make it slow"),
+        (r"(?:a|a|a){12}b", "would make it slow"),
+        (r"^EMP", "no meaning in a stream"),
+        (r"EMP$", "no meaning in a stream"),
         (r"(a)\1", "refers back"),
         (r"a{0,5}", "matches the empty text"),
         (r"a{300}", "more than 256 characters"),
         (r"a(?=b{250}c{250}d{100})", "looks at more than 256 characters"),
-        (r"(", "this is not a regular expression"),
-        ("(" * 5000, "this is not a regular expression"),
+        (r"(", "not a regular expression"),
+        ("(" * 5000, "not a regular expression"),
     ],
 )
 def test_a_custom_pattern_that_could_be_slow_or_endless_is_refused(pattern: str, why: str) -> None:

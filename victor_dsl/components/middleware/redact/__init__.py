@@ -1,4 +1,4 @@
-"""The middleware that takes personal data and keys out of what is said."""
+"""The middleware that removes personal data and keys from conversations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from victor_dsl.components.middleware.redact.handler import Redact
 from victor_dsl.components.middleware.redact.pattern_check import check_pattern
+from victor_dsl.components.middleware.redact.redactor import Redactor
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import MiddlewareConfig, Name
 from victor_dsl.language.kinds import Middleware
@@ -16,31 +18,31 @@ AFTER_AUTH = True
 
 
 class Config(MiddlewareConfig):
-    """Takes e-mail addresses, phone numbers, card numbers, IBANs and API keys out of what is said, in both directions.
+    """Removes e-mail addresses, phone numbers, card numbers, IBANs and API keys from conversations, in both directions.
 
-    Each is replaced by its name in brackets: `[email]`, `[card]`. Left to its default it stands in two places. Around
-    the turn it keeps them from whatever the turn passes through and from the stored history; around each model call it
-    also sees the system prompt and the results of tools. Streams are held back only as long as a piece may be the
-    beginning of something: mostly the last word. It looks at texts, not into images and files, and not at tool
-    definitions. Card numbers and IBANs count where their check digits are right.
+    Each is replaced by its name in brackets: `[email]`, `[card]`. By default it works in two places. Around the turn it
+    keeps them out of inner middleware and of the stored history; around each model call it also covers the system
+    prompt and the results of tools. A stream is delayed only while its last characters may be the beginning of a match:
+    usually by one word. It checks texts, but not images, files and tool definitions. Card numbers and IBANs count only
+    with valid check digits.
     """
 
     patterns: list[Literal["email", "phone", "card", "iban", "api_key"]] = Field(
         ["email", "phone", "card", "iban", "api_key"],
-        description="What is taken out. Left out, everything that it knows.",
+        description="What is removed. The default is everything in this list.",
         examples=[["email", "card"]],
     )
     custom: dict[Name, str] = Field(
         {},
-        description="Further regular expressions (Python's), by the name that stands in their place. Each must have a "
-        "greatest length (`{1,20}`, not `+`) and little to try again, so that no text can make it slow; a stream is held "
-        "back by that length. `^` and `$` have no meaning here; `\\b` has.",
+        description="Further regular expressions (Python's), by the name that replaces their matches. Each must have a "
+        "maximum length (`{1,20}`, not `+`) and little backtracking, so that no text can make it slow; a stream is "
+        "delayed by that length. `^` and `$` cannot be used; `\\b` can.",
         examples=[{"staff_number": "\\bEMP-\\d{6}\\b"}],
     )
 
     @field_validator("custom")
     @classmethod
-    def _bounded(cls, custom: dict[str, str]) -> dict[str, str]:
+    def _check_patterns(cls, custom: dict[str, str]) -> dict[str, str]:
         for name, pattern in custom.items():
             try:
                 check_pattern(pattern)
@@ -57,8 +59,5 @@ custom: {staff_number: '\bEMP-\d{6}\b'}
 
 
 def build(config: Config, context: Context) -> Middleware:
-    """The middleware; it holds nothing open."""
-    from victor_dsl.components.middleware.redact.handler import Redact
-    from victor_dsl.components.middleware.redact.redactor import Redactor
-
+    """The middleware."""
     return Redact(Redactor(config.patterns, config.custom))

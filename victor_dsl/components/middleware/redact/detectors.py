@@ -1,4 +1,4 @@
-"""What personal data and keys look like. Every expression takes time linear in the text, whoever wrote the text."""
+"""Detectors of personal data and keys. Each expression takes linear time on any text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import chain
 
 Spans = Iterator[tuple[int, int]]
 Detector = Callable[[str, int], Spans]
-"""Finds the places in a text, from an offset on; what stands before the offset is only looked back at."""
+"""Finds matches in a text from an offset on; the text before it is used only to look back."""
 
 _SPACE = "\u00a0\u202f "
 _DASH = "\u2010-\u2013-"
@@ -39,7 +39,7 @@ _IBAN = re.compile(
     rf"|[A-Z]{{2}}\d{{2}}(?:[{_SPACE}{_DASH}][A-Z0-9]{{4}}){{2,7}}(?:[{_SPACE}{_DASH}][A-Z0-9]{{1,4}})?(?![^\W_]))"
 )
 
-# The services' own published formats, as secret scanners use them, and JSON Web Tokens.
+# The formats that services publish for secret scanners, and JSON Web Tokens.
 _API_KEY = re.compile(
     r"(?<![A-Za-z0-9])(?:sk-[A-Za-z0-9_-]{16,}+|[sr]k_(?:live|test)_[A-Za-z0-9]{16,}+|gh[pousr]_[A-Za-z0-9]{36,}+"
     r"|github_pat_\w{40,}+|glpat-[A-Za-z0-9_-]{20,}+|npm_[A-Za-z0-9]{36,}+|A[KS]IA[0-9A-Z]{16}(?![0-9A-Za-z])"
@@ -48,28 +48,30 @@ _API_KEY = re.compile(
 )
 
 WORD_MARKS = frozenset(".%+@-")
-"""Besides letters, digits and `_`, what an e-mail address or a key may hold."""
+"""Characters of e-mail addresses and keys, besides letters, digits and `_`."""
 NUMBER_MARKS = frozenset("+()./-\u2010\u2011\u2012\u2013" + _SPACE)
-"""Besides digits, what a phone or card number may hold."""
+"""Characters of phone and card numbers, besides digits."""
 LONGEST_NUMBER = 64
-"""No phone number, card number or IBAN is written with more characters."""
+"""The most characters of a phone number, card number or IBAN as written."""
 
 _SEVEN_DIGITS = re.compile(r"\d(?:\W{0,3}\d){6}")
-"""What every phone and card number has; nearly no text does, and that is quickly seen."""
+"""Part of every phone and card number. Few texts contain it, and checking it is quick."""
 _CHECK_DIGITS = re.compile(r"\d\d(?<=[A-Za-z]{2}\d\d)")
 
 _LUHN = tuple(sum(divmod(2 * digit, 10)) for digit in range(10))
 
 
 def emails(text: str, start: int) -> Spans:
-    """Addresses with a domain that has a dot."""
+    """E-mail addresses whose domain has a dot."""
     if "@" not in text:
         return
     for begin in chain((start,), (match.start() for match in _EMAIL.finditer(text, start))):
         found = _ADDRESS.match(text, begin)
         while found is not None:
             yield found.span()
-            found = _ADDRESS.match(text, found.end())  # one stuck to the one before; so may the first be
+            found = _ADDRESS.match(
+                text, found.end()
+            )  # an address may follow another without a gap, as may the first one here
 
 
 def phones(text: str, start: int) -> Spans:
@@ -79,7 +81,7 @@ def phones(text: str, start: int) -> Spans:
 
 
 def cards(text: str, start: int) -> Spans:
-    """Numbers of 13 to 19 digits, in one or in the usual groups, whose check digit is right (ISO/IEC 7812, Luhn)."""
+    """Numbers of 13 to 19 digits, in one or in the usual groups, with a valid check digit (ISO/IEC 7812, Luhn)."""
     for written in _CARDS if _SEVEN_DIGITS.search(text, start) else ():
         for match in written.finditer(text, start):
             if luhn(re.sub(r"\D", "", match[1])):
@@ -87,7 +89,7 @@ def cards(text: str, start: int) -> Spans:
 
 
 def ibans(text: str, start: int) -> Spans:
-    """Account numbers, in one or in groups of four, whose check digits are right (ISO 13616)."""
+    """Account numbers, in one or in groups of four, with valid check digits (ISO 13616)."""
     for match in _IBAN.finditer(text, start) if _CHECK_DIGITS.search(text, start) else ():
         written = match[0]
         while written:
@@ -103,7 +105,7 @@ def api_keys(text: str, start: int) -> Spans:
 
 
 def luhn(digits: str) -> bool:
-    """Whether the last digit is the check digit of the others. All zeros are none."""
+    """Whether the last digit is the check digit of the others. False for zeros only."""
     numbers = [ord(digit) - 48 for digit in digits] if digits.isascii() else [int(digit) for digit in digits]
     total = sum(numbers[-1::-2]) + sum(_LUHN[number] for number in numbers[-2::-2])
     return total % 10 == 0 and total > 0

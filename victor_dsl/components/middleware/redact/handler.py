@@ -1,4 +1,4 @@
-"""The handler that neither gives nor gets what is to be taken out."""
+"""The handler that gets redacted turns, and whose streams and replies are redacted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from victor_dsl.values.turn import Emit, Handler, Turn
 
 @frozen
 class Redact:
-    """Redacts the turn on its way in, the stream and the reply on their way out."""
+    """Redacts the turn on the way in, and the stream and the reply on the way out."""
 
     redactor: Redactor
 
@@ -69,7 +69,7 @@ class Redact:
         return {**part, "text": redacted}
 
     def _call(self, call: ToolCall) -> ToolCall:
-        """The call with its arguments redacted; they stay the JSON that they were."""
+        """The call with its arguments redacted; they remain valid JSON."""
         try:
             values = orjson.loads(call.arguments)
         except orjson.JSONDecodeError:
@@ -100,7 +100,7 @@ class Redact:
 
 @frozen
 class _Stream:
-    """Hands on what may go out."""
+    """Redacts text and passes it on."""
 
     emit: Emit
     stream: RedactedStream

@@ -1,4 +1,4 @@
-"""Which regular expressions of other people may look at texts of strangers: those of bounded length and bounded work."""
+"""Checks that users' regular expressions are safe on any text: matches have a bounded length, and little backtracking."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
 LONGEST = 256
-"""The longest text that a pattern may match, what it looks at around it included."""
+"""The longest match of a pattern in characters, including what it looks at around the match."""
 MOST_WAYS = 1_000
-"""In how many ways, at most, a pattern may try to match from one place: what backtracking can cost."""
+"""The most ways in which a pattern may try to match at one place: the cost of backtracking."""
 
 _ONE = frozenset({op.LITERAL, op.NOT_LITERAL, op.ANY, op.IN})
 _WORDS = frozenset({op.AT_BOUNDARY, op.AT_NON_BOUNDARY})
 
 
 def check_pattern(pattern: str) -> int:
-    """How many characters around the beginning of a match the pattern may look at. Raises ValueError that says why not."""
+    """How many characters from the beginning of a match the pattern may look at. Raises ValueError for an unsafe pattern."""
     try:
         parsed = parser.parse(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"this is not a regular expression: {error}") from error
+        raise ValueError(f"not a regular expression: {error}") from error
     least, longest = parsed.getwidth()
     if not least:
         raise ValueError("it matches the empty text")
     if longest > LONGEST:
-        raise ValueError(f"it may match more than {LONGEST} characters; write bounds, such as `{{1,20}}` for `+`")
+        raise ValueError(f"it may match more than {LONGEST} characters; use bounds, such as `{{1,20}}` instead of `+`")
     if _ways(parsed) > MOST_WAYS:
         raise ValueError(
-            "a text could make it slow: it has too many ways to match; make repetitions narrower, or do not nest them"
+            "some texts would make it slow, since it can match in too many ways; narrow its repetitions, or do not nest them"
         )
     reach = int(longest) + _around(parsed) + 1
     if reach > 2 * LONGEST:
@@ -39,7 +39,7 @@ def check_pattern(pattern: str) -> int:
 
 
 def _ways(items: Iterable[Any]) -> float:
-    """In how many ways a sequence can be tried: what follows it may be tried again after each."""
+    """In how many ways a sequence can match; what follows it may be tried again after each."""
     ways = 1.0
     for kind, argument in items:
         ways *= _ways_of(kind, argument)
@@ -51,7 +51,7 @@ def _ways_of(kind: Any, argument: Any) -> float:
         return 1.0
     if kind is op.AT:
         if argument not in _WORDS:
-            raise ValueError("`^`, `$`, `\\A` and `\\Z` have no meaning inside of a stream; use `\\b`")
+            raise ValueError("`^`, `$`, `\\A` and `\\Z` have no meaning in a stream; use `\\b`")
         return 1.0
     if kind is op.BRANCH:
         return sum(map(_ways, argument[1]))
@@ -67,11 +67,11 @@ def _ways_of(kind: Any, argument: Any) -> float:
         if most > 2 * LONGEST:
             return float("inf")
         return sum(min(ways, 1e6) ** min(n, 50) for n in range(int(least), int(most) + 1))
-    raise ValueError("it refers back to a group; write what is meant instead")
+    raise ValueError("it refers back to a group; write out the text instead")
 
 
 def _around(items: Iterable[Any]) -> int:
-    """How far the assertions of a pattern look beyond what it matches, at most."""
+    """How far, at most, the assertions of a pattern look beyond its match."""
     far = 0
     for kind, argument in items:
         if kind in (op.ASSERT, op.ASSERT_NOT):

@@ -1,8 +1,11 @@
-"""Texts with what is not to be said taken out: whole, or as a stream in pieces of any size."""
+"""Removes personal data and keys from texts: whole ones, and streams in pieces of any size."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
 from victor_dsl.components.middleware.redact.detectors import (
@@ -16,25 +19,43 @@ from victor_dsl.components.middleware.redact.detectors import (
 from victor_dsl.components.middleware.redact.pattern_check import check_pattern
 
 Found = tuple[int, int, str]
-"""Beginning, end and name of what is taken out."""
+"""Begin, end and name of a match."""
+
+REMEMBERED_TEXTS = 10_000
+"""For so many texts the matches are remembered, so that a history is not searched again in each of its turns."""
 
 
 class Redactor:
-    """The detectors of one item; `custom` are patterns that `check_pattern` lets pass."""
+    """The detectors of one middleware; `custom` are patterns that pass `check_pattern`.
+
+    To remember the matches of texts, it stores digests of the texts and the offsets of matches, never text: memory must
+    not collect what this middleware is there to remove. The digests have a random key, so nobody can compute them.
+    """
 
     def __init__(self, patterns: Iterable[str], custom: Mapping[str, str]) -> None:
         self._detectors: list[tuple[str, Detector]] = [(name, DETECTORS[name]) for name in dict.fromkeys(patterns)]
         self._detectors += [(name, _finder(re.compile(pattern))) for name, pattern in custom.items()]
         self.reach = max(map(check_pattern, custom.values()), default=0)
-        """How many characters at the end of a stream a custom pattern may still be at work on."""
+        """How many characters at the end of a stream a custom pattern may still match."""
+        self._digest = hashlib.blake2b(key=os.urandom(16), digest_size=16)
+        self._remembered: OrderedDict[bytes, Sequence[Found]] = OrderedDict()
 
     def text(self, text: str) -> str:
-        """The text without what is taken out; the same object where that is nothing."""
-        found = self.find(text, 0)
-        return _without(text, 0, len(text), found) if found else text
+        """The text with each match replaced by its name; the same object if there is none."""
+        digest = self._digest.copy()
+        digest.update(text.encode("utf-8", "surrogatepass"))
+        key = digest.digest()
+        found = self._remembered.get(key)
+        if found is None:
+            found = self._remembered[key] = self.find(text, 0)
+            if len(self._remembered) > REMEMBERED_TEXTS:
+                self._remembered.popitem(last=False)
+        else:
+            self._remembered.move_to_end(key)
+        return _replace(text, 0, len(text), found) if found else text
 
     def find(self, text: str, start: int) -> Sequence[Found]:
-        """What is to be taken out from an offset on, in order; what overlaps is one, named by its first."""
+        """The matches from an offset on, in order; overlapping ones are merged, with the name of the first."""
         found = [(s, e, name) for name, detect in self._detectors for s, e in detect(text, start)]
         if len(found) < 2:
             return found
@@ -50,9 +71,9 @@ class Redactor:
 
 
 class RedactedStream:
-    """A stream's pieces in, and out as soon as nothing that may follow can change them.
+    """Takes a stream's pieces, and returns text as soon as nothing that follows can change its redaction.
 
-    What comes out, put together, is exactly what `Redactor.text` makes of the whole.
+    The joined results are exactly what `Redactor.text` returns for the whole text.
     """
 
     def __init__(self, redactor: Redactor) -> None:
@@ -62,7 +83,7 @@ class RedactedStream:
         self._word = 0
 
     def feed(self, piece: str) -> str:
-        """What may go out now."""
+        """The text that can be sent now."""
         before = len(self._text)
         self._text += piece
         for back in range(len(piece) - 1, -1, -1):
@@ -72,11 +93,11 @@ class RedactedStream:
         return self._up_to(self._settled())
 
     def end(self) -> str:
-        """What is left."""
+        """The rest of the text."""
         return self._up_to(len(self._text))
 
     def _settled(self) -> int:
-        """Up to where no further text can begin, extend or end a match: there its last word begins, or a number."""
+        """Up to where further text cannot change a match: the beginning of the last word or number."""
         text = self._text
         settled = min(self._word, len(text) - self._redactor.reach)
         window = max(self._done, len(text) - LONGEST_NUMBER - 1)
@@ -92,13 +113,13 @@ class RedactedStream:
         for begin, end, _ in found:
             if begin < settled < end:
                 settled = begin
-        piece = _without(text, done, settled, found)
-        drop = max(0, settled - LONGEST_NUMBER - self._redactor.reach)  # kept, so that patterns can look back
+        piece = _replace(text, done, settled, found)
+        drop = max(0, settled - LONGEST_NUMBER - self._redactor.reach)  # what remains before it lets patterns look back
         self._text, self._done, self._word = text[drop:], settled - drop, max(self._word, drop) - drop
         return piece
 
 
-def _without(text: str, start: int, stop: int, found: Iterable[Found]) -> str:
+def _replace(text: str, start: int, stop: int, found: Iterable[Found]) -> str:
     pieces: list[str] = []
     for begin, end, name in found:
         if begin >= stop:
@@ -110,7 +131,7 @@ def _without(text: str, start: int, stop: int, found: Iterable[Found]) -> str:
 
 
 def _number_begins(text: str, window: int) -> int:
-    """Where the phone or card number begins that the text may be ending in."""
+    """Where the phone or card number begins that the text may end in; its length if there is none."""
     place = begins = len(text)
     while place > window and (text[place - 1].isdecimal() or text[place - 1] in NUMBER_MARKS):
         place -= 1
@@ -120,16 +141,16 @@ def _number_begins(text: str, window: int) -> int:
 
 
 def _account_begins(text: str, window: int) -> int:
-    """Where the account number in groups begins that the text may be ending in: with a capital letter."""
+    """Where the grouped account number begins that the text may end in (with a capital letter); its length if there is none."""
     place = begins = len(text)
-    while place > window and (sign := text[place - 1]) and _may_be_of_account(sign):
+    while place > window and (sign := text[place - 1]) and _is_account_character(sign):
         place -= 1
         if "A" <= sign <= "Z":
             begins = place
     return begins
 
 
-def _may_be_of_account(sign: str) -> bool:
+def _is_account_character(sign: str) -> bool:
     return "A" <= sign <= "Z" or "0" <= sign <= "9" or sign in NUMBER_MARKS
 
 
