@@ -73,15 +73,15 @@ def conversation(size: int, seed: int = 7) -> tuple[Message, ...]:
 async def _timed(messages: Sequence[Message]) -> tuple[float, float]:
     """Seconds of a first compaction, and of one with two more messages."""
     coordinator = ContextCoordinator(Salience(recent=0.05), type="salience", deadline_s=600)
-    taken = []
+    seconds = []
     for upto in (len(messages) - 2, len(messages)):
         turn = Turn(id=str(upto), session="one", messages=tuple(messages[:upto]), settings=SETTINGS)
         started = time.perf_counter()
         compacted = await coordinator.compact(turn, 100_000_000)
-        taken.append(time.perf_counter() - started)
+        seconds.append(time.perf_counter() - started)
         if compacted.compaction is None or compacted.compaction.fallback:
             raise SystemExit("the strategy failed")
-    return taken[0], taken[1]
+    return seconds[0], seconds[1]
 
 
 def _k_means(size: int) -> float:

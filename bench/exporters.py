@@ -167,14 +167,14 @@ async def compare(
     ways: dict[str, tuple[Way, int]], count: int, rounds: int, connection: asyncpg.Connection | None
 ) -> list[list[str]]:
     """Each way's median rate and its share of the first's. Tables are empty at the start of each."""
-    taken: dict[str, list[float]] = {name: [] for name in ways}
+    measured: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, (way, size) in ways.items():
             if connection is not None:
                 await connection.execute(f"TRUNCATE {TABLE}, heap")
-            taken[name].append(await rate(way, count, size))
-    first = median(next(iter(taken.values())))
-    return [[name, f"{median(rates):,.0f}", f"{median(rates) / first:.2f}"] for name, rates in taken.items()]
+            measured[name].append(await rate(way, count, size))
+    first = median(next(iter(measured.values())))
+    return [[name, f"{median(rates):,.0f}", f"{median(rates) / first:.2f}"] for name, rates in measured.items()]
 
 
 async def main() -> None:

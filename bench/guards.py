@@ -51,8 +51,8 @@ async def _costs(folder: Path, rounds: int, turns: int) -> list[list[str]]:
     (folder / "keys.json").write_text(json.dumps({"keys": [{"key_hash": hashed(KEY), "tenant_id": "acme"}]}))
     (folder / "guards_of_a_bench.py").write_text("async def passes(turn, handler):\n    return await handler(turn)\n")
     limits = Limits(requests_per_minute=1e9, tokens_per_minute=1e12)
-    said = tuple(Message("user" if i % 2 else "assistant", SAID) for i in range(20))
-    turn = a_turn(key=KEY, limits=limits, messages=said)
+    messages = tuple(Message("user" if i % 2 else "assistant", SAID) for i in range(20))
+    turn = a_turn(key=KEY, limits=limits, messages=messages)
     reply = a_reply(SAID)
 
     async def bare(_: Turn) -> Reply:
@@ -81,13 +81,13 @@ async def _costs(folder: Path, rounds: int, turns: int) -> list[list[str]]:
 
 
 async def _cpu_us(handler: Handler, turn: Turn, rounds: int, turns: int) -> float:
-    taken = []
+    measured = []
     for _ in range(rounds):
         begun = time.process_time()
         for _ in range(turns):
             await handler(turn)
-        taken.append((time.process_time() - begun) / turns * 1e6)
-    return median(taken)
+        measured.append((time.process_time() - begun) / turns * 1e6)
+    return median(measured)
 
 
 def _leaks(count: int) -> Sequence[str]:
@@ -99,9 +99,9 @@ def _leaks(count: int) -> Sequence[str]:
         text = f"It is {secret}, really."
         for place in range(len(text) + 1):
             stream = RedactedStream(redactor)
-            said = stream.feed(text[:place]) + stream.feed(text[place:]) + stream.end()
+            redacted = stream.feed(text[:place]) + stream.feed(text[place:]) + stream.end()
             cut += 1
-            leaked += said != f"It is [{name}], really."
+            leaked += redacted != f"It is [{name}], really."
     return (f"{count:,}", f"{cut:,}", f"{leaked:,}")
 
 

@@ -30,11 +30,11 @@ def cpu_ms(command: Sequence[str], *, expected: int = 0) -> float:
 def interleaved(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, float]:
     """Each command's median CPU in milliseconds. All run once in every round, so that what slows the machine slows
     them alike; a first round, which fills caches, does not count."""
-    taken: dict[str, list[float]] = {name: [] for name in commands}
+    cpu: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(rounds + 1):
         for name, command in commands.items():
-            taken[name].append(cpu_ms(command))
-    return {name: median(times[1:]) for name, times in taken.items()}
+            cpu[name].append(cpu_ms(command))
+    return {name: median(times[1:]) for name, times in cpu.items()}
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

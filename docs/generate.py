@@ -13,7 +13,7 @@ import click
 import orjson
 
 from victor_dsl.interfaces.cli.app import COMMANDS, victor
-from victor_dsl.interfaces.cli.reference import Field, type_words
+from victor_dsl.interfaces.cli.reference import Field, fields_of
 from victor_dsl.language.codes import GROUPS, explain
 from victor_dsl.language.component import Component
 from victor_dsl.language.kinds import KINDS, Kind
@@ -111,7 +111,7 @@ def _kind(kind: Kind, registry: Registry) -> Iterator[str]:
     shared = kind.config.model_json_schema(by_alias=True)
     if shared.get("properties"):
         yield f"## Fields of all {kind.name.replace('_', ' ')}\n\n"
-        yield from _table(_fields(shared))
+        yield from _table(fields_of(shared))
 
 
 def _component(component: Component) -> Iterator[str]:
@@ -128,7 +128,7 @@ def _component(component: Component) -> Iterator[str]:
             written = ""
     if written:
         yield f"```yaml\n{kind.name}:\n{written}\n```\n\n"
-    own = [field for field in _fields(component.config.model_json_schema()) if field.name not in kind.own]
+    own = [field for field in fields_of(component.config.model_json_schema()) if field.name not in kind.own]
     if own:
         yield from _table(own)
 
@@ -138,10 +138,10 @@ def _spec() -> Iterator[str]:
     definitions = whole.pop("$defs", {})
     yield "# The spec\n\nA spec is one YAML or JSON file: a map of these sections, beside those of the "
     yield "[components](README.md#components). Only `victor` and `name` must be there; to answer, it takes a model.\n\n"
-    yield from _table(_fields(whole, definitions))
+    yield from _table(fields_of(whole, definitions))
     for name in (*_TITLES, *sorted(definitions.keys() - _TITLES.keys())):
         yield f"## {_TITLES.get(name, name)}\n\n{definitions[name].get('description', '')}\n\n"
-        yield from _table(_fields(definitions[name], definitions))
+        yield from _table(fields_of(definitions[name], definitions))
 
 
 _TITLES: Mapping[str, str] = {
@@ -162,22 +162,6 @@ _TITLES: Mapping[str, str] = {
     "Bounds": "Bounds of a number",
 }
 """What the page calls each part of the grammar, in its order."""
-
-
-def _fields(described: Mapping[str, Any], definitions: Mapping[str, Any] | None = None) -> list[Field]:
-    """The fields of a JSON Schema, in order."""
-    known = definitions if definitions is not None else described.get("$defs", {})
-    required = described.get("required", ())
-    return [
-        Field(
-            name=name,
-            type=type_words(field, known),
-            required=name in required,
-            default="" if field.get("default") is None else orjson.dumps(field["default"]).decode(),
-            description=" ".join(field.get("description", "").split()),
-        )
-        for name, field in described.get("properties", {}).items()
-    ]
 
 
 def _table(fields: Iterable[Field]) -> Iterator[str]:

@@ -16,7 +16,6 @@ from victor_dsl.interfaces.cli.app import Command, Group
 from victor_dsl.interfaces.cli.output import print_json, say, warning_line
 from victor_dsl.language import codes
 from victor_dsl.language.component import Component
-from victor_dsl.language.config import Config
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.registry import Registry
 from victor_dsl.language.schema import schema as spec_schema
@@ -101,7 +100,7 @@ def show(name: str, *, as_json: bool) -> None:
     click.echo(f"{click.style(f'{component.kind.name}/{component.type}', bold=True)}\n")
     click.echo(f"{inspect.cleandoc(component.config.__doc__ or '')}\n")
     click.echo(f"{click.style('Example', bold=True)}\n\n{textwrap.indent(component.example.strip(), '  ')}\n")
-    fields = fields_of(component.config)
+    fields = fields_of(component.config.model_json_schema())
     own = [field for field in fields if field.name not in component.kind.own]
     shared = [field for field in fields if field.name in component.kind.own]
     _print_fields("Fields", own)
@@ -140,7 +139,7 @@ def schema() -> None:
 
 @frozen
 class Field:
-    """One field of a Config, with its type and default in plain words."""
+    """One field of a JSON Schema, with its type in plain words; `default` is empty for null and where there is none."""
 
     name: str
     type: str
@@ -149,17 +148,16 @@ class Field:
     description: str
 
 
-def fields_of(config: type[Config]) -> list[Field]:
-    """The fields of a Config in order of definition, read from its JSON Schema."""
-    schema = config.model_json_schema()
-    defs = schema.get("$defs", {})
+def fields_of(schema: Mapping[str, Any], definitions: Mapping[str, Any] | None = None) -> list[Field]:
+    """The fields of a JSON Schema in their order. `definitions` are the `$defs` of a schema that this one is a part of."""
+    known = definitions if definitions is not None else schema.get("$defs", {})
     required = set(schema.get("required", ()))
     return [
         Field(
             name=name,
-            type=type_words(field, defs),
+            type=type_words(field, known),
             required=name in required,
-            default="none" if field.get("default") is None else orjson.dumps(field["default"]).decode(),
+            default="" if field.get("default") is None else orjson.dumps(field["default"]).decode(),
             description=" ".join(field.get("description", "").split()),
         )
         for name, field in schema.get("properties", {}).items()
@@ -199,7 +197,7 @@ def _print_fields(title: str, fields: list[Field]) -> None:
     click.echo(f"{click.style(title, bold=True)}\n")
     for field in fields:
         head = f"  {click.style(field.name, bold=True)}  {field.type}"
-        click.echo(f"{head}  {'required' if field.required else f'default: {field.default}'}")
+        click.echo(f"{head}  {'required' if field.required else 'default: ' + (field.default or 'none')}")
         if field.description:
             click.echo(textwrap.fill(field.description, 96, initial_indent="      ", subsequent_indent="      "))
     click.echo()
