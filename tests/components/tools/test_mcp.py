@@ -403,12 +403,14 @@ async def test_whatever_breaks_a_connection_the_next_call_may_have_another(
     around: Surroundings, error: BaseException
 ) -> None:
     @asynccontextmanager
-    async def transport(on_lost: connection.OnLost) -> AsyncIterator[Any]:
-        if error:
-            raise error
+    async def transport(errors: list[BaseException]) -> AsyncIterator[Any]:
+        for each in errors:
+            raise each
         yield
 
-    server = connection.Server(transport, Redaction(()), 1.0, evolve(around.context, clock=HeldClock()))
+    server = connection.Server(
+        lambda on_lost: transport([error]), Redaction(()), 1.0, evolve(around.context, clock=HeldClock())
+    )
     broken = connection.Connection(server, lambda tools: None)
     broken.start()
     with pytest.raises(ComponentError, match=r"the MCP server failed: (CancelledError|SystemExit)"):
