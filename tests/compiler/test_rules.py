@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.compiler.conftest import Compile, places
-from victor_dsl.compiler.lint.order import _OUTER_INNER
+from victor_dsl.compiler.lint.middleware import OUTER_INNER
 
 SMALL = "victor: 1\nname: s\nmodels: {main: {type: echo}}\n"
 
@@ -102,7 +102,7 @@ def test_a_file_that_may_be_missing_is_no_fault(compile: Compile) -> None:
     assert codes(compile, text.replace("gone.md", "gone.md, optional: true")) == []
 
 
-@pytest.mark.parametrize(("outer", "inner"), [(outer, inner) for outer, inner, _ in _OUTER_INNER])
+@pytest.mark.parametrize(("outer", "inner"), [(outer, inner) for outer, inner, _ in OUTER_INNER])
 def test_middleware_in_an_unwise_order_is_a_warning_and_the_other_way_none(
     compile: Compile, outer: str, inner: str
 ) -> None:

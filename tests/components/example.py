@@ -12,8 +12,7 @@ from attrs import frozen
 
 from tests.components.context import surroundings
 from victor_dsl.language.component import Component, Context
-from victor_dsl.language.config import Config, FilePath, FunctionName, Nested, Ref, Secret
-from victor_dsl.language.marks import marks
+from victor_dsl.language.config import Config, FilePath, FunctionName, Nested, Ref, Secret, annotated_fields
 from victor_dsl.language.registry import Registry
 from victor_dsl.language.values_file import to_python
 from victor_dsl.source.reader import Files
@@ -76,10 +75,11 @@ def node_of(
     id = id or f"{component.kind.name}/{component.type}"
     needs: dict[str, Node] = {}
     environment = dict(secrets or {})
-    for name, mark in marks(component.config).items():
+    for name, annotation in annotated_fields(component.config).items():
         if values.get(name) is not None:
             values[name] = _each(
-                values[name], lambda value, mark=mark: _meant(value, mark, id, folder, needs, environment)
+                values[name],
+                lambda value, annotation=annotation: _meant(value, annotation, id, folder, needs, environment),
             )
     config = component.config.model_validate(values)
     configs = {id: node.config for id, node in needs.items()}
@@ -94,22 +94,26 @@ def _each(value: Any, change: Any) -> Any:
     return [change(inner) for inner in value] if isinstance(value, list) else change(value)
 
 
-def _meant(value: Any, mark: Any, id: str, folder: Path, needs: dict[str, Node], environment: dict[str, str]) -> Any:
-    if mark is Secret:
+def _meant(
+    value: Any, annotation: Any, id: str, folder: Path, needs: dict[str, Node], environment: dict[str, str]
+) -> Any:
+    if annotation is Secret:
         source, _, name = value.removeprefix("${").removesuffix("}").partition(":")
         environment.setdefault(name, "a secret")
         return Secret(source, name)
-    if isinstance(mark, FilePath):
-        return _path(folder / value, mark)
-    if isinstance(mark, FunctionName):
+    if isinstance(annotation, FilePath):
+        return _path(folder / value, annotation)
+    if isinstance(annotation, FunctionName):
         _module(folder, value, id)
-    if isinstance(mark, Ref):
+    if isinstance(annotation, Ref):
         own = id.rpartition("/")[2]
-        type = own if mark.kind == "databases" and own in SERVICES else STAND_INS[mark.kind]
-        return _need(f"{mark.kind}/{value}", mark.kind, {"type": type}, folder, needs, environment, own=True)
-    if isinstance(mark, Nested):
+        type = own if annotation.kind == "databases" and own in SERVICES else STAND_INS[annotation.kind]
+        return _need(
+            f"{annotation.kind}/{value}", annotation.kind, {"type": type}, folder, needs, environment, own=True
+        )
+    if isinstance(annotation, Nested):
         item = {"type": value} if isinstance(value, str) else value
-        return _need(f"{id}.{len(needs)}", mark.kind, item, folder, needs, environment)
+        return _need(f"{id}.{len(needs)}", annotation.kind, item, folder, needs, environment)
     return value
 
 
@@ -129,9 +133,9 @@ def _need(
     return id
 
 
-def _path(path: Path, mark: FilePath) -> str:
+def _path(path: Path, annotation: FilePath) -> str:
     """The path; what must be there is there."""
-    if mark.included or mark.exists:
+    if annotation.included or annotation.exists:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(FILES.get(path.name) or FILES.get(path.suffix, "Be kind.\n"), encoding="utf-8")
     return str(path)

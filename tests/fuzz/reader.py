@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from victor_dsl.compiler.extends import read_family
 from victor_dsl.source.excerpt import render
-from victor_dsl.source.extends import read_family
 from victor_dsl.source.interpolate import interpolate
 from victor_dsl.source.located import Span
 from victor_dsl.source.reader import Files

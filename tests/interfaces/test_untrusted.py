@@ -12,9 +12,8 @@ import victor_dsl
 from bench.sizes import imports, reached
 from tests.interfaces.conftest import OFFLINE, Victor
 from victor_dsl.errors import SpecError
-from victor_dsl.language.config import CommandLine, FunctionName
+from victor_dsl.language.config import CommandLine, FunctionName, annotated_fields
 from victor_dsl.language.kinds import KINDS
-from victor_dsl.language.marks import marks
 from victor_dsl.language.registry import Registry
 
 MODULE = """\
@@ -107,7 +106,10 @@ def test_every_component_that_can_import_or_start_something_marks_the_field() ->
         for type in registry.types(kind):
             component = registry.find(kind, type)
             assert component is not None
-            if any(isinstance(mark, FunctionName | CommandLine) for mark in marks(component.config).values()):
+            if any(
+                isinstance(annotation, FunctionName | CommandLine)
+                for annotation in annotated_fields(component.config).values()
+            ):
                 marked.add(f"{kind}/{type}")
             if reached(f"victor_dsl.components.{kind}.{type}", graph) & able:
                 running.add(f"{kind}/{type}")

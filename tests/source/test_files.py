@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from victor_dsl.source.limits import MAX_BYTES
-from victor_dsl.source.reader import Files, resolve
+from victor_dsl.source.reader import MAX_BYTES, Files, resolve
 
 
 def message(name: str) -> str:

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from victor_dsl.source.diagnostic import Diagnostic
-from victor_dsl.source.interpolate import Interpolated, interpolate, missing
-from victor_dsl.source.limits import MAX_INCLUDED_BYTES
+from victor_dsl.source.interpolate import Interpolated, interpolate, unresolved
 from victor_dsl.source.located import Located
-from victor_dsl.source.reader import Files
+from victor_dsl.source.reader import MAX_INCLUDED_BYTES, Files
 
 ENVIRONMENT = {"NAME": "Ada", "EMPTY": "", "DOLLAR": "${env:NAME}"}
 
@@ -146,14 +145,14 @@ def test_a_reference_that_cannot_be_followed_says_why(tmp_path: Path) -> None:
         "a: '${env:NAME} ${env:NOBODY} ${file:none} ${file:large} ${file:latin} ${file:.}'", f"{tmp_path}/spec.yml"
     )
     assert found.value is None
-    assert [reference.problem for reference in missing(found, ENVIRONMENT)] == [
+    assert [reference.problem for reference in unresolved(found, ENVIRONMENT)] == [
         "the variable NOBODY is not set",
         f"cannot read '{tmp_path}/none': there is no such file",
         f"cannot read '{tmp_path}/large': it has more than 1,048,576 bytes",
         f"cannot read '{tmp_path}/latin': it is not UTF-8 text",
         f"cannot read '{tmp_path}': it is a directory",
     ]
-    assert [reference.name for reference in missing(found, {"NOBODY": "x"})] == ["none", "large", "latin", "."]
+    assert [reference.name for reference in unresolved(found, {"NOBODY": "x"})] == ["none", "large", "latin", "."]
 
 
 def test_a_value_is_never_shown() -> None:

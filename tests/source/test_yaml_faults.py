@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from victor_dsl.source.diagnostic import Diagnostic
-from victor_dsl.source.limits import MAX_DEPTH
+from victor_dsl.source.nesting import MAX_DEPTH
 from victor_dsl.source.reader import Files
 
 

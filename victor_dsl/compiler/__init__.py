@@ -15,25 +15,21 @@ from typing import TypeVar
 from attrs import AttrsInstance, fields, frozen
 
 from victor_dsl.compiler.check import Checked, Checker
-from victor_dsl.compiler.families import complete, documents, merge_family
-from victor_dsl.compiler.files import Included
+from victor_dsl.compiler.extends import complete, documents, merge_family, read_family
 from victor_dsl.compiler.link import Linker
 from victor_dsl.compiler.lint import lint
-from victor_dsl.compiler.lint.subject import Subject
+from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.lower import Lowering
-from victor_dsl.compiler.outside import missing
 from victor_dsl.compiler.overlays import Overlay
-from victor_dsl.compiler.placing import placed
 from victor_dsl.compiler.variations import Variations
 from victor_dsl.experiments.assignment import Experiment
 from victor_dsl.graph.plan import Arms, Plan, Program
 from victor_dsl.language.registry import Registry
 from victor_dsl.language.spec import VERSION, Spec
-from victor_dsl.source.diagnostic import Diagnostic
-from victor_dsl.source.extends import read_family
-from victor_dsl.source.interpolate import Interpolated, interpolate
+from victor_dsl.source.diagnostic import Diagnostic, sort_diagnostics
+from victor_dsl.source.interpolate import Interpolated, interpolate, missing_references
 from victor_dsl.source.located import Located
-from victor_dsl.source.reader import Files
+from victor_dsl.source.reader import Files, Included
 
 P = TypeVar("P", bound=AttrsInstance)
 
@@ -83,7 +79,7 @@ def compile_spec(
     document, interpolation = interpolate(document, environment, files)
     found += interpolation
     if version := _version(document):
-        return Compilation(None, tuple(placed([*found, version], documents(family))), files)
+        return Compilation(None, tuple(sort_diagnostics([*found, version], documents(family))), files)
 
     checker = Checker(registry or Registry())
     variations = Variations(document, checker)
@@ -97,7 +93,7 @@ def compile_spec(
 
     directory = Path(os.path.abspath(os.path.dirname(name) if name != "-" else "."))
     included = Included()
-    subject = Subject(
+    subject = LintInput(
         document,
         every,
         frozenset(linker.used),
@@ -109,10 +105,12 @@ def compile_spec(
     )
     found += lint(subject)
     if need_environment or need_secrets:
-        found += missing(document, checker.secrets, environment, variables=need_environment, secrets=need_secrets)
+        found += missing_references(
+            document, checker.secrets, environment, variables=need_environment, secrets=need_secrets
+        )
     if not complete(family):
         found = [fault for fault in found if fault.code not in _OF_ABSENCE]
-    diagnostics = tuple(placed(found, documents(family)))
+    diagnostics = tuple(sort_diagnostics(found, documents(family)))
     if any(d.severity == "error" for d in diagnostics) or not _known(subject):
         return Compilation(None, diagnostics, files)
     sources = (*files.names(), *included.names())
@@ -197,7 +195,7 @@ def _version(document: Located) -> Diagnostic | None:
     )
 
 
-def _known(subject: Subject) -> bool:
+def _known(subject: LintInput) -> bool:
     """Whether every item and the grammar have all their values."""
     return all(variation.checked.spec is not None for variation in subject.variations) and all(
         item.config is not None for item in subject.items()

@@ -12,9 +12,8 @@ from pydantic import ValidationError
 from victor_dsl.compiler.overlays import name_of
 from victor_dsl.compiler.validate import PythonValue, to_python, validate
 from victor_dsl.language.component import Component
-from victor_dsl.language.config import Config, FilePath, Nested, Ref, Secret
+from victor_dsl.language.config import Config, FilePath, Nested, Ref, Secret, annotated_fields
 from victor_dsl.language.kinds import KINDS, Kind
-from victor_dsl.language.marks import marks
 from victor_dsl.language.registry import Registry
 from victor_dsl.language.spec import SECTIONS, VERSION, Spec
 from victor_dsl.nearest import nearest, suggest
@@ -243,45 +242,45 @@ class Checker:
     ) -> list[Item | None]:
         """Puts node ids, secrets and absolute paths where marked fields have text; gives the nested items."""
         children: list[Item | None] = []
-        for name, mark in marks(component.config).items():
+        for name, annotation in annotated_fields(component.config).items():
             value = _written(component, body, name)
             if value is None:
                 continue
-            if isinstance(mark, Nested):
+            if isinstance(annotation, Nested):
                 for place, child in _each(value, (name,)):
                     child_id = f"{node}.{'.'.join(map(str, place))}"
-                    children.append(self._child(mark, child, (*path, *place), child_id))
+                    children.append(self._child(annotation, child, (*path, *place), child_id))
                     _put(given.value, place, child_id)
                 continue
-            for place, leaf in _each_of_map(value, (name,)) if mark is Secret else _each(value, (name,)):
-                if (meant := self._meant(mark, leaf, (*path, *place))) is not None:
+            for place, leaf in _each_of_map(value, (name,)) if annotation is Secret else _each(value, (name,)):
+                if (meant := self._meant(annotation, leaf, (*path, *place))) is not None:
                     _put(given.value, place, meant)
-                    if mark is Secret:
+                    if annotation is Secret:
                         given.unknown.discard(place)
                         given.interpolated.pop(place, None)
         return children
 
-    def _meant(self, mark: Any, leaf: Located, path: Path) -> Secret | str | None:
+    def _meant(self, annotation: Any, leaf: Located, path: Path) -> Secret | str | None:
         """What a leaf of a marked field stands for; None where it says that by itself, or is not known."""
-        if mark is Secret:
+        if annotation is Secret:
             self.secrets.add(id(leaf))
             return self._secret(leaf, path)
         text = _text(leaf)
-        if text is not None and isinstance(mark, Ref):
-            return f"{mark.kind}/{text}"
-        if text is not None and isinstance(mark, FilePath) and text != ":memory:":
+        if text is not None and isinstance(annotation, Ref):
+            return f"{annotation.kind}/{text}"
+        if text is not None and isinstance(annotation, FilePath) and text != ":memory:":
             return os.path.abspath(resolve(leaf.span.file, text))
         return None
 
-    def _child(self, mark: Nested, located: Located, path: Path, node: str) -> Item | None:
+    def _child(self, annotation: Nested, located: Located, path: Path, node: str) -> Item | None:
         key = (id(located), node)
         if key not in self._items:
-            self._items[key] = (self._checked(KINDS[mark.kind], located, path, node, implied=False), located)
-            self._without(mark, located, path)
+            self._items[key] = (self._checked(KINDS[annotation.kind], located, path, node, implied=False), located)
+            self._without(annotation, located, path)
         return self._items[key][0]
 
-    def _without(self, mark: Nested, child: Located, path: Path) -> None:
-        for name in mark.without if isinstance(child.value, dict) else ():
+    def _without(self, annotation: Nested, child: Located, path: Path) -> None:
+        for name in annotation.without if isinstance(child.value, dict) else ():
             written = child.get(name)
             if written is not None and written.value is not None:
                 place = ".".join(map(str, path[1:]))
@@ -342,7 +341,7 @@ def _written(component: Component, body: Located, name: str) -> Located | None:
     if value is not None and value.value is not None:
         return value
     default = component.config.model_fields[name].default
-    is_path = isinstance(marks(component.config)[name], FilePath) and isinstance(default, str)
+    is_path = isinstance(annotated_fields(component.config)[name], FilePath) and isinstance(default, str)
     return Located(default, body.span) if is_path else None
 
 

@@ -8,8 +8,7 @@ from attrs import define, field
 
 from victor_dsl.compiler.check import Item
 from victor_dsl.compiler.variations import Variation, Variations
-from victor_dsl.language.config import Ref
-from victor_dsl.language.marks import marks
+from victor_dsl.language.config import Ref, annotated_fields
 from victor_dsl.language.spec import Spec
 from victor_dsl.nearest import suggest
 from victor_dsl.source.diagnostic import Diagnostic
@@ -108,13 +107,13 @@ class Linker:
 
 
 def references(item: Item) -> Iterator[tuple[Ref, str, Located, Path]]:
-    """What an item refers to: the mark of its field, the name, and the place of the reference."""
-    for field_name, mark in marks(item.component.config).items():
+    """What an item refers to: the annotation of its field, the name, and the place of the reference."""
+    for field_name, annotation in annotated_fields(item.component.config).items():
         value = item.located.get(field_name)
-        if not isinstance(mark, Ref) or value is None:
+        if not isinstance(annotation, Ref) or value is None:
             continue
         places = enumerate(value.value) if isinstance(value.value, list) else [(None, value)]
         for i, leaf in places:
             text = as_read(leaf.value)
             if isinstance(text, str):
-                yield mark, text, leaf, (*item.path, field_name, *(() if i is None else (i,)))
+                yield annotation, text, leaf, (*item.path, field_name, *(() if i is None else (i,)))

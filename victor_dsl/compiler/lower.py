@@ -10,16 +10,15 @@ from typing import Any
 from attrs import define, field
 
 from victor_dsl.compiler.check import Checked, Item
-from victor_dsl.compiler.files import Included
 from victor_dsl.compiler.link import references
 from victor_dsl.compiler.overlays import AUTH
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.graph.order import dependency_order
 from victor_dsl.graph.plan import Node, Plan, PromptPolicy, Roles
-from victor_dsl.language.config import Around, Config, FilePath, Secret
+from victor_dsl.language.config import Around, Config, FilePath, Secret, annotated_fields
 from victor_dsl.language.kinds import KINDS
-from victor_dsl.language.marks import marks
 from victor_dsl.language.spec import VERSION
+from victor_dsl.source.reader import Included
 from victor_dsl.values.settings import Layer, lifted_fields
 
 ASIDE = ("databases", "exporters", "sessions")
@@ -171,8 +170,8 @@ def _digest(
 
 def _paths(config: Config, *, included: bool) -> list[str]:
     found: list[str] = []
-    for name, mark in marks(type(config)).items():
-        if isinstance(mark, FilePath) and mark.included == included:
+    for name, annotation in annotated_fields(type(config)).items():
+        if isinstance(annotation, FilePath) and annotation.included == included:
             value = getattr(config, name)
             found += value if isinstance(value, list) else [value] if value is not None else []
     return found
@@ -181,8 +180,8 @@ def _paths(config: Config, *, included: bool) -> list[str]:
 def _secret_paths(config: Config) -> list[str]:
     """Where the secrets lie that are files: what was written does not tell two files apart."""
     found: list[str] = []
-    for name, mark in marks(type(config)).items():
-        if mark is Secret:
+    for name, annotation in annotated_fields(type(config)).items():
+        if annotation is Secret:
             value = getattr(config, name)
             secrets = value.values() if isinstance(value, dict) else [value]
             found += [secret.path for secret in secrets if secret is not None]
@@ -190,7 +189,7 @@ def _secret_paths(config: Config) -> list[str]:
 
 
 def _path_fields(config: Config) -> set[str]:
-    return {name for name, mark in marks(type(config)).items() if isinstance(mark, FilePath)}
+    return {name for name, annotation in annotated_fields(type(config)).items() if isinstance(annotation, FilePath)}
 
 
 def _sha256(value: Any) -> str:

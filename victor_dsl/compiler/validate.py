@@ -8,12 +8,11 @@ from typing import Any, TypeVar
 from attrs import define, field
 from pydantic import BaseModel, ValidationError
 
-from victor_dsl.language.config import Config, FunctionName
-from victor_dsl.language.marks import marks
+from victor_dsl.language.config import Config, FunctionName, annotated_fields
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.interpolate import Interpolated
 from victor_dsl.source.located import Located, Path
-from victor_dsl.source.veil import looks_secret
+from victor_dsl.source.redaction import looks_secret
 from victor_dsl.values.faults import RULES, Fault, Subject, faults_of, path_of
 from victor_dsl.values.from_text import convert_texts
 
@@ -115,7 +114,7 @@ def _is_excused(model: type[BaseModel], given: PythonValue, error: Any) -> bool:
     """Whether an error is about a value that is not known, or about a function's name, which has a rule of its own."""
     path, kind, unknown = path_of(given.value, error), error["type"], given.unknown
     if kind == "string_pattern_mismatch" and path and issubclass(model, Config):
-        return isinstance(marks(model).get(str(path[0])), FunctionName)
+        return isinstance(annotated_fields(model).get(str(path[0])), FunctionName)
     above = any(place[: len(path)] == path for place in unknown)
     if kind in RULES:  # over several fields, of which one is not known
         return above

@@ -1,7 +1,7 @@
-"""What a component's `Config` is made of: the base model, and the marks that tell the compiler what a field means.
+"""What a component's `Config` is made of: the base models, and annotations that tell the compiler what a field means.
 
-A field of a Config is ordinary pydantic. Six marks, put into `Annotated`, give it a meaning beyond its type;
-they stand on a field of the Config itself, where its type is text, a list or map of text, or optional:
+A field of a Config is ordinary pydantic. These annotations give it a meaning beyond its type. They stand on a field of
+the Config itself, whose type is text, a list or map of text, or optional:
 
     database: Annotated[str, Ref("databases")]          a name in that section; becomes the node's id
     fallback: Annotated[str, Nested("compaction")]      a bare word or map; becomes the id of a child node
@@ -16,8 +16,9 @@ When `build` gets a Config, references and children are node ids and paths are a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from attrs import frozen
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -76,7 +77,7 @@ class CommandLine:
     """The field is a program and its arguments, which are run as a process."""
 
 
-Mark = Ref | Nested | FilePath | TemplateText | FunctionName | CommandLine
+Annotation = Ref | Nested | FilePath | TemplateText | FunctionName | CommandLine
 
 
 @frozen
@@ -275,3 +276,20 @@ class DatabaseConfig(Config):
 
 class SessionConfig(ListedConfig):
     """What every session store can be told."""
+
+
+@cache
+def annotated_fields(config: type[Config]) -> Mapping[str, Annotation | type[Secret]]:
+    """The annotation of each field that has one; that of a secret field is the class `Secret`."""
+    found: dict[str, Annotation | type[Secret]] = {}
+    for name, field in config.model_fields.items():
+        for part in (*field.metadata, *_parts(field.annotation)):
+            if part is Secret or isinstance(part, Annotation):
+                found[name] = part
+    return found
+
+
+def _parts(type: Any) -> Iterator[Any]:
+    yield type
+    for argument in (*get_args(type), *getattr(type, "__metadata__", ())):
+        yield from _parts(argument)

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from victor_dsl.language.component import Component
-from victor_dsl.language.config import Nested
+from victor_dsl.language.config import Nested, annotated_fields
 from victor_dsl.language.kinds import KINDS, Kind
-from victor_dsl.language.marks import marks
 from victor_dsl.language.registry import Registry
 from victor_dsl.language.spec import UNTOUCHABLE, VERSION, Spec
 
@@ -70,9 +69,9 @@ def component_schema(component: Component, definitions: Json) -> Json:
     made = component.config.model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
     definitions.update(made.pop("$defs", {}))
     properties: Json = made.get("properties", {})
-    for name, mark in marks(component.config).items():
-        if isinstance(mark, Nested):
-            properties[name] = _nested(properties[name], mark)
+    for name, annotation in annotated_fields(component.config).items():
+        if isinstance(annotation, Nested):
+            properties[name] = _nested(properties[name], annotation)
     implied = component.kind.default == component.type and component.kind.shape == "one"
     return {
         "description": component.summary,
@@ -153,11 +152,11 @@ def _overlay(properties: Json) -> Json:
     return {"type": "object", "description": description, "additionalProperties": False, "properties": sections}
 
 
-def _nested(written: Json, mark: Nested) -> Json:
-    item: Json = {"anyOf": [{"$ref": f"#/$defs/{mark.kind}"}, _NULL]}
+def _nested(written: Json, annotation: Nested) -> Json:
+    item: Json = {"anyOf": [{"$ref": f"#/$defs/{annotation.kind}"}, _NULL]}
     arms = [written, *written.get("anyOf", ())]
     if any(arm.get("type") == "array" for arm in arms):
-        item = {"type": "array", "items": {"$ref": f"#/$defs/{mark.kind}"}}
+        item = {"type": "array", "items": {"$ref": f"#/$defs/{annotation.kind}"}}
     return {"description": written.get("description", ""), **item}
 
 

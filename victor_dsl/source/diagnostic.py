@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from victor_dsl.source.located import Path, Span, pointer
+from victor_dsl.source.located import Located, Path, Span, pointer
 
 Severity = Literal["error", "warning"]
 
@@ -56,3 +57,36 @@ def _place(span: Span) -> dict[str, Any]:
         "end_line": span.end_line,
         "end_column": span.end_column,
     }
+
+
+_VALUELESS = frozenset({"alias-loop", "bad-number", "bad-tag", "empty-value", "unknown-alias"})
+"""Faults that leave a key without its value; that the value is then not what it should be need not be said."""
+
+
+def sort_diagnostics(found: Iterable[Diagnostic], documents: Iterable[Located]) -> list[Diagnostic]:
+    """Without repeats, by file and line, errors and warnings alike. Files come in the order of `documents`.
+
+    A part of an overlay is checked where it was laid; its path is mended to where it was written.
+    """
+    found = list(found)
+    if not found:
+        return []
+    paths: dict[Span, list[Path]] = {}
+    files: dict[str, int] = {}
+    for document in documents:
+        files.setdefault(document.span.file, len(files))
+        for path, located in document.walk():
+            paths.setdefault(located.span, []).append(path)
+            if located.key_span is not None:
+                paths.setdefault(located.key_span, []).append(path)
+    once = {(d.code, d.span, d.message): _mended(d, paths.get(d.span)) for d in reversed(found)}
+    valueless = {(d.span.file, d.path) for d in once.values() if d.code in _VALUELESS}
+    order = {d.span.file: files.get(d.span.file, len(files)) for d in found}
+    return sorted(
+        (d for d in once.values() if d.code in _VALUELESS or (d.span.file, d.path) not in valueless),
+        key=lambda d: (order[d.span.file], d.span.file, d.span.line, d.span.column, d.code),
+    )
+
+
+def _mended(diagnostic: Diagnostic, written: Sequence[Path] | None) -> Diagnostic:
+    return diagnostic if not written or diagnostic.path in written else evolve(diagnostic, path=written[0])

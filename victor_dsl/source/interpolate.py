@@ -7,7 +7,8 @@ at again, so nothing is expanded twice.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Literal, cast
 
 from attrs import frozen
@@ -80,19 +81,45 @@ def interpolate(
     """The document with every text that has references as `Interpolated`; parts without any are the same objects.
 
     A malformed or unknown reference is a diagnostic, and its text an unknown. A variable or file that is not there
-    is none: see `missing`.
+    is none: see `missing_references`.
     """
     reading = _Reading(environment, files)
     return reading.visit(document, ()), tuple(reading.diagnostics)
 
 
-def missing(interpolated: Interpolated, environment: Mapping[str, str]) -> tuple[Reference, ...]:
+def unresolved(interpolated: Interpolated, environment: Mapping[str, str]) -> tuple[Reference, ...]:
     """The references without a value, in this environment; `problem` says why."""
     return tuple(
         reference
         for reference in interpolated.references
         if reference.problem is not None and not (reference.source == "env" and reference.name in environment)
     )
+
+
+def missing_references(
+    document: Located,
+    secret_leaves: AbstractSet[int],
+    environment: Mapping[str, str],
+    *,
+    variables: bool,
+    secrets: bool,
+) -> Iterator[Diagnostic]:
+    """Each reference that cannot be resolved. `secret_leaves` are the identities of the leaves of secret fields."""
+    for path, leaf in document.walk():
+        if not isinstance(leaf.value, Interpolated) or leaf.value.value is not None:
+            continue
+        secret = id(leaf) in secret_leaves
+        if not (secrets if secret else variables):
+            continue
+        for reference in unresolved(leaf.value, environment):
+            what = reference.problem or f"{reference} has no value"
+            if reference.source == "file":
+                hint = "paths are relative to the file that writes them"
+            else:
+                hint = "set it, or name a file that does with `--env-file`"
+                hint += "" if secret else f"; or write a default: `${{env:{reference.name}:-…}}`"
+            code = "missing-secret" if secret else "missing-variable"
+            yield Diagnostic(code, what, reference.span, path, hint, external=True)
 
 
 class _Reading:

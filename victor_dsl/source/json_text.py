@@ -7,10 +7,9 @@ from json import JSONDecodeError, JSONDecoder
 from typing import Any
 
 from victor_dsl.source.diagnostic import Diagnostic, Related
-from victor_dsl.source.limits import MAX_DEPTH, MAX_NODES
-from victor_dsl.source.located import Located, Path, Span
-from victor_dsl.source.places import span_at
-from victor_dsl.source.scalars import MAX_DIGITS
+from victor_dsl.source.located import Located, Path, Span, span_at
+from victor_dsl.source.nesting import MAX_DEPTH, MAX_NODES
+from victor_dsl.source.yaml12 import MAX_DIGITS
 
 _TOKEN = re.compile(
     r"[ \t\n\r]*+(?:"

@@ -1,11 +1,23 @@
-"""The maps and lists that are begun and not yet closed while a text is read."""
+"""The maps and lists that are open while a text is read, and the anchors that aliases may repeat."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from attrs import frozen
+
+from victor_dsl.nearest import suggest
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Located, Path, Span
+
+MAX_DEPTH = 100
+"""Of maps and lists in one another, aliases followed. The later passes recurse, and rely on it."""
+
+MAX_NODES = 500_000
+"""Of keys, values and ends of maps and lists in a file."""
+
+MAX_ALIASED = 100_000
+"""Of values that aliases and `<<` add to those written."""
 
 WANTED = object()
 """Stands for a key: the map wants one next."""
@@ -68,3 +80,44 @@ class Nesting:
         else:
             here.items[here.key] = node
             here.key = WANTED
+
+
+@frozen
+class Anchored:
+    """A value with an anchor: `size` counts its nodes, `height` the maps and lists in one another, aliases followed."""
+
+    node: Located
+    size: int
+    height: int
+
+
+class Anchors:
+    """The anchors of a document so far; one that is written again means its newest value."""
+
+    def __init__(self) -> None:
+        self.aliased = 0
+        self._known: dict[str, Anchored | None] = {}  # None while the value is being read
+
+    def begin(self, name: str) -> None:
+        """A map or list with this anchor begins."""
+        self._known[name] = None
+
+    def close(self, name: str, anchored: Anchored) -> None:
+        """The value with this anchor is read."""
+        self._known[name] = anchored
+
+    def find(self, name: str, span: Span) -> Anchored | Diagnostic:
+        """What an alias repeats, or why it cannot. Counts what it adds."""
+        anchored = self._known.get(name)
+        if anchored is None and name in self._known:
+            message = f"'*{name}' stands inside the value that it repeats"
+            return Diagnostic("alias-loop", message, span, hint="an alias cannot hold itself")
+        if anchored is None:
+            hint = suggest(name, [n for n, found in self._known.items() if found], what="anchors above")
+            hint += "; a text that begins with '*' needs quotes"
+            return Diagnostic("unknown-alias", f"there is no anchor '&{name}' above", span, hint=hint)
+        self.aliased += anchored.size
+        if self.aliased > MAX_ALIASED:
+            message = f"aliases add more than {MAX_ALIASED:,} values"
+            return Diagnostic("too-large", message, span, hint="write the values out, or split the spec")
+        return anchored

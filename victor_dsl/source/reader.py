@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import os.path
 import posixpath
 import sys
 from collections.abc import Sequence
+from pathlib import Path as FilesystemPath
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.json_text import compose as compose_json
-from victor_dsl.source.limits import MAX_BYTES, MAX_INCLUDED_BYTES
-from victor_dsl.source.located import Located, Span
-from victor_dsl.source.places import lines_of, span_at
+from victor_dsl.source.located import Located, Span, lines_of, span_at
 from victor_dsl.source.yaml_text import compose as compose_yaml
 
 STDIN = "-"
+
+MAX_BYTES = 32 * 1024 * 1024
+"""Of a spec."""
+
+MAX_INCLUDED_BYTES = 1024 * 1024
+"""Of a file that `${file:path}` names."""
+
+MAX_COMPONENT_BYTES = 4 * 1024 * 1024
+"""Of a file that a component includes: a prompt, a template."""
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BEGIN = "begin with `victor: 1`; `victor init` writes a spec"
@@ -85,6 +94,52 @@ class Files:
         """Keeps the text of a file that is no spec, so that excerpts can show it."""
         self._texts[name] = text
         self._lines.pop(name, None)
+
+
+@define
+class Included:
+    """Reads included files once. A file that cannot be read is None, and hashes as absent."""
+
+    _bytes: dict[str, bytes | OSError] = field(factory=dict)
+    _extra: dict[str, list[str]] = field(factory=dict)
+
+    def read(self, path: str) -> bytes:
+        """The file's bytes. Raises OSError."""
+        if path not in self._bytes:
+            try:
+                with FilesystemPath(path).open("rb") as file:
+                    content = file.read(MAX_COMPONENT_BYTES + 1)
+                too_large = OSError(f"it is larger than {MAX_COMPONENT_BYTES // 1024 // 1024} MiB")
+                self._bytes[path] = content if len(content) <= MAX_COMPONENT_BYTES else too_large
+            except OSError as error:
+                self._bytes[path] = error
+            except ValueError as error:  # a NUL in it
+                self._bytes[path] = OSError(str(error))
+        found = self._bytes[path]
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    def names(self) -> tuple[str, ...]:
+        """Every path that was looked for."""
+        return tuple(self._bytes)
+
+    def add(self, path: str, further: str) -> None:
+        """Says that the file at `path` includes another, whose content then belongs to its hash."""
+        self._extra.setdefault(path, []).append(further)
+
+    def hash(self, path: str) -> str | None:
+        """SHA-256 of the content with line breaks as LF, and of all that it includes; None where it cannot be read."""
+        try:
+            digest = hashlib.sha256(_content(self.read(path)))
+        except OSError:
+            return None
+        for further in sorted(set(self._extra.get(path, ()))):
+            try:
+                digest.update(hashlib.sha256(_content(self.read(further))).digest())
+            except OSError:
+                digest.update(b"absent")
+        return digest.hexdigest()
 
 
 def resolve(writer_file: str, path: str) -> str:
@@ -163,3 +218,7 @@ def _parse(data: bytes, text: str, name: str) -> ReadResult:
 
 def _fault(code: str, message: str, span: Span, hint: str) -> ReadResult:
     return ReadResult(None, (Diagnostic(code, message, span, hint=hint),))
+
+
+def _content(content: bytes) -> bytes:
+    return content.replace(b"\r\n", b"\n")

@@ -26,16 +26,12 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
-from victor_dsl.source import scalars
-from victor_dsl.source.anchors import Anchored, Anchors
+from victor_dsl.source import yaml12
 from victor_dsl.source.diagnostic import Diagnostic, Related
-from victor_dsl.source.limits import MAX_DEPTH, MAX_NODES
-from victor_dsl.source.located import Located, Span
-from victor_dsl.source.masks import UNEXPECTED_COLON, mask
-from victor_dsl.source.nesting import DROPPED, MERGED, WANTED, Nesting, Open
-from victor_dsl.source.places import span_at, trimmed_end
-from victor_dsl.source.tags import read_tag
-from victor_dsl.source.yaml_syntax import character_error, syntax_error
+from victor_dsl.source.located import Located, Span, span_at, trimmed_end
+from victor_dsl.source.nesting import DROPPED, MAX_DEPTH, MAX_NODES, MERGED, WANTED, Anchored, Anchors, Nesting, Open
+from victor_dsl.source.yaml12 import UNEXPECTED_COLON, mask
+from victor_dsl.source.yaml_errors import character_error, read_tag, syntax_error
 
 TEMPLATE = "a text that begins with '{{' needs quotes"
 
@@ -82,7 +78,7 @@ class _Composer(Nesting):
     def read(self) -> Located | None:  # noqa: C901 - one loop, where every call costs
         """The one loop over all events; whatever is rare is in a method below."""
         next_event = CParser(self.masked).get_event
-        file, masks, meaningful, new = self.file, self.masks, scalars.MEANINGFUL, tuple.__new__
+        file, masks, meaningful, new = self.file, self.masks, yaml12.MEANINGFUL, tuple.__new__
         here = self.open
         last = Span(file, 1, 1, 1, 1)
         for count in range(MAX_NODES):
@@ -148,7 +144,7 @@ class _Composer(Nesting):
             last = max(last, span) if here.key is None else last  # behind the dash
         else:
             span = last = self.block_text_span(event) if event.style and event.style in "|>" else self.span(event)
-        tag = self.tag(event, scalars.SCALAR_TAGS)
+        tag = self.tag(event, yaml12.SCALAR_TAGS)
         if here.key is WANTED:
             if not (text or event.style or tag):
                 self.complex_key("a key is missing here", span)
@@ -170,8 +166,8 @@ class _Composer(Nesting):
     def rare_value(self, event: ScalarEvent, text: str, tag: str | None, span: Span) -> Any:
         if tag is not None:
             try:
-                return scalars.tagged(tag, text)
-            except scalars.NumberTooLong:
+                return yaml12.tagged_scalar(tag, text)
+            except yaml12.NumberTooLong:
                 return self.plain(text, span)
             except ValueError:
                 self.report(
@@ -212,10 +208,10 @@ class _Composer(Nesting):
 
     def plain(self, text: str, span: Span) -> Any:
         try:
-            return scalars.plain(text)
-        except scalars.NumberTooLong:
+            return yaml12.plain_scalar(text)
+        except yaml12.NumberTooLong:
             message = f"a number of {len(text)} characters is too long"
-            self.report("bad-number", message, span, f"at most {scalars.MAX_DIGITS} are read; quote it if it is text")
+            self.report("bad-number", message, span, f"at most {yaml12.MAX_DIGITS} are read; quote it if it is text")
             return None
 
     def tag(self, event: Any, allowed: tuple[str, ...]) -> str | None:

@@ -8,10 +8,9 @@ from typing import Any
 from attrs import define, field, frozen
 
 from victor_dsl.compiler.check import Item
-from victor_dsl.compiler.lint.subject import Subject
+from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.variations import Variation
-from victor_dsl.language.config import FilePath
-from victor_dsl.language.marks import marks
+from victor_dsl.language.config import FilePath, annotated_fields
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Span
 from victor_dsl.values.tokens import text_tokens
@@ -26,7 +25,7 @@ class _Part:
     span: Span
 
 
-def context_budget(subject: Subject) -> Iterator[Diagnostic]:
+def context_budget(subject: LintInput) -> Iterator[Diagnostic]:
     """For every variation and every model that may answer: contributors, tools and the answer leave room for messages,
     and compaction begins before the window is full."""
     seen: set[tuple[str, Span]] = set()
@@ -90,7 +89,7 @@ def _models(variation: Variation, settings: Mapping[str, Any]) -> list[Item]:
 class _Sizes:
     """The parts of known size, kept by section: variations share most of them."""
 
-    subject: Subject
+    subject: LintInput
     _sections: dict[int, tuple[_Part, ...]] = field(factory=dict)
     _items: dict[int, _Part | None] = field(factory=dict)
     _totals: dict[int, int] = field(factory=dict)
@@ -137,9 +136,14 @@ class _Sizes:
         text = getattr(item.config, "text", None)
         if isinstance(text, str):
             return text_tokens(text)
-        for name, mark in marks(item.component.config).items():
+        for name, annotation in annotated_fields(item.component.config).items():
             path = getattr(item.config, name)
-            if isinstance(mark, FilePath) and mark.included and not mark.template and isinstance(path, str):
+            if (
+                isinstance(annotation, FilePath)
+                and annotation.included
+                and not annotation.template
+                and isinstance(path, str)
+            ):
                 try:
                     return text_tokens(self.subject.included.read(path).decode("utf-8", "replace"))
                 except OSError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from victor_dsl.compiler.check import Item
-from victor_dsl.compiler.lint.subject import Subject
+from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.located import Located, Path, Span
@@ -15,7 +15,7 @@ LIMITS = frozenset(Limits.model_fields) - {"tools"}
 """`tools` is held by the runtime itself."""
 
 
-def every_limit_is_held(subject: Subject) -> Iterator[Diagnostic]:
+def every_limit_is_held(subject: LintInput) -> Iterator[Diagnostic]:
     """The limits that the spec, its overlays and its inline providers write, each place once."""
     seen: set[Span] = set()
     looked: set[tuple[int, Path]] = set()
@@ -39,7 +39,7 @@ def every_limit_is_held(subject: Subject) -> Iterator[Diagnostic]:
                 )
 
 
-def every_holder_has_a_limit(subject: Subject) -> Iterator[Diagnostic]:
+def every_holder_has_a_limit(subject: LintInput) -> Iterator[Diagnostic]:
     """The middleware that hold turns to limits, where nothing can set one: neither the spec nor a provider."""
     holders = [item for item in subject.items() if item.component.holds]
     if not holders or any(_may_set_limits(item) for item in subject.items()):
@@ -67,7 +67,7 @@ def _may_set_limits(item: Item) -> bool:
     return any(item.located.get(limit) is not None for limit in item.component.holds)
 
 
-def _written(subject: Subject, variation: Variation, looked: set[tuple[int, Path]]) -> Iterator[tuple[Path, Located]]:
+def _written(subject: LintInput, variation: Variation, looked: set[tuple[int, Path]]) -> Iterator[tuple[Path, Located]]:
     """Every map of limits that is in force in a variation, and was not `looked` at with the same middleware before."""
     middleware = id(variation.checked.sections["middleware"])
     for source in variation.sources:

@@ -11,10 +11,9 @@ from typing import Any
 from attrs import frozen
 
 from victor_dsl.compiler.check import Item
-from victor_dsl.compiler.lint.subject import Subject
+from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.variations import Variation
-from victor_dsl.language.config import FilePath, TemplateText
-from victor_dsl.language.marks import marks
+from victor_dsl.language.config import FilePath, TemplateText, annotated_fields
 from victor_dsl.language.template import GLOBALS, TAGS, VISIBLE
 from victor_dsl.nearest import suggest
 from victor_dsl.source.diagnostic import Diagnostic
@@ -64,7 +63,7 @@ def _find(word: str | None, text: str) -> re.Match[str] | None:
     return re.search(rf"(?<![\w.]){re.escape(word)}\b", text) if word else None
 
 
-def templates_are_sound(subject: Subject) -> Iterator[Diagnostic]:
+def templates_are_sound(subject: LintInput) -> Iterator[Diagnostic]:
     """Every template, against the vars of the first variation that has it.
 
     Overlays add vars and rarely take any away: only those that do are held against every template again.
@@ -94,7 +93,7 @@ def _plain_names(text: str) -> set[str] | None:
     return None if any(mark in rest for mark in ("{{", "{%", "{#")) or names & _WORDS else names
 
 
-def _faults(subject: Subject, variation: Variation, source: _Source) -> Iterator[Diagnostic]:
+def _faults(subject: LintInput, variation: Variation, source: _Source) -> Iterator[Diagnostic]:
     jinja2 = importlib.import_module("jinja2")  # 50 ms that a spec without templates need not pay
     nodes = jinja2.nodes
     environment = importlib.import_module("victor_dsl.language.sandbox").Sandbox()
@@ -150,7 +149,7 @@ def _in_words(problem: str, known: Mapping[str, Iterable[str]]) -> tuple[str, st
     return f"this is not a template: {problem[:1].lower()}{problem[1:].rstrip('.')}", "a value is written `{{ name }}`"
 
 
-def _include(subject: Subject, source: _Source, tree: Any, nodes: Any) -> None:
+def _include(subject: LintInput, source: _Source, tree: Any, nodes: Any) -> None:
     """Lets the templates that this one names by a plain text belong to its content."""
     if source.file == source.place.file:
         return
@@ -183,16 +182,16 @@ def _known(variation: Variation) -> set[str]:
     return known
 
 
-def _sources(subject: Subject, item: Item) -> Iterator[_Source]:
-    for name, mark in marks(item.component.config).items():
+def _sources(subject: LintInput, item: Item) -> Iterator[_Source]:
+    for name, annotation in annotated_fields(item.component.config).items():
         leaf = item.located.get(name)
         if leaf is None or item.config is None:
             continue
         path = (*item.path, name)
         value = getattr(item.config, name)
-        if isinstance(mark, TemplateText) and isinstance(value, str):
+        if isinstance(annotation, TemplateText) and isinstance(value, str):
             yield _inline(subject, leaf, value, path)
-        elif isinstance(mark, FilePath) and mark.template and isinstance(value, str):
+        elif isinstance(annotation, FilePath) and annotation.template and isinstance(value, str):
             try:
                 text = subject.included.read(value).decode("utf-8")
             except (OSError, UnicodeDecodeError):
@@ -202,7 +201,7 @@ def _sources(subject: Subject, item: Item) -> Iterator[_Source]:
             yield _Source(text, file, 1, 0, leaf.span, path)
 
 
-def _inline(subject: Subject, leaf: Located, text: str, path: Path) -> _Source:
+def _inline(subject: LintInput, leaf: Located, text: str, path: Path) -> _Source:
     """A template written in the spec: a block scalar's text begins on the line below, at its own indentation."""
     span = leaf.span
     lines = subject.files.lines(span.file)

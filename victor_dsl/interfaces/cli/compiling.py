@@ -19,7 +19,7 @@ from victor_dsl.interfaces.cli.output import count_of, is_colourful, say
 from victor_dsl.source import excerpt
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.reader import Files
-from victor_dsl.source.veil import Veiled
+from victor_dsl.source.redaction import RedactedLines
 
 
 class Surroundings(NamedTuple):
@@ -63,8 +63,8 @@ def exit_code(diagnostics: Sequence[Diagnostic], *, strict: bool = False) -> int
 
 def _excerpts(diagnostics: Sequence[Diagnostic], files: Files, *, colour: bool) -> str:
     """Every diagnostic with its lines of the spec, a caret under the token and the hint."""
-    veiled = Veiled(files, diagnostics)
-    return "\n".join(excerpt.render(diagnostic, veiled, colour=colour) for diagnostic in diagnostics)
+    shown = RedactedLines(files, diagnostics)
+    return "\n".join(excerpt.render(diagnostic, shown, colour=colour) for diagnostic in diagnostics)
 
 
 def _summary(specs: Sequence[str], diagnostics: Sequence[Diagnostic]) -> str:

@@ -17,7 +17,7 @@ from victor_dsl.interfaces.cli.caller import Caller
 from victor_dsl.interfaces.cli.compiling import Surroundings, compile_or_exit
 from victor_dsl.interfaces.cli.output import count_of, print_json, report, say, without_controls
 from victor_dsl.runtime.orchestrator import Orchestrator
-from victor_dsl.source.veil import hidden
+from victor_dsl.source.redaction import redacted
 from victor_dsl.values.message import Message
 from victor_dsl.values.outcome import Explained, Rendered
 from victor_dsl.values.request import Request
@@ -172,5 +172,5 @@ def _first_words(message: Message, room: int) -> str:
 
 
 def _line(text: str, room: int) -> str:
-    line = without_controls(" ".join(hidden(text).split()))
+    line = without_controls(" ".join(redacted(text).split()))
     return line if len(line) <= room else f"{line[: room - 1]}…"

@@ -1,4 +1,4 @@
-"""Keeps secrets that someone wrote into a spec out of what is shown of it."""
+"""Keeps secrets that stand in a spec out of what is shown of it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def looks_secret(text: str) -> bool:
     return len(text) >= 8 and _SECRET.search(text) is not None
 
 
-def hidden(text: str) -> str:
+def redacted(text: str) -> str:
     """The text with `***` in the place of what looks like a secret; of a private key and all that follows it."""
     return _SECRET.sub("***", _PRIVATE_KEY.sub("***", text))
 
@@ -46,23 +46,23 @@ class Lines(Protocol):
         ...
 
 
-class Veiled:
+class RedactedLines:
     """The lines of `files` with every character of a literal secret as `*`, so that places stay the same."""
 
     def __init__(self, files: Lines, diagnostics: Iterable[Diagnostic]) -> None:
         self._files = files
         self._secrets = [d.span for d in diagnostics if d.code == "literal-secret"]
-        self._veiled: dict[str, list[str]] = {}
+        self._redacted: dict[str, list[str]] = {}
 
     def lines(self, name: str) -> Sequence[str]:
-        """The lines of a file, veiled."""
-        if name not in self._veiled:
+        """The lines of a file, redacted."""
+        if name not in self._redacted:
             lines = list(self._files.lines(name))
             for span in self._secrets:
                 if span.file == name:
                     _mask(lines, span)
-            self._veiled[name] = lines
-        return _PerLine(self._veiled[name])
+            self._redacted[name] = lines
+        return _PerLine(self._redacted[name])
 
 
 class _PerLine(Sequence[str]):

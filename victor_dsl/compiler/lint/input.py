@@ -8,14 +8,13 @@ from pathlib import Path as FilesystemPath
 from attrs import field, frozen
 
 from victor_dsl.compiler.check import Item
-from victor_dsl.compiler.files import Included
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.source.located import Located
-from victor_dsl.source.reader import Files
+from victor_dsl.source.reader import Files, Included
 
 
 @frozen(eq=False)
-class Subject:
+class LintInput:
     """A spec's document and variations. `used` are the names that something refers to, as (section, name); `secrets`
     the identities of the leaves of secret fields; `untrusted` says that nothing of the spec's own may run.
 

@@ -1,15 +1,16 @@
-"""Orders of middleware that cannot be what was meant: a warning."""
+"""The order of middleware: what cannot stand before `auth`, and orders that look like a mistake."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from victor_dsl.compiler.check import Item
-from victor_dsl.compiler.lint.subject import Subject
+from victor_dsl.compiler.lint.input import LintInput
+from victor_dsl.compiler.overlays import AUTH
 from victor_dsl.source.diagnostic import Diagnostic, Related
 
 # (outer, inner, why): the inner one written before the outer one is unwise.
-_OUTER_INNER: tuple[tuple[str, str, str], ...] = (
+OUTER_INNER: tuple[tuple[str, str, str], ...] = (
     ("auth", "cache", "answers from the cache would be given to callers that auth would refuse"),
     ("auth", "budget", "the budget cannot know whose request it is"),
     ("auth", "concurrency", "callers that auth would refuse take the places of others"),
@@ -20,7 +21,7 @@ _OUTER_INNER: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def middleware_order(subject: Subject) -> Iterator[Diagnostic]:
+def middleware_order(subject: LintInput) -> Iterator[Diagnostic]:
     """Each unwise pair once, at the item that stands too far out."""
     seen: set[tuple[int, int]] = set()
     for variation in subject.variations:
@@ -44,7 +45,7 @@ def middleware_order(subject: Subject) -> Iterator[Diagnostic]:
 def _unwise(outer: Item, inner: Item) -> str | None:
     if inner.component.type != "auth" and not set(_around(outer)) & set(_around(inner)):
         return None
-    for first, second, why in _OUTER_INNER:
+    for first, second, why in OUTER_INNER:
         if (first, second) == (inner.component.type, outer.component.type):
             return why
     return None
@@ -53,3 +54,23 @@ def _unwise(outer: Item, inner: Item) -> str | None:
 def _around(item: Item) -> tuple[str, ...]:
     written = getattr(item.config, "around", None)
     return (written,) if written else item.component.around
+
+
+def admission_knows_enough(subject: LintInput) -> Iterator[Diagnostic]:
+    """Each such item once. Around model and tool calls, nothing stands before auth."""
+    seen: set[int] = set()
+    for variation in subject.variations:
+        items = variation.checked.sections["middleware"]
+        last = max((i for i, item in enumerate(items) if item.component.type == AUTH), default=0)
+        for item in items[:last]:
+            if item.component.after_auth and "turn" in _around(item) and id(item) not in seen:
+                seen.add(id(item))
+                type = item.component.type
+                yield Diagnostic(
+                    "before-auth",
+                    f"{type} stands before auth, where neither caller, settings nor conversation are known",
+                    item.located.span,
+                    item.path,
+                    f"write {type} after auth",
+                    related=(Related("auth is here", items[last].located.span),),
+                )

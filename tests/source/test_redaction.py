@@ -7,13 +7,13 @@ import pytest
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.located import Span
 from victor_dsl.source.reader import Files
-from victor_dsl.source.veil import Veiled, looks_secret
+from victor_dsl.source.redaction import RedactedLines, looks_secret
 
 
 def shown(text: str, *diagnostics: Diagnostic) -> list[str]:
     files = Files()
     files.remember("s.yml", text)
-    lines = Veiled(files, diagnostics).lines("s.yml")
+    lines = RedactedLines(files, diagnostics).lines("s.yml")
     return [lines[i] for i in range(len(lines))]
 
 
@@ -23,7 +23,7 @@ def test_a_literal_secret_is_masked_on_every_line_that_shows_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "veiled"),
+    ("line", "redacted_lines"),
     [
         ("api_kye: hunter22", "api_kye: ********"),
         ("{password: 'correct horse', a: 1}", "{password: '*************', a: 1}"),
@@ -36,8 +36,8 @@ def test_a_literal_secret_is_masked_on_every_line_that_shows_it() -> None:
         ("api_key: null", "api_key: null"),
     ],
 )
-def test_a_text_under_a_key_that_speaks_of_a_secret_is_masked(line: str, veiled: str) -> None:
-    assert shown(line) == [veiled]
+def test_a_text_under_a_key_that_speaks_of_a_secret_is_masked(line: str, redacted_lines: str) -> None:
+    assert shown(line) == [redacted_lines]
 
 
 def test_the_formats_of_known_services_are_known() -> None:

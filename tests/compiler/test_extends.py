@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from victor_dsl.source.extends import Family, read_family
-from victor_dsl.source.limits import MAX_FILES_DEEP
+from victor_dsl.compiler.extends import MAX_FILES_DEEP, Family, read_family
 from victor_dsl.source.reader import Files
 
 Write = Callable[..., Path]

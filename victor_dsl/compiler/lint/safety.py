@@ -1,4 +1,4 @@
-"""A function that a spec names must be there: its module's source is read, never imported."""
+"""Secrets that stand in a spec, and the code that it names: functions must exist, and an untrusted spec may run nothing."""
 
 from __future__ import annotations
 
@@ -10,22 +10,36 @@ from pathlib import Path
 
 from attrs import frozen
 
-from victor_dsl.compiler.lint.subject import Subject
-from victor_dsl.language.config import FunctionName
-from victor_dsl.language.marks import marks
+from victor_dsl.compiler.lint.input import LintInput
+from victor_dsl.language.config import CommandLine, FunctionName, annotated_fields
 from victor_dsl.nearest import suggest
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.interpolate import Interpolated, as_read
+from victor_dsl.source.redaction import looks_secret
 
 
-def functions_exist(subject: Subject) -> Iterator[Diagnostic]:
+def no_literal_secrets(subject: LintInput) -> Iterator[Diagnostic]:
+    """Keys, private keys, and passwords in URLs, wherever they stand; in secret fields any text is a fault already."""
+    for path, leaf in subject.document.walk():
+        if isinstance(leaf.value, str) and id(leaf) not in subject.secrets and looks_secret(leaf.value):
+            yield Diagnostic(
+                "literal-secret",
+                f"{path[-1] if path else 'this'} holds what looks like a secret",
+                leaf.span,
+                path,
+                "put it in the environment and write `${env:NAME}`, or in a file: `${file:path}`; "
+                "and revoke it if it was ever committed",
+            )
+
+
+def functions_exist(subject: LintInput) -> Iterator[Diagnostic]:
     """`module:function` is well formed, its module is found, and the module defines or imports the function."""
     modules: dict[str, _Module] = {}
     for item in subject.items():
-        for name, mark in marks(item.component.config).items():
+        for name, annotation in annotated_fields(item.component.config).items():
             leaf = item.located.get(name)
             text = as_read(leaf.value) if leaf is not None else None
-            if isinstance(mark, FunctionName) and isinstance(text, str) and leaf is not None:
+            if isinstance(annotation, FunctionName) and isinstance(text, str) and leaf is not None:
                 fault = _fault(text, subject.directory, modules)
                 if fault is not None:
                     message, hint = fault
@@ -111,3 +125,20 @@ def _names(tree: ast.Module) -> tuple[set[str], bool]:
             stack += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
             stack += [s for handler in getattr(node, "handlers", ()) for s in handler.body]
     return names, open_ended
+
+
+HINT = "read what it runs; then leave out `--untrusted`, or take it out of the spec"
+
+
+def nothing_of_its_own_runs(subject: LintInput) -> Iterator[Diagnostic]:
+    """Whatever names a function to import or a program to start, in the spec or any overlay of it."""
+    if not subject.untrusted:
+        return
+    for item in subject.items():
+        for name, annotation in annotated_fields(item.component.config).items():
+            leaf = item.located.get(name)
+            if leaf is None or leaf.value is None or not isinstance(annotation, FunctionName | CommandLine):
+                continue
+            does = "imports Python code" if isinstance(annotation, FunctionName) else "starts a program"
+            message = f"`{name}` {does}, which a spec that is not trusted may not"
+            yield Diagnostic("untrusted-code", message, leaf.span, (*item.path, name), HINT)

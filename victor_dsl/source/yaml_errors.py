@@ -1,14 +1,16 @@
-"""What the YAML parser finds wrong, in words for the person who wrote the file."""
+"""What the YAML parser reports, and tags that nothing knows, in words for the person who wrote the file."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from ruamel.yaml.error import MarkedYAMLError
 
+from victor_dsl.nearest import suggest
 from victor_dsl.source.diagnostic import Diagnostic, Related
-from victor_dsl.source.located import Span
-from victor_dsl.source.places import lines_of, span_at
+from victor_dsl.source.located import Span, lines_of, span_at
+from victor_dsl.source.yaml12 import SCALAR_TAGS
 
 _QUOTE = "put the text in quotes"
 _INDENT = "check the indentation, and put text that has ': ' in it in quotes"
@@ -117,3 +119,28 @@ def character_error(file: str, text: str) -> Diagnostic:
     name = "a NUL character" if number == 0 else f"the control character U+{number:04X}"
     hint = "remove it; in double quotes it may be written as an escape, such as \\x1b"
     return Diagnostic("control-character", f"{name} cannot stand in YAML", span_at(file, text, at, at + 1), hint=hint)
+
+
+_CORE = "tag:yaml.org,2002:"
+_TAGS = (*SCALAR_TAGS, "map", "seq")
+_KINDS = {"map": "a map", "seq": "a list", "str": "a single value"}
+_NO_TAG = "leave it out; a variable is written `${env:NAME}`, the text of a file `${file:path}`"
+_WRITTEN = re.compile(r"![^\s,\[\]{}]*")
+
+
+def read_tag(event: Any, file: str, text: str, allowed: tuple[str, ...]) -> str | Diagnostic:
+    """The name of an event's tag, one of those allowed, or what is wrong with it. `!` is the first one allowed."""
+    full = str(event.ctag)
+    if full == "!":  # "no more than what it looks like": text, map or list
+        return allowed[0]
+    name = full.removeprefix(_CORE)
+    shown = f"!!{name}" if name != full else full
+    written = _WRITTEN.search(text, event.start_mark.index)
+    start, end = written.span() if written else (event.start_mark.index, event.start_mark.index + 1)
+    span = span_at(file, text, start, end)
+    if name == full or name not in _TAGS:
+        hint = suggest(name, _TAGS, what="tags after '!!'") if shown.startswith("!!") else _NO_TAG
+        return Diagnostic("unknown-tag", f"the tag '{shown}' is not known", span, hint=hint)
+    if name not in allowed:
+        return Diagnostic("bad-tag", f"this is {_KINDS[allowed[0]]}, not '{shown}'", span, hint="leave the tag out")
+    return name

@@ -1,0 +1,94 @@
+"""Files that components name: those that must exist do, and values files are checked like the spec's own settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from victor_dsl.compiler.lint.input import LintInput
+from victor_dsl.compiler.validate import to_python, validate
+from victor_dsl.language.config import FilePath, annotated_fields
+from victor_dsl.language.spec import Values
+from victor_dsl.nearest import nearest, suggest
+from victor_dsl.source.diagnostic import Diagnostic
+from victor_dsl.source.interpolate import as_read, as_written
+from victor_dsl.source.located import Located, Path
+from victor_dsl.source.reader import reason, resolve
+
+
+def included_files_exist(subject: LintInput) -> Iterator[Diagnostic]:
+    """Files whose content the plan takes in, and files that must exist."""
+    for item in subject.items():
+        if item.config is None or getattr(item.config, "optional", False) or getattr(item.config, "default", None):
+            continue
+        for name, annotation in annotated_fields(item.component.config).items():
+            if not isinstance(annotation, FilePath) or not (annotation.included or annotation.exists):
+                continue
+            value, leaf = getattr(item.config, name), item.located.get(name)
+            if not isinstance(value, str) or (fault := _fault(subject, value, annotation)) is None:
+                continue
+            if leaf is None or leaf.value is None:  # the field's default
+                written, place, path = item.component.config.model_fields[name].default, item.located, item.path
+            else:
+                written, place, path = as_written(leaf.value), leaf, (*item.path, name)
+            message, may_lack = f"cannot read '{written}': {fault}", "optional" in item.component.config.model_fields
+            yield Diagnostic("missing-file", message, place.span, path, _hint(str(written), value, may_lack))
+
+
+def _fault(subject: LintInput, path: str, annotation: FilePath) -> str | None:
+    try:
+        if annotation.included:
+            subject.included.read(path).decode("utf-8")
+        else:
+            os.stat(path)
+    except OSError as error:
+        return reason(error)
+    except UnicodeDecodeError as error:
+        return f"it is not UTF-8 (byte {error.start + 1})"
+    return None
+
+
+def _hint(written: str, path: str, may_lack: bool) -> str:
+    folder, name = os.path.split(path)
+    try:
+        close = nearest(name, os.listdir(folder))
+    except OSError:
+        return "its folder is not there either; paths are relative to the file that writes them"
+    if close:
+        return f"did you mean '{written[: len(written) - len(name)]}{close}'?"
+    return "paths are relative to the file that writes them" + ("; or say `optional: true`" if may_lack else "")
+
+
+def provided_values_are_sound(subject: LintInput) -> Iterator[Diagnostic]:
+    """Files as they are now; what they become while the spec runs is checked again when it is read."""
+    for item in subject.items():
+        if isinstance(getattr(item.config, "values", None), Values):
+            yield from _unknown_models(
+                subject, item.located.at(("values", "settings")), (*item.path, "values", "settings")
+            )
+        for name, annotation in annotated_fields(item.component.config).items():
+            leaf = item.located.get(name)
+            text = as_read(leaf.value) if leaf is not None else None
+            if isinstance(annotation, FilePath) and annotation.values and leaf is not None and isinstance(text, str):
+                yield from _faults(subject, resolve(leaf.span.file, text))
+
+
+def _faults(subject: LintInput, file: str) -> Iterator[Diagnostic]:
+    result = subject.files.read(file)
+    if any(fault.code == "unreadable-file" for fault in result.diagnostics):
+        return  # `included_files_exist` says so at the path
+    yield from result.diagnostics
+    if result.document is not None:
+        _, faults = validate(Values, result.document, to_python(result.document), (), "a values file")
+        yield from faults
+        yield from _unknown_models(subject, result.document.at(("settings",)), ("settings",))
+
+
+def _unknown_models(subject: LintInput, settings: Located, at: Path) -> Iterator[Diagnostic]:
+    models = subject.document.get("models")
+    names = models.value if models is not None and isinstance(models.value, dict) else {}
+    for path, leaf in settings.walk(at):
+        named = path[len(at) : len(at) + 1] in (("model",), ("fallbacks",)) and isinstance(leaf.value, str)
+        if named and leaf.value not in names:
+            hint = suggest(leaf.value, names, what="names in models")
+            yield Diagnostic("unknown-name", f"models has no '{leaf.value}'", leaf.span, path, hint)
