@@ -18,9 +18,13 @@ class LexicalRanking:
         self._parts = Parts()
         self._indexes: PerCatalogue[Index] = PerCatalogue(Index)
 
+    def read(self, tools: Sequence[Tool], turn: Turn) -> tuple[Part, Query]:
+        """The tools as a part of their catalogue, and what the conversation asks for."""
+        return self._parts.of(tools, turn), query_of(turn)
+
     async def select(self, tools: Sequence[Tool], turn: Turn) -> Sequence[Tool]:
         """The best `k` tools; those that match nothing fill up the rest, in their order."""
-        scores = await self.scores(self._parts.of(tools, turn), query_of(turn))
+        scores = await self.scores(*self.read(tools, turn))
         ranking = best_first(scores)
         k = len(tools) if turn.settings.k is None else min(turn.settings.k, len(tools))
         if ranking and len(ranking) < k:

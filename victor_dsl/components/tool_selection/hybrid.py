@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, model_validator
 
-from victor_dsl.components.ranking.catalogue import Parts
 from victor_dsl.components.ranking.nested import nested, record_failure
-from victor_dsl.components.ranking.query import query_of
 from victor_dsl.language.boundary import is_fault
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Ref, ToolSelectionConfig
@@ -60,16 +58,14 @@ class Hybrid:
     def __init__(self, vectors: VectorRanking, lexical: LexicalRanking, alpha: float | None, node: str) -> None:
         self._vectors = vectors
         self._lexical = lexical
-        self._parts = Parts()
         self._alpha = alpha
         self._node = node
 
     async def select(self, tools: Sequence[Tool], turn: Turn) -> Sequence[Tool]:
         alpha = self._alpha if self._alpha is not None else turn.settings.alpha
-        query = query_of(turn)
+        part, query = self._lexical.read(tools, turn)
         if not tools or not query.text or alpha == 0:
             return await self._lexical.select(tools, turn)
-        part = self._parts.of(tools, turn)
         try:
             near = await self._vectors.nearness(part, query)
         except BaseException as error:
