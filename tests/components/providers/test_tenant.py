@@ -86,6 +86,15 @@ async def test_the_layer_is_the_same_object_until_the_row_changes(world: World) 
     assert (await tenants.read(of("acme"))).settings == COLD["settings"]
 
 
+async def test_a_change_of_type_alone_is_a_change(world: World) -> None:
+    await world.put("acme", {"vars": {"count": 1}})
+    tenants = world.provider(ttl_seconds=10)
+    await tenants.read(of("acme"))
+    await world.put("acme", {"vars": {"count": True}})  # equal to 1 in Python
+    world.around.clock.time += 11
+    assert (await tenants.read(of("acme"))).vars["count"] is True
+
+
 async def test_recipe_6_json_text_inside_jsonb_is_parsed_too(world: World) -> None:
     await world.put_text("acme", json.dumps(WARM))  # in JSONB: a JSON text within JSON
     assert (await world.provider().read(of("acme"))).settings == WARM["settings"]
