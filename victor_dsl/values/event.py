@@ -1,11 +1,13 @@
-"""Analytics events, and the UUIDv7 that names each one."""
+"""Analytics events, and the UUIDv7s that identify them."""
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 from attrs import frozen
@@ -46,7 +48,17 @@ class Event:
 
 def rfc3339(seconds: float) -> str:
     """A Unix time as RFC 3339 text in UTC with microseconds: `2026-01-31T12:00:00.000000Z`."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
+    fraction, whole = math.modf(seconds)
+    microseconds = round(fraction * 1_000_000)
+    if not 0 <= microseconds < 1_000_000:  # rounded up to the next second, or before 1970
+        microseconds, whole = microseconds % 1_000_000, whole + microseconds // 1_000_000
+    return f"{_date_and_time(int(whole))}.{microseconds:06d}Z"
+
+
+@lru_cache(maxsize=64)
+def _date_and_time(seconds: int) -> str:
+    """`2026-01-31T12:00:00`: the part that all events of one second share."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[: -len("+00:00")]
 
 
 def uuid7(now: float | None = None, random: bytes | None = None) -> str:

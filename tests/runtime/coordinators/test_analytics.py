@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from typing import get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,23 +13,38 @@ from hypothesis import strategies as st
 from tests.runtime.stage import HandClock, Says, Spy, Stage, Toolbox, call
 from victor_dsl.errors import ModelError
 from victor_dsl.runtime.coordinators import analytics
-from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator, event_id
-from victor_dsl.values.event import Event, uuid7
+from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator, event_ids
+from victor_dsl.values.event import Event, EventType, uuid7
 from victor_dsl.values.request import Request
 
+TURN_IDS = st.text() | st.builds(
+    lambda ms, noise: uuid7(ms / 1000, noise), st.integers(0, 2**42), st.binary(min_size=10, max_size=10)
+)
 
-@given(st.text(), st.integers(0, 99))
-def test_an_events_id_is_a_uuid7_that_follows_from_the_turn_alone(turn_id: str, sequence: int) -> None:
-    id = event_id(turn_id, "turn", sequence)
+
+@given(TURN_IDS, st.integers(0, 99_999))
+def test_an_events_id_is_a_uuid7_that_follows_from_the_turn_alone(turn_id: str, number: int) -> None:
+    id = event_ids(turn_id)("turn", number)
     assert uuid.UUID(id).version == 7
-    assert id == event_id(turn_id, "turn", sequence)
-    assert id not in {event_id(turn_id, "turn", sequence + 1), event_id(turn_id, "error", sequence)}
+    assert uuid.UUID(id).variant == uuid.RFC_4122
+    assert id == event_ids(turn_id)("turn", number)
+
+
+@given(TURN_IDS)
+def test_no_two_events_of_a_turn_have_one_id(turn_id: str) -> None:
+    id_of = event_ids(turn_id)
+    assert len({id_of(type, number) for type in get_args(EventType) for number in range(600)}) == 9 * 600
 
 
 @given(st.integers(0, 2**42))
 def test_an_events_id_has_the_time_of_its_turn(milliseconds: int) -> None:
     turn_id = uuid7(milliseconds / 1000, b"0123456789")
-    assert event_id(turn_id, "turn", 0)[:13] == turn_id[:13]
+    assert event_ids(turn_id)("turn", 0)[:13] == turn_id[:13]
+
+
+def test_the_events_of_two_turns_of_one_millisecond_differ() -> None:
+    one, other = uuid7(1.0), uuid7(1.0)
+    assert event_ids(one)("turn", 0) != event_ids(other)("turn", 0)
 
 
 async def test_a_turn_is_told_whole_and_without_contents(stage: Stage) -> None:

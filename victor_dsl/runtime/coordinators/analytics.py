@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from victor_dsl.errors import ModelError, VictorError
 from victor_dsl.language.component import Clock
 from victor_dsl.values.event import Event, EventType, uuid7
-from victor_dsl.values.turn import Trace
+from victor_dsl.values.turn import Record, Trace
 
 EXPOSED = 100_000
 """How many (experiment, unit) are remembered so that each is recorded once by this process."""
@@ -35,27 +35,17 @@ class AnalyticsCoordinator:
         self._exposed: dict[tuple[str, str], None] = {}
         self._told: dict[tuple[str, str], None] = {}
 
-    def recorder(self, turn_id: str, trace: Trace) -> Callable[[EventType, Mapping[str, Any]], None]:
-        """What a turn records its events with. A turn that is repeated with one id gives events with the same ids."""
+    def recorder(self, turn_id: str, trace: Trace) -> Record:
+        """What a turn records its events with. A turn that is repeated under one id records events with the same ids."""
         counts: dict[EventType, int] = {}
-        moment = _moment(turn_id)
-        clock, deliver, pipeline = self._clock, self._deliver, self.pipeline
+        id_of = event_ids(turn_id)
+        now, deliver, pipeline = self._clock.now, self._deliver, self.pipeline
 
         def record(type: EventType, data: Mapping[str, Any]) -> None:
-            counts[type] = sequence = counts.get(type, -1) + 1
-            deliver(
-                Event(
-                    _id(moment, turn_id, type, sequence),
-                    type,
-                    clock.now(),
-                    trace.session,
-                    trace.tenant,
-                    pipeline,
-                    trace.plan,
-                    trace.arms,
-                    data,
-                )
-            )
+            nth = counts.get(type, 0)
+            counts[type] = nth + 1
+            id = id_of(type, nth)
+            deliver(Event(id, type, now(), trace.session, trace.tenant, pipeline, trace.plan, trace.arms, data))
 
         return record
 
@@ -86,9 +76,22 @@ class AnalyticsCoordinator:
         self._deliver(Event(uuid7(now), type, now, "", None, self.pipeline, str(data.get("plan", "")), {}, data))
 
 
-def event_id(turn_id: str, type: EventType, sequence: int) -> str:
-    """The UUIDv7 of a turn's n-th event of a type: the turn id's time, and noise that follows from all three."""
-    return _id(_moment(turn_id), turn_id, type, sequence)
+def event_ids(turn_id: str) -> Callable[[EventType, int], str]:
+    """The ids of a turn's events, each by its type and its number among those of that type: UUIDv7s.
+
+    They follow from the turn's id alone, so that a turn which is repeated counts once. Each has the time and the 62 random
+    bits of the turn's id, and between them type and number, in the 12 bits for a counter (RFC 9562, §6.2, method 1).
+    """
+    if _UUID7.fullmatch(turn_id):
+        time, random = turn_id[:13], turn_id[19:]
+    else:  # a caller's own id: the earliest time there is, and bits that follow from it
+        time, random = "00000000-0000", _random_bits(turn_id)
+
+    def id_of(type: EventType, number: int) -> str:
+        bits = random if number < _NUMBERS else _random_bits(f"{turn_id}\0{number // _NUMBERS}")
+        return f"{time}-7{_TYPE_DIGITS[type]}{number % _NUMBERS:02x}-{bits}"
+
+    return id_of
 
 
 def turn_data(trace: Trace, latency_ms: float, stop_reason: str) -> dict[str, Any]:
@@ -125,14 +128,12 @@ def error_data(error: VictorError) -> dict[str, Any]:
     return data
 
 
-def _id(moment: str, turn_id: str, type: EventType, sequence: int) -> str:
-    noise = hashlib.sha256(f"{turn_id}\0{type}\0{sequence}".encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{moment}-7{noise[:3]}-{'89ab'[int(noise[3], 16) & 3]}{noise[4:7]}-{noise[7:19]}"
-
-
-def _moment(turn_id: str) -> str:
-    """The first 48 bits of a UUIDv7, its time, as they are written; the beginning of time where the id is none."""
-    return turn_id[:13] if _UUID7.fullmatch(turn_id) else "00000000-0000"
+def _random_bits(text: str) -> str:
+    """A UUID's variant and its last 62 bits, taken from the text's hash."""
+    digits = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{'89ab'[int(digits[0], 16) & 3]}{digits[1:4]}-{digits[4:16]}"
 
 
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_TYPE_DIGITS = {type: f"{place:x}" for place, type in enumerate(get_args(EventType))}  # new types come last
+_NUMBERS = 256
