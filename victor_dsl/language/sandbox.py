@@ -58,7 +58,7 @@ WIDTH = re.compile(r"%[^%a-zA-Z]*(\d{4}|\*)")
 
 
 _SMALL = (str, int, float, type(None), Undefined)
-_UNCHANGEABLE = (str, int, float, type(None), FrozenMap, FrozenList, Settings)
+_UNCHANGEABLE = (str, int, float, type(None), type(missing), FrozenMap, FrozenList, Settings)
 
 
 @frozen(eq=False)
@@ -154,7 +154,7 @@ def render(template: Template, values: Mapping[str, Any]) -> str:
     text = _rendered(environment, template, values)
     names = tuple(environment.names)  # only now: an included template is compiled when it is first rendered
     used = tuple(_values(names, values))
-    fixed = all(value is missing or isinstance(value, _UNCHANGEABLE) for value in used)
+    fixed = all(map(isinstance, used, repeat(_UNCHANGEABLE)))
     environment.last = _Rendering(template, names, used, text) if fixed else None
     return text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from victor_dsl.values.message import Message, ToolCall
+from victor_dsl.values.message import Message, ToolCall, are_plain
 
 NO_RESULT = "[no result was recorded]"
 """What stands where a tool call has no result."""
@@ -30,6 +30,8 @@ def mend(messages: tuple[Message, ...]) -> Mended | None:
     call that no result follows gets a stand-in, after the results that stand directly behind it. An open exchange stays as
     it is: calls at the end with nothing but results behind them, which somebody is still to answer.
     """
+    if are_plain(messages):
+        return None
     waiting, left_out = _gaps(messages)
     last = next((index for index in range(len(messages) - 1, -1, -1) if messages[index].role != "tool"), -1)
     waiting.pop(last, None)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, Literal
 
 from attrs import field, frozen
@@ -48,6 +49,12 @@ class Message:
         """Its tokens by the stated rule: those of its text and tool calls, and 4 more. Counted once per message."""
         return text_tokens(self.counted_text()) + MESSAGE_OVERHEAD
 
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether it is nothing but ASCII text: no parts, no tool calls, no tool's result. Nearly all messages are."""
+        content = self.content
+        return type(content) is str and content.isascii() and not self.tool_calls and self.role != "tool"
+
     def counted_text(self) -> str:
         """The text whose tokens are counted: its own, then each tool call as `name(arguments)`, on lines of their own."""
         if not self.tool_calls:
@@ -61,27 +68,29 @@ class Message:
         return content is None or isinstance(content, str) or all(part.get("type") == "text" for part in content)
 
 
+def are_plain(messages: Iterable[Message]) -> bool:
+    """Whether all messages are plain (`Message.is_plain`)."""
+    return all(map(_is_plain, messages))
+
+
 def messages_tokens(messages: Iterable[Message]) -> int:
     """The tokens of all messages by the stated rule."""
-    return sum([message.tokens for message in messages])
+    return sum(map(_tokens, messages))
 
 
-def messages_size(messages: Iterable[Message], count: TokenCounter | None = None) -> Size:
+def messages_size(messages: Sequence[Message], count: TokenCounter | None = None) -> Size:
     """The size of all messages; `count` is the model's tokenizer."""
-    stated = counted = extra = 0
-    whole = True
-    for message in messages:  # every message of every turn, so no Size is made for each
-        text = message.content
-        stated += message.tokens
-        if count is None and type(text) is str and text.isascii() and not message.tool_calls:
-            continue
-        whole = whole and message.is_text()
-        text = message.counted_text()
-        if count is None:
-            extra += extra_bytes(text)
-        else:
-            counted += count(text) + MESSAGE_OVERHEAD
-    return Size(stated, stated if count is None else counted, extra, whole)
+    stated = messages_tokens(messages)
+    if count is None and are_plain(messages):
+        return Size(stated, stated)
+    whole = all(message.is_text() for message in messages)
+    texts = [message.counted_text() for message in messages]
+    if count is None:
+        return Size(stated, stated, sum(map(extra_bytes, texts)), whole)
+    return Size(stated, sum(map(count, texts)) + MESSAGE_OVERHEAD * len(messages), 0, whole)
+
+
+_is_plain, _tokens = attrgetter("is_plain"), attrgetter("tokens")  # many times per turn: quicker than a generator
 
 
 @frozen
@@ -102,12 +111,17 @@ class Usage:
         return None if self.cost_usd is None else round(self.cost_usd, 9)
 
     def __add__(self, other: Usage) -> Usage:
+        if self is NO_USAGE:  # a turn's first model call; most turns have no other
+            return other
         return Usage(
             _sum(self.input_tokens, other.input_tokens),
             _sum(self.output_tokens, other.output_tokens),
             _sum(self.cost_usd, other.cost_usd),
             _sum(self.cached_tokens, other.cached_tokens),
         )
+
+
+NO_USAGE = Usage()
 
 
 @frozen
@@ -125,7 +139,7 @@ class Reply:
     """What a handler gives back. A tool's reply is a message of role `tool`; `model` names who answered."""
 
     message: Message
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     stop_reason: StopReason = "stop"
     model: str | None = None
 

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from victor_dsl.values.event import EventType
-from victor_dsl.values.message import Delta, Message, Reply, ToolCall, Usage
+from victor_dsl.values.message import NO_USAGE, Delta, Message, Reply, ToolCall, Usage
 from victor_dsl.values.request import Request
 from victor_dsl.values.settings import Layer, Settings, default_settings
 from victor_dsl.values.tool import Tool
@@ -130,7 +130,7 @@ class Trace:
     plan: str = ""
     values: str = ""
     model: str | None = None
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     exchange: tuple[Message, ...] = ()
     selection: SelectionRecord | None = None
     used: tuple[str, ...] = ()

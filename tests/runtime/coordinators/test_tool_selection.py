@@ -116,7 +116,7 @@ def test_a_strategy_cannot_change_a_tool() -> None:
 
 
 RUBBISH: dict[str, tuple[Any, str]] = {
-    "a tool of its own": ([Tool("shell")], "it selected 'shell', which is not among the tools it was given"),
+    "a tool of its own": ([Tool("shell")], "it selected 'shell', which is not among the tools it was offered"),
     "nothing": (None, "TypeError"),
     "names": (["files__read"], "AttributeError"),
     "an error": (KeyError("embedder"), "KeyError: 'embedder'"),

@@ -1,4 +1,4 @@
-"""The prompt coordinator: the system prompt out of the contributors' pieces, within their budgets and its own."""
+"""The prompt coordinator: joins the contributors' pieces into the system prompt, within their budgets and its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import cast
 from attrs import define, frozen
 
 from victor_dsl.errors import BudgetError, ContributorError, VictorError
-from victor_dsl.graph.plan import Node, Overflow, PromptPolicy
+from victor_dsl.graph.plan import Node, PromptPolicy
 from victor_dsl.language.boundary import describe, is_fault
 from victor_dsl.language.config import ContributorConfig
 from victor_dsl.language.kinds import Contributor
@@ -21,7 +21,7 @@ GAP = "\n\n"
 
 @frozen
 class _Piece:
-    """One contributor's text as it stands in the prompt; none where it is dropped."""
+    """One contributor's text as it stands in the prompt; empty where it is dropped."""
 
     text: str
     contribution: Contribution
@@ -29,51 +29,67 @@ class _Piece:
 
 @define
 class _Source:
-    """A contributor, what its item says about its piece, and the piece that it gave last, with the text it was made of."""
+    """A contributor, what its item says about its piece, and its latest piece with the text that it was made of."""
 
     node: Node
     contributor: Contributor
-    priority: int
-    max_tokens: int | None
-    overflow: Overflow
-    optional: bool
-    last: tuple[str, _Piece] | None = None
+    config: ContributorConfig
+    latest: tuple[str, _Piece] | None = None
 
     def piece(self, text: str, *, dropped: bool = False) -> _Piece:
         tokens = 0 if dropped else text_tokens(text)
-        contribution = Contribution(self.node.type, self.node.name, self.priority, tokens, dropped)
+        contribution = Contribution(self.node.type, self.node.name, self.config.priority, tokens, dropped)
         return _Piece("" if dropped else text, contribution)
+
+    def piece_of(self, text: str) -> _Piece:
+        """The piece of a contributed text, made once for the same text. Raises BudgetError as `_within_budget` does."""
+        if self.latest is None or self.latest[0] != text:
+            self.latest = (text, _within_budget(self, text))
+        return self.latest[1]
 
 
 class PromptCoordinator:
-    """Joins the contributors' pieces by a blank line, in the order given (the plan has them by priority)."""
+    """Joins the contributors' pieces by a blank line, in the plan's order, which is by priority."""
 
     def __init__(self, contributors: Sequence[tuple[Node, Contributor]], policy: PromptPolicy) -> None:
-        self._sources = tuple(_source(node, contributor) for node, contributor in contributors)
+        self._sources = tuple(
+            _Source(node, contributor, cast("ContributorConfig", node.config)) for node, contributor in contributors
+        )
         self._policy = policy
 
     async def compose(self, turn: Turn) -> Turn:
         """The turn with its system prompt; system messages of the request come last.
 
-        Raises ContributorError where a piece cannot be made, BudgetError where a budget is exceeded that may not be.
+        Raises ContributorError where a piece cannot be made, BudgetError where a budget with `overflow: fail` is exceeded.
         """
-        pieces = [await _contribute(source, turn) for source in self._sources]
+        pieces = []
+        for source in self._sources:
+            try:
+                text = await source.contributor.contribute(turn)
+                if not isinstance(text, str):
+                    raise ContributorError(f"returned {type(text).__name__} instead of text")
+            except BaseException as error:
+                if not is_fault(error):
+                    raise
+                pieces.append(_missing(source, error, turn))
+            else:
+                pieces.append(source.piece_of(text))
         system = _join(pieces)
         if self._policy.max_tokens is not None and text_tokens(system) > self._policy.max_tokens:
             pieces = self._cut(pieces, self._policy.max_tokens)
             system = _join(pieces)
         if turn.system_messages:
-            said = [text for message in turn.system_messages if (text := message.text())]
-            system = GAP.join([system, *said] if system else said)
+            requested = [text for message in turn.system_messages if (text := message.text())]
+            system = GAP.join([system, *requested] if system else requested)
         return turn.replace(system=system, contributions=tuple([piece.contribution for piece in pieces]))
 
     def _cut(self, pieces: list[_Piece], most: int) -> list[_Piece]:
-        """The pieces within the budget of the whole prompt. Raises BudgetError, also where none would be left."""
+        """The pieces within the budget of the whole prompt. Raises BudgetError where they cannot be, or none would be left."""
         cut = list(pieces)
         if self._policy.overflow == "truncate":
             return self._truncated(cut, most)
         if self._policy.overflow == "drop":
-            lowest_first = sorted(range(len(cut)), key=lambda place: (self._sources[place].priority, -place))
+            lowest_first = sorted(range(len(cut)), key=lambda place: (self._sources[place].config.priority, -place))
             for place in lowest_first:
                 if cut[place].text:
                     cut[place] = self._sources[place].piece("", dropped=True)
@@ -95,43 +111,29 @@ class PromptCoordinator:
         return pieces
 
 
-def _source(node: Node, contributor: Contributor) -> _Source:
-    config = cast("ContributorConfig", node.config)
-    return _Source(node, contributor, config.priority, config.max_tokens, config.overflow, config.optional)
-
-
-async def _contribute(source: _Source, turn: Turn) -> _Piece:
-    try:
-        text = await source.contributor.contribute(turn)
-        if not isinstance(text, str):
-            raise ContributorError(f"gave {type(text).__name__} instead of text")
-    except BaseException as error:
-        if not is_fault(error):
-            raise
-        failure = _placed(error, source.node)
-        if not source.optional:
-            raise failure from error
-        turn.record("error", error_data(failure))
-        return source.piece("", dropped=True)
-    if source.last is None or source.last[0] != text:
-        source.last = (text, _within_budget(source, text))
-    return source.last[1]
+def _missing(source: _Source, error: BaseException, turn: Turn) -> _Piece:
+    """The dropped piece of a contributor that failed. Raises ContributorError where its piece is not optional."""
+    failure = _placed(error, source.node)
+    if not source.config.optional:
+        raise failure from error
+    turn.record("error", error_data(failure))
+    return source.piece("", dropped=True)
 
 
 def _within_budget(source: _Source, text: str) -> _Piece:
-    """The piece, cut or dropped where it is over its own `max_tokens`. Raises BudgetError where it may not be."""
+    """The piece; over its own `max_tokens` it is cut or dropped, or BudgetError is raised, as `overflow` says."""
     text = text.strip("\n") if text and not text.isspace() else ""
-    most = source.max_tokens
+    most = source.config.max_tokens
     if most is None or text_tokens(text) <= most:
         return source.piece(text)
-    if source.overflow == "drop":
+    if source.config.overflow == "drop":
         return source.piece("", dropped=True)
-    if source.overflow == "truncate":
+    if source.config.overflow == "truncate":
         return source.piece(text[: most * CHARACTERS_PER_TOKEN])
     raise BudgetError(
         f"{source.node.place}: the piece has {text_tokens(text)} tokens; its max_tokens allows {most}",
         node=source.node.id,
-        hint="shorten it, raise max_tokens, or say overflow: drop or truncate",
+        hint="shorten it, raise max_tokens, or set overflow: drop or truncate",
     )
 
 
