@@ -85,7 +85,7 @@ def test_an_output_that_exists_is_refused_unless_overwritten(victor: Victor, fol
     (folder / "out.jsonl").write_text("mine\n")
     done = victor(*RUN)
     assert done.code == 2
-    assert "out.jsonl exists already; --resume goes on where it stopped, --overwrite starts anew" in done.err
+    assert "out.jsonl exists already; --resume continues it, --overwrite replaces it" in done.err
     assert (folder / "out.jsonl").read_text() == "mine\n"
     assert victor(*RUN, "--overwrite").code == 0
     assert [answer["reply"] for answer in read_output(folder)] == ["one"]

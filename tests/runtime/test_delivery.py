@@ -287,6 +287,43 @@ async def test_a_queue_goes_on_after_an_error_that_nobody_foresaw(
     assert queue.put_aside == 6
 
 
+async def test_a_faulty_exporter_is_not_tried_again_for_the_reports_of_its_own_fault(bench: Bench) -> None:
+    """Reports are events for all exporters: the working ones get them, those of a faulty one are put aside at once."""
+    faulty, working = Fails(1_000, StoreError("gone", transient=True)), Batches()
+    delivery = opened(bench.queue(faulty, "faulty"), bench.queue(working, "working"))
+    report = bench.report
+    reported = iter(range(100, 200))
+
+    def report_and_record(node: str, message: str, data: Mapping[str, Any]) -> None:
+        if (node, message) not in bench.reports:
+            report(node, message, data)
+            delivery.put(event(next(reported)))
+
+    for queue in delivery.queues:
+        queue._report = report_and_record
+    delivery.put(event(1))
+    closing = asyncio.create_task(delivery.close())
+    while not closing.done():
+        await settle()
+        bench.clock.move(20)
+    assert closing.result() == {}
+    assert faulty.tries == 2 * CLOSING_ATTEMPTS, "once for the event, and once for the reports made meanwhile"
+    assert {"e1", "e100"} <= {e.id for e in working.events}
+    assert {"e1", "e100"} <= {id for id, _ in await letters(bench)}
+
+
+async def test_an_exporter_that_cannot_watch_gets_its_events_all_the_same(bench: Bench) -> None:
+    class Watches(Batches):
+        def watch(self, statuses: Any) -> None:
+            raise SystemExit(7)
+
+    exporter = Watches()
+    delivery = opened(bench.queue(exporter))
+    delivery.put(event(1))
+    assert await delivery.close() == {}
+    assert [e.id for e in exporter.events] == ["e1"]
+
+
 async def test_a_replaced_letter_is_one_letter_with_the_newer_reason(bench: Bench) -> None:
     await bench.letters.put("exporters/x", [Refusal(event(1), "first")], 1.0)
     await bench.letters.put("exporters/x", [Refusal(event(1), "second")], 2.0)
@@ -371,4 +408,4 @@ async def test_closing_gives_a_dead_exporter_up_and_puts_its_events_aside(
     for number in range(5):
         delivery.put(event(number))
     assert await delivery.close() == {}
-    assert await letters(bench) == [(f"e{n}", "not delivered before the end: there was no time") for n in range(5)]
+    assert await letters(bench) == [(f"e{n}", "not delivered before the end: out of time") for n in range(5)]

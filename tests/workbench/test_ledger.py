@@ -14,7 +14,7 @@ def test_a_repeated_id_is_an_error_on_the_second_line() -> None:
         second = ledger.admit(Line(2, "a"))
         assert second is not None
         assert second.error is not None
-        assert second.error.as_json() == {"code": "repeated-id", "message": 'the id "a" is line 1\'s already'}
+        assert second.error.as_json() == {"code": "repeated-id", "message": 'the id "a" is already that of line 1'}
 
 
 def test_a_number_and_its_text_are_two_ids() -> None:

@@ -15,7 +15,7 @@ from victor_dsl.workbench.batch.output import Output, encode
 def test_an_output_that_exists_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     path.write_text("mine\n")
-    with pytest.raises(UsageError, match="--resume goes on where it stopped, --overwrite starts anew"):
+    with pytest.raises(UsageError, match="--resume continues it, --overwrite replaces it"):
         Output(str(path))
     assert path.read_text() == "mine\n"
 

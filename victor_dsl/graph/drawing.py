@@ -1,4 +1,4 @@
-"""A plan drawn as the path of a request: as text to read, as Mermaid, as Graphviz dot."""
+"""Drawings of a plan as the path of a request: text, Mermaid and Graphviz dot."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from victor_dsl.values.settings import merge_deep
 
 @frozen
 class Stop:
-    """One node on the path: its label (`main (anthropic)`), its part in the stage (`answers`), the nodes nested in it."""
+    """One node on the path: its label (`main (anthropic)`), its part in the stage (`answers`) and its nested nodes."""
 
     node: Node
     label: str
@@ -24,7 +24,7 @@ class Stop:
 
 @frozen
 class Stage:
-    """One stage of the path, in the order in which a request passes."""
+    """One stage of the path, which a request passes from the first to the last."""
 
     title: str
     stops: tuple[Stop, ...]
@@ -51,7 +51,7 @@ def stages(plan: Plan) -> tuple[Stage, ...]:
 
 
 def as_text(plan: Plan) -> str:
-    """The path as a tree, with the place of each node."""
+    """The path as a tree, with the file and line of each node."""
     rows: list[tuple[str, str]] = []
     path = stages(plan)
     for number, stage in enumerate(path):
@@ -137,7 +137,7 @@ def _stop(plan: Plan, id: str, note: str) -> Stop:
 
 
 def _nested(plan: Plan, parent: Node) -> Iterator[Stop]:
-    """The nodes that a node's own fields hold; each one's part is its field."""
+    """The nodes nested in a node's fields; the note is the field."""
     for need in parent.needs:
         if need.startswith(f"{parent.id}.") and (node := plan.by_id.get(need)):
             yield Stop(node, node.type, need.removeprefix(f"{parent.id}."), tuple(_nested(plan, node)))
@@ -184,7 +184,7 @@ def _sideways(stage: Stage) -> bool:
 
 
 def _resources(plan: Plan) -> list[Node]:
-    """The nodes that others refer to and that stand on no stage: databases and embedders."""
+    """The nodes that others refer to and that are on no stage: databases and embedders."""
     return [node for node in plan.nodes if node.kind in ("databases", "embedders")]
 
 
@@ -196,7 +196,7 @@ def _uses(path: Iterable[Stage], resources: Iterable[Node]) -> Iterator[tuple[st
 
 
 class _Names:
-    """Short names for nodes, since their ids have characters that Mermaid takes for syntax."""
+    """Short names for nodes, because their ids have characters that are syntax in Mermaid."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The order in which nodes can be opened: what a node needs comes before it."""
+"""The order in which nodes can be opened: each after those that it needs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 
 
 class Cycle(ValueError):
-    """Nodes need one another; `ids` is the circle, its first id again at the end."""
+    """Nodes that need one another; `ids` is the cycle, its first id again at the end."""
 
     def __init__(self, ids: list[str]) -> None:
         super().__init__(" -> ".join(ids))
@@ -15,7 +15,7 @@ class Cycle(ValueError):
 
 
 def dependency_order(needs: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
-    """Every id after those that it needs; otherwise in the order given. Raises Cycle."""
+    """Every id after those that it needs; otherwise the order stays. Raises Cycle."""
     sorter = TopologicalSorter(needs)
     try:
         sorter.prepare()

@@ -1,4 +1,4 @@
-"""The Plan: one immutable value in which compiler and runtime meet. No I/O in it, and no secrets."""
+"""The Plan: the immutable value that the compiler makes and the runtime runs. It has no I/O and no secrets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Arms = tuple[tuple[str, str], ...]
 """Arms by experiment, sorted: a key of caches."""
 
 PLANS_CACHED = 256
-"""How many plans of a program are remembered, the base plan always among them."""
+"""How many plans of a program are cached. The base plan always is."""
 
 BASE: tuple[None, Arms] = (None, ())
 """The key of the base plan: no overlay, no arms."""
@@ -32,8 +32,8 @@ BASE: tuple[None, Arms] = (None, ())
 class Node:
     """One component of a plan. `id` is `section/name` (a nested one: `section/name.field` or `section/name.field.0`).
 
-    `needs` are the ids of the nodes that `build` is given; `config` has references as node ids, paths absolute
-    and secrets as references. Nodes with equal (id, fingerprint) are one live object.
+    `needs` are the ids of the nodes whose live objects `build` gets. In `config`, references are node ids, paths are
+    absolute and secrets are references. Nodes with equal (id, fingerprint) are one live object.
     """
 
     id: str
@@ -61,10 +61,10 @@ class Node:
 
 @frozen
 class Roles:
-    """Which nodes play which part, by id.
+    """The ids of the nodes by the part they play.
 
-    `providers` come lowest precedence first, `contributors` first in the prompt first, `admission` (middleware up to
-    and including `auth`) and `middleware` (with what each wraps) outermost first.
+    `providers` are in the order of precedence, the lowest first; `contributors` in the order of the prompt; `admission`
+    (middleware up to and including `auth`) and `middleware` (with what each wraps) from the outermost inwards.
     """
 
     models: Mapping[str, str]
@@ -81,7 +81,7 @@ class Roles:
 
 @frozen
 class PromptPolicy:
-    """The budget of the whole system prompt, in tokens, and what happens over it."""
+    """The budget of the whole system prompt in tokens, and what happens when it is exceeded."""
 
     max_tokens: int | None = None
     overflow: Overflow = "fail"
@@ -89,9 +89,11 @@ class PromptPolicy:
 
 @frozen(eq=False)
 class Plan:
-    """What one (tenant overlay, arms) runs. `nodes` come in dependency order; `layers` lowest first, in two parts:
-    `spec` stands below the providers, `overlays` (tenant, then arms) above them. `request` lists the
-    settings that a request may set beyond the usual. `digest` is the same for every formatting of one meaning.
+    """What turns of one tenant overlay and one set of arms run.
+
+    `nodes` are in dependency order. The layer `spec` is below those of the providers; `overlays` (tenant, then arms) are
+    above them, the lowest first. `request` lists the settings that a request may set beyond the usual ones. `digest`
+    does not depend on how the spec is formatted.
     """
 
     name: str
@@ -128,10 +130,10 @@ class Plan:
 class Program:
     """A compiled spec.
 
-    `compile_plan` makes the plan of a tenant's overlay (None: no overlay) and arms; `plan_for` remembers it. `tenants`
-    are those with an overlay of their own. `directory` is the spec's folder, `state` the folder of local state.
-    `sources` are the files that it was compiled from. `environment` is what `${env:…}` reads; secrets are looked up in
-    it when nodes are opened.
+    `compile_plan` makes the plan of a tenant's overlay (None: no overlay) and arms; `plan_for` caches it. `tenants` are
+    those with an overlay of their own. `directory` is the spec's folder, `state` the folder of local state. `sources`
+    are the files that were compiled. `environment` is what `${env:…}` reads; secrets are looked up in it when nodes
+    are opened.
     """
 
     name: str
@@ -148,9 +150,9 @@ class Program:
     _compiling: threading.Lock = field(init=False, repr=False, factory=threading.Lock)
 
     def plan_for(self, tenant: str | None, arms: Mapping[str, str]) -> Plan:
-        """What a tenant's turns with these arms run. A tenant without an overlay has the base plan.
+        """The plan of a tenant's turns with these arms. A tenant without an overlay has the base plan.
 
-        The same object as long as it is remembered. Compiling takes a millisecond or more; `cached_plan` never does.
+        It is the same object while it is cached. Compiling takes a millisecond or more; `cached_plan` never compiles.
         """
         plan = self.cached_plan(tenant, arms)
         if plan is None:
@@ -165,7 +167,7 @@ class Program:
         return plan
 
     def cached_plan(self, tenant: str | None, arms: Mapping[str, str]) -> Plan | None:
-        """The plan if it is remembered."""
+        """The plan, or None if it is not cached."""
         key = self._key(tenant, arms)
         plan = self._plans.get(key)
         if plan is not None and key != BASE:

@@ -1,4 +1,4 @@
-"""The Python interface: what `import victor_dsl` offers to Python programs."""
+"""The Python interface: the functions of `import victor_dsl`."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def compile(
     need_secrets: bool = False,
     untrusted: bool = False,
 ) -> Compilation:
-    """The program of a spec, and every diagnostic. Raises nothing for a faulty spec.
+    """Compiles a spec; returns its program and all diagnostics. An error in the spec is a diagnostic, not raised.
 
-    `env` stands for the process's environment, `state` for the folder `.victor` beside the spec. An
-    `untrusted` spec may name no function to import and no program to start.
+    `env` replaces the process's environment, `state` the folder `.victor` beside the spec. An `untrusted` spec may not
+    name functions to import or programs to start.
     """
     return compile_spec(
         os.fspath(path),
@@ -54,7 +54,7 @@ def load(
     need_secrets: bool = True,
     untrusted: bool = False,
 ) -> Program:
-    """The program of a spec, ready to run. Raises SpecError, which carries every diagnostic."""
+    """Compiles a spec to a program that can run. Raises SpecError, which has all diagnostics."""
     compilation = compile(
         path,
         env=env,
@@ -79,13 +79,13 @@ async def open(
     watch: bool = False,
     untrusted: bool = False,
 ) -> AsyncIterator[Orchestrator]:
-    """The orchestrator of a spec, open inside `async with`. Raises SpecError, ComponentError or SecretError.
+    """Opens the orchestrator of a spec inside `async with`. Raises SpecError, ComponentError or SecretError.
 
-    With `watch` a change of the spec's files is put into force once it compiles without a fault and opens; turns in
-    flight finish on what they began with. Until then, and for a faulty change, the old one goes on.
+    With `watch` the spec is reloaded when its files change. Running turns finish on the program that they began with. A
+    spec that has errors or cannot be opened is logged, and the old program goes on.
     """
 
-    def anew() -> Compilation:
+    def recompile() -> Compilation:
         return compile(
             path,
             env=env,
@@ -101,7 +101,7 @@ async def open(
         if not watch:
             yield orchestrator
             return
-        async with watched(orchestrator, anew):
+        async with watched(orchestrator, recompile):
             yield orchestrator
 
 
@@ -114,7 +114,7 @@ async def render(
     registry: Registry | None = None,
     untrusted: bool = False,
 ) -> Rendered:
-    """What the model would be sent for a request, or for a message. No model is called, and no secret is needed."""
+    """What the model would be sent for a request or a message. No model is called, and no secret is needed."""
     program = load(path, env=env, state=state, registry=registry, need_secrets=False, untrusted=untrusted)
     async with Orchestrator(program, registry=registry, answering=False) as orchestrator:
         return await orchestrator.render(Request(message=request) if isinstance(request, str) else request)
@@ -122,8 +122,8 @@ async def render(
 
 def _spec_error(compilation: Compilation) -> SpecError:
     errors = compilation.errors
-    told = "\n".join(f"{d.span.file}:{d.span.line}:{d.span.column}: {d.message} [{d.code}]" for d in errors)
-    failure = SpecError(told, errors)
+    lines = "\n".join(f"{d.span.file}:{d.span.line}:{d.span.column}: {d.message} [{d.code}]" for d in errors)
+    failure = SpecError(lines, errors)
     if errors and all(d.external for d in errors):
         failure.exit_code = EXIT_OUTSIDE
     return failure

@@ -104,7 +104,7 @@ class Leases(Generic[T]):
             await self._closed(lease)
 
     def _begin(self, key: Hashable, details: tuple[Any, ...]) -> Lease[T]:
-        lease = Lease[T](key)
+        lease: Lease[T] = Lease(key)
         opened = self._open(key, *details)
         if isinstance(opened, AbstractAsyncContextManager):
             loop = asyncio.get_running_loop()

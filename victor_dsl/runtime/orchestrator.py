@@ -1,4 +1,4 @@
-"""The orchestrator: a compiled spec, opened, that answers and renders requests."""
+"""The orchestrator: opens a compiled spec, and answers and renders requests."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Orchestrator:
         await to_the_end(self._close())
 
     async def answer(self, request: Request, emit: Emit | None = None) -> Answer:
-        """The answer to a request; what fails is in its `error`. `emit` takes the pieces of the reply as they come."""
+        """The answer to a request, with any error in it. `emit` gets the pieces of the reply as they come."""
         self._must_be_open()
         if not self._shared.answering:
             raise UsageError("this orchestrator only renders; open it with answering=True")
@@ -116,7 +116,7 @@ class Orchestrator:
         settings: Mapping[str, Any] | None = None,
         emit: Emit | None = None,
     ) -> Reply:
-        """The reply to a message in a session. `api_key` is for `auth`. Raises what `answer` tells."""
+        """The reply to a message in a session. `api_key` is for `auth`. Raises what `answer` returns as `error`."""
         request = Request(
             message=text,
             session=session_id,
@@ -227,9 +227,9 @@ class Orchestrator:
 
     def _queues(self, generation: Generation) -> list[ExporterQueue]:
         """The queue of each exporter; one that has a queue already keeps it."""
-        known = {id(queue.exporter): queue for queue in self._delivery.queues}
+        present = {id(queue.exporter): queue for queue in self._delivery.queues}
         return [
-            known.get(id(exporter))
+            present.get(id(exporter))
             or ExporterQueue(
                 node,
                 exporter,
@@ -281,7 +281,7 @@ class Orchestrator:
 
 
 def _placed(emit: Emit) -> Emit:
-    """The caller's `emit`; what it raises is the caller's, and no component's, error."""
+    """The caller's `emit`. What it raises becomes an EmitError, so that no component is blamed."""
 
     async def pass_on(delta: Delta) -> None:
         try:

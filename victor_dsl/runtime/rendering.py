@@ -1,4 +1,4 @@
-"""Renders a request: the way of a turn up to the model, without admission, counting and writing."""
+"""Renders a request: takes a turn as far as the model, without admission, counting or writing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from victor_dsl.values.turn import Mending, Turn
 
 
 async def render(turn: Turn, generation: Generation) -> Rendered:
-    """What the model would be sent; after an error, as far as the turn came. Only cancellation is raised."""
+    """What the model would be sent; after an error, what is known until then. Only cancellation is raised."""
     progress = _Progress(turn)
     try:
         await progress.go(generation)
@@ -28,11 +28,11 @@ async def render(turn: Turn, generation: Generation) -> Rendered:
 
 
 class _Progress:
-    """How far a turn came."""
+    """A turn on its way to the model, with its conversation as it came in (`conversation`)."""
 
     def __init__(self, turn: Turn) -> None:
         self.turn = turn
-        self.given = turn
+        self.conversation = turn
         self.limit: int | None = None
         self.error: VictorError | None = None
 
@@ -45,7 +45,7 @@ class _Progress:
             generation.pipelines.end(lease)
 
     async def _steps(self, pipeline: Pipeline) -> None:
-        self.turn = self.given = await with_messages(self.turn, pipeline)
+        self.turn = self.conversation = await with_messages(self.turn, pipeline)
         for step in pipeline.rendering():
             self.turn = await step(self.turn)
             self.limit = pipeline.window(self.turn)
@@ -80,8 +80,8 @@ class _Progress:
         )
 
     def _kept(self) -> tuple[int, ...]:
-        """Indices into the input, of which system messages are always kept."""
-        kept = range(len(self.given.messages)) if self.turn.kept is None else self.turn.kept
+        """The indices of the input's messages that are sent; system messages always are."""
+        kept = range(len(self.conversation.messages)) if self.turn.kept is None else self.turn.kept
         system = (i for i, message in enumerate(self.turn.request.messages or ()) if message.role == "system")
         return tuple(sorted([*system, *self._input(kept)]))
 
@@ -91,22 +91,22 @@ class _Progress:
         return Mending(self._input(mending.closed), self._input(mending.left_out))
 
     def _explained(self) -> Iterator[Explained]:
-        """What became of each message of the input."""
-        given = self.given.messages if self.turn.request.messages is None else self.turn.request.messages
+        """Why each message of the input is sent or not."""
+        messages = self.conversation.messages if self.turn.request.messages is None else self.turn.request.messages
         kept = frozenset(self._kept())
         mending = self._mending()
         left_out = frozenset(mending.left_out if mending is not None else ())
         why = dict(zip(self._input(self.turn.why), self.turn.why.values(), strict=True))
-        for index, message in enumerate(given):
+        for index, message in enumerate(messages):
             because = "a result without a call" if index in left_out else "all fits"
             if message.role == "system":
                 because = "system"
             yield Explained(index, message, message.tokens, index in kept, why.get(index, because))
 
     def _input(self, indices: Iterable[int]) -> tuple[int, ...]:
-        """Where messages of the conversation stand in the input, which has system messages between them."""
-        given = self.turn.request.messages
-        if given is None:
+        """The indices in the input of messages of the conversation; the input has system messages between them."""
+        messages = self.turn.request.messages
+        if messages is None:
             return tuple(indices)
-        others = [index for index, message in enumerate(given) if message.role != "system"]
+        others = [index for index, message in enumerate(messages) if message.role != "system"]
         return tuple(others[index] for index in indices)

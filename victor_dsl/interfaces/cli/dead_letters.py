@@ -19,7 +19,6 @@ from victor_dsl.interfaces.cli.output import count_of, say, warning_line
 from victor_dsl.interfaces.cli.running import opened, run
 from victor_dsl.nearest import suggest
 from victor_dsl.runtime.delivery.dead_letters import DeadLetter, DeadLetters
-from victor_dsl.runtime.delivery.replaying import replay
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -103,7 +102,7 @@ def replay_(
             if not await letters.read(exporter=name, numbers=wanted, most=1):
                 continue
             async with opened(program, name) as live:
-                outcome = await replay(letters, live, name, wanted, time.time())
+                outcome = await letters.replay(live, name, wanted, time.time())
             click.echo(f"{name}: {outcome.delivered} delivered, {len(outcome.refusals)} refused")
             for reason in dict.fromkeys(refusal.reason for refusal in outcome.refusals):
                 say(warning_line(f"{name}: {_one_line(reason)}"))

@@ -1,4 +1,4 @@
-"""Delivers events to every exporter, each at its own pace: none holds up another, or a turn."""
+"""Delivers events to every exporter, each at its own pace: none delays another, or a turn."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from victor_dsl.language.boundary import internal_error, is_fault
 from victor_dsl.runtime.delivery.queue import ExporterQueue
 from victor_dsl.values.event import Event
 
@@ -15,10 +16,10 @@ FLUSH_SECONDS = 10.0
 
 @runtime_checkable
 class Watching(Protocol):
-    """An exporter that shows how the delivery to all exporters stands."""
+    """An exporter that shows the state of the delivery to all exporters."""
 
     def watch(self, statuses: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
-        """Takes the function that tells, each time it is called, the status of every exporter's queue."""
+        """Takes a function that returns the current status of every exporter's queue."""
         ...
 
 
@@ -30,21 +31,26 @@ class Delivery:
         self._tasks: dict[ExporterQueue, asyncio.Task[None]] = {}
 
     def open(self) -> None:
-        """Starts a task for each exporter."""
+        """Starts a task for each exporter that has none."""
         for queue in self.queues:
             if queue not in self._tasks:
                 self._tasks[queue] = asyncio.create_task(queue.run(), name=f"delivery to {queue.node}")
                 if isinstance(queue.exporter, Watching):
-                    queue.exporter.watch(self.statuses)
+                    try:
+                        queue.exporter.watch(self.statuses)
+                    except BaseException as error:
+                        if not is_fault(error):
+                            raise
+                        internal_error(error, queue.node)  # logged; it takes events all the same
 
     def replace(self, queues: Sequence[ExporterQueue]) -> Delivery:
-        """Delivers to these from now on. Those that are no more among them go on in the delivery given back, to close."""
-        ending = Delivery([queue for queue in self.queues if queue not in queues])
-        for queue in ending.queues:
-            ending._tasks[queue] = self._tasks.pop(queue)
+        """Delivers to these queues from now on. The other present ones go on in the returned delivery, to be closed."""
+        leaving = Delivery([queue for queue in self.queues if queue not in queues])
+        for queue in leaving.queues:
+            leaving._tasks[queue] = self._tasks.pop(queue)
         self.queues = tuple(queues)
         self.open()
-        return ending
+        return leaving
 
     def put(self, event: Event) -> None:
         """Queues the event for every exporter. Never waits, never raises."""
@@ -52,31 +58,32 @@ class Delivery:
             queue.put(event)
 
     def statuses(self) -> list[dict[str, Any]]:
-        """How the delivery to each exporter stands."""
+        """The status of the delivery to each exporter."""
         return [queue.status().as_json() for queue in self.queues]
 
     async def close(self) -> dict[str, int]:
-        """Delivers what is queued, as far as `FLUSH_SECONDS` allow, and puts the rest into the dead letters.
+        """Delivers what is queued, and puts what `FLUSH_SECONDS` do not suffice for into the dead letters.
 
-        Says how many events each exporter has lost altogether.
+        Returns how many events each exporter has lost altogether.
         """
         for queue in self.queues:
             queue.close()
         late = await _end(self._tasks)
         self._tasks = {}
-        well = [queue for queue in self.queues if queue.fault is None and queue not in late]
+        # Putting events aside is reported, and a report is an event for every exporter. Those that work get it in a
+        # second run; for the others it goes to the dead letters, too, or closing would wait for them again.
+        working = [queue for queue in self.queues if queue.fault is None and queue not in late]
         for queue in self.queues:
-            if queue not in well:
+            if queue not in working:
                 await queue.put_rest_aside()
-        # To put events aside is reported, and the reports are for those who take events.
-        await _end({queue: asyncio.create_task(queue.run(), name=f"delivery to {queue.node}") for queue in well})
+        await _end({queue: asyncio.create_task(queue.run(), name=f"delivery to {queue.node}") for queue in working})
         for queue in self.queues:
             await queue.put_rest_aside()
         return {queue.node: queue.dropped for queue in self.queues if queue.dropped}
 
 
 async def _end(tasks: Mapping[ExporterQueue, asyncio.Task[None]]) -> set[ExporterQueue]:
-    """Waits for the tasks as long as FLUSH_SECONDS, and ends those that are late; says which these were."""
+    """Waits `FLUSH_SECONDS` for the tasks to end and cancels the late ones; returns the queues of those."""
     if not tasks:
         return set()
     _, late = await asyncio.wait(tasks.values(), timeout=FLUSH_SECONDS)

@@ -1,4 +1,4 @@
-"""Dead letters: events that could not be delivered, kept with the reason in the folder of local state."""
+"""Dead letters: events that could not be delivered, stored with the reason in the folder of local state."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from typing import Any
 
 from attrs import frozen
 
-from victor_dsl.runtime.delivery.storing import Refusal
+from victor_dsl.language.kinds import Exporter
+from victor_dsl.runtime.delivery.storing import Refusal, store
 from victor_dsl.storage.sqlite_file import SqliteFile
 from victor_dsl.values.event import Event, rfc3339
 
 FILE = "dead-letters.db"
 MOST_PAGES = 65_536
-"""The file's bound, in pages of 4 KiB: 256 MiB. When it is full, further letters are refused."""
+"""The most pages of 4 KiB in the file: 256 MiB. When it is full, further letters are refused."""
 LONGEST_EVENT = 16 * 1024 * 1024
-"""Of an event whose JSON is longer, everything but the data is kept."""
+"""An event whose JSON is longer is stored without its data."""
 LONGEST_REASON = 2_000
+REPLAY_BATCH = 500
 
 TABLE = """CREATE TABLE IF NOT EXISTS dead_letters (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -40,7 +42,7 @@ ORDER BY number LIMIT $4"""
 
 @frozen
 class DeadLetter:
-    """One event that an exporter did not take. `number` names it, `put_aside` is RFC 3339."""
+    """One event that an exporter did not store. `number` identifies it; `put_aside` is a time in RFC 3339."""
 
     number: int
     exporter: str
@@ -49,7 +51,7 @@ class DeadLetter:
     event: Event
 
     def as_json(self) -> dict[str, Any]:
-        """The letter as `victor dead-letters show` prints it; `event` is as `schemas/event.schema.json` says."""
+        """The letter as `victor dead-letters show` prints it; `event` follows `schemas/event.schema.json`."""
         return {
             "number": self.number,
             "exporter": self.exporter,
@@ -59,8 +61,16 @@ class DeadLetter:
         }
 
 
+@frozen
+class Replayed:
+    """The result of a replay; `refusals` are the events refused again, each with its newer reason."""
+
+    delivered: int
+    refusals: tuple[Refusal, ...]
+
+
 class DeadLetters:
-    """The letters of one folder of state. Several processes may use it; the file is made by the first letter."""
+    """The letters in one folder of state. Several processes may share it; the first letter makes the file."""
 
     def __init__(self, state: Path) -> None:
         self.path = state / FILE
@@ -68,7 +78,7 @@ class DeadLetters:
         self._opening = asyncio.Lock()
 
     async def put(self, exporter: str, refusals: Iterable[Refusal], now: float) -> None:
-        """Keeps the events, all or none; of one that is there already, the newer reason. Raises StoreError."""
+        """Stores the events, all or none; one that is there already gets the newer reason. Raises StoreError."""
         rows = [
             (PUT, (exporter, _text(one.event.id), rfc3339(now), _text(one.reason)[:LONGEST_REASON], _json(one.event)))
             for one in refusals
@@ -78,7 +88,10 @@ class DeadLetters:
     async def read(
         self, *, exporter: str | None = None, numbers: Sequence[int] | None = None, after: int = 0, most: int = 500
     ) -> list[DeadLetter]:
-        """Letters by number, those `after` one; of one exporter, or of these numbers. Raises StoreError."""
+        """Letters in the order of their numbers, from after one on; of one exporter, or of these numbers.
+
+        Raises StoreError.
+        """
         if not self.path.exists():
             return []
         wanted = None if numbers is None else json.dumps(list(numbers))
@@ -86,16 +99,33 @@ class DeadLetters:
         return [_letter(row) for row in rows]
 
     async def remove(self, numbers: Iterable[int]) -> None:
-        """Forgets letters. Raises StoreError."""
+        """Deletes letters. Raises StoreError."""
         gone = json.dumps(list(numbers))
         sql = "DELETE FROM dead_letters WHERE number IN (SELECT value FROM json_each($1))"
         await (await self._open()).execute([(sql, (gone,))])
 
     async def close(self) -> None:
-        """Closes the file, where one was opened."""
+        """Closes the file if it was opened."""
         if self._file is not None:
             file, self._file = self._file, None
             await file.__aexit__()
+
+    async def replay(self, exporter: Exporter, node: str, numbers: Sequence[int] | None, now: float) -> Replayed:
+        """Delivers an exporter's letters again, all or these numbers. Raises StoreError if its store is away.
+
+        An event that the store has already counts once, so that an interrupted replay may be started again.
+        """
+        delivered = after = 0
+        refused: list[Refusal] = []
+        while batch := await self.read(exporter=node, numbers=numbers, after=after, most=REPLAY_BATCH):
+            after = batch[-1].number
+            again = await store(exporter, [letter.event for letter in batch])
+            ids = {refusal.event.id for refusal in again}
+            await self.put(node, again, now)
+            await self.remove([letter.number for letter in batch if letter.event.id not in ids])
+            delivered += len(batch) - len(again)
+            refused += again
+        return Replayed(delivered, tuple(refused))
 
     async def _open(self) -> SqliteFile:
         async with self._opening:
@@ -113,7 +143,7 @@ class DeadLetters:
 
 
 def _json(event: Event) -> str:
-    """The event as JSON in ASCII: any text can be told in it. It may have NaN, which Python reads back."""
+    """The event as JSON in ASCII, so that any text can be stored. NaN is written as Python reads it."""
     about = event.as_json()
     try:
         text = json.dumps(about, default=str)

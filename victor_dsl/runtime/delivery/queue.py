@@ -27,7 +27,7 @@ CLOSING_ATTEMPTS = 3
 
 @frozen
 class QueueStatus:
-    """How an exporter's delivery stands. `lag_s` is the age of its oldest event that waits; `fault` what holds it up."""
+    """The state of an exporter's delivery. `lag_s` is the age of the oldest waiting event, `fault` what delays it."""
 
     exporter: str
     waiting: int
@@ -53,11 +53,11 @@ class QueueStatus:
 
 
 class ExporterQueue:
-    """Takes events at once and hands them to the exporter in batches: when one is full, or after `flush_seconds`.
+    """Takes events at once and passes them to the exporter in batches: when one is full, or after `flush_seconds`.
 
-    A full queue drops its oldest events and counts them. A fault that may pass is tried again with growing pauses, for
-    `retry_seconds`. What the exporter refuses, or does not take in that time, goes to the dead letters with the
-    reason. `report` hears of each fault once.
+    A full queue drops its oldest events and counts them. After a transient error a batch is tried again with growing
+    pauses, for `retry_seconds`. What the exporter refuses, or does not store in that time, goes to the dead letters
+    with the reason. Each error is reported once.
     """
 
     def __init__(
@@ -88,17 +88,20 @@ class ExporterQueue:
         self._report = report
         self._events: deque[Event] = deque()
         self._in_hand: list[Event] = []
+        # `run` sleeps on `_some` while the queue is empty; `_full`, a whole batch, cuts the pause for more events short.
+        # `put` appends first and sets them then, so that `run` finds what woke it. `_take` clears them by what it has
+        # left, and not once the queue is closed: `run` would sleep on an empty queue for ever.
         self._some = asyncio.Event()
         self._full = asyncio.Event()
         self._closed = asyncio.Event()
 
     @property
     def waiting(self) -> int:
-        """How many events are neither delivered nor put aside nor dropped yet."""
+        """How many events are not yet delivered, put aside or dropped."""
         return len(self._events) + len(self._in_hand)
 
     def status(self) -> QueueStatus:
-        """How delivery stands now."""
+        """The present state of the delivery."""
         oldest = self._in_hand[0] if self._in_hand else self._events[0] if self._events else None
         return QueueStatus(
             exporter=self.node,
@@ -124,12 +127,13 @@ class ExporterQueue:
             self._full.set()
 
     def close(self) -> None:
-        """Says that nothing more comes: `run` ends when all is delivered."""
-        for event in (self._closed, self._some, self._full):
-            event.set()
+        """Lets `run` end when all is delivered; nothing more is put."""
+        self._closed.set()  # before the others: they wake `run`, which looks for it
+        self._some.set()
+        self._full.set()
 
     async def run(self) -> None:
-        """Delivers until the queue is closed and empty. An error that nobody foresaw is reported, and work goes on."""
+        """Delivers until the queue is closed and empty. An internal error is logged, and the batch is tried again."""
         failures = 0
         while self.waiting or not self._closed.is_set():
             try:
@@ -154,11 +158,11 @@ class ExporterQueue:
         self._in_hand = []
 
     async def put_rest_aside(self) -> None:
-        """Puts what still waits into the dead letters. `run` has ended before."""
+        """Puts the waiting events into the dead letters, after `run` has ended."""
         rest = [*self._in_hand, *self._events]
         self._in_hand = []
         self._events.clear()
-        reason = f"not delivered before the end: {self.fault or 'there was no time'}"
+        reason = f"not delivered before the end: {self.fault or 'out of time'}"
         await self._put_aside([Refusal(event, reason) for event in rest])
 
     def _take(self) -> None:
@@ -203,8 +207,8 @@ class ExporterQueue:
             self._drop(len(refused), f"events can neither be delivered nor put aside: {error}")
         else:
             self.put_aside += len(refused)
-            why = f"events are put aside (see 'victor dead-letters'): {refused[0].reason}"
-            self._report(self.node, why, {"code": "put-aside"})
+            message = f"events are put aside (see 'victor dead-letters'): {refused[0].reason}"
+            self._report(self.node, message, {"code": "put-aside"})
 
     async def _back_off(self, attempt: int) -> None:
         """Full jitter (Brooker 2015, "Exponential Backoff and Jitter"); short once the queue is closed."""

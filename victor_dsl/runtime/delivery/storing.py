@@ -1,4 +1,4 @@
-"""Stores a batch as far as the exporter takes it: what is refused is found by bisection, and the rest is stored."""
+"""Stores a batch of events; those that the exporter refuses are found by bisection, and the others are stored."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from victor_dsl.values.event import Event
 EXPORT_SECONDS = 60.0
 """How long one call of an exporter may take."""
 REFUSALS = 50
-"""So many in a row, and it is the store that refuses, not an event: the rest is not tried one by one."""
+"""After this many refusals in a row the cause is the store, not an event: the rest is not tried one by one."""
 
 
 @frozen
 class Refusal:
-    """An event that the exporter would refuse again, and why."""
+    """An event that the exporter refuses for good, and why."""
 
     event: Event
     reason: str
 
 
 async def store(exporter: Exporter, events: Sequence[Event]) -> list[Refusal]:
-    """Hands the events to the exporter, and gives those that it refuses.
+    """Passes the events to the exporter; returns those that it refuses.
 
-    Raises StoreError for a fault that may pass by itself; the same events may then be stored again, all of them.
+    Raises StoreError for a transient fault; all the events may then be stored again.
     """
     work = _Bisection(exporter)
     await work.store(events)
@@ -62,7 +62,7 @@ class _Bisection:
 
 
 async def _refusal(exporter: Exporter, events: Sequence[Event]) -> str | None:
-    """Why the exporter refuses the events, None where it has stored them."""
+    """Why the exporter refuses the events; None if it has stored them."""
     limit = asyncio.timeout(EXPORT_SECONDS)
     try:
         async with limit:
@@ -75,7 +75,7 @@ async def _refusal(exporter: Exporter, events: Sequence[Event]) -> str | None:
         if not is_fault(error):
             raise
         if isinstance(error, TimeoutError) and limit.expired():
-            raise StoreError(f"no end within {EXPORT_SECONDS:g} s", transient=True) from error
+            raise StoreError(f"the exporter exceeded its time limit of {EXPORT_SECONDS:g} s", transient=True) from error
         if isinstance(error, TimeoutError) or not isinstance(error, Exception):
             raise StoreError(f"the exporter failed: {describe(error)}", transient=True) from error
         return f"the exporter failed: {describe(error)}"  # a fault that these events bring out

@@ -1,4 +1,4 @@
-"""The local batch engine: request lines in, one output line for each, in bounded memory."""
+"""The local batch engine: reads request lines and writes one output line for each, in bounded memory."""
 
 from victor_dsl.workbench.batch.engine import Job, Tally, run_lines
 from victor_dsl.workbench.batch.ledger import Ledger

@@ -1,4 +1,4 @@
-"""The local engine: answers request lines side by side, the lines of one session one after the other."""
+"""The local engine: answers request lines concurrently, but those of one session one after the other."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from victor_dsl.workbench.batch.ledger import Ledger
 from victor_dsl.workbench.batch.lines import Line
 
 AHEAD_BYTES = 64 << 20
-"""How much of the input is held at most, whatever the number of lines."""
+"""The most bytes of input in memory, whatever the number of lines."""
 
 
 @define
 class Tally:
-    """How far a run is. `done_bytes` is how much of the input needs no more work, line breaks included."""
+    """The progress of a run. `done_bytes` is how much of the input is finished, line breaks included."""
 
     answered: int = 0
     errors: int = 0
@@ -32,9 +32,9 @@ class Tally:
 class Job:
     """What to do with each line.
 
-    `answer` gives a line's output object; a VictorError that it raises, like a fault of the line, becomes the object
-    that `fail` gives for it. `write` keeps an object; what it raises ends the run. `watch` sees each
-    line after that. `session` is the session of lines that name none; None lets each stand alone.
+    `answer` returns a line's output object. For a line with an error, and where `answer` raises, `fail` returns the
+    object. `write` stores it; an error of `write` ends the run. `watch` is called after that. `session` is the session
+    of lines that name none; with None each such line is a session of its own.
     """
 
     answer: Callable[[Line], Awaitable[Mapping[str, Any]]]
@@ -54,10 +54,11 @@ async def run_lines(
     stopping: asyncio.Event | None = None,
     tally: Tally | None = None,
 ) -> Tally:
-    """Does the job for every line that the ledger admits, and counts.
+    """Does the job for every line that the ledger admits; returns the counts.
 
-    At most `concurrency` lines are worked on at a time, at most `ahead` are held, waiting ones included. Once
-    `stopping` is set no further line is begun, and those begun are finished.
+    At most `concurrency` lines are worked on at a time, and at most `ahead` are in memory, waiting ones included. Once
+    `stopping` is set no further line is begun, and those begun are finished. Raises what reading the lines or `write`
+    raises, and ComponentError if a line got no output.
     """
     run = _Run(job, ledger, asyncio.Semaphore(concurrency), ahead or 16 * concurrency, tally or Tally(), stopping)
     try:
@@ -66,7 +67,7 @@ async def run_lines(
             if stopping is not None:
                 halting = group.create_task(_cancel_after(stopping, reading))
                 reading.add_done_callback(lambda _: halting.cancel())
-    except BaseExceptionGroup as several:  # a full disk fails every line at work in the same way
+    except BaseExceptionGroup as several:  # a full disk fails every running line in the same way
         raise several.exceptions[0] from None
     if run.unwritten and not run.stopped():
         raise ComponentError(f"internal error: {run.unwritten} lines got no output", hint="--resume answers them")
@@ -81,21 +82,21 @@ class _Run:
     ahead: int
     tally: Tally
     stopping: asyncio.Event | None
-    held: int = 0
+    pending: int = 0
     unwritten: int = 0
-    held_bytes: int = 0
-    left: asyncio.Event = field(factory=asyncio.Event)
+    pending_bytes: int = 0
+    room: asyncio.Event = field(factory=asyncio.Event)
     waiting: dict[str | int, deque[Line]] = field(factory=dict)
 
     def stopped(self) -> bool:
         return self.stopping is not None and self.stopping.is_set()
 
     async def read(self, lines: AsyncIterator[Line], group: asyncio.TaskGroup) -> None:
-        async for read in lines:
-            line = self.ledger.admit(read)
+        async for parsed in lines:
+            line = self.ledger.admit(parsed)
             if line is None:
                 self.tally.skipped += 1
-                self.tally.done_bytes += read.size + 1
+                self.tally.done_bytes += parsed.size + 1
                 continue
             await self.make_room(line.size)
             session = line.session or self.job.session or line.number
@@ -106,12 +107,12 @@ class _Run:
                 group.create_task(self.work(session))
 
     async def make_room(self, size: int) -> None:
-        while self.held and (self.held >= self.ahead or self.held_bytes + size > AHEAD_BYTES):
-            self.left.clear()
-            await self.left.wait()
-        self.held += 1
+        while self.pending and (self.pending >= self.ahead or self.pending_bytes + size > AHEAD_BYTES):
+            self.room.clear()
+            await self.room.wait()
+        self.pending += 1
         self.unwritten += 1
-        self.held_bytes += size
+        self.pending_bytes += size
 
     async def work(self, session: str | int) -> None:
         queue = self.waiting[session]
@@ -129,9 +130,9 @@ class _Run:
                     self.tally.done_bytes += line.size + 1
                     self.job.watch(line, output)
                 finally:
-                    self.held -= 1
-                    self.held_bytes -= line.size
-                    self.left.set()
+                    self.pending -= 1
+                    self.pending_bytes -= line.size
+                    self.room.set()
         del self.waiting[session]
 
     async def output(self, line: Line) -> Mapping[str, Any]:

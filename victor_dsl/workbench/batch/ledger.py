@@ -1,4 +1,4 @@
-"""Which lines a run has met and which it has answered, whatever their number."""
+"""The ids of a run's lines: those read so far, and those answered by an earlier run."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class RepeatedId(RequestError):
 
 
 class Ledger:
-    """The ids of a run, in a temporary database that SQLite keeps in memory only as far as that is cheap.
+    """The ids of a run, in a temporary SQLite database, which spills to disk when there are many.
 
-    Built from the answers that are in the output already. Use as a context manager.
+    It starts with the answers that are in the output already. Use it as a context manager.
     """
 
     def __init__(self, answers: Iterable[Mapping[str, Any]] = ()) -> None:
         self._rows = sqlite3.connect("", isolation_level=None)
         self._rows.execute("PRAGMA journal_mode = off")
-        self._rows.execute("CREATE TABLE met (id PRIMARY KEY, line INTEGER) WITHOUT ROWID")
+        self._rows.execute("CREATE TABLE seen (id PRIMARY KEY, line INTEGER) WITHOUT ROWID")
         self._rows.execute("CREATE TABLE answered (id PRIMARY KEY) WITHOUT ROWID")
         self._rows.execute("BEGIN")
         for answer in answers:
@@ -44,17 +44,17 @@ class Ledger:
         self._rows.close()
 
     def admit(self, line: Line) -> Line | None:
-        """The line if it is to be answered, with an error where its id is an earlier line's; None if it was answered.
+        """The line if it is to be answered, with an error if an earlier line has its id; None if it was answered before.
 
-        Each line is admitted once, in the order of the input.
+        Call it once for each line, in the order of the input.
         """
         key = _line_key(line.number) if isinstance(line.error, BadLine) else _key(line.id)
         try:
-            self._rows.execute("INSERT INTO met VALUES (?, ?)", (key, line.number))
+            self._rows.execute("INSERT INTO seen VALUES (?, ?)", (key, line.number))
         except sqlite3.IntegrityError:
-            first = self._rows.execute("SELECT line FROM met WHERE id = ?", (key,)).fetchone()[0]
+            first = self._rows.execute("SELECT line FROM seen WHERE id = ?", (key,)).fetchone()[0]
             key = _line_key(line.number)
-            error = RepeatedId(f"the id {orjson.dumps(line.id).decode()} is line {first}'s already")
+            error = RepeatedId(f"the id {orjson.dumps(line.id).decode()} is already that of line {first}")
             line = Line(line.number, line.id, error=error, size=line.size)
         if self.already and self._rows.execute("SELECT 1 FROM answered WHERE id = ?", (key,)).fetchone():
             return None
@@ -62,10 +62,10 @@ class Ledger:
 
 
 def _line_key(number: object) -> str:
-    """What stands for a line whose id is not its own: a bad one, or one that repeats an id."""
+    """The key of a line without an id of its own: a bad line, or one that repeats an id."""
     return f"line {number}"
 
 
 def _key(id: LineId) -> str:
-    """One text for one id; 7 and "7" are two."""
+    """The key of an id; 7 and "7" have different ones."""
     return f"id {orjson.dumps(id).decode()}"

@@ -15,7 +15,7 @@ from attrs import field, frozen
 from victor_dsl.errors import RequestError
 
 MAX_LINE_BYTES = 32 << 20
-"""A request with a few images fits; a longer line is an error object, and never held whole."""
+"""A request with a few images fits. A longer line becomes an error object, and is never in memory whole."""
 
 CHUNK_BYTES = 1 << 18
 
@@ -23,7 +23,7 @@ LineId = str | int
 
 
 class BadLine(RequestError):
-    """The line is no request at all."""
+    """The line cannot be read as a request."""
 
     code = "bad-line"
 
@@ -32,7 +32,7 @@ class BadLine(RequestError):
 class Line:
     """One line of the input. `number` counts from 1; `id` is the line's own, else its number.
 
-    A line that is no request has `error` and no `data`. `size` is its length in the file, in bytes.
+    A line that cannot be read as a request has `error` and no `data`. `size` is its length in the file, in bytes.
     """
 
     number: int
@@ -49,28 +49,28 @@ class Line:
 
 
 async def read_lines(stream: BinaryIO) -> AsyncIterator[Line]:
-    """Every line but the blank ones, in order. Raises OSError where the stream cannot be read."""
-    number, kept, length = 0, bytearray(), 0
+    """All lines but blank ones, in order. Raises OSError if the stream cannot be read."""
+    number, text, length = 0, bytearray(), 0
     async with contextlib.aclosing(_chunks(stream)) as chunks:
         async for chunk in chunks:
             pieces = chunk.split(b"\n")
             for piece in pieces[:-1]:
                 length += len(piece)
                 if length <= MAX_LINE_BYTES:
-                    kept += piece
+                    text += piece
                 number += 1
-                if line := parse_line(bytes(kept), number, length):
+                if line := parse_line(bytes(text), number, length):
                     yield line
-                kept, length = bytearray(), 0
+                text, length = bytearray(), 0
             length += len(pieces[-1])
             if length <= MAX_LINE_BYTES:
-                kept += pieces[-1]
-    if length and (line := parse_line(bytes(kept), number + 1, length)):
+                text += pieces[-1]
+    if length and (line := parse_line(bytes(text), number + 1, length)):
         yield line
 
 
 def parse_line(text: bytes, number: int, size: int | None = None) -> Line | None:
-    """The line that a text is; None where it is blank. `size` is the length before any cut."""
+    """The line of a text; None if it is blank. `size` is the length before any cut."""
     size = len(text) if size is None else size
     if size > MAX_LINE_BYTES:
         return _bad(number, f"longer than {MAX_LINE_BYTES >> 20} MiB ({size:,} bytes)", size)
@@ -97,12 +97,12 @@ def _bad(number: int, what: str, size: int) -> Line:
 
 
 async def _chunks(stream: BinaryIO) -> AsyncGenerator[bytes, None]:
-    """The stream's bytes as they come, read on a thread of its own.
+    """The stream's bytes as they come, read by a thread.
 
-    The thread is a daemon: one that waits for a terminal or a pipe must not keep the process from ending.
+    The thread is a daemon, so that waiting for a terminal or a pipe does not keep the process from ending.
     """
     loop = asyncio.get_running_loop()
-    asked: SimpleQueue[asyncio.Future[bytes] | None] = SimpleQueue()
+    requests: SimpleQueue[asyncio.Future[bytes] | None] = SimpleQueue()
 
     def settle(future: asyncio.Future[bytes], chunk: bytes, error: BaseException | None) -> None:
         if future.done():
@@ -114,25 +114,25 @@ async def _chunks(stream: BinaryIO) -> AsyncGenerator[bytes, None]:
 
     def serve() -> None:
         read = getattr(stream, "read1", stream.read)
-        while (future := asked.get()) is not None:
+        while (future := requests.get()) is not None:
             chunk, error = b"", None
             try:
                 chunk = read(CHUNK_BYTES)
             except (OSError, ValueError) as failure:
                 error = failure
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and with it the reader
                 loop.call_soon_threadsafe(settle, future, chunk, error)
 
     thread = threading.Thread(target=serve, name="request-lines", daemon=True)
     thread.start()
     future: asyncio.Future[bytes] = loop.create_future()
     try:
-        asked.put(future)
+        requests.put(future)
         while chunk := await future:
             yield chunk
             future = loop.create_future()
-            asked.put(future)
+            requests.put(future)
     finally:
-        asked.put(None)
-        if future.done() and not future.cancelled():  # else the thread waits for its stream, perhaps for ever
+        requests.put(None)
+        if future.done() and not future.cancelled():  # else the thread may wait for its stream for ever
             thread.join()

@@ -1,4 +1,4 @@
-"""The output of a batch: whole JSON lines, each answered request once, also over a kill and a resume."""
+"""The output of a batch: whole JSON lines, one for each request, also after a kill and a resume."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Mode = Literal["new", "overwrite", "resume"]
 
 
 class Output:
-    """An open file of JSON lines. A line is in it whole or not at all; use as a context manager.
+    """An open file of JSON lines, each written whole or not at all. Use it as a context manager.
 
-    With `-` it is standard output. A regular file is locked while it is open, so that two runs cannot mix.
-    Raises UsageError where the file may not be written to, StoreError where it cannot.
+    `-` is standard output. A regular file is locked while it is open, so that two runs cannot mix their lines.
+    Raises UsageError if the file exists or is in use, StoreError if the system does not let it be written.
     """
 
     def __init__(self, path: str, mode: Mode = "new") -> None:
@@ -48,7 +48,7 @@ class Output:
             os.close(self._fd)
 
     def answered(self) -> Iterator[dict[str, Any]]:
-        """The objects that are in the file already, in order. Raises UsageError at a line that is none."""
+        """The objects that are in the file already, in order. Raises UsageError at a line that is not a reply."""
         if not self._regular:
             return
         with Path(self.path).open("rb") as file:
@@ -59,15 +59,15 @@ class Output:
                     answer = None
                 if not isinstance(answer, dict) or "id" not in answer:
                     raise UsageError(
-                        f"{self.name}:{number} is not a reply line, so this is not the output of a run to resume"
+                        f"{self.name}:{number} is not a reply line; only the output of an earlier run can be resumed"
                     )
                 yield answer
 
     def write(self, line: Mapping[str, Any]) -> None:
-        """Adds one line, handed to the system before this returns. A slow reader of a pipe holds the run.
+        """Writes one line, before it returns; a slow reader of a pipe slows the run down.
 
-        Raises StoreError where that fails, after cutting off what was written of the line, and BrokenPipeError where
-        nobody reads any more.
+        Raises StoreError if that fails, after cutting off what was written of the line, and BrokenPipeError if the
+        reader of a pipe has gone.
         """
         rest = memoryview(encode(line))
         try:
@@ -91,11 +91,11 @@ class Output:
                 os.close(self._fd)
                 raise UsageError(f"another run is writing {self.name}") from error
             except OSError:
-                pass  # a file system without locks: two runs into one file are the user's own doing
+                pass  # a file system without locks: the user must take care
 
 
 def encode(line: Mapping[str, Any]) -> bytes:
-    """One JSON line. A text that is not Unicode (a lone surrogate) is written with escapes."""
+    """One JSON line. Lone surrogates, which UTF-8 does not have, are written as escapes."""
     try:
         return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
     except TypeError:
@@ -111,9 +111,7 @@ def _open(path: str, mode: Mode) -> int:
             flags = os.O_WRONLY
         fd = os.open(path, flags, 0o666)
     except FileExistsError as error:
-        raise UsageError(
-            f"{path} exists already; --resume goes on where it stopped, --overwrite starts anew"
-        ) from error
+        raise UsageError(f"{path} exists already; --resume continues it, --overwrite replaces it") from error
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
     if not _special(path):
@@ -122,7 +120,7 @@ def _open(path: str, mode: Mode) -> int:
 
 
 def _special(path: str) -> bool:
-    """Whether the path is a pipe or a device, which has no content to lose."""
+    """Whether the path is a pipe or a device, which has no content that could be overwritten."""
     try:
         return not stat.S_ISREG(Path(path).stat().st_mode)
     except OSError:
@@ -130,7 +128,7 @@ def _special(path: str) -> bool:
 
 
 def _whole_length(fd: int) -> int:
-    """The length up to and including the last line break; the file's position is left there."""
+    """The length up to and including the last line break, which becomes the file's position."""
     end = os.lseek(fd, 0, os.SEEK_END)
     while end:
         start = max(0, end - (1 << 16))

@@ -1,4 +1,4 @@
-"""What a batch remembers of itself, so that a resumed line keeps the ids that its first attempt had."""
+"""The record of a batch run, so that a resumed line gets the same turn and event ids as in its first attempt."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from victor_dsl.workbench.batch.lines import LineId
 
 @frozen
 class RunRecord:
-    """One run's identity; `begun` is in Unix seconds. The ids of its turns follow from it alone."""
+    """The identity of a run, from which the ids of its turns follow; `begun` is in Unix seconds."""
 
     run: str
     begun: float
 
     @classmethod
     def new(cls) -> RunRecord:
-        """A run that begins now."""
+        """The record of a run that begins now."""
         return cls(uuid.uuid4().hex, time.time())
 
     def turn_id(self, line: LineId) -> str:
-        """The UUIDv7 of a line's turn: the same each time that this run begins the line."""
+        """The UUIDv7 of a line's turn: the same each time this run begins the line."""
         noise = hashlib.sha256(self.run.encode() + b"\0" + orjson.dumps(line)).digest()[:10]
         return uuid7(self.begun, noise)
 
 
 def record_path(state: Path, output: str) -> Path:
-    """Where the record of the run that writes `output` is kept."""
+    """The path of the record of the run that writes `output`."""
     return state / "runs" / f"{hashlib.sha256(os.path.realpath(output).encode()).hexdigest()[:16]}.json"
 
 
 def read_record(path: Path) -> RunRecord | None:
-    """The record, or None where there is none. Raises StoreError where it cannot be read."""
+    """The record, or None if there is none. Raises StoreError if it cannot be read."""
     try:
         record = orjson.loads(path.read_bytes())
         return RunRecord(str(record["run"]), float(record["begun"]))
@@ -50,12 +50,12 @@ def read_record(path: Path) -> RunRecord | None:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise StoreError(
-            f"{path} is damaged", hint="remove it to go on; lines that were begun then get new turn ids"
+            f"{path} is damaged", hint="remove it to go on; lines begun before get new turn ids"
         ) from error
 
 
 def write_record(path: Path, record: RunRecord, output: str) -> None:
-    """Keeps the record, whole or not at all. Raises StoreError where it cannot be written."""
+    """Writes the record, whole or not at all. Raises StoreError if it cannot be written."""
     new = path.with_suffix(f".{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
