@@ -91,17 +91,22 @@ class ModelWindow:
             and last[3] == session
         ):
             return last[4]
-        size = self.size(turn)
-        estimate = Estimate(size, self.learnt.estimate(size, session))
+        history = messages_size(turn.messages, self.count)
+        size = history + self._frame(turn)
+        estimate = Estimate(size, history, self.learnt.estimate(size, session))
         self._last = (turn.messages, turn.system, turn.tools, session, estimate)
         return estimate
 
     def size(self, turn: Turn) -> Size:
         """The size of system prompt, messages and tools."""
+        return messages_size(turn.messages, self.count) + self._frame(turn)
+
+    def _frame(self, turn: Turn) -> Size:
+        """The size of system prompt and tools."""
         tools = self._tools
         if tools[0] != turn.tools:  # quick for the same tools: a tuple's elements are compared by identity first
             tools = self._tools = (turn.tools, tools_size(turn.tools, self.count))
-        return text_size(turn.system or "", self.count) + messages_size(turn.messages, self.count) + tools[1]
+        return text_size(turn.system or "", self.count) + tools[1]
 
     def learn(self, turn: Turn, size: Size, reported: int | None) -> None:
         """Learns from the input tokens that the model reports for a request of this size."""
@@ -120,6 +125,8 @@ class Estimate:
     """A request's size, and the tokens that its model is expected to count."""
 
     size: Size
+    history: Size
+    """The part of the size that the messages have."""
     tokens: int
 
     @property

@@ -64,7 +64,9 @@ def _date_and_time(seconds: int) -> str:
 def uuid7(now: float | None = None, random: bytes | None = None) -> str:
     """A UUIDv7 (RFC 9562, §5.7) as text: 48 bits of Unix milliseconds, then 74 random bits."""
     milliseconds = int((time.time() if now is None else now) * 1000) & 0xFFFF_FFFF_FFFF
-    noise = int.from_bytes(os.urandom(10) if random is None else random, "big")
-    value = milliseconds << 80 | 0x7000 << 64 | (noise >> 62 & 0xFFF) << 64 | 0b10 << 62 | noise & (1 << 62) - 1
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    time_bits, noise = f"{milliseconds:012x}", (os.urandom(10) if random is None else random).hex()
+    return f"{time_bits[:8]}-{time_bits[8:]}-7{noise[:3]}-{_VARIANT[noise[3]]}{noise[4:7]}-{noise[7:19]}"
+
+
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""A hexadecimal digit with its upper two bits set to 10, the variant of these UUIDs."""

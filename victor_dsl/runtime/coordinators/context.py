@@ -93,6 +93,7 @@ class ContextCoordinator:
         window = None if model is None else model.tokens
         if model is None or window is None or not model.refines:
             return await self.compact(turn, window)
+        turn = _mended(turn)
         estimate = await model.estimate_off_loop(turn)
         fitted = await self._fit_estimated(turn, window, estimate)
         if fitted.messages is not turn.messages:
@@ -123,16 +124,19 @@ class ContextCoordinator:
         than the aim; if they exceed the window, BudgetError is raised.
         """
         turn = _mended(turn)
-        settings = turn.settings
-        if window is None and settings.threshold > 0:
+        if window is None and turn.settings.threshold > 0:
             return turn
-        before = messages_tokens(turn.messages)
+        frame = text_tokens(turn.system or "") + sum([tool.tokens for tool in turn.tools])
+        return await self._compact(turn, window, messages_tokens(turn.messages), frame)
+
+    async def _compact(self, turn: Turn, window: int | None, before: int, frame: int) -> Turn:
+        """Compacts a history of `before` tokens; system prompt and tools have `frame` tokens."""
+        settings = turn.settings
         target = int(before * settings.target_ratio)
         room = None
         if window is not None:
-            around = text_tokens(turn.system or "") + sum([tool.tokens for tool in turn.tools])
-            room = window - around - (settings.max_tokens or 0)
-            trigger = int(window * settings.threshold) - around
+            room = window - frame - (settings.max_tokens or 0)
+            trigger = int(window * settings.threshold) - frame
             if settings.threshold > 0:
                 if before <= min(trigger, room):
                     return turn
@@ -154,8 +158,9 @@ class ContextCoordinator:
         # `max_tokens` are the model's own tokens: they are taken off whole, and the room for the request is what scales.
         answer = turn.settings.max_tokens or 0
         room = int((window - answer) / estimate.ratio)
+        before = estimate.history.stated
         try:
-            return await self.compact(turn, max(1, room + answer))
+            return await self._compact(turn, max(1, room + answer), before, estimate.size.stated - before)
         except BudgetError as error:
             raise BudgetError(
                 f"{error.message}; the model's window has {window}, but it counts {estimate.ratio:.2f} tokens for each of these",
