@@ -24,15 +24,19 @@ from uuid import UUID
 import asyncpg
 
 from bench.measure import machine, table
+from tests.components.context import surroundings
 from tests.services import PostgresServer
-from victor_dsl.components.exporters import _postgres_events, _sqlite_events
-from victor_dsl.components.exporters._rows import COLUMNS, row_of
+from victor_dsl.components.event_rows import COLUMNS, event_row
+from victor_dsl.components.exporters import postgres as postgres_exporter
+from victor_dsl.components.exporters import sqlite as sqlite_exporter
+from victor_dsl.language.component import Context
 from victor_dsl.storage.migrations import migrate
 from victor_dsl.storage.postgres_pool import PostgresPool
 from victor_dsl.storage.sqlite_file import SqliteFile
 from victor_dsl.values.event import Event, rfc3339, uuid7
 
 TABLE = "analytics_events"
+APP = "databases/app"
 PLAN = "9f3c2ab81d4e5f60" * 4
 USUAL = (
     f"INSERT INTO {TABLE} ({', '.join(COLUMNS)}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb, $9::text::jsonb) "
@@ -112,17 +116,22 @@ def copy(connection: asyncpg.Connection) -> Way:
     """COPY into a heap."""
 
     async def export(part: Sequence[Event]) -> None:
-        rows = [row_of(event, datetime.fromtimestamp(event.timestamp, UTC)) for event in part]
+        rows = [event_row(event, datetime.fromtimestamp(event.timestamp, UTC)) for event in part]
         await connection.copy_records_to_table("heap", records=rows, columns=COLUMNS)
 
     return export
+
+
+def context(folder: Path, database: PostgresPool | SqliteFile) -> Context:
+    """What an exporter is built with."""
+    return surroundings(folder, "exporters/measured", needs={APP: database}).context
 
 
 async def measure_postgres(folder: Path, count: int, rounds: int) -> list[list[str]]:
     """Rows of the table."""
     async with (
         postgres(folder) as (pool, connection),
-        _postgres_events.exporting(pool, TABLE, "exporters/postgres") as exporter,
+        postgres_exporter.build(postgres_exporter.Config(database=APP), context(folder, pool)) as exporter,
     ):
         ways: dict[str, tuple[Way, int]] = {
             "PostgreSQL, executemany, batches of 100": (usual(connection), 100),
@@ -140,19 +149,19 @@ async def measure_sqlite(folder: Path, count: int, rounds: int) -> list[list[str
     bare = sqlite3.connect(folder / "bare.db", isolation_level=None)
     bare.execute("PRAGMA journal_mode = WAL")
     bare.execute("PRAGMA synchronous = NORMAL")
-    bare.execute(_sqlite_events.TABLE.format(table=TABLE))
-    bare.execute(_sqlite_events.INDEX.format(table=TABLE))
+    bare.execute(sqlite_exporter.TABLE.format(table=TABLE))
+    bare.execute(sqlite_exporter.INDEX.format(table=TABLE))
     insert = f"INSERT INTO {TABLE} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
     async def plain(part: Sequence[Event]) -> None:
-        rows = [row_of(event, rfc3339(event.timestamp)) for event in part]
+        rows = [event_row(event, rfc3339(event.timestamp)) for event in part]
         bare.execute("BEGIN IMMEDIATE")
         bare.executemany(insert, rows)
         bare.execute("COMMIT")
 
     async with (
         SqliteFile(folder / "victor.db") as file,
-        _sqlite_events.exporting(file, TABLE, "exporters/sqlite") as exporter,
+        sqlite_exporter.build(sqlite_exporter.Config(database=APP), context(folder, file)) as exporter,
     ):
         ways: dict[str, tuple[Way, int]] = {
             "SQLite, bare executemany, batches of 1,000": (plain, 1_000),

@@ -156,7 +156,7 @@ async def test_markup_that_a_page_would_make_is_refused_by_its_policy(
 
 async def test_recipe_7_a_wrong_token_shows_nothing_and_says_so(run: tuple[Orchestrator, str], page: Page) -> None:
     await sign_in(page, run[1], "wrong")
-    await page.until("document.getElementById('door-said').textContent === 'That is not the token.'")
+    await page.until("document.getElementById('door-error').textContent === 'The token is wrong.'")
     assert await page.value("document.getElementById('board').hidden") is True
     await page.type(TOKEN)
     await page.press("Enter")
@@ -202,7 +202,7 @@ async def test_the_page_fits_its_window_and_every_control_has_a_name(
     controls = [node for node in tree if node.get("role", {}).get("value") in roles and not node.get("ignored")]
     assert [node for node in controls if not node.get("name", {}).get("value")] == []
     names = [node["name"]["value"] for node in controls]
-    assert any(name.startswith("Tokens over time. Last, at ") for name in names)
+    assert any(name.startswith("Tokens over time. Latest, at ") for name in names)
 
 
 async def test_the_arrow_keys_read_a_chart(run: tuple[Orchestrator, str], page: Page) -> None:

@@ -125,7 +125,7 @@ async def test_data_without_a_floor_are_refused(tmp_path: Path) -> None:
     endless: dict[str, Any] = {}
     endless["a"] = endless
     async with exporter_to(tmp_path / "app.db") as exporter:
-        with pytest.raises(ValueError, match="nested too deep"):
+        with pytest.raises(ValueError, match="nested too deeply"):
             await exporter.export([event(endless=endless)])
 
 

@@ -18,12 +18,12 @@ from pydantic import ValidationError
 
 from tests.components.context import StillClock, surroundings
 from victor_dsl.components.exporters import websocket
-from victor_dsl.components.exporters._dashboard import hub as hubs
-from victor_dsl.components.exporters._dashboard import server
-from victor_dsl.components.exporters._dashboard.access import FAILURE_SECONDS, FAILURES
-from victor_dsl.components.exporters._dashboard.history import NAMES, OTHER, SECONDS, TAIL, History, Series
-from victor_dsl.components.exporters._dashboard.hub import EVERYONE, Hub, Scope
-from victor_dsl.components.exporters._dashboard.server import Dashboard
+from victor_dsl.components.exporters.websocket import hub as hubs
+from victor_dsl.components.exporters.websocket import server
+from victor_dsl.components.exporters.websocket.access import FAILURE_SECONDS, FAILURES
+from victor_dsl.components.exporters.websocket.history import NAMES, OTHER, SECONDS, TAIL, History, Series
+from victor_dsl.components.exporters.websocket.hub import EVERYONE, Hub, Scope
+from victor_dsl.components.exporters.websocket.server import Dashboard
 from victor_dsl.errors import ComponentError, SecretError
 from victor_dsl.language.config import Secret
 from victor_dsl.values.event import Event, uuid7
@@ -479,9 +479,9 @@ async def test_a_token_that_can_be_guessed_is_told_once_without_it(tmp_path: Pat
 @pytest.mark.parametrize(
     ("config", "fault"),
     [
-        ({"host": "0.0.0.0"}, "name the page's address in 'origins'"),
-        ({"origins": ["dash.example.com"]}, "is no origin"),
-        ({"origins": ["https://dash.example.com/board"]}, "is no origin"),
+        ({"host": "0.0.0.0"}, "set the page's address in 'origins'"),
+        ({"origins": ["dash.example.com"]}, "is not an origin"),
+        ({"origins": ["https://dash.example.com/board"]}, "is not an origin"),
     ],
 )
 def test_a_dashboard_that_others_can_reach_needs_its_origin(config: dict[str, Any], fault: str) -> None:

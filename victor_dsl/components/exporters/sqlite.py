@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
-from typing import Annotated
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated
 
+from attrs import frozen
 from pydantic import Field
 
+from victor_dsl.components.event_rows import COLUMNS, event_row
+from victor_dsl.errors import ComponentError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import ExporterConfig, Ref
-from victor_dsl.language.kinds import Exporter
+from victor_dsl.values.event import Event, rfc3339
+
+if TYPE_CHECKING:
+    from victor_dsl.storage.sqlite_file import SqliteFile
+
+TABLE = """CREATE TABLE IF NOT EXISTS "{table}" (
+    event_id TEXT PRIMARY KEY,
+    event_type TEXT NOT NULL,
+    timestamp TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    tenant_id TEXT,
+    pipeline TEXT NOT NULL,
+    plan TEXT NOT NULL,
+    variants TEXT NOT NULL,
+    event_data TEXT NOT NULL
+)"""
+INDEX = 'CREATE INDEX IF NOT EXISTS "{table}_timestamp" ON "{table}" (timestamp)'
 
 
 class Config(ExporterConfig):
-    """Writes events into a table of a SQLite database; the table is made where it is not there yet.
+    """Writes events into a table of a SQLite database, which is created if it is missing.
 
     Its columns are `event_id event_type timestamp session_id tenant_id pipeline plan variants event_data`; times are
-    RFC 3339 in UTC, so that they sort as text, and the last two are JSON. A batch is written in one transaction. An event is
-    known by its id: one that comes again counts once. NUL is stored as ␀, a lone surrogate as �, NaN as text.
+    RFC 3339 in UTC, so that they sort as text, and the last two columns are JSON. A batch is one transaction. An event that
+    is exported again is not stored twice. NUL is stored as ␀, a lone surrogate as �, NaN as text.
     """
 
     database: Annotated[str, Ref("databases", ("sqlite",))] = Field(
@@ -29,8 +49,30 @@ class Config(ExporterConfig):
 EXAMPLE = "{type: sqlite, database: app}"
 
 
-def build(config: Config, context: Context) -> AbstractAsyncContextManager[Exporter]:
-    """The exporter; its table is made when it is entered."""
-    from victor_dsl.components.exporters._sqlite_events import exporting
+@asynccontextmanager
+async def build(config: Config, context: Context) -> AsyncIterator[SqliteEvents]:
+    """The exporter; entering it creates the table if it is missing. Raises StoreError, and ComponentError for another type
+    of database."""
+    from victor_dsl.storage.sqlite_file import SqliteFile
 
-    return exporting(context.live(config.database), config.table, context.node)
+    database, table = context.live(config.database), config.table
+    if not isinstance(database, SqliteFile):
+        hint = "use type: postgres"
+        raise ComponentError("writes into a database of type sqlite only", node=context.node, hint=hint)
+    await database.execute([(TABLE.format(table=table), ()), (INDEX.format(table=table), ())])
+    columns, values = ", ".join(COLUMNS), ", ".join("?" for _ in COLUMNS)
+    # The Config limits the table's name to letters, digits and underscores.
+    insert = f'INSERT INTO "{table}" ({columns}) VALUES ({values}) ON CONFLICT (event_id) DO NOTHING'  # noqa: S608
+    yield SqliteEvents(database, insert)
+
+
+@frozen
+class SqliteEvents:
+    """Inserts events into the table; those that are there already stay as they are."""
+
+    database: SqliteFile
+    insert: str
+
+    async def export(self, events: Sequence[Event]) -> None:
+        rows = [event_row(event, rfc3339(event.timestamp)) for event in events]
+        await self.database.transaction(lambda connection: connection.executemany(self.insert, rows))

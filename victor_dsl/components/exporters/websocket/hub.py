@@ -1,4 +1,4 @@
-"""Hands events to everyone who looks on, each with a bounded queue: who does not read holds up nobody."""
+"""Sends events to all connected clients. Each has a bounded queue, so that a slow one does not delay the others."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 import orjson
 from attrs import define, field, frozen
 
-from victor_dsl.components.exporters._dashboard.history import History
+from victor_dsl.components.exporters.websocket.history import History
 from victor_dsl.language.component import Clock
 from victor_dsl.values.event import Event
 
 QUEUE = 64
-"""How many messages wait for one client at most; over that the oldest are dropped, and it is told how many."""
+"""The most messages that wait for one client. Over that the oldest are dropped, and the client is sent their number."""
 
 
 @frozen
 class Scope:
-    """Whose events may be seen: everyone's, or those of one tenant."""
+    """The events that a client sees: all, or those of one tenant."""
 
     tenant: str | None = None
 
@@ -30,27 +30,27 @@ EVERYONE = Scope()
 
 @define(eq=False)
 class Client:
-    """One who looks on."""
+    """A connected client and the messages that wait for it."""
 
     scope: Scope
     waiting: deque[str] = field(factory=deque)
     dropped: int = 0
-    some: asyncio.Event = field(factory=asyncio.Event)
+    has_messages: asyncio.Event = field(factory=asyncio.Event)
 
     def put(self, message: str) -> None:
-        """Takes a message to be sent. Never waits."""
+        """Adds a message to the queue. Never waits."""
         if len(self.waiting) >= QUEUE:
             self.waiting.popleft()
             self.dropped += 1
         self.waiting.append(message)
-        self.some.set()
+        self.has_messages.set()
 
 
 class Hub:
-    """The exporter behind the dashboard: a history for each scope that a token opens, and the clients.
+    """The exporter behind the dashboard: a history for each scope, and the clients.
 
-    Messages are JSON objects with a `type`: `snapshot` has everything, `update` what changed, `beat` says that the
-    server lives and how delivery to the exporters stands, `dropped` how many messages the client did not take.
+    Messages are JSON objects with a `type`: `snapshot` has the whole history, `update` what changed, `beat` shows that the
+    server is alive, `dropped` how many messages the client missed. All have the delivery status of the exporters.
     """
 
     def __init__(self, scopes: Iterable[Scope], minutes: int, clock: Clock) -> None:
@@ -64,34 +64,34 @@ class Hub:
 
     async def export(self, events: Sequence[Event]) -> None:
         for scope, history in self._histories.items():
-            seen = events if scope == EVERYONE else [event for event in events if event.tenant == scope.tenant]
-            if seen:
-                self._tell(scope, "update", history.add(seen, self._clock.now()))
+            visible = events if scope == EVERYONE else [event for event in events if event.tenant == scope.tenant]
+            if visible:
+                self._send(scope, "update", history.add(visible, self._clock.now()))
 
     def watch(self, statuses: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
-        """Takes what tells how the delivery to all exporters stands."""
+        """Sets the function that returns the delivery status of all exporters."""
         self._statuses = statuses
 
     def join(self, scope: Scope) -> Client:
-        """A new client; what it is sent first is everything so far."""
+        """A new client; its first message is a snapshot."""
         client = Client(scope)
         client.put(self._snapshot(scope))
         self._clients.add(client)
         return client
 
     def leave(self, client: Client) -> None:
-        """Forgets a client."""
+        """Removes a client."""
         self._clients.discard(client)
 
     def beat(self) -> None:
-        """Tells everyone that the server lives."""
+        """Sends a `beat` to all clients."""
         for scope in self._histories:
-            self._tell(scope, "beat", {})
+            self._send(scope, "beat", {})
 
     async def next_messages(self, client: Client) -> list[str]:
-        """What the client is to be sent next. After a gap: how large it is, and everything anew."""
-        await client.some.wait()
-        client.some.clear()
+        """The client's next messages, once there are some. After dropped messages: their number, and a new snapshot."""
+        await client.has_messages.wait()
+        client.has_messages.clear()
         messages = list(client.waiting)
         client.waiting.clear()
         if client.dropped:
@@ -103,7 +103,7 @@ class Hub:
     def _snapshot(self, scope: Scope) -> str:
         return self._message("snapshot", scope, self._histories[scope].as_json(self._clock.now()))
 
-    def _tell(self, scope: Scope, type: str, body: Mapping[str, Any]) -> None:
+    def _send(self, scope: Scope, type: str, body: Mapping[str, Any]) -> None:
         clients = [client for client in self._clients if client.scope == scope]
         if clients:
             message = self._message(type, scope, body)
@@ -111,19 +111,19 @@ class Hub:
                 client.put(message)
 
     def _message(self, type: str, scope: Scope, body: Mapping[str, Any]) -> str:
-        # How delivery stands is about everybody's events, and so no tenant's to see.
+        # The delivery status covers the events of all tenants, so a single tenant does not see it.
         statuses = self._statuses() if self._statuses and scope == EVERYONE else []
         about = {"type": type, "now": self._clock.now(), "tenant": scope.tenant, "exporters": statuses, **body}
         try:
             return orjson.dumps(about).decode()
         except TypeError:  # a lone surrogate in a name
-            return orjson.dumps(_told(about)).decode()
+            return orjson.dumps(_encodable(about)).decode()
 
 
-def _told(value: Any) -> Any:
-    """The value with U+FFFD for lone surrogates."""
+def _encodable(value: Any) -> Any:
+    """The value with lone surrogates replaced by U+FFFD."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, Mapping):
-        return {_told(key): _told(inner) for key, inner in value.items()}
-    return [_told(inner) for inner in value] if isinstance(value, list | tuple) else value
+        return {_encodable(key): _encodable(inner) for key, inner in value.items()}
+    return [_encodable(inner) for inner in value] if isinstance(value, list | tuple) else value

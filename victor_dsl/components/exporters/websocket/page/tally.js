@@ -1,4 +1,4 @@
-// Sums buckets, as the server gives them, over any time; nothing here touches the page.
+// Sums the server's buckets over any time range. Nothing here touches the page.
 
 export const empty = () => ({ turns: 0, failed: 0, input: 0, output: 0, cost: 0, unpriced: 0, latency: new Map() });
 
@@ -8,7 +8,7 @@ export function add(sum, one) {
   return sum;
 }
 
-// The latency in ms that a share of the turns stayed below; null where there were none.
+// The latency in ms that this share of the turns stayed below; null without turns.
 export function percentile(latency, share, base) {
   const places = [...latency].sort((a, b) => a[0] - b[0]);
   let left = share * places.reduce((sum, [, count]) => sum + count, 0);
@@ -19,7 +19,7 @@ export function percentile(latency, share, base) {
   return null;
 }
 
-// Everything of the buckets together: a tally, tools, errors and arms by name.
+// The sum of all buckets: a tally, and tools, errors and arms by name.
 export function sum(buckets) {
   const all = { ...empty(), tools: new Map(), errors: new Map(), arms: new Map() };
   for (const bucket of buckets) {

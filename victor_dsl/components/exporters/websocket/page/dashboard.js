@@ -1,4 +1,4 @@
-// The page: asks for the token, keeps the socket, and draws what it says once a second.
+// The page: asks for the token, holds the socket open, and draws its data once a second.
 
 import { chart } from "./charts.js";
 import { element, table } from "./elements.js";
@@ -15,7 +15,7 @@ const state = {
 };
 const charts = [...document.querySelectorAll("[data-chart]")].map(chart);
 
-// --- the door
+// --- signing in
 
 async function enter() {
   const answer = await fetch("/session").catch(() => null);
@@ -37,10 +37,10 @@ at("door").addEventListener("submit", async (event) => {
   const answer = await fetch("/session", { method: "POST", body: JSON.stringify({ token: at("token").value }) }).catch(() => null);
   at("token").value = "";
   if (answer?.ok) {
-    at("door-said").textContent = "";
+    at("door-error").textContent = "";
     return enter();
   }
-  at("door-said").textContent = answer ? { 401: "That is not the token.", 429: "Too many wrong tokens; wait a minute." }[answer.status] ?? await answer.text() : "The dashboard does not answer.";
+  at("door-error").textContent = answer ? { 401: "The token is wrong.", 429: "Too many wrong tokens. Wait a minute." }[answer.status] ?? await answer.text() : "The dashboard does not answer.";
 });
 
 at("leave").addEventListener("click", async () => {
@@ -59,7 +59,7 @@ function listen() {
 }
 
 function later() {
-  show_status("away", "Away, trying again");
+  show_status("away", "Disconnected, reconnecting");
   setTimeout(enter, pause * (0.5 + Math.random()));
   pause = Math.min(pause * 2, 15_000);
 }
@@ -85,7 +85,7 @@ function hear(message) {
   state.stale = true;
 }
 
-// --- what is shown
+// --- drawing
 
 function draw() {
   const now = Date.now() / 1000 + state.ahead;
@@ -93,7 +93,7 @@ function draw() {
   forget(state.minutes, now - 7 * 86400);
   if (state.heard) {
     if (Date.now() - state.heard < SILENCE_MS) show_status("live", "Live");
-    else show_status("away", "Nothing heard for a while");
+    else show_status("away", "No data for a while");
   }
   const kept = state.window === 600 ? state.seconds : state.minutes;
   const from = now - state.window;
@@ -105,7 +105,7 @@ function draw() {
   for (const one of charts) {
     one.draw(columns(buckets, from, now, WIDTHS[state.window]), { fine: state.window === 600, base: state.base, changed });
   }
-  if (!changed) return;  // what has not changed stays: text may be selected, or read aloud
+  if (!changed) return;  // unchanged text stays in place: it may be selected, or read aloud
   state.stale = false;
   tools(all);
   errors(all);
@@ -113,13 +113,13 @@ function draw() {
   tail();
   delivery();
   at("gap").hidden = !state.missed;
-  at("gap").textContent = `This page was too slow for ${count(state.missed)} messages; it was given everything anew.`;
+  at("gap").textContent = `This page was too slow and missed ${count(state.missed)} messages. It has been reloaded with all data.`;
 }
 
 const forget = (kept, before) => { for (const time of kept.keys()) if (time <= before) kept.delete(time); };
 
 function show_status(kind, text) {
-  if (at("status").textContent === text) return;  // said once, not each second
+  if (at("status").textContent === text) return;  // screen readers announce each change
   at("status").dataset.state = kind;
   at("status").textContent = text;
 }
@@ -132,7 +132,7 @@ function put(id, text, kind = "") {
 
 function figures(all) {
   put("turns", count(all.turns));
-  put("turns-more", `${(all.turns / (state.window / 60)).toFixed(all.turns / (state.window / 60) < 10 ? 1 : 0)} a minute`);
+  put("turns-more", `${(all.turns / (state.window / 60)).toFixed(all.turns / (state.window / 60) < 10 ? 1 : 0)} per minute`);
   put("failed", count(all.failed), all.failed ? "bad" : "");
   put("failed-more", `${share(all.failed, all.turns)} of turns`);
   put("tokens", brief(all.input + all.output));
@@ -140,7 +140,7 @@ function figures(all) {
   put("cost", all.unpriced && !all.cost ? "unknown" : usd(all.cost));
   const tools = [...all.tools.values()].reduce((sum, [, , price]) => sum + price, 0);
   put("cost-more", [
-    all.unpriced ? `${count(all.unpriced)} ${all.unpriced === 1 ? "call" : "calls"} of unknown price` : all.turns && all.cost ? `${usd(all.cost / all.turns)} a turn` : "",
+    all.unpriced ? `${count(all.unpriced)} ${all.unpriced === 1 ? "call" : "calls"} of unknown price` : all.turns && all.cost ? `${usd(all.cost / all.turns)} per turn` : "",
     tools ? `tools ${usd(tools)} more` : "",
   ].filter(Boolean).join(", "));
   const [half, most, nearly] = [0.5, 0.95, 0.99].map((part) => percentile(all.latency, part, state.base));
@@ -153,7 +153,7 @@ const nothing = (text) => element("p", { class: "none" }, text);
 
 function tools(all) {
   const found = [...all.tools].sort((a, b) => b[1][0] - a[1][0]);
-  if (!found.length) return fill("tools", nothing("No tool was called in this time."));
+  if (!found.length) return fill("tools", nothing("No tool calls in this time range."));
   const most = found[0][1][0];
   fill("tools", table(["Tool", "", "Calls", "Failed", "Price"], found.map(([name, [calls, failed, price]]) => [
     { text: name, class: "name" },
@@ -166,8 +166,8 @@ function tools(all) {
 
 function errors(all) {
   const found = [...all.errors].sort((a, b) => b[1] - a[1]);
-  if (!found.length) return fill("errors", nothing("No errors in this time."));
-  fill("errors", table(["Code", "Last", "Times"], found.map(([code, times]) => {
+  if (!found.length) return fill("errors", nothing("No errors in this time range."));
+  fill("errors", table(["Code", "Last", "Count"], found.map(([code, times]) => {
     const last = state.errors.findLast((error) => error.code === code);
     const where = last ? [last.node, last.message].filter(Boolean).join(": ") : "";
     return [
@@ -179,9 +179,9 @@ function errors(all) {
 }
 
 function variants(all) {
-  if (!all.arms.size) return fill("variants", nothing("No turn of this time was in an experiment."));
+  if (!all.arms.size) return fill("variants", nothing("No experiment had turns in this time range."));
   const tables = [...all.arms].sort().map(([experiment, arms]) => table(
-    ["Arm", "Turns", "Failed", "Median", "p95", "Tokens a turn", "Cost a turn"],
+    ["Arm", "Turns", "Failed", "Median", "p95", "Tokens per turn", "Cost per turn"],
     [...arms].sort().map(([arm, tally]) => [
       { text: arm, class: "name" },
       count(tally.turns),
@@ -196,7 +196,7 @@ function variants(all) {
 
 function tail() {
   const turns = (state.paused ?? state.turns).slice(-SHOWN).reverse();
-  if (!turns.length) return fill("tail", nothing("No turn yet. They appear here as they end."));
+  if (!turns.length) return fill("tail", nothing("No turns yet. Finished turns appear here."));
   const fresh = new Set(turns.map((turn) => turn.id));
   const first = state.seen.size === 0;
   fill("tail", element("div", { class: "scroll" }, table(
@@ -222,13 +222,13 @@ function tail() {
 function delivery() {
   at("delivery-card").hidden = !state.exporters.length;
   fill("delivery", table(
-    ["Exporter", "Delivered", "Waiting", "Behind", "Retries", "Put aside", "Dropped", "State"],
+    ["Exporter", "Delivered", "Waiting", "Lag", "Retries", "Dead letters", "Dropped", "State"],
     state.exporters.map((one) => [
       { text: one.exporter.replace("exporters/", ""), class: "name" },
       count(one.delivered), count(one.waiting), one.waiting ? duration(one.lag_s * 1000) : "–", count(one.retries),
       { text: count(one.put_aside), class: one.put_aside ? "n bad" : "n" },
       { text: count(one.dropped), class: one.dropped ? "n bad" : "n" },
-      { text: one.fault ?? "well", class: one.fault ? "bad" : "good" },
+      { text: one.fault ?? "OK", class: one.fault ? "bad" : "good" },
     ]), { numbers: [1, 6], wide: true }));
 }
 

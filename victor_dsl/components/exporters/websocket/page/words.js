@@ -1,4 +1,4 @@
-// Numbers and times as people read them.
+// Formats numbers and times.
 
 const whole = new Intl.NumberFormat("en");
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -13,7 +13,7 @@ export function usd(amount) {
   return `$${amount.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
 }
 
-// What calls cost. One without a known price is not free, and so it is said.
+// The cost of calls. Calls without a known price are marked, since they are not free.
 export function cost(tally) {
   if (tally.unpriced && !tally.cost) return "unknown";
   return usd(tally.cost) + (tally.unpriced ? " +" : "");

@@ -1,4 +1,4 @@
-// Makes elements out of text. Text only ever becomes text: there is no way to markup in here.
+// Creates elements. Text is always inserted as text, never as markup.
 
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -7,7 +7,7 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-// A table. A cell is text, an element, or {text, class, children}; `numbers` are the first and the last column that are set right.
+// A table. A cell is text, an element, or {text, class, children}; `numbers` are the first and last column that are right-aligned.
 export function table(heads, rows, { caption = "", wide = false, numbers: [from, to] = [99, 99] } = {}) {
   const set = (at) => (at >= from && at <= to ? "n" : "");
   const head = element("tr", {}, ...heads.map((text, at) => element("th", { scope: "col", class: set(at) }, text)));

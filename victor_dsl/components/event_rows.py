@@ -1,8 +1,8 @@
-"""Events as rows of `analytics_events`, in a form that every database takes.
+"""Events as rows of `analytics_events`, with values that every database can store.
 
-What JSON or a database cannot say is stored as: U+2400 (␀) for NUL, U+FFFD for a lone surrogate, the texts `NaN`,
-`Infinity` and `-Infinity` for those numbers, the text of `str()` for what is no JSON at all. In a tenant's name they are
-escaped, so that no two tenants are stored as one.
+Values that JSON or a database cannot represent are replaced: NUL by U+2400 (␀), a lone surrogate by U+FFFD, the numbers NaN
+and infinity by the texts `NaN`, `Infinity` and `-Infinity`, and objects by their `str()`. In tenant ids they are escaped
+instead, so that different tenants stay different.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Row = tuple[str, str, Any, str, str | None, str, str, str, str]
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
-def row_of(event: Event, timestamp: Any) -> Row:
+def event_row(event: Event, timestamp: Any) -> Row:
     """The event in the order of COLUMNS; `variants` and `event_data` as JSON text. Raises ValueError."""
     tenant = event.tenant
     return (
@@ -36,7 +36,7 @@ def row_of(event: Event, timestamp: Any) -> Row:
         event.type,
         timestamp,
         text(event.session),
-        None if tenant is None else tenant_key(tenant),  # row-level security compares it; no two tenants have one
+        None if tenant is None else tenant_key(tenant),  # row-level security compares it
         text(event.pipeline),
         text(event.plan),
         _json(event.variants),
@@ -45,7 +45,7 @@ def row_of(event: Event, timestamp: Any) -> Row:
 
 
 def text(value: str) -> str:
-    """The text without what a database cannot store."""
+    """The text, with replacements for characters that a database cannot store."""
     if value.isascii() and "\0" not in value:
         return value
     return _UNSTORABLE.sub(lambda found: "␀" if found[0] == "\0" else "\ufffd", value)
@@ -54,24 +54,24 @@ def text(value: str) -> str:
 def _json(value: Mapping[str, Any]) -> str:
     try:
         written = orjson.dumps(value)
-    except TypeError:  # lone surrogates, numbers over 64 bits, objects: all are told by the slow way
-        return _slow(value)
+    except TypeError:  # lone surrogates, numbers over 64 bits, objects
+        return _storable_json(value)
     # orjson writes NUL as an escape, and NaN as null.
-    if b"\\u0000" in written or (b"null" in written and not all(map(_plain, value.values()))):
-        return _slow(value)
+    if b"\\u0000" in written or (b"null" in written and not all(map(_is_exact, value.values()))):
+        return _storable_json(value)
     return written.decode()
 
 
-def _plain(value: Any) -> bool:
-    """Whether orjson's null for it is a null. Quick for what events mostly hold."""
+def _is_exact(value: Any) -> bool:
+    """Whether orjson writes the value as it is. False for containers, which may contain NaN."""
     return value is None or type(value) in {str, int, bool} or (type(value) is float and math.isfinite(value))
 
 
-def _slow(value: Mapping[str, Any]) -> str:
+def _storable_json(value: Mapping[str, Any]) -> str:
     try:
         return json.dumps(_storable(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except RecursionError as error:
-        raise ValueError("the data are nested too deep to be written as JSON") from error
+        raise ValueError("the event is nested too deeply for JSON") from error
 
 
 def _storable(value: Any) -> Any:

@@ -1,6 +1,6 @@
-"""What the dashboard remembers: events rolled up by the second and by the minute, and the last turns and errors.
+"""The dashboard's history: events aggregated by second and by minute, and the last turns and errors.
 
-Memory is bounded: so many buckets, so many names in each, so many rows.
+Its size is bounded: the number of buckets, of names in each bucket, and of rows.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from attrs import define, field
 from victor_dsl.values.event import Event
 
 SECONDS = 600
-"""How many buckets of a second there are: ten minutes."""
+"""The number of one-second buckets: ten minutes."""
 LATENCY_BASE = 1.05
-"""Latencies are counted in classes, each 5 % wider than the one before, so that percentiles are within 2.5 %."""
+"""Latencies are counted in classes, each 5 % wider than the one before; percentiles are exact to 2.5 %."""
 NAMES = 50
-"""How many tools, codes, experiments or arms a bucket tells apart; what comes after them is counted as OTHER."""
+"""The number of tools, codes, experiments or arms in a bucket; further ones are counted as OTHER."""
 OTHER = "(other)"
 TAIL = 100
 LONGEST = 200
-"""Texts of rows are cut to so many characters."""
+"""Texts in rows are cut to this many characters."""
 
 Json = dict[str, Any]
 
 
 @define
 class Tally:
-    """Turns counted together: all of a bucket, or those of one arm."""
+    """Sums over turns: all of a bucket, or those of one arm."""
 
     turns: int = 0
     failed: int = 0
@@ -41,14 +41,14 @@ class Tally:
     latency: dict[int, int] = field(factory=dict)
 
     def finish(self, data: Mapping[str, Any]) -> None:
-        """Counts a turn that has ended, and how long it took."""
+        """Counts a finished turn and its latency."""
         self.turns += 1
         self.failed += data.get("stop_reason") == "error"
         place = _latency_class(_number(data.get("latency_ms")))
         self.latency[place] = self.latency.get(place, 0) + 1
 
     def spend(self, data: Mapping[str, Any]) -> None:
-        """Counts tokens and what they cost. What is not priced is counted as such, not as free."""
+        """Counts tokens and their cost. Calls without a known price are counted as unpriced, not as free."""
         self.input_tokens += int(_number(data.get("input_tokens")))
         self.output_tokens += int(_number(data.get("output_tokens")))
         if data.get("cost_usd") is None:
@@ -57,7 +57,7 @@ class Tally:
             self.cost_usd += _number(data["cost_usd"])
 
     def as_json(self) -> Json:
-        """The tally as the page gets it; latency as pairs of class and count."""
+        """The tally as JSON; latency as pairs of class and count."""
         return {
             "turns": self.turns,
             "failed": self.failed,
@@ -71,7 +71,7 @@ class Tally:
 
 @define
 class ToolTally:
-    """Calls of one tool. `cost_usd` is what the spec says that a call costs, times the calls."""
+    """Calls of one tool. `cost_usd` is the price of a call in the spec, times the calls."""
 
     calls: int = 0
     failed: int = 0
@@ -80,8 +80,8 @@ class ToolTally:
 
 @define
 class Bucket:
-    """All that happened in a second, or in a minute. `all` has the tokens of every model call, also of turns that were
-    cut off; an arm has those of the turns that ended in it."""
+    """One second or minute. `all` has the tokens of every model call, also those of interrupted turns; an arm has those
+    of finished turns."""
 
     all: Tally = field(factory=Tally)
     errors: dict[str, int] = field(factory=dict)
@@ -89,7 +89,7 @@ class Bucket:
     arms: dict[tuple[str, str], Tally] = field(factory=dict)
 
     def add(self, event: Event) -> None:
-        """Counts an event."""
+        """Adds an event."""
         data = event.data
         match event.type:
             case "turn":
@@ -111,7 +111,7 @@ class Bucket:
                 self.errors[code] = self.errors.get(code, 0) + 1
 
     def as_json(self, time: int) -> Json:
-        """The bucket as the page gets it; `time` is its first second."""
+        """The bucket as JSON; `time` is its first second."""
         arms: dict[str, dict[str, Json]] = {}
         for (experiment, arm), tally in self.arms.items():
             arms.setdefault(experiment, {})[arm] = tally.as_json()
@@ -120,7 +120,7 @@ class Bucket:
 
 
 class Series:
-    """The newest buckets of one width; those of seconds in which nothing happened are not there."""
+    """The newest buckets of one width. Seconds without events have no bucket."""
 
     def __init__(self, width_s: int, most: int) -> None:
         self._width = width_s
@@ -131,27 +131,27 @@ class Series:
         return len(self._buckets)
 
     def at(self, time: float, now: float) -> tuple[int, Bucket] | None:
-        """The bucket of a time and its first second; None where it is too old. A time to come is taken for now."""
+        """The bucket of a time, with its first second; None if it is too old. A future time counts as now."""
         start = int(min(time, now)) // self._width * self._width
         if start <= now - self._span:
             return None
         if start not in self._buckets:
-            self._forget(now - self._span)
+            self._drop(now - self._span)
             self._buckets[start] = Bucket()
         return start, self._buckets[start]
 
     def as_json(self, now: float) -> list[Json]:
         """All buckets, oldest first."""
-        self._forget(now - self._span)
+        self._drop(now - self._span)
         return [self._buckets[start].as_json(start) for start in sorted(self._buckets)]
 
-    def _forget(self, before: float) -> None:
+    def _drop(self, before: float) -> None:
         for start in [start for start in self._buckets if start <= before]:
             del self._buckets[start]
 
 
 class History:
-    """What one who looks on may see: everything, or what belongs to one tenant."""
+    """The history of one scope: everything, or one tenant's events."""
 
     def __init__(self, minutes: int) -> None:
         self._seconds = Series(1, SECONDS)
@@ -161,7 +161,7 @@ class History:
         self._pipeline = ""
 
     def add(self, events: Iterable[Event], now: float) -> Json:
-        """Takes events in, and gives what they changed: whole buckets, so that to hear of them twice is harmless."""
+        """Adds events, and returns what changed: whole buckets, so that receiving one twice does no harm."""
         changed: tuple[dict[int, Bucket], dict[int, Bucket]] = ({}, {})
         turns: deque[Json] = deque(maxlen=TAIL)
         errors: deque[Json] = deque(maxlen=TAIL)
@@ -187,7 +187,7 @@ class History:
         }
 
     def as_json(self, now: float) -> Json:
-        """All that is remembered."""
+        """The whole history."""
         return {
             "pipeline": self._pipeline,
             "latency_base": LATENCY_BASE,
@@ -205,7 +205,7 @@ def cut(text: Any) -> str:
 
 
 def _entry(entries: dict[Any, Any], key: Any, other: Any, make: Any) -> Any:
-    """The entry of a key; where there are too many, that of `other`."""
+    """The entry of a key, or of `other` where there are too many keys."""
     if key not in entries:
         key = key if len(entries) < NAMES else other
         if key not in entries:
@@ -249,6 +249,6 @@ def _latency_class(milliseconds: float) -> int:
 
 
 def _number(value: Any) -> float:
-    """The number, 0 for what is none: an event of another hand must not end the dashboard."""
+    """The number, or 0 for another value: a faulty event of a third party must not stop the dashboard."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return float(value) if is_number else 0.0

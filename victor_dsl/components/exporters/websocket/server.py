@@ -1,4 +1,4 @@
-"""The dashboard's server: the page, the door to it, and the socket that events come through."""
+"""The dashboard's server: the page, signing in, and the WebSocket with the events."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 from aiohttp import WSCloseCode, WSMsgType, web
 from attrs import field, frozen
 
-from victor_dsl.components.exporters._dashboard.access import Access, TooManyFailures
-from victor_dsl.components.exporters._dashboard.hub import Client, Hub, Scope
+from victor_dsl.components.exporters.websocket.access import Access, TooManyFailures
+from victor_dsl.components.exporters.websocket.hub import Client, Hub, Scope
 from victor_dsl.errors import ComponentError
 from victor_dsl.values.event import Event
 
@@ -32,11 +32,11 @@ HEADERS = {
     "Cache-Control": "no-cache",
 }
 LARGEST_BODY = 4096
-"""In bytes, of what a client may send: a token is all that there is to say."""
+"""The most bytes that a client may send; it sends nothing but a token."""
 TOKEN_SECONDS = 5.0
-"""How long a socket that brought no token may take to say it."""
+"""Time limit for the token of a socket that was opened without one."""
 SEND_SECONDS = 30.0
-"""How long a client may take to read one message."""
+"""Time limit for sending one message."""
 BEAT_SECONDS = 5.0
 PING_SECONDS = 20.0
 CLOSING_SECONDS = 2.0
@@ -49,7 +49,7 @@ logger = logging.getLogger("victor_dsl")
 
 @frozen(eq=False)
 class Dashboard:
-    """The live exporter: what it is given, those who look on see at `url`."""
+    """The live exporter, whose page is at `url`."""
 
     hub: Hub
     url: str
@@ -58,7 +58,7 @@ class Dashboard:
         await self.hub.export(events)
 
     def watch(self, statuses: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
-        """Shows how the delivery to all exporters stands."""
+        """Shows the delivery status of all exporters."""
         self.hub.watch(statuses)
 
 
@@ -66,10 +66,10 @@ class Dashboard:
 async def serving(
     hub: Hub, open_access: Callable[[], Access], *, host: str, port: int, most_clients: int, node: str
 ) -> AsyncIterator[Dashboard]:
-    """The dashboard, listening. Raises ComponentError where the port is taken, and what `open_access` raises."""
+    """The dashboard, while its server runs. Raises ComponentError if the port is in use, and what `open_access` raises."""
     access = open_access()
-    door = _Door(hub, access, await asyncio.to_thread(_read_page), most_clients)
-    runner = web.AppRunner(door.app(), access_log=None, handle_signals=False, shutdown_timeout=CLOSING_SECONDS)
+    routes = _Routes(hub, access, await asyncio.to_thread(_read_page), most_clients)
+    runner = web.AppRunner(routes.app(), access_log=None, handle_signals=False, shutdown_timeout=CLOSING_SECONDS)
     await runner.setup()
     try:
         try:
@@ -98,13 +98,13 @@ async def _beat(hub: Hub) -> None:
 
 
 def _read_page() -> dict[str, tuple[bytes, str]]:
-    """The page's files with their types. What is not here is not served."""
+    """The page's files with their types. Only these files are served."""
     return {path.name: (path.read_bytes(), TYPES[path.suffix]) for path in PAGE.iterdir() if path.suffix in TYPES}
 
 
 @frozen(eq=False)
-class _Door:
-    """The routes. A browser sends Origin with a socket and with whatever changes something, and it must be one of ours."""
+class _Routes:
+    """The routes. Browsers send Origin with sockets and with changing requests; it must be an allowed one."""
 
     hub: Hub
     access: Access
@@ -125,7 +125,7 @@ class _Door:
             ]
         )
         app.on_response_prepare.append(_add_headers)
-        app.on_shutdown.append(self.say_goodbye)
+        app.on_shutdown.append(self.close_sockets)
         return app
 
     async def page(self, request: web.Request) -> web.Response:
@@ -165,41 +165,40 @@ class _Door:
         return response
 
     async def socket(self, request: web.Request) -> web.WebSocketResponse:
-        """The stream of messages, for who has a session, an `Authorization: Bearer`, or says `{"token": …}` first."""
+        """The stream of messages, for clients with a session, an `Authorization: Bearer`, or `{"token": …}` as first message."""
         self._check_origin(request, browser=False)
         scope = self.access.session(request.cookies, _cookie(request)) if "Origin" in request.headers else None
         if scope is None and "Authorization" in request.headers:
             scheme, _, token = request.headers["Authorization"].partition(" ")
             scope = self._scope(token.strip() if scheme.lower() == "bearer" else "", request)
         if len(self.sockets) >= self.most_clients:
-            raise web.HTTPServiceUnavailable(text="too many look on already")
+            raise web.HTTPServiceUnavailable(text="too many clients")
         socket = web.WebSocketResponse(
             heartbeat=PING_SECONDS, timeout=CLOSING_SECONDS, max_msg_size=LARGEST_BODY, compress=False
         )
         self.sockets.add(socket)
         try:
             await socket.prepare(request)
-            scope = scope or await self._told_token(socket, request)
+            scope = scope or await self._read_token(socket, request)
             if scope is not None:
                 await self._serve(socket, scope)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(CLOSING_SECONDS):
-                        await socket.close(
-                            code=WSCloseCode.POLICY_VIOLATION, message=b"it is not your turn, or too slow"
-                        )
+                        reason = b"clients must not send messages, and must read fast enough"
+                        await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=reason)
         finally:
             self.sockets.discard(socket)
             if request.transport is not None:
-                request.transport.abort()  # a close would wait for a client that does not read
+                request.transport.abort()  # closing would wait for a client that does not read
         return socket
 
-    async def say_goodbye(self, app: web.Application) -> None:
+    async def close_sockets(self, app: web.Application) -> None:
         code, reason = WSCloseCode.GOING_AWAY, b"the dashboard is closed"
         closing = (socket.close(code=code, message=reason, drain=False) for socket in self.sockets if socket.prepared)
         await asyncio.gather(*closing, return_exceptions=True)
 
-    async def _told_token(self, socket: web.WebSocketResponse, request: web.Request) -> Scope | None:
-        """The scope of the token in the socket's first message; without a right one, the socket is closed."""
+    async def _read_token(self, socket: web.WebSocketResponse, request: web.Request) -> Scope | None:
+        """The scope of the token in the socket's first message; the socket is closed if there is no valid one."""
         code, reason = UNAUTHORIZED, b"the token is wrong or missing"
         try:
             async with asyncio.timeout(TOKEN_SECONDS):
@@ -211,16 +210,16 @@ class _Door:
         except TooManyFailures:
             code, reason = TOO_MANY, b"too many wrong tokens; wait a minute"
         except (TimeoutError, ValueError, KeyError, TypeError):
-            pass  # it is no token
+            pass  # the message is not a token
         await socket.close(code=code, message=reason)
         return None
 
     async def _serve(self, socket: web.WebSocketResponse, scope: Scope) -> None:
-        """Sends, until the client says something (and be it goodbye: there is nothing else to say), or is too slow."""
+        """Sends messages until the client closes the socket, sends anything, or is too slow."""
         client = self.hub.join(scope)
         tasks = [
             asyncio.create_task(_send(self.hub, socket, client), name="messages to a client"),
-            asyncio.create_task(socket.receive(), name="the end of a client"),
+            asyncio.create_task(socket.receive(), name="message from a client"),
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -241,11 +240,11 @@ class _Door:
 
     def _check_origin(self, request: web.Request, *, browser: bool) -> None:
         if not self.access.allows(request.headers.get("Origin"), browser=browser):
-            raise web.HTTPForbidden(text="pages of this origin may not look; add it to `origins`")
+            raise web.HTTPForbidden(text="this origin is not allowed; add it to `origins`")
 
 
 async def _send(hub: Hub, socket: web.WebSocketResponse, client: Client) -> None:
-    """Sends the client its messages. Raises TimeoutError for one too slow, ConnectionError for one gone."""
+    """Sends the client its messages. Raises TimeoutError if it is too slow, ConnectionError if it has gone."""
     while True:
         for message in await hub.next_messages(client):
             async with asyncio.timeout(SEND_SECONDS):
@@ -257,6 +256,6 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
 
 
 def _cookie(request: web.Request) -> str:
-    """The cookie's name. Browsers share cookies between the ports of a host; dashboards must not."""
+    """The cookie's name, with the port: browsers share cookies between the ports of a host, but dashboards must not."""
     port = request.transport.get_extra_info("sockname")[1] if request.transport else 0
     return f"victor_dashboard_{port}"

@@ -48,7 +48,7 @@ export function chart(figure) {
 
   let columns = [], fine = true, base = 1.05, drawn = null, hovered = null;
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-  const said = (column) => [...lines].reverse().map(([name, , value, word]) => {
+  const readings = (column) => [...lines].reverse().map(([name, , value, word]) => {
     const number = value(column, base);
     return `${name} ${number === null ? "–" : word(number, column)}`;
   }).join(", ");
@@ -88,7 +88,7 @@ export function chart(figure) {
   function read(index) {
     hovered = index;
     const column = index === null ? null : columns[index];
-    readout.textContent = column ? `${clock(column.time, fine)}  ${said(column)}` : note?.(columns) ?? "";
+    readout.textContent = column ? `${clock(column.time, fine)}  ${readings(column)}` : note?.(columns) ?? "";
   }
 
   plot.addEventListener("keydown", (event) => {
@@ -119,8 +119,8 @@ export function chart(figure) {
       ({ fine, base } = how);
       if (drawn) drawn.setData(values()); else make();
       const last = columns.findLast((column) => column.turns || column.input || column.unpriced);
-      nothing.textContent = last ? "" : "nothing in this time";
-      plot.setAttribute("aria-label", `${title} over time. ${last ? `Last, at ${clock(last.time, fine)}: ${said(last)}.` : "Nothing in this time."} Arrow keys read the columns.`);
+      nothing.textContent = last ? "" : "no data in this time range";
+      plot.setAttribute("aria-label", `${title} over time. ${last ? `Latest, at ${clock(last.time, fine)}: ${readings(last)}.` : "No data in this time range."} Arrow keys read the columns.`);
       if (hovered === null) read(null); else read(Math.min(hovered, columns.length - 1));
       if (how.changed) fill();
     },

@@ -1,4 +1,4 @@
-"""Who may look: tokens, the sessions of browsers that gave one, the origins that pages may come from."""
+"""Access to the dashboard: tokens, the sessions of signed-in browsers, and allowed origins."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from attrs import define, field
 
-from victor_dsl.components.exporters._dashboard.hub import Scope
+from victor_dsl.components.exporters.websocket.hub import Scope
 from victor_dsl.language.component import Clock
 
 T = TypeVar("T")
@@ -19,18 +19,18 @@ T = TypeVar("T")
 SESSION_SECONDS = 12 * 3600.0
 SESSIONS = 1_000
 FAILURES = 10
-"""So many wrong tokens from one address within FAILURE_SECONDS, and it is not listened to for that long."""
+"""After this many wrong tokens within FAILURE_SECONDS, an address is blocked for that time."""
 FAILURE_SECONDS = 60.0
 ADDRESSES = 10_000
 
 
 class TooManyFailures(Exception):
-    """The address has tried too many wrong tokens."""
+    """The address sent too many wrong tokens."""
 
 
 @define(eq=False)
 class Access:
-    """The doorkeeper. `tokens` are the tokens' texts with what they open; only their hashes are kept."""
+    """Tokens, sessions and origins. Only hashes of the tokens are stored."""
 
     clock: Clock
     origins: set[str]
@@ -40,48 +40,48 @@ class Access:
 
     @classmethod
     def of(cls, tokens: Iterable[tuple[str, Scope]], origins: Iterable[str], clock: Clock) -> Access:
-        """Access by these tokens, for pages of these origins."""
+        """Access with these tokens, each with its scope, for pages from these origins."""
         return cls(clock, set(origins), tuple((_digest(token), scope) for token, scope in tokens))
 
     def allow_this_machine(self, port: int) -> None:
-        """Lets pages of this machine's own names look, at that port."""
+        """Allows pages from this machine's own names at that port."""
         self.origins.update(f"http://{host}:{port}" for host in ("127.0.0.1", "localhost", "[::1]"))
 
     def scope_of(self, token: str, address: str) -> Scope | None:
-        """What the token opens, None for a wrong one. Every token is compared, in constant time. Raises TooManyFailures."""
+        """The token's scope, or None for a wrong token. Compares with every token, in constant time. Raises TooManyFailures."""
         now = self.clock.monotonic()
         failures = self._failures.get(address, deque())
         while failures and failures[0] <= now - FAILURE_SECONDS:
             failures.popleft()
         if len(failures) >= FAILURES:
             raise TooManyFailures
-        given = _digest(token)
+        presented = _digest(token)
         found: Scope | None = None
         for digest, scope in self._digests:
-            if hmac.compare_digest(digest, given):
+            if hmac.compare_digest(digest, presented):
                 found = scope
         if found is None:
             failures.append(now)
-            _keep(self._failures, address, failures, ADDRESSES)
+            _put(self._failures, address, failures, ADDRESSES)
         return found
 
     def open_session(self, scope: Scope) -> str:
-        """A session's id, for a cookie."""
+        """The id of a new session, for a cookie."""
         id = secrets.token_urlsafe(32)
-        _keep(self._sessions, id, (scope, self.clock.monotonic() + SESSION_SECONDS), SESSIONS)
+        _put(self._sessions, id, (scope, self.clock.monotonic() + SESSION_SECONDS), SESSIONS)
         return id
 
     def session(self, cookies: Mapping[str, str], name: str) -> Scope | None:
-        """What the session of a cookie opens, None where there is none any more."""
+        """The scope of the session in a cookie, or None if it is unknown or has expired."""
         scope, end = self._sessions.get(cookies.get(name, ""), (None, 0.0))
         return scope if self.clock.monotonic() < end else None
 
     def close_session(self, cookies: Mapping[str, str], name: str) -> None:
-        """Ends the session of a cookie."""
+        """Ends the session in a cookie."""
         self._sessions.pop(cookies.get(name, ""), None)
 
     def allows(self, origin: str | None, *, browser: bool) -> bool:
-        """Whether a request of that Origin may go on. Only what is no browser may have none."""
+        """Whether requests with that Origin are allowed. Only programs that are not browsers may send none."""
         return origin in self.origins if origin is not None else not browser
 
 
@@ -89,8 +89,8 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-def _keep(entries: dict[str, T], key: str, value: T, most: int) -> None:
-    """Puts an entry last; the first goes where there are too many."""
+def _put(entries: dict[str, T], key: str, value: T, most: int) -> None:
+    """Adds an entry at the end; the oldest is removed where there are too many."""
     entries.pop(key, None)
     if len(entries) >= most:
         del entries[next(iter(entries))]
