@@ -25,7 +25,7 @@ PATIENCE_MS = 20_000
 
 
 class Page:
-    """One tab. `said` is what its console said, `refused` what its Content-Security-Policy refused."""
+    """One tab. `said` are the lines of its console, `refused` what its Content-Security-Policy refused."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
@@ -35,7 +35,7 @@ class Page:
         self.said: list[str] = []
 
     async def listen(self) -> None:
-        """Reads what the browser says until it is gone."""
+        """Reads the messages of the browser until it ends."""
         async for message in self._socket:
             told = json.loads(message.data)
             if "id" in told:
@@ -46,7 +46,7 @@ class Page:
                 self.said.append(told["params"]["entry"]["text"])
 
     async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """What a method of the protocol gives."""
+        """The result of a method of the protocol."""
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         session = {"sessionId": self._session} if self._session else {}
@@ -64,7 +64,7 @@ class Page:
             await self.call(f"{domain}.enable")
 
     async def look(self, *, width: int = 1280, height: int = 800, dark: bool = False, phone: bool = False) -> None:
-        """How large the window is, and which colours its owner likes."""
+        """Sets the size of the window, and the preferred colour scheme."""
         scale = 2 if phone else 1
         await self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=phone
@@ -73,18 +73,18 @@ class Page:
         await self.call("Emulation.setEmulatedMedia", features=[scheme])
 
     async def open(self, url: str) -> None:
-        """Goes there, and waits until the page is whole."""
+        """Opens a page, and waits until it is loaded."""
         await self.call("Page.navigate", url=url)
         await self.until(f"location.href.startsWith({json.dumps(url)}) && document.readyState === 'complete'")
 
     async def value(self, script: str) -> Any:
-        """What an expression of JavaScript is, as JSON."""
+        """The value of a JavaScript expression, as JSON."""
         told = await self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in told, told["exceptionDetails"]
         return told["result"].get("value")
 
     async def until(self, script: str) -> None:
-        """Waits until an expression is true; fails with the page's text where it does not become so."""
+        """Waits until an expression is true; after a while it fails with the page's text."""
         for _ in range(3):  # a page that is left takes the question with it
             try:
                 found = await self.value(
@@ -98,7 +98,7 @@ class Page:
             return
 
     async def type(self, text: str) -> None:
-        """Types a text where the focus is."""
+        """Types a text into the focused element."""
         await self.call("Input.insertText", text=text)
 
     async def press(self, key: str) -> None:
@@ -119,7 +119,7 @@ class Page:
 
 @asynccontextmanager
 async def browsing(folder: Path) -> AsyncIterator[Page]:
-    """A tab of a browser of its own. Where there is no Chromium the test is skipped; CI has it, and fails."""
+    """A tab of a new browser. Without Chromium the test is skipped, but fails in CI."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         if os.environ.get("CI"):

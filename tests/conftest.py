@@ -1,4 +1,4 @@
-"""What all tests share: Hypothesis's profiles, specs on disk, and the check that a test leaves nothing behind."""
+"""Shared by all tests: Hypothesis's profiles, specs on disk, and the check that a test leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# The same examples on every machine, unless one asks for new ones: `./dev test --hypothesis-profile explore`.
+# The same examples on every machine. To search for new ones: `./dev test --hypothesis-profile explore`.
 settings.register_profile(
     "steady", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -29,7 +29,7 @@ OPEN_FILES = Path("/proc/self/fd")
 
 @pytest.fixture
 def spec(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a spec, or any file beside it, into the test's folder, and gives its path."""
+    """A function that writes a spec, or a file beside it, into the test's folder, and returns its path."""
 
     def write(text: str, name: str = "victor.yml") -> Path:
         path = tmp_path / name
@@ -44,17 +44,17 @@ def spec(tmp_path: Path) -> Callable[..., Path]:
 def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fails a test that leaves a task, a thread or an open file of its folder behind.
 
-    It is set up before the test's own fixtures, and so looks when all of them are closed. Sockets and other files are
-    watched by ResourceWarning, which is an error here.
+    It is set up before the test's own fixtures, so it checks after all of them are closed. Sockets and other files that
+    stay open raise ResourceWarning, which is an error here.
     """
     folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
     threads = set(threading.enumerate())
     if inspect.iscoroutinefunction(getattr(request.node, "function", None)):
         request.getfixturevalue("no_task_left_behind")
     yield
-    # The event loop's own threads end with the loop, which may close after this.
+    # The event loop's own threads end with the loop, which may close later.
     left = [t for t in threading.enumerate() if t not in threads and not t.name.startswith("asyncio_")]
-    for thread in left:  # one that is done may still be at its last step
+    for thread in left:  # a finished thread may still be ending
         thread.join(timeout=3)
     left = [thread for thread in left if thread.is_alive()]
     assert not left, f"threads left behind: {left}"
@@ -66,10 +66,10 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 async def no_task_left_behind() -> AsyncIterator[None]:
-    """Fails an asynchronous test that leaves a task running, when its own fixtures are closed."""
+    """Fails an asynchronous test that leaves a task running after its fixtures are closed."""
     before = asyncio.all_tasks()
     yield
-    for _ in range(10):  # a task that was cancelled, or is done but for its last step, may end
+    for _ in range(10):  # lets tasks end that are cancelled or almost done
         await asyncio.sleep(0)
     mine = asyncio.current_task()
     left = [task for task in asyncio.all_tasks() - before if task is not mine]
@@ -77,12 +77,12 @@ async def no_task_left_behind() -> AsyncIterator[None]:
 
 
 def _open_files(folder: Path) -> list[str]:
-    """The files below a folder that this process has open; none where the system does not tell."""
+    """The open files of this process below a folder; none on systems that do not list them."""
     found = []
     for entry in OPEN_FILES.iterdir() if OPEN_FILES.is_dir() else ():
         try:
             target = entry.readlink()
-        except OSError:  # closed between the two looks: the listing's own
+        except OSError:  # closed since: the file of the listing itself
             continue
         if target.is_relative_to(folder):
             found.append(str(target))

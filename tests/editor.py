@@ -1,4 +1,4 @@
-"""An editor, as far as yaml-language-server can tell: what it completes, says and faults in a spec."""
+"""An editor for yaml-language-server: what the server completes, shows and underlines in a spec."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SETTINGS = {"yaml": {"schemaStore": {"enable": False}, "kubernetesCRDStore": {"e
 """Without these, the server asks the internet for schemas."""
 SCHEMA = "victor.schema.json"
 FIELD = 10
-"""The kind of a completion that is a key; a whole skeleton of keys is of another."""
+"""The kind of a completion that is one key; a skeleton of several keys has another kind."""
 
 
 class Editor:
@@ -33,7 +33,7 @@ class Editor:
         self._faults: dict[str, list[str]] = {}
 
     async def start(self) -> None:
-        """Says hello, and waits until the server knows the settings."""
+        """Initializes the server, and waits until it has the settings."""
         capabilities = {"workspace": {"configuration": True}}
         await self._ask("initialize", {"processId": None, "rootUri": None, "capabilities": capabilities})
         self._tell("initialized", {})
@@ -42,23 +42,23 @@ class Editor:
             pass
 
     async def offers(self, spec: str) -> list[Json]:
-        """The completions where `^` stands."""
+        """The completions at `^`."""
         found = await self._at("textDocument/completion", spec)
         items: list[Json] = found["items"]
         return items
 
     async def fields(self, spec: str) -> set[str]:
-        """The keys that are offered where `^` stands."""
+        """The keys that are offered at `^`."""
         return {item["label"] for item in await self.offers(spec) if item["kind"] == FIELD}
 
     async def says(self, spec: str) -> str:
-        """What is shown over the word where `^` stands."""
+        """What is shown for the word at `^`."""
         found = await self._at("textDocument/hover", spec)
         text: str = found["contents"]["value"]
         return text
 
     async def faults(self, spec: str) -> list[str]:
-        """What is underlined, each with its line of the spec."""
+        """The underlined faults, each with its line of the spec."""
         uri = self._open(spec)
         while uri not in self._faults:
             await self._hear()
@@ -94,7 +94,7 @@ class Editor:
         self._to.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
 
     async def _hear(self) -> Json:
-        """The next message; what the server asks is answered, and faults are kept."""
+        """The next message. Requests of the server are answered, and faults are stored."""
         head = await self._from.readuntil(b"\r\n\r\n")
         length = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
         told: Json = json.loads(await self._from.readexactly(length))

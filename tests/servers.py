@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 INSTALLED = Path(__file__).parent.parent / ".venv" / "npm" / "node_modules"
-"""Where `./dev test` installs what `tests/npm` names, where npm is there."""
+"""Where `./dev test` installs the packages of `tests/npm`, if npm is installed."""
 
 
 def filesystem_server() -> list[str]:

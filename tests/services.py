@@ -1,7 +1,7 @@
-"""The real PostgreSQL and Redis that tests use, from PyPI packages, each started when the first test asks for it.
+"""The real PostgreSQL and Redis that tests use, from PyPI packages, each started for the first test that needs it.
 
-Each pytest worker has servers of its own, on free ports of the loopback interface, in a folder that goes with them. They
-also start as root, as containers do: PostgreSQL then runs as `nobody`.
+Each pytest worker has its own servers, on free ports of the loopback interface, in a folder that is deleted with them. As
+root, in a container for example, PostgreSQL runs as `nobody`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ import pytest
 from victor_dsl.storage.migrations import migrations
 
 PASSWORD = "open-sesame"
-"""Of both servers. No test may find it in a message, a log or an event."""
+"""The password of both servers. It must not appear in a message, a log or an event."""
 NOBODY = 65534
 STARTING_SECONDS = 60
-POSTGRES_SETTINGS = {  # it must survive being killed, but no power cut
+POSTGRES_SETTINGS = {  # data must survive a killed server, but not a power cut
     "fsync": "off",
     "full_page_writes": "off",
     "listen_addresses": "127.0.0.1",
@@ -52,7 +52,7 @@ class PostgresServer:
             self._make()
 
     def start(self) -> None:
-        """Starts the server, unless it runs, and waits until it takes connections."""
+        """Starts the server, unless it runs, and waits until it accepts connections."""
         if self._process is not None:
             return
         settings = [f"--{name}={value}" for name, value in POSTGRES_SETTINGS.items()]
@@ -76,7 +76,7 @@ class PostgresServer:
         return name
 
     def drop(self, database: str) -> None:
-        """Drops a database, whoever is still connected to it."""
+        """Drops a database, and cuts the connections to it."""
         self.sql(f"DROP DATABASE {database} WITH (FORCE)")
 
     def sql(self, *statements: str, database: str = "postgres") -> str:
@@ -92,7 +92,7 @@ class PostgresServer:
         return done.stdout.strip()
 
     def dsn(self, database: str, user: str = "victor") -> str:
-        """How a database is reached."""
+        """The connection string of a database."""
         return f"postgresql://{user}:{PASSWORD}@127.0.0.1:{self._port}/{database}"
 
     def _make(self) -> None:
@@ -125,7 +125,7 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """How the server is reached."""
+        """The URL of the server."""
         return f"redis://:{PASSWORD}@127.0.0.1:{self._port}/0"
 
     def start(self) -> None:
@@ -191,13 +191,13 @@ def postgres_database(postgres: PostgresServer) -> Iterator[str]:
 
 @pytest.fixture
 def postgres_dsn(postgres: PostgresServer, postgres_database: str) -> str:
-    """How an empty database of this test alone is reached, as its owner, who is no superuser."""
+    """The connection string of an empty database of this test, as its owner, who is not a superuser."""
     return postgres.dsn(postgres_database)
 
 
 @pytest.fixture
 def migrated_dsn(postgres: PostgresServer, postgres_database: str) -> str:
-    """How a database that has the tables of `victor db migrate` is reached, as its owner."""
+    """The connection string of a database with the tables of `victor db migrate`, as its owner."""
     postgres.sql("SET ROLE victor", *(step.sql for step in migrations("postgres")), database=postgres_database)
     return postgres.dsn(postgres_database)
 
@@ -212,12 +212,12 @@ def redis_server(redis_of_this_worker: RedisServer) -> RedisServer:
 
 @pytest.fixture
 def redis_url(redis_server: RedisServer) -> str:
-    """How the empty server is reached."""
+    """The URL of the empty server."""
     return redis_server.url
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listened on just now."""
+    """A port of the loopback interface that was free just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -225,10 +225,7 @@ def free_port() -> int:
 
 
 def _package(name: str) -> Path:
-    """The folder of an installed package, which need not be imported; without it, the test is skipped.
-
-    CI installs both packages, and so runs what needs them; where they have no wheel, that is said.
-    """
+    """The folder of an installed package. Without the package the test is skipped, but fails in CI."""
     spec = find_spec(name)
     if spec is None or spec.origin is None:
         if os.environ.get("CI"):
@@ -238,7 +235,7 @@ def _package(name: str) -> Path:
 
 
 def _unprivileged() -> dict[str, Any]:
-    """How PostgreSQL is run: it refuses to be root."""
+    """The user that PostgreSQL runs as: it refuses to run as root."""
     return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
@@ -254,6 +251,6 @@ def _reachable(programs: Path, folder: Path) -> Path:
 
 
 def _wait_until(is_ready: Any, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Asks until the server says yes; its log is the message where it ends instead."""
+    """Waits for the server. If it ends instead, its log is the error."""
     while not is_ready():
         assert process.poll() is None, log.read_text(encoding="utf-8", errors="replace")

@@ -1,4 +1,4 @@
-"""The code blocks of a page, and what running them gives.
+"""The code blocks of a page, and the output of running them.
 
 A page is one story: its blocks run in order in one folder. `<!-- file: NAME -->` above a block writes it there; a YAML
 block that begins with `victor: 1` is `victor.yml` unless it says otherwise. In a console block every line with `$ ` is
@@ -33,13 +33,13 @@ class Block:
 
     @property
     def file(self) -> str | None:
-        """The file that it is."""
+        """The file that the block is."""
         if self.note.startswith("file: "):
             return self.note.removeprefix("file: ")
         return "victor.yml" if self.language == "yaml" and self.text.startswith("victor: 1\n") else None
 
     def commands(self) -> Iterator[tuple[str, str]]:
-        """The commands to run, each with what it prints."""
+        """The commands of the block, each with its expected output."""
         if self.note.startswith("$ "):
             yield self.note.removeprefix("$ "), self.text
         if self.language == "console":
@@ -76,7 +76,7 @@ def run(command: str, folder: Path) -> str:
 
 
 def matches(expected: str, printed: str) -> bool:
-    """Whether a text is what a page says, where `…` stands for anything on its line, and a line `…` for any lines."""
+    """Whether a text matches a page, where `…` stands for anything on its line, and a line `…` for any lines."""
     lines = ("(?:.*\n)*?" if line == "…" else _pattern(line) + "\n" for line in expected.splitlines())
     return re.fullmatch("".join(lines), printed.rstrip("\n") + "\n" if printed.strip() else "") is not None
 

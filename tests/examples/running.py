@@ -1,4 +1,4 @@
-"""The examples, and what running one gives.
+"""The examples, and the output of running one.
 
 An example is a folder of `examples/` with a `victor.yml` and an `input.jsonl`. `rendered.jsonl` and `replies.jsonl` are what
 `victor render` and `victor run` give for that input. Beside them there may stand
@@ -33,7 +33,7 @@ def examples(spec: str = "victor.yml") -> list[str]:
 
 
 def copy_of(name: str, to: Path) -> Path:
-    """A copy of an example as a clone of the repository has it: without the state that running it leaves."""
+    """A copy of an example as in a fresh clone: without the state of earlier runs."""
     state = {"*.db", "*.db-*", "*.jsonl", "lock", "__pycache__"}
 
     def ignored(folder: str, names: list[str]) -> set[str]:
@@ -45,7 +45,7 @@ def copy_of(name: str, to: Path) -> Path:
 
 
 def prepare(folder: Path) -> None:
-    """Makes and fills the tables of an example's `victor.yml`."""
+    """Creates and fills the tables of an example's `victor.yml`."""
     if (folder / "seed.py").exists():
         victor(folder, "db", "migrate", "victor.yml")
         subprocess.run([sys.executable, "seed.py"], cwd=folder, check=True, capture_output=True)
@@ -54,7 +54,7 @@ def prepare(folder: Path) -> None:
 def outputs(
     folder: Path, spec: str, environment: Mapping[str, str] | None = None, *, plan: bool = False
 ) -> dict[str, Lines]:
-    """What the example's input gives, by the name of the expected file, sorted by id.
+    """The output for the example's input, by the name of the expected file, sorted by id.
 
     Times, which differ from run to run, are left out, and unless `plan` the digest, which is a release's own.
     """
@@ -75,7 +75,7 @@ def outputs(
 
 
 def expected(name: str) -> dict[str, Lines]:
-    """What an example's input should give."""
+    """The expected output for an example's input."""
     return {
         file: [json.loads(line) for line in (FOLDER / name / file).read_text(encoding="utf-8").splitlines()]
         for file in EXPECTED

@@ -20,7 +20,7 @@ from tests.services import PostgresServer
 
 
 def main() -> int:
-    """The command; it ends with 1 where there is a leak or a loss."""
+    """Runs the search; exits 1 when there is a leak or a loss."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tenants", type=int, default=50)
     parser.add_argument("--sessions", type=int, default=20, help="of each tenant")

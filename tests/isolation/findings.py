@@ -1,4 +1,4 @@
-"""What the search for foreign texts looks at, and what it finds."""
+"""What the search for texts of other tenants reads, and what it finds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Tenant:
 
 @define
 class Findings:
-    """What was looked at, by kind, what was killed, and every leak and loss; `latency_s` is the last turn's."""
+    """How much was searched, by kind; how many turns were killed; and every leak and loss. `latency_s` is that of the last turn."""
 
     looked_at: dict[str, int] = field(factory=dict)
     turns: int = 0
@@ -39,7 +39,7 @@ class Findings:
     losses: list[str] = field(factory=list)
 
     def look(self, kind: str, own: str | None, *things: Any) -> None:
-        """Searches a thing of one owner for foreign marks; where the owner is not known, for marks of several."""
+        """Searches a text for the marks of other tenants; a text without a known owner, for the marks of several tenants."""
         self.looked_at[kind] = self.looked_at.get(kind, 0) + 1
         found = {mark for thing in things for mark in MARK.findall(thing if isinstance(thing, str) else repr(thing))}
         foreign = found - {own} if own is not None else found if len(found) > 1 else set()
@@ -47,19 +47,19 @@ class Findings:
             self.leaks.append(f"{kind} of {own}: {sorted(foreign)}")
 
     def table(self) -> str:
-        """What there is to say, a line each; leaks and losses in full at the end."""
+        """The findings, one a line, with all leaks and losses at the end."""
         counts = {f"looked at: {kind}": count for kind, count in sorted(self.looked_at.items())}
         found = {"turns": self.turns, "killed": self.killed, "seconds": round(self.seconds, 1), **counts}
         found |= {"leaks": len(self.leaks), "losses": len(self.losses)}
         return "\n".join([*(f"{name:<55}{value:>10}" for name, value in found.items()), *self.leaks, *self.losses, ""])
 
     def lose(self, what: str) -> None:
-        """Notes a turn that was seen and is gone, or is there in part."""
+        """Records a turn that was answered, but is not stored or only in part."""
         self.losses.append(what)
 
 
 def look_at_memory(findings: Findings) -> None:
-    """What is kept by tenant: rows, and layers that were good."""
+    """Searches the caches by tenant: rows, and last good layers."""
     for thing in gc.get_objects():
         if isinstance(thing, TenantRows):
             for key, entry in thing._entries.items():
@@ -71,7 +71,7 @@ def look_at_memory(findings: Findings) -> None:
 
 
 async def look_at_rows(database: PostgresPool, world: list[Tenant], findings: Findings) -> None:
-    """What each tenant can see of each table, then all rows there are, and whether the histories are whole."""
+    """Searches each table as each tenant sees it, then all rows, and checks that histories are complete."""
     for tenant in world:
         for table in TABLES:
             rows = await database.for_tenant(tenant.id).fetch(f"SELECT * FROM {table}")
@@ -94,12 +94,12 @@ async def look_at_rows(database: PostgresPool, world: list[Tenant], findings: Fi
 
 
 def _compare(tenant: Tenant, session: str, seen: list[str], stored: list[str], findings: Findings) -> None:
-    """A turn that was killed may be stored or not; one that was seen is, once, in its place."""
+    """A killed turn may be stored or not. A turn that was answered is stored once, in its place."""
     if len(set(stored)) < len(stored) or [text for text in stored if text in seen] != seen:
         findings.lose(f"{tenant.mark}/{session}: seen {seen}, stored {stored}")
 
 
 def mark_of(text: str | None) -> str:
-    """The mark in a tenant's id; what has none belongs to nobody, and may have none."""
+    """The mark in a tenant's id; None in a text without an owner."""
     found = MARK.findall(text or "")
     return found[0] if found else "nobody"

@@ -54,12 +54,12 @@ class Records(logging.Handler):
         self.texts: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keeps a record, with all that it carries."""
+        """Stores a record with all its fields."""
         self.texts.append(f"{record.getMessage()} {record.__dict__!r}")
 
 
 async def isolate(dsn: str, folder: Path, *, tenants: int, sessions: int, turns: int, seed: int = 1) -> Findings:
-    """Runs all sessions of all tenants at once, kills a quarter of the turns on their way, and searches everything."""
+    """Runs all sessions of all tenants at once, cancels a quarter of the turns at random, and searches everything."""
     chance, findings, started = random.Random(seed), Findings(), time.monotonic()
     world = [_tenant(number, chance) for number in range(tenants)]
     asked: list[Any] = []
@@ -109,7 +109,7 @@ async def _fill(database: PostgresPool, world: Iterable[Tenant]) -> None:
 
 @asynccontextmanager
 async def _back_end(asked: list[Any], chance: random.Random) -> AsyncIterator[str]:
-    """A model that calls the tool when it is asked to, and otherwise says back what it was told, after a while."""
+    """A model that calls the tool when a message asks for it, and otherwise repeats the message, after a random delay."""
 
     async def complete(request: web.Request) -> web.Response:
         body = json.loads(await request.read())
@@ -184,7 +184,7 @@ async def _session(
 
 @contextmanager
 def _logged() -> Iterator[Records]:
-    """Everything that is logged in it."""
+    """All log records while it is open."""
     records, root = Records(), logging.getLogger()
     before = root.level
     root.addHandler(records)

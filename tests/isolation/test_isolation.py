@@ -1,4 +1,4 @@
-"""No text of one tenant turns up at another; and the search for it would find one that did."""
+"""No text of one tenant reaches another; and the search would find one that did."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Job 1, settings in files: the right answers that are known, and the faults of the guide that are not here."""
+"""Job 1, settings in files: known right answers, and the faults that a naive implementation has."""
 
 from __future__ import annotations
 

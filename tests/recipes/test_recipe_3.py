@@ -1,4 +1,4 @@
-"""Job 3, analytics to a database: from a spec to rows, and the faults of the guide that are not here.
+"""Job 3, analytics to a database: from a spec to rows, and the faults that a naive implementation has.
 
 Rows, types and repeats: `tests/components/exporters`; queues and dead letters: `tests/runtime/test_delivery.py`.
 """

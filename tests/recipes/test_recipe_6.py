@@ -1,4 +1,4 @@
-"""Job 6, many tenants: each with its own settings, prompt, limits and histories, from a database; the guide's faults are not here."""
+"""Job 6, many tenants: each with its own settings, prompt, limits and histories, from a database."""
 
 from __future__ import annotations
 
