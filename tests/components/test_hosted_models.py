@@ -1,7 +1,8 @@
-"""The catalogue, and what a hosted model's Config makes of it."""
+"""Known models, what a hosted model's Config makes of them, and cached tool definitions."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from victor_dsl.components.hosted_models import HostedConfig, Prices, find_known_model, known_models
+from victor_dsl.components import hosted_models
+from victor_dsl.components.hosted_models import HostedConfig, Prices, ToolDefinitions, find_known_model, known_models
 from victor_dsl.components.models import anthropic, echo, openai
 from victor_dsl.language.config import Secret
+from victor_dsl.transport.http import encode
+from victor_dsl.values.tool import Tool
 
 KEY = Secret("env", "KEY")
 
@@ -146,3 +150,27 @@ def test_describing_the_models_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_tool_s_definition_is_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+
+    def write(tool: Tool) -> dict[str, Any]:
+        written.append(tool.description)
+        return {"name": tool.name, "description": tool.description}
+
+    definitions, first, changed = ToolDefinitions(write), Tool("a", "first"), Tool("a", "changed")
+    for tools in ((first, changed), (changed, first)):
+        expected = [{"name": "a", "description": tool.description} for tool in tools]
+        assert json.loads(encode({"tools": definitions.of(tools)})) == {"tools": expected}
+    assert written == ["first", "changed"]
+    monkeypatch.setattr(hosted_models, "MAX_CACHED_TOOLS", 2)
+    definitions.of([Tool("b", "third"), first])
+    assert written == ["first", "changed", "third", "first"]
+
+
+def test_a_request_that_needs_the_slower_encoder_has_its_tools() -> None:
+    tools = ToolDefinitions(lambda tool: {"name": tool.name, "description": tool.description})
+    body = {"tools": tools.of([Tool("a", "half a pair: \ud800")]), "messages": ["\ud800"]}
+    expected = {"tools": [{"name": "a", "description": "half a pair: \ud800"}], "messages": ["\ud800"]}
+    assert json.loads(encode(body)) == expected

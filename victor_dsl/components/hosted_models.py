@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from functools import cache
 from pathlib import Path
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from victor_dsl.transport import http
 else:
     http = Lazy("victor_dsl.transport.http")
+
+MAX_CACHED_TOOLS = 4096
+"""How many tool definitions are cached as JSON; beyond that, the cache starts again."""
 
 _KNOWN_MODELS = Path(__file__).with_name("known_models.json")
 _VERSION_SUFFIX = re.compile(r"(-\d{8}|-\d{4}-\d{2}-\d{2}|@\d{8}|-latest)$")
@@ -224,6 +227,29 @@ class HostedModel:
             raise ModelError(str(error), kind="bad_request", node=self._node) from error
         except Malformed as error:
             raise self._http.failures.bad_response(str(error)) from error
+
+
+class ToolDefinitions:
+    """Tool definitions in an API's format, as JSON that is written once for each tool."""
+
+    def __init__(self, write: Callable[[Tool], Mapping[str, Any]]) -> None:
+        self._write = write
+        self._written: dict[int, tuple[Tool, orjson.Fragment]] = {}
+
+    def of(self, tools: Iterable[Tool]) -> list[orjson.Fragment]:
+        """The definitions of the tools, in their order."""
+        return [self._definition(tool) for tool in tools]
+
+    def _definition(self, tool: Tool) -> orjson.Fragment:
+        # By identity, since comparing a tool's parameters costs more than writing them. The entry keeps the tool alive,
+        # so no other tool gets its id.
+        entry = self._written.get(id(tool))
+        if entry is None:
+            if len(self._written) >= MAX_CACHED_TOOLS:
+                self._written.clear()
+            entry = tool, orjson.Fragment(http.encode(self._write(tool)))
+            self._written[id(tool)] = entry
+        return entry[1]
 
 
 def api_tool_name(name: str) -> str:

@@ -212,17 +212,19 @@ class Http:
 
 
 def encode(body: Mapping[str, Any]) -> bytes:
-    """The body as JSON."""
+    """The body as JSON. It may contain JSON that was written before, as `orjson.Fragment`."""
     try:
-        return orjson.dumps(body, default=_as_dict)
+        return orjson.dumps(body, default=_plain)
     except orjson.JSONEncodeError:
         # orjson refuses half a surrogate pair and huge numbers. The standard library writes both; the server decides.
-        return json.dumps(body, default=_as_dict, separators=(",", ":")).encode()
+        return json.dumps(body, default=_plain, separators=(",", ":")).encode()
 
 
-def _as_dict(value: Any) -> dict[str, Any]:
+def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
+    if isinstance(value, orjson.Fragment):
+        return json.loads(orjson.dumps(value))
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 

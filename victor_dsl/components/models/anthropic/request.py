@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import orjson
-from attrs import frozen
+from attrs import field, frozen
 
-from victor_dsl.components.hosted_models import Unsupported, api_tool_name
+from victor_dsl.components.hosted_models import ToolDefinitions, Unsupported, api_tool_name
 from victor_dsl.values.message import Message, Part, ToolCall
 from victor_dsl.values.settings import Settings
 from victor_dsl.values.tool import Tool
@@ -34,6 +34,7 @@ class MessageRequest:
     thinking_mode: Literal["budget", "adaptive"]
     prompt_cache: bool
     extra_body: Mapping[str, Any]
+    _tools: ToolDefinitions = field(init=False, factory=lambda: ToolDefinitions(_tool))
 
     def body(self, turn: Turn) -> dict[str, Any]:
         """The request's body, with marks for the prompt cache. Raises Unsupported.
@@ -42,7 +43,7 @@ class MessageRequest:
         would read it.
         """
         body: dict[str, Any] = {"model": self.model}
-        tools = [_tool(tool) for tool in turn.tools]
+        tools: list[Any] = self._tools.of(turn.tools)
         messages = _messages(turn.messages)
         if tools:
             body["tools"] = tools
@@ -51,7 +52,7 @@ class MessageRequest:
         body["messages"] = messages
         if self.prompt_cache:
             if tools:
-                tools[-1]["cache_control"] = _CACHE_CONTROL
+                tools[-1] = {**_tool(turn.tools[-1]), "cache_control": _CACHE_CONTROL}
             if turn.system:
                 body["system"][-1]["cache_control"] = _CACHE_CONTROL
             if any(message["role"] == "assistant" for message in messages):

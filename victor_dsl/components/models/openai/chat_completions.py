@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import orjson
-from attrs import define, frozen
+from attrs import define, field, frozen
 
-from victor_dsl.components.hosted_models import Prices, api_tool_name, original_tool_name
+from victor_dsl.components.hosted_models import Prices, ToolDefinitions, api_tool_name, original_tool_name
 from victor_dsl.transport.json_values import Malformed, as_count, as_list, as_map, as_text
-from victor_dsl.values.message import Message, Reply, StopReason, ToolCall, Usage
+from victor_dsl.values.message import Message, Part, Reply, StopReason, ToolCall, Usage
 from victor_dsl.values.settings import Settings
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
@@ -43,12 +43,13 @@ class ChatRequest:
     prompt_cache_key: str | None
     stream_usage: bool
     extra_body: Mapping[str, Any]
+    _tools: ToolDefinitions = field(init=False, factory=lambda: ToolDefinitions(_tool))
 
     def body(self, turn: Turn) -> dict[str, Any]:
         """The request's body. What stays the same from turn to turn comes first, as prompt caches need it."""
         body: dict[str, Any] = {"model": self.model}
         if turn.tools:
-            body["tools"] = [_tool(tool) for tool in turn.tools]
+            body["tools"] = self._tools.of(turn.tools)
         messages: list[dict[str, Any]] = [{"role": "system", "content": turn.system}] if turn.system else []
         messages.extend(map(_message, turn.messages))
         body["messages"] = messages
@@ -74,7 +75,11 @@ class ChatRequest:
 
 
 def _message(message: Message) -> dict[str, Any]:
-    written: dict[str, Any] = {"role": message.role, "content": _content(message)}
+    content = message.content
+    written: dict[str, Any] = {
+        "role": message.role,
+        "content": content if isinstance(content, str) else _parts(content, message),
+    }
     if message.tool_calls:
         written["tool_calls"] = [
             {
@@ -91,12 +96,9 @@ def _message(message: Message) -> dict[str, Any]:
     return written
 
 
-def _content(message: Message) -> str | list[Mapping[str, Any]] | None:
-    content = message.content
+def _parts(content: tuple[Part, ...] | None, message: Message) -> str | list[Part] | None:
     if content is None:
         return None if message.tool_calls else ""
-    if isinstance(content, str):
-        return content
     # Thoughts belong to another provider. Many servers accept an assistant's text only as a string.
     parts = [part for part in content if part.get("type") not in _THOUGHTS]
     if message.role != "user" and all(part.get("type") == "text" for part in parts):
@@ -168,9 +170,10 @@ class ChatAnswer:
         stop = _STOP_REASONS.get(self._finish_reason)
         if stop is None:
             raise Malformed("it finished for an unknown reason")
-        calls = tuple(
-            self._call(number, call, cut_off=stop == "length") for number, call in sorted(self._calls.items())
-        )
+        calls: tuple[ToolCall, ...] = ()
+        if self._calls:
+            in_order = sorted(self._calls.items())
+            calls = tuple(self._call(number, call, cut_off=stop == "length") for number, call in in_order)
         if self._refused:
             stop = "content_filter"
         elif calls and stop == "stop":
