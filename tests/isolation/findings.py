@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import define, field
 
-from victor_dsl.components.sessions._text import from_text
+from victor_dsl.components.stored_turns import messages_from_text
 from victor_dsl.components.tenant_rows import TenantRows
 from victor_dsl.runtime.coordinators.config import ConfigCoordinator
 from victor_dsl.storage.postgres_pool import PostgresPool
@@ -85,7 +85,7 @@ async def look_at_rows(database: PostgresPool, world: list[Tenant], findings: Fi
     for tenant in world:
         stored: dict[str, list[str]] = {}
         for row in await database.for_tenant(tenant.id).fetch(sql):
-            messages = from_text(row["messages"])
+            messages = messages_from_text(row["messages"])
             stored.setdefault(row["session_id"], []).append(messages[0].text())
             if messages[0].role != "user" or messages[-1].role != "assistant" or messages[-1].tool_calls:
                 findings.lose(f"{tenant.mark}/{row['session_id']}: a turn is there in part")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.isolation.run import isolate
-from victor_dsl.components.sessions import _postgres_turns
+from victor_dsl.components.sessions import postgres as postgres_sessions
 from victor_dsl.components.tenant_rows import TenantRows
 from victor_dsl.storage.tenant_key import EVERYONE
 
@@ -39,8 +39,8 @@ async def test_the_search_finds_a_row_that_is_kept_for_the_wrong_tenant(
 async def test_the_search_finds_histories_that_are_not_kept_apart(
     postgres_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_postgres_turns, "session_key", lambda tenant, session: session.encode())
-    monkeypatch.setattr(_postgres_turns, "tenant_key", lambda tenant: EVERYONE)
+    monkeypatch.setattr(postgres_sessions, "session_key", lambda tenant, session: session.encode())
+    monkeypatch.setattr(postgres_sessions, "tenant_key", lambda tenant: EVERYONE)
     monkeypatch.setattr("victor_dsl.storage.postgres_pool.tenant_key", lambda tenant: EVERYONE)
     findings = await isolate(postgres_dsn, tmp_path, tenants=2, sessions=1, turns=4)
     assert any(leak.startswith("prompt sent") for leak in findings.leaks)

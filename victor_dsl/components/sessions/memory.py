@@ -1,4 +1,4 @@
-"""The session store that ends with the process."""
+"""The session store in the memory of the process."""
 
 from __future__ import annotations
 
@@ -14,30 +14,36 @@ from victor_dsl.values.message import Message
 
 
 class Config(SessionConfig):
-    """Keeps histories in memory; they end with the process, and other processes do not see them.
+    """Stores histories in memory. They are lost when the process ends, and other processes do not see them.
 
-    Both bounds below hold at all times: over the first the session that was unused longest is forgotten, over the
-    second the oldest turns of a session are, each turn whole.
+    Memory is bounded: over `max_sessions` the least recently used session is removed, over `max_messages` the oldest turns
+    of a session, each turn whole.
     """
 
     max_sessions: int = Field(
-        10_000, ge=1, description="How many sessions are kept. Over that, the one unused longest is forgotten."
+        10_000, ge=1, description="The largest number of sessions. Over that, the least recently used one is removed."
     )
     max_messages: int = Field(
         10_000,
         ge=1,
-        description="How many messages of one session are kept. Over that, its oldest turns are forgotten; "
+        description="The largest number of messages in a session. Over that, its oldest turns are removed; "
         "the newest turn always stays.",
     )
 
 
 EXAMPLE = "{type: memory, max_sessions: 1000}"
 
+
+def build(config: Config, context: Context) -> MemorySessions:
+    """An empty store."""
+    return MemorySessions(config.max_sessions, config.max_messages)
+
+
 Key = tuple[str | None, str]
 
 
 class Session:
-    """One history: the messages, and which turn added how many of them, oldest first."""
+    """A history: its messages, and how many of them each turn added, oldest turn first."""
 
     __slots__ = ("messages", "turns")
 
@@ -46,8 +52,8 @@ class Session:
         self.turns: dict[str, int] = {}
 
 
-class Memory:
-    """Histories in a map that forgets the least recently used."""
+class MemorySessions:
+    """Histories in a map, in order of last use."""
 
     def __init__(self, max_sessions: int, max_messages: int) -> None:
         self._max_sessions = max_sessions
@@ -65,23 +71,18 @@ class Memory:
         return found.messages[: sum(found.turns[turn] for turn in earlier)]
 
     async def append(self, tenant: str | None, session: str, turn_id: str, messages: Sequence[Message]) -> None:
-        kept = self._sessions.setdefault((tenant, session), Session())
+        history = self._sessions.setdefault((tenant, session), Session())
         self._sessions.move_to_end((tenant, session))
-        if turn_id not in kept.turns:
-            kept.turns[turn_id] = len(messages)
-            kept.messages += tuple(messages)
-            self._forget_turns(kept)
+        if turn_id not in history.turns:
+            history.turns[turn_id] = len(messages)
+            history.messages += tuple(messages)
+            self._drop_old_turns(history)
         if len(self._sessions) > self._max_sessions:
             self._sessions.popitem(last=False)
 
-    def _forget_turns(self, session: Session) -> None:
+    def _drop_old_turns(self, session: Session) -> None:
         surplus = len(session.messages) - self._max_messages
         cut = 0
         while cut < surplus and len(session.turns) > 1:
             cut += session.turns.pop(next(iter(session.turns)))
         session.messages = session.messages[cut:]
-
-
-def build(config: Config, context: Context) -> Memory:
-    """The store, empty."""
-    return Memory(config.max_sessions, config.max_messages)
