@@ -287,29 +287,38 @@ async def test_a_queue_goes_on_after_an_error_that_nobody_foresaw(
     assert queue.put_aside == 6
 
 
-async def test_a_faulty_exporter_is_not_tried_again_for_the_reports_of_its_own_fault(bench: Bench) -> None:
-    """Reports are events for all exporters: the working ones get them, those of a faulty one are put aside at once."""
-    faulty, working = Fails(1_000, StoreError("gone", transient=True)), Batches()
-    delivery = opened(bench.queue(faulty, "faulty"), bench.queue(working, "working"))
-    report = bench.report
+async def test_closing_does_not_wait_for_a_faulty_exporter_again_to_give_it_reports(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reports are events for all exporters; here one is made when a stuck exporter's events are put aside."""
+    monkeypatch.setattr(delivering, "FLUSH_SECONDS", 0.1)
     reported = iter(range(100, 200))
 
-    def report_and_record(node: str, message: str, data: Mapping[str, Any]) -> None:
+    def report(node: str, message: str, data: Mapping[str, Any]) -> None:
         if (node, message) not in bench.reports:
-            report(node, message, data)
+            bench.reports.append((node, message))
             delivery.put(event(next(reported)))
 
-    for queue in delivery.queues:
-        queue._report = report_and_record
+    class Stuck:
+        async def export(self, events: Sequence[Event]) -> None:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(bench, "report", report)
+    faulty, working = Fails(1_000, StoreError("gone", transient=True)), Batches()
+    delivery = opened(bench.queue(Stuck(), "stuck"), bench.queue(faulty, "faulty"), bench.queue(working, "working"))
     delivery.put(event(1))
     closing = asyncio.create_task(delivery.close())
     while not closing.done():
         await settle()
         bench.clock.move(20)
     assert closing.result() == {}
-    assert faulty.tries == 2 * CLOSING_ATTEMPTS, "once for the event, and once for the reports made meanwhile"
-    assert {"e1", "e100"} <= {e.id for e in working.events}
-    assert {"e1", "e100"} <= {id for id, _ in await letters(bench)}
+    assert faulty.tries == 2 * CLOSING_ATTEMPTS, "for the event and the first reports, but not for the last report"
+    late = f"e{100 + [node for node, _ in bench.reports].index('exporters/stuck')}"
+    assert late in {e.id for e in working.events}
+    for exporter in ("exporters/faulty", "exporters/stuck"):
+        aside = {letter.event.id for letter in await bench.letters.read(exporter=exporter)}
+        assert {"e1", late, f"e{99 + len(bench.reports)}"} <= aside
+    assert [queue.waiting for queue in delivery.queues] == [0, 0, 0]
 
 
 async def test_an_exporter_that_cannot_watch_gets_its_events_all_the_same(bench: Bench) -> None:
