@@ -60,11 +60,15 @@ class Shared:
 
 
 class Generation:
-    """A program with its base plan open, the pipelines of its other plans, and the turns that run on it."""
+    """A program with its base plan open, the pipelines of its other plans, and the turns that run on it.
+
+    `trusts_callers` is true where the spec has no `auth` that would check who they are.
+    """
 
     def __init__(self, program: Program, shared: Shared) -> None:
         self.program = program
         self.base = program.plan_for(None, {})
+        self.trusts_callers = not self.base.roles.admission
         self.pipelines = Leases[Pipeline](self._open_pipeline, idle=IDLE_PLANS)
         self.exporters: tuple[tuple[Node, Any], ...] = ()
         self.handler: Handler = self._run
@@ -72,11 +76,6 @@ class Generation:
         self._open = AsyncExitStack()
         self._turns: dict[Turn, asyncio.Task[Any]] = {}
         self._quiet = asyncio.Event()
-
-    @property
-    def trusts_callers(self) -> bool:
-        """Whether callers are who they say: the spec has no `auth` that would check."""
-        return not self.base.roles.admission
 
     async def open(self) -> None:
         """Opens the base plan. Raises ComponentError or SecretError, and then leaves nothing open."""
@@ -241,11 +240,11 @@ async def with_messages(turn: Turn, pipeline: Pipeline) -> Turn:
     """The turn with its conversation: the request's own, or the session's history and the new message."""
     request = turn.request
     if request.messages is not None:
-        if any(message.role == "system" for message in request.messages):
-            system = tuple(message for message in request.messages if message.role == "system")
-            others = tuple(message for message in request.messages if message.role != "system")
-            return turn.replace(messages=others, system_messages=system)
-        return turn.replace(messages=request.messages)
+        system = [message for message in request.messages if message.role == "system"]
+        if not system:
+            return turn.replace(messages=request.messages)
+        others = tuple(message for message in request.messages if message.role != "system")
+        return turn.replace(messages=others, system_messages=tuple(system))
     if request.message is None:
         raise RequestError("a request has either 'message' or 'messages'")
     new = Message("user", request.message)
