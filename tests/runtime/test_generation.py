@@ -37,6 +37,20 @@ def tenants(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
     return stage
 
 
+class Slow:
+    """A contributor whose opening waits at a gate."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def __aenter__(self) -> Piece:
+        await self._gate.pass_through()
+        return Piece("a")
+
+    async def __aexit__(self, *error: object) -> None:
+        """Nothing to close."""
+
+
 def open_plans(orchestrator: Orchestrator) -> list[str | None]:
     return [lease.resource.plan.tenant for lease in orchestrator._current.pipelines._leases.values()]
 
@@ -53,7 +67,7 @@ async def test_turns_that_begin_while_plans_are_evicted_are_answered(tenants: St
     """Six plans are in use at once; afterwards four are closed, which takes until all six are needed again."""
     asked, answer, closing, close = 0, asyncio.Event(), asyncio.Semaphore(0), asyncio.Event()
 
-    class Slow(Piece):
+    class Leaving(Piece):
         async def __aenter__(self) -> Piece:
             return self
 
@@ -69,7 +83,7 @@ async def test_turns_that_begin_while_plans_are_evicted_are_answered(tenants: St
         await answer.wait()
         return "x"
 
-    tenants.objects |= {f"contributors/{name}": lambda config, context: Slow("piece") for name in TENANTS}
+    tenants.objects |= {f"contributors/{name}": lambda config, context: Leaving("piece") for name in TENANTS}
     tenants.objects["models/main"] = Says([wait])
     async with tenants.orchestrator(SPEC) as orchestrator:
         answers = []
@@ -89,17 +103,9 @@ async def test_turns_that_begin_while_plans_are_evicted_are_answered(tenants: St
 async def test_two_turns_that_need_a_plan_open_it_once(tenants: Stage) -> None:
     gate, built = Gate(), []
 
-    class Slow:
-        async def __aenter__(self) -> Piece:
-            await gate.pass_through()
-            return Piece("a")
-
-        async def __aexit__(self, *error: object) -> None:
-            """Nothing to close."""
-
     def build(config: object, context: Context) -> Slow:
         built.append(context.node)
-        return Slow()
+        return Slow(gate)
 
     tenants.objects["contributors/a"] = build
     async with tenants.orchestrator(SPEC) as orchestrator, asyncio.TaskGroup() as group:
@@ -191,18 +197,7 @@ async def test_a_turn_that_swallows_its_cancellation_does_not_hold_up_closing(
 async def test_a_reload_that_is_under_way_when_the_orchestrator_closes_leaves_nothing_open(stage: Stage) -> None:
     gate = Gate()
 
-    class Slow:
-        async def __aenter__(self) -> Piece:
-            await gate.pass_through()
-            return Piece("a")
-
-        async def __aexit__(self, *error: object) -> None:
-            """Nothing to close."""
-
-    def build(config: object, context: Context) -> Slow:
-        return Slow()
-
-    stage.objects |= {"contributors/given": build, "exporters/given": Spy()}
+    stage.objects |= {"contributors/given": lambda config, context: Slow(gate), "exporters/given": Spy()}
     spec = "models: {main: {type: echo}}\nexporters: [given]\n"
     async with stage.orchestrator(spec) as orchestrator:
         reload = asyncio.create_task(orchestrator.reload(stage.program(spec + "contributors: [given]\n")))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from graphlib import TopologicalSorter
 from typing import Any
 
 from attrs import define, field
@@ -13,7 +14,6 @@ from victor_dsl.compiler.check import Checked, Item
 from victor_dsl.compiler.link import references
 from victor_dsl.compiler.overlays import AUTH
 from victor_dsl.compiler.variations import Variation
-from victor_dsl.graph.order import dependency_order
 from victor_dsl.graph.plan import Node, Plan, PromptPolicy, Roles
 from victor_dsl.language.config import Around, Config, FilePath, Secret, annotated_fields
 from victor_dsl.language.kinds import KINDS
@@ -37,10 +37,9 @@ class Lowering:
         checked = variation.checked
         items = {item.id: item for item in checked.items()}
         needs = {id: _needs(item) for id, item in items.items()}
-        order = dependency_order(needs)
         nodes: dict[str, Node] = {}
         meanings: dict[str, str] = {}
-        for id in order:
+        for id in _dependency_order(needs):
             nodes[id], meanings[id] = self._node(items[id], needs[id], nodes, meanings)
         roles = _roles(checked)
         prompt = checked.spec.prompt if checked.spec and checked.spec.prompt else None
@@ -92,6 +91,17 @@ class Lowering:
         fields = config.model_dump(mode="json", exclude={*_path_fields(config), "name"}, exclude_defaults=True)
         content = [self.included.hash(path) for path in _paths(config, included=True)]
         return _sha256([item.component.type, item.component.version, fields, content, below])
+
+
+def _dependency_order(needs: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    """Every id after those that it needs; otherwise the order stays."""
+    sorter = TopologicalSorter(needs)
+    sorter.prepare()
+    position = {id: place for place, id in enumerate(needs)}
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready(), key=position.__getitem__)
+        yield from ready
+        sorter.done(*ready)
 
 
 def _needs(item: Item) -> tuple[str, ...]:

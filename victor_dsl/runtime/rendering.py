@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from victor_dsl.errors import VictorError
 from victor_dsl.language.boundary import component_error, is_fault
-from victor_dsl.runtime.coordinators.origins import origins, settings_as_json
 from victor_dsl.runtime.generation import Generation, with_messages
 from victor_dsl.runtime.pipeline import Pipeline
 from victor_dsl.values.message import messages_tokens
 from victor_dsl.values.outcome import Explained, Rendered, Tokens
+from victor_dsl.values.settings import Layer, Origin, Settings
 from victor_dsl.values.tokens import text_tokens
 from victor_dsl.values.turn import Mending, Turn
+
+DEFAULT = Origin("default")
 
 
 async def render(turn: Turn, generation: Generation) -> Rendered:
@@ -59,7 +62,7 @@ class _Progress:
             session=turn.session,
             tenant=turn.tenant,
             variants=turn.trace.arms,
-            settings=settings_as_json(turn.settings) if settled else {},
+            settings=_settings_as_json(turn.settings) if settled else {},
             origins=origins(turn) if settled else {},
             system=turn.system or "",
             contributors=turn.contributions,
@@ -110,3 +113,44 @@ class _Progress:
             return tuple(indices)
         others = [index for index, message in enumerate(messages) if message.role != "system"]
         return tuple(others[index] for index in indices)
+
+
+def _settings_as_json(settings: Settings) -> dict[str, Any]:
+    """The settings that are set, as JSON values."""
+    return {key: value for key, value in settings.model_dump(mode="json", exclude_none=True).items() if value != {}}
+
+
+def origins(turn: Turn) -> dict[str, Origin]:
+    """The origin of each value in force, by its dotted path: `settings.temperature`, `vars.product`."""
+    paths = [*_leaves(_settings_as_json(turn.settings), ("settings",)), *_leaves(turn.vars, ("vars",))]
+    return {".".join(path): _origin(path, turn.layers) for path in paths}
+
+
+def _origin(path: tuple[str, ...], layers: tuple[Layer, ...]) -> Origin:
+    """The origin in the highest layer that has the path; the default if that value is null, or no layer has it."""
+    for layer in reversed(layers):
+        here: Any = layer.settings if path[0] == "settings" else layer.vars
+        for step in path[1:]:
+            if not isinstance(here, Mapping) or step not in here:
+                break
+            here = here[step]
+            if here is None:
+                return DEFAULT
+        else:
+            return _place(path, layer)
+    return DEFAULT
+
+
+def _place(path: tuple[str, ...], layer: Layer) -> Origin:
+    for length in range(len(path), 0, -1):
+        if (origin := layer.origins.get(".".join(path[:length]))) is not None:
+            return origin
+    return Origin(layer.source)
+
+
+def _leaves(value: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for key, inner in value.items():
+        if isinstance(inner, Mapping) and inner:
+            yield from _leaves(inner, (*path, key))
+        else:
+            yield (*path, key)

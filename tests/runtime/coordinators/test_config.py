@@ -11,7 +11,7 @@ from attrs import evolve
 from tests.runtime.stage import Layers, Stage
 from victor_dsl.errors import ProviderError, Refused, RequestError
 from victor_dsl.runtime.coordinators.config import ConfigCoordinator
-from victor_dsl.runtime.coordinators.origins import origins
+from victor_dsl.runtime.rendering import origins
 from victor_dsl.values.request import Request
 from victor_dsl.values.settings import Layer, Origin
 from victor_dsl.values.turn import Turn

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from attrs import frozen
 
@@ -14,6 +14,7 @@ from victor_dsl.errors import StoreError
 from victor_dsl.graph.plan import Node
 from victor_dsl.language.boundary import internal_error, is_fault
 from victor_dsl.language.component import Clock
+from victor_dsl.language.config import ExporterConfig
 from victor_dsl.language.kinds import Exporter
 from victor_dsl.runtime.delivery.dead_letters import DeadLetters
 from victor_dsl.runtime.delivery.storing import Refusal, store
@@ -70,7 +71,7 @@ class ExporterQueue:
         random: Random,
         report: Callable[[str, str, Mapping[str, Any]], None],
     ) -> None:
-        config: Any = node.config
+        config = cast("ExporterConfig", node.config)
         self.node = node.id
         self.dropped = 0
         self.delivered = 0
@@ -78,10 +79,10 @@ class ExporterQueue:
         self.put_aside = 0
         self.fault: str | None = None
         self.exporter = exporter
-        self._batch_size: int = config.batch_size
-        self._flush_seconds: float = config.flush_seconds
-        self._queue_size: int = config.queue_size
-        self._retry_seconds: float = config.retry_seconds
+        self._batch_size = config.batch_size
+        self._flush_seconds = config.flush_seconds
+        self._queue_size = config.queue_size
+        self._retry_seconds = config.retry_seconds
         self._letters = letters
         self._clock = clock
         self._random = random
