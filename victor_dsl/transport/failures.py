@@ -40,7 +40,7 @@ _TOKEN_COUNTS = (
     # any server that names only the window
     r"maximum context length (?:is|of) (?P<window>\d+) tokens",
 )
-"""How servers write how many tokens they counted and how many they accept; llama.cpp uses fields of its error instead."""
+"""How servers write the tokens that they counted and accept. llama.cpp uses fields of its error instead."""
 
 _KIND_BY_STATUS: Mapping[int, ModelErrorKind] = {
     401: "authentication",
@@ -201,7 +201,7 @@ class Failures:
 
 
 def _kind(status: int | None, words: str, text: str) -> ModelErrorKind:
-    """The kind of an error, by its status and its text. Servers disagree on the status of requests that are too long."""
+    """The kind of an error. Servers disagree on the status of a request that is too long, so its text is read first."""
     if status is None or status in (400, 404, 413, 422, 500):
         if _TOO_LONG.search(f"{words} {text}"):
             return "context_length"
@@ -255,7 +255,7 @@ def _compact(value: Any) -> str:
 
 
 def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """How long the server asks to wait: `retry-after-ms`, or `Retry-After` in seconds or as a date (RFC 9110, §10.2.3)."""
+    """The wait that the server asks for: `retry-after-ms`, or `Retry-After` in seconds or a date (RFC 9110, §10.2.3)."""
     for name, scale in (("retry-after-ms", 0.001), ("Retry-After", 1.0)):
         try:
             seconds = float(headers.get(name, "")) * scale

@@ -1,4 +1,4 @@
-"""An HTTP client for one URL that speaks JSON: posts and event streams, limited in size, with every failure as a ModelError."""
+"""An HTTP client for one URL that speaks JSON: posts and event streams, with every failure as a ModelError."""
 
 from __future__ import annotations
 
@@ -251,6 +251,6 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
 
 
 def _close_unfinished(response: aiohttp.ClientResponse) -> None:
-    """Closes the connection unless the response was read to its end. Leaving it open would wait for the request's end."""
+    """Closes the connection unless the response was read to its end, without waiting until the request is sent."""
     if not response.content.at_eof():
         response.close()

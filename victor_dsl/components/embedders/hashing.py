@@ -24,7 +24,7 @@ else:
     np = Lazy("numpy")
 
 N_GRAMS = (2, 3, 4)
-"""Two characters are a word in some scripts. Four distinguish most English words, and `refund` is still near `refunded`."""
+"""Two characters are a word in some scripts. Four distinguish most English words, yet `refund` is near `refunded`."""
 
 
 class Config(EmbedderConfig):

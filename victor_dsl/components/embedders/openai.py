@@ -1,4 +1,4 @@
-"""Embeds by any server that speaks OpenAI's `/embeddings`: OpenAI, vLLM, Ollama, llama.cpp, text-embeddings-inference, gateways."""
+"""Embeds by any server that speaks OpenAI's `/embeddings`: OpenAI, vLLM, Ollama, llama.cpp, gateways."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ BATCH_CHARACTERS = 200_000
 
 ON_LOOP_CHARACTERS = 500_000
 ON_LOOP_ROWS = 2_000
-"""Up to this much text and this many rows, a few milliseconds of work, keys are hashed and rows put together on the loop."""
+"""Up to this much text and this many rows, a few milliseconds of work, keys and rows are made on the event loop."""
 
 _MAX_ATTEMPTS = 3
 _ANY_WORD = b"."
@@ -143,7 +143,7 @@ class CachedEmbedder:
         raise ComponentError("the embedder returns vectors of different lengths", node=self._context.node)
 
     async def _add_missing(self, wanted: Mapping[str, bytes], missing: Iterable[str], rows: dict[str, Matrix]) -> None:
-        """Finds or computes the missing rows. A row that another turn was computing when it was cancelled stays missing."""
+        """Finds or computes the missing rows, except those whose computation another turn gave up."""
         mine: dict[str, bytes] = {}
         others: dict[str, asyncio.Future[Matrix | Exception | None]] = {}
         for key in missing:
@@ -206,7 +206,7 @@ class CachedEmbedder:
         return task
 
     def _end_pending(self, keys: Iterable[str], failure: Exception | None) -> None:
-        """Ends the waiting for keys that did not get a row: with the failure, or else the waiting turns compute them."""
+        """Wakes the turns that wait for keys without a row. They raise the failure or, without one, compute the rows."""
         for key in keys:
             future = self._pending.pop(key, None)
             if future is not None and not future.done():

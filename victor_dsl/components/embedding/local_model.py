@@ -38,7 +38,7 @@ _NOT_PART_OF_THE_MODEL = (".md", ".lock", ".metadata")
 
 @frozen
 class Library:
-    """A library of models: `download` fetches the model, `load` gives the encoder of a model's folder. Both may be slow."""
+    """A library of models: `download` fetches the model, `load` opens a folder and gives its encoder. Both may be slow."""
 
     name: str
     download: Callable[[], object]

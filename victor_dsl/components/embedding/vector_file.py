@@ -44,8 +44,8 @@ _TRIM = "DELETE FROM embeddings WHERE key IN (SELECT key FROM embeddings ORDER B
 class VectorFile:
     """Rows by key, as little-endian float32. The first use opens the file.
 
-    The day of the last use is stored with each vector. A fault is reported once. After a fault that may pass, the file is
-    not used for a minute; after any other, it is not used again until this object is opened anew.
+    The day of the last use is stored with each vector. A fault is reported once. After a fault that may pass, the file
+    is not used for a minute; after any other, it is not used again until this object is opened anew.
     """
 
     def __init__(self, path: str | Path, context: Context, *, entries: int) -> None:

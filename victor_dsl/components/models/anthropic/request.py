@@ -116,7 +116,10 @@ def _mark_last(blocks: list[Block]) -> None:
 
 
 def _messages(conversation: Iterable[Message]) -> list[dict[str, Any]]:
-    """The conversation as the API requires it: the user begins, roles alternate, no message is empty. Raises Unsupported."""
+    """The conversation as the API requires it: the user begins, roles alternate, no message is empty.
+
+    Raises Unsupported.
+    """
     ids = _Ids()
     written: list[dict[str, Any]] = []
     for message in conversation:

@@ -1,4 +1,4 @@
-"""A model behind any server that speaks OpenAI's `/chat/completions`: OpenAI, Azure, vLLM, Ollama, llama.cpp, gateways."""
+"""A model behind any server that speaks OpenAI's `/chat/completions`: OpenAI, Azure, vLLM, Ollama, gateways."""
 
 from __future__ import annotations
 

@@ -198,15 +198,15 @@ class ChatAnswer:
             index = max(self._calls, default=-1)
             if index < 0 or (id and id != self._calls[index].id):
                 index += 1
-        known = self._calls.setdefault(index, _Call())
+        collected = self._calls.setdefault(index, _Call())
         function = as_map(call.get("function"), "a tool call's function")
-        known.id = known.id or id
-        known.name = known.name or as_text(function.get("name"), "a tool call's name")
+        collected.id = collected.id or id
+        collected.name = collected.name or as_text(function.get("name"), "a tool call's name")
         arguments = function.get("arguments")
         if isinstance(arguments, dict):
-            known.arguments += orjson.dumps(arguments).decode()
+            collected.arguments += orjson.dumps(arguments).decode()
         else:
-            known.arguments += as_text(arguments, "a tool call's arguments")
+            collected.arguments += as_text(arguments, "a tool call's arguments")
 
 
 def _usage(reported: Mapping[str, Any], prices: Prices | None) -> Usage:
