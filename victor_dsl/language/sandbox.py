@@ -1,6 +1,6 @@
-"""The Jinja2 that templates are written in: sandboxed, strict, and bounded in what it may loop, hold and write.
+"""The Jinja2 sandbox for templates: strict about names, and bounded in loops, sizes and time.
 
-Imported only where there is a template: jinja2 costs 50 ms.
+Imported only where there is a template: importing jinja2 takes 50 ms.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ from victor_dsl.values.frozen import FrozenList, FrozenMap
 from victor_dsl.values.settings import Settings
 
 MOST_CHARACTERS = 1_048_576
-"""How long a rendered text, and any text on the way to it, may be."""
+"""The longest text that may be rendered, or made on the way."""
 MOST_ITEMS = 100_000
-"""How many items a list on the way may have, all levels counted."""
+"""The most items of a list that is made on the way, all levels counted."""
 MOST_STEPS = 50_000
-"""How often loops and macros may go round in one rendering."""
+"""The most rounds of loops and macros in one rendering."""
 MOST_SECONDS = 2.0
-"""How long one rendering may take: looked at in every step."""
+"""The longest time of one rendering, checked in every round of a loop or macro."""
 MOST_BITS = 10_000
+"""The largest number that may be computed, in bits."""
 
 FILTERS = (
     *("abs", "capitalize", "count", "d", "default", "dictsort", "filesizeformat", "first", "float", "groupby", "int"),
@@ -41,7 +42,7 @@ FILTERS = (
     *("select", "selectattr", "sort", "string", "sum", "title", "trim", "truncate", "unique", "upper", "urlencode"),
     "wordcount",
 )
-"""Jinja2's own filters that templates have. Those for HTML, those that are random and those without bounds are left out."""
+"""Jinja2's own filters that templates have. Those for HTML, random ones and unbounded ones are left out."""
 TEXT_METHODS = (
     *("capitalize", "casefold", "count", "endswith", "find", "index", "isalnum", "isalpha", "isdigit", "islower"),
     *("isnumeric", "isspace", "istitle", "isupper", "lower", "lstrip", "partition", "removeprefix", "removesuffix"),
@@ -72,7 +73,7 @@ class _Rendering:
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """An environment whose templates see what they are given and nothing else. One rendering at a time."""
+    """An environment whose templates see the values that they are rendered with and nothing else. One rendering at a time."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
@@ -92,30 +93,30 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self._end = 0.0
 
     def begin(self) -> None:
-        """Gives one rendering all its steps and time."""
+        """Starts the count of steps and the time of one rendering."""
         self._steps = 0
         self._end = time.monotonic() + MOST_SECONDS
 
     def step(self) -> None:
-        """Counts one round of a loop or a macro; put into each by the rewriting below."""
+        """Counts one round of a loop or macro. `_Bounds` puts a call of it into each."""
         self._steps += 1
         if self._steps > MOST_STEPS:
-            raise SecurityError(f"goes round its loops more than {MOST_STEPS:,} times")
+            raise SecurityError(f"runs more than {MOST_STEPS:,} rounds of its loops and macros")
         if time.monotonic() > self._end:
             raise SecurityError(f"takes longer than {MOST_SECONDS:g} seconds")
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Plain values have the few methods that are harmless; everything else has what Jinja2 thinks safe."""
+        """Text, maps and lists have the harmless methods alone; anything else has what Jinja2 considers safe."""
         for of, methods in METHODS:
             if isinstance(obj, of):
                 return attr in methods
         return super().is_safe_attribute(obj, attr, value)
 
     def wrap_str_format(self, value: Any) -> None:
-        """Nothing stands in for `str.format`, so that it is unsafe like other methods: its widths have no bounds."""
+        """Does not wrap `str.format`, which leaves it as unsafe as other methods: its widths have no bounds."""
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """The operators whose result may be much larger than what goes in."""
+        """Bounds the operators whose result may be much larger than their operands."""
         if operator == "%" and isinstance(left, str):
             return _format(left, *(right if isinstance(right, tuple) else (right,)))
         if operator == "*":
@@ -143,8 +144,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
 def render(template: Template, values: Mapping[str, Any]) -> str:
     """The text of a sandbox's template. Raises whatever the template raises, and SecurityError over a bound.
 
-    A template has no clock, no randomness and no I/O: while the values that it names are the same objects, and such that
-    nobody can change, the text is the same too and is not rendered again.
+    Templates have no clock, no randomness and no I/O. While the values that one names are the same, unchangeable objects,
+    its text is the same too and is not rendered again.
     """
     environment = template.environment
     assert isinstance(environment, Sandbox)
@@ -181,7 +182,7 @@ def _values(names: Iterable[str], values: Mapping[str, Any]) -> Iterable[Any]:
 
 
 class _Bounds(NodeTransformer):
-    """Puts a step into each loop and macro, and writes `a ~ b` as a join, which is bounded."""
+    """Puts a step into each loop and macro, and turns `a ~ b` into a join, which is bounded."""
 
     def __init__(self, environment: Sandbox) -> None:
         self._environment = environment
@@ -232,7 +233,7 @@ def _bound_product(one: Any, times: Any) -> None:
 
 
 def _weighed(value: Any) -> Any:
-    """The value, if its text is not too long: a list that holds itself twice, and so on, is small until it is written."""
+    """The value, unless its text is over the bounds: a list of one list many times over is small until it is written."""
     if isinstance(value, _SMALL):
         return value
     items = characters = 0
@@ -291,7 +292,7 @@ def _format(pattern: Any, *values: Any, **named: Any) -> str:
 
 
 def _indent(text: Any, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
-    """The text with each line but the first (unless `first`) moved in; empty lines only with `blank`."""
+    """The text with each line indented: the first only with `first`, empty ones only with `blank`."""
     space = width if isinstance(width, str) else " " * min(width, 100)
     lines = _text(text).split("\n")
     _bound(sum(map(len, lines)) + len(lines) * len(space))
@@ -300,5 +301,5 @@ def _indent(text: Any, width: int | str = 4, first: bool = False, blank: bool = 
 
 
 def _tojson(value: Any, indent: int | None = None) -> str:
-    """The value as JSON, as a model should read it: nothing is escaped for HTML."""
+    """The value as JSON for a model to read: nothing is escaped for HTML."""
     return json.dumps(_weighed(value), ensure_ascii=False, indent=None if indent is None else max(0, min(indent, 8)))

@@ -1,12 +1,12 @@
-"""What a template sees, beside the vars by name."""
+"""The names and tags of templates, for checks that need no Jinja2: importing it takes 50 ms."""
 
 from __future__ import annotations
 
 VISIBLE = frozenset({"session", "tenant", "user", "settings"})
-"""Names that every template has; `settings` are the values in force for the turn."""
+"""The names that every template sees besides the vars; `settings` are the values in force for the turn."""
 
 TAGS = ("if", "for", "set", "with", "filter", "macro", "include", "import", "raw")
-"""The tags worth naming to someone who misspelt one."""
+"""The tags to suggest for a misspelt one."""
 
 GLOBALS = frozenset({"range", "dict", "namespace"})
-"""What is left of Jinja2's own globals: the others reach into Python or make random text."""
+"""Jinja2's own globals that templates have. The others reach into Python or make random text."""

@@ -19,7 +19,7 @@ EventType = Literal[
 
 @frozen
 class Event:
-    """One thing that happened in a turn. `timestamp` is in Unix seconds; `id` is a UUIDv7 as text."""
+    """One thing that happened, in a turn or beside it. `timestamp` is in Unix seconds; `id` is a UUIDv7 as text."""
 
     id: str
     type: EventType

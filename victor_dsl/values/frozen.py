@@ -1,4 +1,4 @@
-"""Maps and lists that turns share, and that nobody may change."""
+"""Maps and lists that turns share, and that cannot be changed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 
 def freeze(value: Any) -> Any:
-    """The value with all its maps and lists made unchangeable. They remain a `dict` and a `list`, for JSON and templates."""
+    """The value with all its maps and lists unchangeable. They still are a `dict` and a `list`, for JSON and templates."""
     if isinstance(value, FrozenMap | FrozenList):
         return value
     if isinstance(value, dict):
@@ -19,11 +19,11 @@ def freeze(value: Any) -> Any:
 
 
 def _refuse(*_: Any, **__: Any) -> NoReturn:
-    raise TypeError("these values are shared by turns and may not be changed; change a copy")
+    raise TypeError("turns share these values, so they cannot be changed; change a copy")
 
 
 class FrozenMap(dict[str, Any]):
-    """A map that refuses to be changed; copies of it, pickled ones too, are plain and do not."""
+    """A map that cannot be changed; its copies, pickled ones too, are plain dicts."""
 
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
@@ -33,7 +33,7 @@ class FrozenMap(dict[str, Any]):
 
 
 class FrozenList(list[Any]):
-    """A list that refuses to be changed; copies of it, pickled ones too, are plain and do not."""
+    """A list that cannot be changed; its copies, pickled ones too, are plain lists."""
 
     __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
     append = clear = extend = insert = pop = remove = reverse = sort = _refuse

@@ -1,4 +1,4 @@
-"""A conversation's messages in groups that must stay or go together: what compaction chooses from."""
+"""The groups of a conversation's messages that stay or go together: compaction chooses among them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Group:
 
 @frozen
 class Before:
-    """What the last compaction of the same session kept (`kept`: positions) of the first `seen` groups.
+    """What the session's last compaction kept: the positions `kept` among the first `seen` groups.
 
-    It is there only where these groups are the same still: positions are the present history's.
+    Only groups that have not changed since count; positions are those of the present history.
     """
 
     kept: frozenset[int]
@@ -38,7 +38,7 @@ class Before:
 class History:
     """The messages to compact, oldest first, and their groups ordered by first index.
 
-    A strategy that keeps the leading part of what `before` kept, as far as that costs it little, lets prompt caches hold.
+    Prompt caches hold where a strategy keeps the leading part of what `before` kept, as far as that costs it little.
     """
 
     messages: tuple[Message, ...]
@@ -58,11 +58,10 @@ class History:
 
 @frozen
 class Choice:
-    """What a strategy keeps: positions into `History.groups`, and a text that stands for what was dropped.
+    """What a strategy keeps: positions in `History.groups`, and perhaps a summary of what it leaves out.
 
-    The fixed groups need not be named. `summary`, where given, is placed before the first message kept after
-    the first gap, as a message of role `user` that says what it is. `reasons` says in a few words, by position, why a
-    group is kept or left out; strategies fill it only where `turn.rendering`.
+    The fixed groups need not be named. The summary becomes a message of role `user` at the first gap. `reasons` says in a
+    few words, by position, why a group is kept or left out; strategies fill it only where `turn.rendering`.
     """
 
     groups: frozenset[int]
@@ -71,7 +70,7 @@ class Choice:
 
 
 def summary_message(summary: str) -> Message:
-    """The message in which a choice's summary stands for what was dropped; it counts towards the budget."""
+    """The message that a choice's summary becomes; it counts towards the budget."""
     return Message("user", f"{SUMMARY_HEADING}\n{summary}")
 
 
@@ -107,11 +106,11 @@ def group(messages: Iterable[Message], made: frozenset[int] = frozenset()) -> Hi
 
 
 def must_stay(messages: Sequence[Message], made: frozenset[int] = frozenset()) -> dict[int, str]:
-    """Why messages must stay, by index: whatever compacts, they are kept.
+    """Why messages must stay, by index: every compaction keeps them.
 
-    System and pinned messages, the first user message (the task), the latest one, and an open exchange at the end: the last
-    assistant message's calls, with what results there are, where no user message follows. Those at the indices `made` are nobody's: they are there already in the
-    place of others (a summary), and neither task nor latest message.
+    They are system and pinned messages, the first user message (the task), the latest one, and an open exchange at the end:
+    the last assistant message's calls, with the results so far, where no user message follows. A message at one of the indices
+    `made` stands for others (a summary) and is neither task nor latest message.
     """
     reasons: dict[int, str] = {}
     users: list[int] = []
@@ -134,11 +133,11 @@ def must_stay(messages: Sequence[Message], made: frozenset[int] = frozenset()) -
 
 
 def newest(history: History, budget: int) -> frozenset[int]:
-    """Positions of the fixed groups and of the newest others, all together within the budget where that can be.
+    """The positions of the fixed groups and of the newest others, within the budget if the fixed ones are.
 
-    A group that is larger than all the tokens left by the fixed ones is passed over. What goes is rounded up to a
-    step (1/8 to 1/4 of those tokens, a power of two) counted from the oldest, so that the first message kept is the
-    same for many turns of a growing history and prompt caches hold.
+    A group larger than all the room left by the fixed ones is skipped. The tokens left out are rounded up to a step (a power
+    of two, 1/8 to 1/4 of that room) counted from the oldest, so that the first message kept stays the same for many turns of
+    a growing history and prompt caches hold.
     """
     kept = {position for position, group in enumerate(history.groups) if group.fixed}
     spare = budget - history.fixed_tokens

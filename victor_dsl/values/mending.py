@@ -1,4 +1,4 @@
-"""What a conversation lacks for a provider to take it: calls get a result, results without a call are left out."""
+"""Mends conversations that a provider would refuse: calls get a result, results without a call are left out."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from attrs import frozen
 from victor_dsl.values.message import Message, ToolCall, are_plain
 
 NO_RESULT = "[no result was recorded]"
-"""What stands where a tool call has no result."""
+"""The result of a tool call that has none."""
 
 
 @frozen
 class Mended:
-    """A conversation as it can be sent. `places` says where each message stood before; None is a stand-in.
+    """A conversation that can be sent. `places` says where each message stood before; None is a stand-in.
 
     `left_out` are the indices of results without a call, `closed` those of messages with a call that had no result.
     """
@@ -24,11 +24,11 @@ class Mended:
 
 
 def mend(messages: tuple[Message, ...]) -> Mended | None:
-    """The conversation mended; None where it is whole already.
+    """The mended conversation; None where nothing needs mending.
 
-    A result belongs to the nearest earlier call with its id; one that has none is left out, as providers refuse it. A
-    call that no result follows gets a stand-in, after the results that stand directly behind it. An open exchange stays as
-    it is: calls at the end with nothing but results behind them, which somebody is still to answer.
+    A result belongs to the nearest earlier call with its id; one without a call is left out, as providers refuse it. A
+    call without a result gets a stand-in, behind the results that directly follow it. An open exchange stays as it is:
+    calls at the end with nothing but results behind them are still to be answered.
     """
     if are_plain(messages):
         return None
@@ -40,7 +40,9 @@ def mend(messages: tuple[Message, ...]) -> Mended | None:
     stand_ins: dict[int, list[Message]] = {}
     for index, calls in waiting.items():
         place = index
-        while messages[place + 1].role == "tool":  # no open exchange: something else comes
+        while (
+            messages[place + 1].role == "tool"
+        ):  # a message that is no result follows, else it would be an open exchange
             place += 1
         stand_ins[place] = [
             Message("tool", NO_RESULT, tool_call_id=call.id, name=call.name) for same in calls.values() for call in same
@@ -78,7 +80,7 @@ def _gaps(messages: tuple[Message, ...]) -> tuple[dict[int, dict[str, list[ToolC
 
 
 def _answer(waiting: dict[int, dict[str, list[ToolCall]]], caller: int, id: str) -> None:
-    """Takes off the first of the message's calls that have this id and no result yet."""
+    """Removes the first call of the message that has this id and no result yet."""
     calls = waiting[caller]
     same = calls.get(id)
     if same is None:

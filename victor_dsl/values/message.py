@@ -18,7 +18,7 @@ Part = Mapping[str, Any]
 
 @frozen
 class ToolCall:
-    """A model's wish to call a tool; `arguments` is the JSON text exactly as the model wrote it."""
+    """A model's request to call a tool; `arguments` is the JSON text exactly as the model wrote it."""
 
     id: str
     name: str
@@ -37,7 +37,7 @@ class Message:
     pinned: bool = field(default=False, kw_only=True)
 
     def text(self) -> str:
-        """The message's text; parts that are not text (images) give nothing."""
+        """The message's text, without parts that are not text, such as images."""
         if self.content is None:
             return ""
         if isinstance(self.content, str):
@@ -95,7 +95,7 @@ _is_plain, _tokens = attrgetter("is_plain"), attrgetter("tokens")  # many times 
 
 @frozen
 class Usage:
-    """Tokens and cost of one model call or one turn; None where the model did not say.
+    """Tokens and cost of one model call or one turn; None where the model reported none.
 
     `input_tokens` counts all input, cached or not; `cached_tokens` is the share of it read from a prompt cache.
     """
@@ -136,7 +136,7 @@ StopReason = Literal["stop", "length", "tool_calls", "content_filter", "max_tool
 
 @frozen
 class Reply:
-    """What a handler gives back. A tool's reply is a message of role `tool`; `model` names who answered."""
+    """What a handler returns. A tool's reply is a message of role `tool`; `model` is the name of the model that answered."""
 
     message: Message
     usage: Usage = NO_USAGE

@@ -1,4 +1,4 @@
-"""What comes of a request: the answer to it, or what the model would have been sent."""
+"""The outcome of a request: its answer, or what the model would have been sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from victor_dsl.values.turn import CompactionRecord, Contribution, Mending
 
 @frozen(kw_only=True, eq=False)
 class Answer:
-    """What came of a request; `message` is None where `error` is not. `stop_reason` is then `error`."""
+    """The answer to a request: a `message`, or an `error`, and then `stop_reason` is `error`."""
 
     id: str | int
     session: str
@@ -35,7 +35,7 @@ class Answer:
         return self.message.text() if self.message is not None else ""
 
     def as_json(self) -> dict[str, Any]:
-        """The answer as a reply line; `tool_calls` is there where the caller is to answer some."""
+        """The answer as a reply line, with `tool_calls` if the caller is to answer some."""
         line: dict[str, Any] = {
             "id": self.id,
             "session": self.session,
@@ -59,7 +59,7 @@ class Answer:
 
 @frozen(kw_only=True, eq=False)
 class Tokens:
-    """The tokens of what would be sent, and the model's window; None where it is not known."""
+    """The tokens of what would be sent; `limit` is the model's window, None where it is not known."""
 
     system: int = 0
     messages: int = 0
@@ -80,7 +80,7 @@ class Tokens:
 
 @frozen(eq=False)
 class Explained:
-    """Why one message of the input is sent or not; `index` is its place there."""
+    """Why one message of the input is sent or left out; `index` is its place in the input."""
 
     index: int
     message: Message
@@ -101,10 +101,10 @@ class Explained:
 
 @frozen(kw_only=True, eq=False)
 class Rendered:
-    """What the model would be sent, and why; after an error, as far as it was known.
+    """What the model would be sent, and why; after an error, as far as the turn came.
 
-    `kept` are indices into the input: the request's `messages`, or the session's history with its `message` last. So are
-    those in `mending`. `explained` is what became of each message of the input.
+    `kept` and the indices of `mending` point into the input: the request's `messages`, or the session's history followed by
+    its `message`. `explained` has one entry for each message of the input.
     """
 
     id: str | int | None
@@ -126,9 +126,9 @@ class Rendered:
     explained: tuple[Explained, ...] = ()
 
     def as_json(self, *, explain: bool = False) -> dict[str, Any]:
-        """The rendered turn as `victor render` prints it; to `explain` is to say why each message was kept or left out.
+        """The rendered turn as `victor render` prints it; `explain` adds why each message was kept or left out.
 
-        `mending` is there where something was mended.
+        `mending` is present only if something was mended.
         """
         compaction = None if self.compaction is None else self.compaction.as_json()
         if compaction is not None and explain:

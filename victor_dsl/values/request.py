@@ -1,4 +1,4 @@
-"""The request: what a caller asks for, before anything is known about it."""
+"""The request: what a caller asks for, before it is admitted."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from victor_dsl.values.message import Message
 from victor_dsl.values.tool import Tool
 
 API_KEY = "api_key"
-"""The caller's key, in a request's metadata. `auth` takes it out: nothing inside of it sees the key."""
+"""The caller's key, in a request's metadata. `auth` removes it: nothing inside of it sees the key."""
 HEADERS = "headers"
 """The request's HTTP headers, in its metadata, with names in lower case."""
 KEY_ID = "key_id"
-"""What `auth` puts in the key's place: a short name for it, which tells nothing of the key."""
+"""What `auth` puts in the key's place: a short name that reveals nothing of the key."""
 
 
 @frozen(kw_only=True, eq=False)
 class Request:
-    """One request. Exactly one of `message` and `messages` is given; `messages` is the whole conversation.
+    """One request, with either a `message` or `messages`, which is the whole conversation.
 
-    `id` is handed back as it came. `tools` are the caller's own, answered by the caller. `arms` forces arms of
-    experiments and is for callers who are trusted: no request line can set it. `turn_id` names the turn where
-    the caller must be able to repeat it (its events then have the same ids); otherwise one is made. `metadata` is
-    what the interface knows besides, for admission: the caller's key (`API_KEY`), `HEADERS`. It is never logged.
+    `id` is returned unchanged. The caller answers calls of the caller's own `tools`. `arms` forces arms of experiments;
+    only trusted callers can set it, not request lines. With a `turn_id` the caller can repeat a turn, and its events have
+    the same ids again; without one, an id is generated. `metadata` is what the interface adds for admission: the caller's
+    key (`API_KEY`) and `HEADERS`. It is never logged.
     """
 
     id: str | int | None = None

@@ -1,4 +1,4 @@
-"""Tools as a model is offered them."""
+"""The definitions of tools that a model is offered."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ COST_TIERS: tuple[CostTier, ...] = ("free", "low", "medium", "high")
 class Tool:
     """A tool's definition: `parameters` is a JSON Schema object.
 
-    `cost` is a tier and `cost_usd` the price of one call, where known; `domain` is a free word that selection
-    may use; `source` is the id of the node that answers a call, or None for a tool that came with the request
-    (the caller answers it).
+    `cost` is a tier and `cost_usd` the price of one call, where known; `domain` is a free word that selection may use.
+    `source` is the id of the node that answers calls, or None for a tool of the request, whose calls the caller answers.
     """
 
     name: str

@@ -18,15 +18,15 @@ Record = Callable[[EventType, Mapping[str, Any]], None]
 
 
 async def discard(delta: Delta) -> None:
-    """The emit of a turn that nobody streams."""
+    """The `emit` of a turn that is not streamed."""
 
 
 def forget(type: EventType, data: Mapping[str, Any]) -> None:
-    """The record of a turn whose events nobody keeps."""
+    """The `record` of a turn without exporters."""
 
 
 def bare(handler: Handler) -> Handler:
-    """The handler as it is: around the models of a turn outside of a pipeline stands nothing."""
+    """The handler itself: outside of a pipeline no middleware stands around models."""
     return handler
 
 
@@ -34,10 +34,10 @@ def bare(handler: Handler) -> Handler:
 class CompactionRecord:
     """What compaction did to a turn, in tokens of its messages.
 
-    `type` is the strategy whose choice was taken; `fallback` says that it stood in for one that failed. `target` is
-    what was aimed at: `after` is above it where the messages that must stay cost more than that by themselves.
-    `prefix_kept` is the share (0 to 1) of the tokens which the session's last compaction sent that lead these messages
-    too, as prompt caches need it; None where there was none.
+    `type` is the strategy whose choice was used; `fallback` says that it stood in for one that failed. `target` is the aim:
+    `after` exceeds it where the messages that must stay cost more by themselves. `prefix_kept` is the share (0 to 1) of the
+    tokens sent after the session's last compaction that lead these messages too, which is what prompt caches can reuse; None
+    where there was no last compaction.
     """
 
     type: str
@@ -61,7 +61,7 @@ class CompactionRecord:
 
 @frozen
 class Mending:
-    """What a conversation lacked (`values.mending`): indices into it, as it was given."""
+    """What was mended in a conversation (`values.mending`): indices into the original."""
 
     closed: tuple[int, ...]
     left_out: tuple[int, ...]
@@ -85,7 +85,7 @@ class Conversation:
 
 @frozen
 class SelectionRecord:
-    """What tool selection did to a turn: who chose, from how many allowed tools, and the names offered, best first."""
+    """What tool selection did: the strategy that chose, out of how many allowed tools, and the names offered, best first."""
 
     type: str
     candidates: int
@@ -104,7 +104,7 @@ class SelectionRecord:
 
 @frozen
 class Contribution:
-    """What became of one contributor's piece of the system prompt; `tokens` are what it has in the prompt."""
+    """One contributor's piece of the system prompt; `tokens` are those that it has in the prompt."""
 
     type: str
     name: str
@@ -115,12 +115,11 @@ class Contribution:
 
 @define(eq=False)
 class Trace:
-    """What becomes known of a turn on its way, also when it fails later: for its answer and its events.
+    """What a turn learns on its way, for its answer and its events, also if it fails later.
 
-    The one mutable thing that a turn carries. `exchange` holds the messages that the turn adds to its session
-    before the reply: the user's, as the middleware left it, then calls and results; `values` is the hash of the
-    values in force. `selection` is what tools were offered, `used` the names of those that the model called, each time.
-    `mending` is there where the conversation could not be sent as it was.
+    It is the one mutable thing that a turn carries. `exchange` has the messages that the turn adds to its session before
+    the reply: the user's, as the middleware left it, then calls and results. `values` is the hash of the values in force,
+    `selection` the tools offered, `used` the name of each tool call. `mending` is None where nothing was mended.
     """
 
     session: str
@@ -139,18 +138,17 @@ class Trace:
 
 @frozen(slots=False, eq=False)
 class Turn:
-    """One request on its way, immutable: each step gives a new turn by `replace`.
+    """One request on its way, immutable: each step makes a new turn by `replace`.
 
-    `messages` is the conversation without system messages, oldest first; `system` the system prompt, None until
-    it is composed; `tools` what may be offered, then what is; `call` is set only inside a tool's handler.
-    `emit` takes the pieces of the streamed reply; `record` takes events sideways and never waits.
-    `around_model` puts the plan's middleware around models about a handler: a component that asks a model does so through it.
-    `streaming` says whether anyone listens to `emit`, `rendering` that no model may be called. `deadline` is in seconds of the event loop's clock.
-    `request` is what the caller asked for; `system_messages` are those among its messages, which end the system prompt.
-    `layers` are what settings and vars were settled from, lowest first; `contributions` what the prompt is made of.
-    `selection` is there once tools were selected; `compaction` where the history was compacted, and `conversation` where
-    `messages` are no longer all of it. `why` says of a rendered turn's messages, by their indices in
-    the conversation, why each was kept or left out.
+    `messages` is the conversation without system messages, oldest first; `system` the system prompt, None until it is
+    composed; `tools` are the candidates, then the tools offered; `call` is set only inside a tool's handler. `emit` takes the
+    pieces of the streamed reply; `record` takes events and never waits. `around_model` wraps a handler in the plan's
+    middleware around models: a component that calls a model does so through it. `streaming` says whether anyone listens to
+    `emit`, `rendering` that no model may be called. `deadline` is in seconds of the event loop's clock. `request` is what
+    the caller sent; its `system_messages` end the system prompt. `layers` are the sources of settings and vars, lowest
+    first; `contributions` the pieces of the system prompt.
+    `selection` is set once tools were selected, `compaction` if the history was compacted, `conversation` if `messages` are
+    no longer all of it. `why` says of a rendered turn why each message was kept or left out, by index in the conversation.
     """
 
     id: str
@@ -191,7 +189,7 @@ class Turn:
 
     @property
     def kept(self) -> tuple[int, ...] | None:
-        """The indices, in the conversation as it was given, of the messages that are left; None where all are."""
+        """The indices in the conversation of the messages that are sent; None where all are."""
         if self.conversation is None:
             return None
         return tuple(place for place in self.conversation.places if place is not None)

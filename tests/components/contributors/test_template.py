@@ -99,7 +99,10 @@ async def test_a_link_within_the_folder_is_followed(folder: Path) -> None:
         ("{% include product %}", "prompts/base.j2:1: the name of an included template must be plain text"),
         ("{% include 'base.j2' %}", "prompts/base.j2:1: is nested, or calls itself, too deeply"),
         ("\n{% include 'latin.j2' %}", "prompts/latin.j2:1: the line is not UTF-8 text"),
-        ("{% for i in range(99999) %}x{% endfor %}", "prompts/base.j2:1: goes round its loops more than 50,000 times"),
+        (
+            "{% for i in range(99999) %}x{% endfor %}",
+            "prompts/base.j2:1: runs more than 50,000 rounds of its loops and macros",
+        ),
     ],
 )
 async def test_an_error_names_the_line_of_the_template(folder: Path, text: str, said: str) -> None:

@@ -84,7 +84,7 @@ async def test_recipe_2_a_tenant_without_a_template_is_an_error(world: World) ->
         ("{{ ''.__class__ }}", "access to attribute '__class__' of 'str' object is unsafe"),
         ("{{ settings.__init__.__globals__ }}", "unsafe"),
         ("{% include 'secrets.txt' %}", "there is no template 'secrets.txt'"),
-        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "goes round its loops"),
+        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "rounds of its loops"),
         ("{{ 'x' * 99999999 }}", "makes a text of more than"),
         ("Hi\n{% if %}", 'tenant_prompt_templates["acme"]:2: '),
         ("x" * 300_000, 'tenant_prompt_templates["acme"]: is longer than'),

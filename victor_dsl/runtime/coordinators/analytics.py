@@ -1,4 +1,4 @@
-"""The analytics coordinator: turns what a turn records into events, and hands them on without ever waiting.
+"""The analytics coordinator: makes events of what turns record, and passes them on without ever waiting.
 
 Event data name models, tools and codes; they hold no contents and no secrets.
 """
@@ -16,27 +16,27 @@ from victor_dsl.values.event import Event, EventType, uuid7
 from victor_dsl.values.turn import Record, Trace
 
 EXPOSED = 100_000
-"""How many (experiment, unit) are remembered so that each is recorded once by this process."""
+"""How many (experiment, unit) pairs are remembered, so that this process records each exposure once."""
 
-NAMES_TOLD = 100
-"""How many names of offered tools a `turn` event has at most, best first."""
+MOST_NAMES = 100
+"""The most names of offered tools in a `turn` event, best first."""
 
-TOLD = 1_000
-"""How many distinct reports are remembered so that each is made once."""
+REPORTED = 1_000
+"""How many distinct reports are remembered, so that each is made once."""
 
 
 class AnalyticsCoordinator:
-    """Makes the events of turns, and of what happens beside them. `deliver` takes each event and does not wait."""
+    """Makes the events of turns, and of what happens beside them. `deliver` takes an event and does not wait."""
 
     def __init__(self, pipeline: str, clock: Clock, deliver: Callable[[Event], None]) -> None:
         self.pipeline = pipeline
         self._clock = clock
         self._deliver = deliver
         self._exposed: dict[tuple[str, str], None] = {}
-        self._told: dict[tuple[str, str], None] = {}
+        self._reported: dict[tuple[str, str], None] = {}
 
     def recorder(self, turn_id: str, trace: Trace) -> Record:
-        """What a turn records its events with. A turn that is repeated under one id records events with the same ids."""
+        """The function that a turn records its events with. A turn repeated under the same id gives events with the same ids."""
         counts: dict[EventType, int] = {}
         id_of = event_ids(turn_id)
         now, deliver, pipeline = self._clock.now, self._deliver, self.pipeline
@@ -50,7 +50,7 @@ class AnalyticsCoordinator:
         return record
 
     def first_exposure(self, experiment: str, unit: str) -> bool:
-        """Whether this process has not yet seen the unit in the experiment; it has then."""
+        """Whether this is the unit's first exposure to the experiment in this process; later calls return False."""
         key = (experiment, unit)
         if key in self._exposed:
             return False
@@ -60,13 +60,13 @@ class AnalyticsCoordinator:
         return True
 
     def report(self, node: str, message: str, data: Mapping[str, Any]) -> bool:
-        """Records something that happened beside the turns as an `error` event, once. Says whether it was new."""
+        """Records something that happened beside the turns as an `error` event, once. Returns whether it was new."""
         key = (node, message)
-        if key in self._told:
+        if key in self._reported:
             return False
-        if len(self._told) >= TOLD:
-            del self._told[next(iter(self._told))]
-        self._told[key] = None
+        if len(self._reported) >= REPORTED:
+            del self._reported[next(iter(self._reported))]
+        self._reported[key] = None
         self.beside("error", {"code": "component", "node": node, "message": message, **data})
         return True
 
@@ -113,15 +113,15 @@ def turn_data(trace: Trace, latency_ms: float, stop_reason: str) -> dict[str, An
 
 
 def _tools_data(trace: Trace) -> dict[str, Any] | None:
-    """What tools were offered, and which of them were used; None for a turn without tools."""
+    """The tools offered, and those used; None for a turn without tools."""
     if (selection := trace.selection) is None:
         return None
     data = selection.as_json()
-    return {**data, "offered": data["offered"][:NAMES_TOLD], "used": list(dict.fromkeys(trace.used))}
+    return {**data, "offered": data["offered"][:MOST_NAMES], "used": list(dict.fromkeys(trace.used))}
 
 
 def error_data(error: VictorError) -> dict[str, Any]:
-    """The data of an `error` event. Without the message: it may quote what a user or a model wrote."""
+    """The data of an `error` event, without the message, which may quote what a user or a model wrote."""
     data: dict[str, Any] = {"code": error.as_json()["code"], "node": error.node}
     if isinstance(error, ModelError):
         data["status"] = error.status

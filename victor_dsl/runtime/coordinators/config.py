@@ -1,4 +1,4 @@
-"""The config coordinator: the values in force for a turn, settled from their layers.
+"""The config coordinator: settles the values in force for a turn from their layers.
 
 spec < providers by priority < tenant < arms < request. Maps merge deep, anything else replaces, null removes.
 """
@@ -25,15 +25,15 @@ from victor_dsl.values.settings import REQUEST_SETTINGS, Layer, Settings, merge_
 from victor_dsl.values.turn import Turn
 
 REMEMBERED = 1_000
-"""How many layers, and settled combinations of layers, are remembered."""
+"""How many checked layers, and how many settled combinations of layers, are remembered."""
 
 SUBJECTS = 10_000
-"""For how many (provider, tenant) the last good layer is kept."""
+"""For how many (provider, tenant) pairs the last good layer is remembered."""
 
 
 @frozen(eq=False)
 class _Settled:
-    """What a list of layers comes to; `raw` is the merged map of settings, `digest` the hash of all values."""
+    """The values of a list of layers; `raw` is the merged map of settings, `digest` the hash of all values."""
 
     layers: tuple[Layer, ...]
     raw: Mapping[str, Any]
@@ -43,20 +43,20 @@ class _Settled:
 
 
 class ConfigCoordinator:
-    """Settles the turns of one plan. What layers come to is kept as long as the providers give the same objects."""
+    """Settles the turns of one plan. As long as the providers return the same layers, nothing is settled anew."""
 
     def __init__(self, plan: Plan, providers: Sequence[tuple[Node, Provider]]) -> None:
         self._plan = plan
         self._providers = tuple(providers)
         self._models = frozenset(plan.roles.models)
         self._may_request = REQUEST_SETTINGS | plan.request
-        self._good: dict[tuple[str, str | None], tuple[Layer, Layer]] = {}
+        self._good: dict[tuple[str, str | None], Layer] = {}
         self._faults: dict[tuple[str, str | None], str] = {}
-        self._checked: dict[Layer, Layer | ProviderError] = {}
+        self._checked: dict[Layer, ProviderError | None] = {}
         self._settled: dict[tuple[Layer, ...], _Settled] = {}
 
     async def settle(self, turn: Turn) -> Turn:
-        """The turn with its settings and vars. Raises ProviderError, or RequestError for what the request asks."""
+        """The turn with its settings and vars. Raises ProviderError, or RequestError for values that the request may not set."""
         layers = [self._plan.spec]
         for node, provider in self._providers:
             layer = await self._read(node, provider, turn)
@@ -75,27 +75,30 @@ class ConfigCoordinator:
         return turn.replace(settings=settled.settings, vars=settled.vars, layers=settled.layers)
 
     async def _read(self, node: Node, provider: Provider, turn: Turn) -> Layer | None:
-        """The provider's layer, checked; its last good one where this one is bad; None where it may be missing."""
+        """The provider's layer; its last good one if this one is faulty; None if there is none and it is optional."""
         subject = (node.id, turn.tenant)
         good = self._good.get(subject)
         try:
             layer = await provider.read(turn)
-            if good is not None and good[0] is layer and subject not in self._faults:
-                return good[1]
-            checked = self._check(layer, node)
-        except Refused:  # an inactive tenant has no last good values
+            if good is layer and subject not in self._faults:
+                return layer
+            self._check(layer, node)
+        except Refused:  # a tenant that is no longer active must not get its last good values
             self._good.pop(subject, None)
             raise
         except BaseException as error:
             if not is_fault(error):
                 raise
-            return self._keep(node, subject, _placed(error, node), turn)
+            return self._last_good(node, subject, _placed(error, node), turn)
         self._faults.pop(subject, None)
-        self._good[subject] = (layer, checked)
+        self._good[subject] = layer
         _bound(self._good, SUBJECTS)
-        return checked
+        return layer
 
-    def _keep(self, node: Node, subject: tuple[str, str | None], failure: ProviderError, turn: Turn) -> Layer | None:
+    def _last_good(
+        self, node: Node, subject: tuple[str, str | None], failure: ProviderError, turn: Turn
+    ) -> Layer | None:
+        """The layer that stands in for a faulty one. Raises the failure where there is none; records it once."""
         good = self._good.get(subject)
         if good is None and not cast("ProviderConfig", node.config).optional:
             raise failure
@@ -103,23 +106,21 @@ class ConfigCoordinator:
             self._faults[subject] = failure.message
             _bound(self._faults, SUBJECTS)
             turn.record("error", {**failure.as_json(), "node": node.id})
-        return good[1] if good is not None else None
+        return good
 
-    def _check(self, layer: Layer, node: Node) -> Layer:
-        """The layer itself, if it is sound. Raises ProviderError. Each object is checked once."""
-        checked = self._checked.get(layer)
-        if checked is None:
+    def _check(self, layer: Layer, node: Node) -> None:
+        """Raises ProviderError with every fault of the layer. Each layer is checked once."""
+        if layer not in self._checked:
+            failure = None
             try:
                 _check_layer(layer, self._models)
-                checked = layer
             except Faulty as error:
-                told = "; ".join(_told(fault, layer) for fault in error.faults)
-                checked = ProviderError(f"{node.place}: gave values that are not settings: {told}", node=node.id)
-            self._checked[layer] = checked
+                faults = "; ".join(_located(fault, layer) for fault in error.faults)
+                failure = ProviderError(f"{node.place}: its values are not settings: {faults}", node=node.id)
+            self._checked[layer] = failure
             _bound(self._checked, REMEMBERED)
-        if isinstance(checked, ProviderError):
-            raise checked
-        return checked
+        if (failure := self._checked[layer]) is not None:
+            raise failure
 
     def _settle(self, layers: tuple[Layer, ...]) -> _Settled:
         raw: dict[str, Any] = {}
@@ -131,7 +132,7 @@ class ConfigCoordinator:
             raw, vars = freeze(raw), freeze(vars)  # turns share them
             return _Settled(layers, raw, self._complete(read_settings(raw)), vars, _hash(raw, vars))
         except Faulty as error:
-            raise ProviderError(f"the layers of settings do not go together: {error}") from error
+            raise ProviderError(f"the layers of settings contradict each other: {error}") from error
 
     def _with_request(self, base: _Settled, settings: Mapping[str, Any], vars: Mapping[str, Any]) -> _Settled:
         wanted = {key: value for key, value in settings.items() if value is not None}  # clients send null for "default"
@@ -159,7 +160,7 @@ class ConfigCoordinator:
         return _Settled((*base.layers, layer), raw, complete, merged, _hash(raw, merged))
 
     def _complete(self, settings: Settings) -> Settings:
-        """The settings with the model named: where there is one only, it need not be."""
+        """The settings with their model, which need not be set where there is only one."""
         if settings.model is not None:
             return settings
         if len(self._models) != 1:
@@ -204,8 +205,8 @@ def _raised(base: Settings, wanted: Settings) -> Iterable[Fault]:
         yield Fault(("settings", "max_tokens"), f"a request may only lower settings.max_tokens; {limit} is in force")
 
 
-def _told(fault: Fault, layer: Layer) -> str:
-    """The fault with the place that wrote the value, where the layer knows it."""
+def _located(fault: Fault, layer: Layer) -> str:
+    """The fault after the file and line of its value, if the layer knows them."""
     steps = [str(step) for step in fault.path]
     for length in range(len(steps), 0, -1):
         origin = layer.origins.get(".".join(steps[:length]))
@@ -228,6 +229,6 @@ def _hash(settings: Mapping[str, Any], vars: Mapping[str, Any]) -> str:
 
 
 def _bound(remembered: dict[Any, Any], most: int) -> None:
-    """Forgets the oldest over the bound."""
+    """Forgets the oldest entries over the bound."""
     while len(remembered) > most:
         del remembered[next(iter(remembered))]
