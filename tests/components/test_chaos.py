@@ -44,6 +44,8 @@ middleware:
 - {type: given, name: tool, around: tool}
 exporters: [{type: given, batch_size: 1}]
 sessions: given
+databases: {given: {type: given}}
+embedders: {given: {type: given}}
 """
 
 
@@ -69,6 +71,9 @@ class Chaos:
         raise self.act()
 
     def build(self, config: Any, context: Context) -> Part:
+        if self.where == f"{context.node} build":
+            assert callable(self.act)
+            raise self.act()
         return Part(self, context.node)
 
 
@@ -78,6 +83,7 @@ class Part:
 
     chaos: Chaos
     node: str
+    dialect = "sqlite"
     kept: list[Message] = field(factory=list)
     exported: list[Event] = field(factory=list)
 
@@ -131,6 +137,9 @@ class Part:
         for _ in range(await self.chaos.at(f"{self.node} export")):
             self.exported += events
 
+    async def embed(self, texts: Sequence[str]) -> Any:
+        """Nobody calls it here: what an embedder raises is an error of the component that uses it."""
+
     async def load(self, tenant: str | None, session: str, before: str | None = None) -> tuple[Message, ...]:
         await self.chaos.at(f"{self.node} load")
         return tuple(self.kept)
@@ -165,6 +174,7 @@ GOES_ON = (
 NODES = (
     *("models/main", "providers/given", "contributors/given", "tools/given", "tool_selection/given"),
     *("compaction/given", "middleware/outer", "exporters/given", "sessions/given"),
+    *("databases/given", "embedders/given"),
 )
 
 
@@ -217,17 +227,19 @@ async def test_a_turn_goes_on_where_something_stands_in(stage: Stage, chaos: Cha
 
 
 @pytest.mark.parametrize("raised", RAISED)
+@pytest.mark.parametrize("step", ["build", "enter"])
 @pytest.mark.parametrize("node", NODES)
 async def test_what_is_raised_while_opening_names_the_node_and_leaves_nothing_open(
-    stage: Stage, chaos: Chaos, node: str, raised: str
+    stage: Stage, chaos: Chaos, node: str, step: str, raised: str
 ) -> None:
-    chaos.where, chaos.act = f"{node} enter", RAISED[raised]
+    chaos.where, chaos.act = f"{node} {step}", RAISED[raised]
     orchestrator = stage.orchestrator(SPEC)
     with pytest.raises(ComponentError, match=raised) as failure:
         async with orchestrator:
             pass
     assert failure.value.node == node
     assert len(orchestrator._nodes) == 0
+    chaos.where = ""
     async with stage.orchestrator(SPEC) as again:
         assert (await again.answer(Request(message="a"))).text == "done"
 
