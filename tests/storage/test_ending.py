@@ -7,7 +7,7 @@ import pytest
 from victor_dsl.storage.ending import to_the_end
 
 
-async def test_cancelled_however_often_the_work_is_ended_first() -> None:
+async def test_the_work_ends_first_however_often_its_caller_is_cancelled() -> None:
     go, ended = asyncio.Event(), []
 
     async def work() -> None:
@@ -26,7 +26,7 @@ async def test_cancelled_however_often_the_work_is_ended_first() -> None:
     assert ended == [True]
 
 
-async def test_its_result_and_its_error_are_handed_on() -> None:
+async def test_result_and_error_are_passed_on() -> None:
     async def good() -> int:
         return 7
 

@@ -17,7 +17,7 @@ def age(path: Path, ns: int) -> None:
     os.utime(path, ns=(ns, ns))
 
 
-async def test_the_same_object_is_given_until_the_content_changes(tmp_path: Path) -> None:
+async def test_get_returns_the_same_object_until_the_content_changes(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("one")
     value = FileValue(path, upper, most_bytes=10)
@@ -70,7 +70,7 @@ async def test_a_file_that_went_bad_is_tried_again(tmp_path: Path) -> None:
         await value.get()
 
 
-def test_what_is_no_file_or_too_large_is_refused(tmp_path: Path) -> None:
+def test_anything_but_a_small_regular_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "large").write_text("12345678901")
     for name, said in (("pipe", "is not a file"), (".", "is not a file"), ("large", "is larger than 10 bytes")):

@@ -65,7 +65,7 @@ async def test_many_may_migrate_at_once(dialect: str, request: pytest.FixtureReq
     assert sorted(done) == [()] * 7 + [migrations(dialect)]
 
 
-async def test_a_later_version_of_the_database_is_left_alone(database: Database) -> None:
+async def test_a_newer_database_is_left_alone(database: Database) -> None:
     await migrate(database)
     await database.execute([("INSERT INTO victor_migrations (number, name) VALUES (99, 'moon')", ())])
     for work in (migrate, pending):
@@ -81,7 +81,7 @@ async def test_a_step_that_fails_leaves_nothing_behind(postgres_pool: PostgresPo
     assert tables == [{"tablename": "session_messages"}]
 
 
-async def test_a_table_of_tenants_that_is_there_already_keeps_its_rows(postgres_pool: PostgresPool) -> None:
+async def test_an_existing_table_of_tenants_keeps_its_rows(postgres_pool: PostgresPool) -> None:
     made = "CREATE TABLE tenant_configs (tenant_id varchar(255) PRIMARY KEY, config jsonb NOT NULL)"
     row = """INSERT INTO tenant_configs VALUES ('acme', '{"vars": {"a": 1}}')"""
     await postgres_pool.execute([(made, ()), (row, ())])
@@ -111,7 +111,7 @@ async def test_recipe_6_no_tenant_sees_or_writes_anothers_rows(table: str, postg
     assert await postgres_pool.for_every_tenant().fetch(count) == [{"tenant_id": "b"}]
 
 
-async def test_an_event_of_no_tenant_is_seen_by_who_acts_for_all(postgres_pool: PostgresPool) -> None:
+async def test_an_event_without_a_tenant_is_visible_only_for_all_tenants(postgres_pool: PostgresPool) -> None:
     await migrate(postgres_pool)
     columns = "event_id, event_type, timestamp, session_id, tenant_id, pipeline, plan, variants, event_data"
     insert = (
@@ -128,7 +128,7 @@ async def test_an_event_of_no_tenant_is_seen_by_who_acts_for_all(postgres_pool: 
         await postgres_pool.for_tenant("a").execute([(insert, (uuid.uuid4(), *row[1:]))])
 
 
-async def test_a_role_above_the_rules_is_noticed(
+async def test_a_role_that_bypasses_row_security_is_noticed(
     postgres: PostgresServer, postgres_database: str, postgres_pool: PostgresPool, tmp_path: Path
 ) -> None:
     assert not await bypasses_row_security(postgres_pool)

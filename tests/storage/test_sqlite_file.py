@@ -81,7 +81,7 @@ async def test_the_file_is_private_and_its_folder_is_made(tmp_path: Path) -> Non
     assert [made.name for made in path.parent.iterdir()] == ["a.db"]
 
 
-async def test_text_of_any_kind_comes_back_as_it_was(tmp_path: Path) -> None:
+async def test_any_text_is_stored_unchanged(tmp_path: Path) -> None:
     texts = ["'\"; DROP TABLE t; --", "a\0b", "é" * 10_000, ""]
     async with SqliteFile(tmp_path / "a.db") as file:
         await file.execute([TABLE, *[("INSERT INTO t VALUES ($1, $1)", (text,)) for text in texts]])

@@ -71,7 +71,7 @@ async def test_a_tenant_sees_its_own_rows_and_no_call_leaves_its_tenant_to_the_n
         await database.for_tenant("acme").execute([("INSERT INTO notes VALUES ('other', '')", ())])
 
 
-async def test_statements_at_once_share_the_pool_that_is_made_once(postgres_dsn: str, tmp_path: Path) -> None:
+async def test_concurrent_statements_share_one_pool(postgres_dsn: str, tmp_path: Path) -> None:
     async with opened(postgres_dsn, tmp_path, max_connections=3) as database:
         rows = await asyncio.gather(*[database.fetch("SELECT pg_backend_pid() AS pid") for _ in range(30)])
     assert len({row[0]["pid"] for row in rows}) <= 3
@@ -91,9 +91,7 @@ async def test_recipe_6_a_database_that_dies_fails_what_needs_it_and_is_found_wh
     assert await asyncio.gather(*[database.fetch("SELECT 1 AS one") for _ in range(8)]) == [[{"one": 1}]] * 8
 
 
-async def test_connections_cut_while_they_were_idle_are_not_noticed(
-    database: PostgresPool, postgres: PostgresServer
-) -> None:
+async def test_connections_closed_while_idle_are_replaced(database: PostgresPool, postgres: PostgresServer) -> None:
     await database.execute([("CREATE TABLE kept (v int)", ())])
     await asyncio.gather(*[database.fetch("SELECT 1") for _ in range(5)])
     postgres.stop()
@@ -102,7 +100,7 @@ async def test_connections_cut_while_they_were_idle_are_not_noticed(
     assert await database.fetch("SELECT v FROM kept") == [{"v": 1}]
 
 
-async def test_a_statement_cut_on_its_way_is_an_error_and_is_not_tried_again(
+async def test_an_interrupted_statement_is_an_error_and_is_not_retried(
     database: PostgresPool, postgres: PostgresServer
 ) -> None:
     await database.execute([("CREATE TABLE kept (v int)", ())])
@@ -133,7 +131,7 @@ async def test_a_cancelled_statement_gives_its_connection_back_and_undoes_its_wo
         assert await database.fetch("SELECT v FROM kept") == []
 
 
-async def test_a_slow_statement_is_told_as_one(postgres_dsn: str, tmp_path: Path) -> None:
+async def test_a_slow_statement_is_reported_as_a_timeout(postgres_dsn: str, tmp_path: Path) -> None:
     async with opened(postgres_dsn, tmp_path, statement_timeout_seconds=0.05) as database:
         with pytest.raises(StoreError, match="did not answer in time"):
             await database.fetch("SELECT pg_sleep(60)")
@@ -154,7 +152,7 @@ async def test_a_slow_statement_is_told_as_one(postgres_dsn: str, tmp_path: Path
     ],
     ids=["password", "database", "scheme", "no dsn", "address"],
 )
-async def test_a_wrong_dsn_is_told_without_its_password(
+async def test_a_wrong_dsn_is_reported_without_its_password(
     change: Any, message: str, postgres_dsn: str, tmp_path: Path
 ) -> None:
     with pytest.raises(StoreError, match=message) as told:
@@ -163,12 +161,12 @@ async def test_a_wrong_dsn_is_told_without_its_password(
     assert PASSWORD not in str(told.value)
 
 
-async def test_a_missing_table_says_how_it_is_made(database: PostgresPool) -> None:
+async def test_a_missing_table_is_reported_with_the_command_that_creates_it(database: PostgresPool) -> None:
     with pytest.raises(StoreError, match="victor db migrate"):
         await database.fetch("SELECT * FROM tenant_configs")
 
 
-async def test_closed_it_says_so(postgres_dsn: str, tmp_path: Path) -> None:
+async def test_a_closed_database_is_an_error(postgres_dsn: str, tmp_path: Path) -> None:
     async with opened(postgres_dsn, tmp_path) as database:
         pass
     with pytest.raises(StoreError, match="the database is closed"):

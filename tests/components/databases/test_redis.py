@@ -38,7 +38,7 @@ async def test_commands_and_scripts_are_answered(redis_url: str, tmp_path: Path)
         assert sorted(given) == [2, 4, 6], "each runs alone, in whatever order"
 
 
-async def test_a_server_that_was_killed_is_an_error_and_is_found_when_it_returns(
+async def test_an_outage_of_the_server_is_an_error_until_its_return(
     redis_server: RedisServer, redis_url: str, tmp_path: Path
 ) -> None:
     async with opened(redis_url, tmp_path) as database:
@@ -52,7 +52,7 @@ async def test_a_server_that_was_killed_is_an_error_and_is_found_when_it_returns
         assert await database.command("GET", "a") is None
 
 
-async def test_more_commands_than_connections_wait_for_their_turn(redis_url: str, tmp_path: Path) -> None:
+async def test_commands_wait_for_a_free_connection(redis_url: str, tmp_path: Path) -> None:
     async with opened(redis_url, tmp_path, max_connections=2) as database:
         assert await asyncio.gather(*[database.command("ECHO", "a") for _ in range(50)]) == [b"a"] * 50
 
@@ -67,7 +67,7 @@ async def test_more_commands_than_connections_wait_for_their_turn(redis_url: str
     ],
     ids=["password", "scheme", "no url", "address"],
 )
-async def test_a_wrong_url_is_told_without_its_password(
+async def test_a_wrong_url_is_reported_without_its_password(
     change: Any, message: str, redis_url: str, tmp_path: Path
 ) -> None:
     with pytest.raises(StoreError, match=message) as told:
@@ -76,7 +76,7 @@ async def test_a_wrong_url_is_told_without_its_password(
     assert PASSWORD not in str(told.value)
 
 
-async def test_a_command_that_redis_refuses_is_told(redis_url: str, tmp_path: Path) -> None:
+async def test_a_command_that_redis_refuses_is_an_error(redis_url: str, tmp_path: Path) -> None:
     async with opened(redis_url, tmp_path) as database:
         with pytest.raises(StoreError, match="databases/cache: unknown command"):
             await database.command("NOSUCH")
@@ -96,7 +96,7 @@ def test_without_the_package_it_says_what_to_install(tmp_path: Path, monkeypatch
         databases_redis.build(databases_redis.Config(url=Secret("env", "URL")), surroundings(tmp_path).context)
 
 
-async def test_closed_it_says_so(redis_url: str, tmp_path: Path) -> None:
+async def test_a_closed_database_is_an_error(redis_url: str, tmp_path: Path) -> None:
     async with opened(redis_url, tmp_path) as database:
         pass
     with pytest.raises(StoreError, match="the database is closed"):

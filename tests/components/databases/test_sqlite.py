@@ -30,7 +30,7 @@ async def test_a_database_in_memory_ends_with_its_node(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*"))
 
 
-async def test_foreign_keys_are_held(tmp_path: Path) -> None:
+async def test_foreign_keys_are_enforced(tmp_path: Path) -> None:
     async with build(Config(path=":memory:"), surroundings(tmp_path).context) as database:
         await database.execute(
             [("CREATE TABLE a (id INTEGER PRIMARY KEY)", ()), ("CREATE TABLE b (a REFERENCES a)", ())]

@@ -93,7 +93,7 @@ async def test_the_file_holds_events_as_the_schema_says_and_is_private(tmp_path:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-async def test_what_json_cannot_say_easily_is_said_still(tmp_path: Path) -> None:
+async def test_values_that_orjson_refuses_are_written(tmp_path: Path) -> None:
     async with to_file(tmp_path / "e.jsonl") as exporter:
         await exporter.export([event(1, text="\ud800", n=2**70, path=tmp_path)])
     (line,) = (tmp_path / "e.jsonl").read_text().splitlines()
@@ -116,7 +116,7 @@ async def test_an_event_is_not_written_twice_in_this_run_or_the_next(tmp_path: P
     [(b'{"id": "e2", "ty', ["e1"]), (b'{"id": "e2"}', ["e1", "e2"]), (b"\xff", ["e1"])],
 )
 @pytest.mark.parametrize("meanwhile", [False, True])
-async def test_a_line_that_a_killed_process_tore_is_cut_or_ended(
+async def test_half_a_line_of_a_killed_process_is_removed_or_completed(
     tmp_path: Path, torn: bytes, kept: list[str], meanwhile: bool
 ) -> None:
     path = tmp_path / "e.jsonl"
@@ -129,7 +129,7 @@ async def test_a_line_that_a_killed_process_tore_is_cut_or_ended(
     assert kept == ids(path)[: len(kept)]
 
 
-async def test_a_file_that_is_moved_away_is_begun_anew(tmp_path: Path) -> None:
+async def test_after_the_file_was_moved_away_a_new_one_is_created(tmp_path: Path) -> None:
     path = tmp_path / "e.jsonl"
     async with to_file(path) as exporter:
         await exporter.export([event(1)])
@@ -158,7 +158,7 @@ async def test_a_full_disk_is_an_error_that_names_the_file(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("path", ["folder", "file/events.jsonl"])
-async def test_a_file_that_cannot_be_made_is_named(tmp_path: Path, path: str) -> None:
+async def test_a_file_that_cannot_be_created_is_named(tmp_path: Path, path: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("")
     made = jsonl.Config(path=str(tmp_path / path))

@@ -173,7 +173,7 @@ async def test_a_page_of_another_origin_cannot_look(run: tuple[Orchestrator, str
     assert await page.value(opened % f"{url.replace('http', 'ws')}ws") == "refused"
 
 
-async def test_the_page_signs_out_and_finds_a_dashboard_that_was_away(tmp_path: Path, page: Page) -> None:
+async def test_the_page_signs_out_and_reconnects_after_an_outage(tmp_path: Path, page: Page) -> None:
     async with running(tmp_path) as (_, url):
         await sign_in(page, url)
         await page.until("document.getElementById('status').textContent === 'Live'")

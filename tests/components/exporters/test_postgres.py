@@ -77,7 +77,7 @@ async def test_recipe_3_five_events_of_one_millisecond_are_five_and_a_repeat_is_
         assert sorted(row["event_data"]["number"] for row in await rows(database)) == [0, 1, 2, 3, 4]
 
 
-async def test_what_postgresql_cannot_say_is_stored_in_a_stated_form(migrated_dsn: str, tmp_path: Path) -> None:
+async def test_values_that_postgresql_cannot_represent_are_replaced(migrated_dsn: str, tmp_path: Path) -> None:
     data = {"nul": "a\0b", "lone": "a\ud800b", "numbers": [math.nan, math.inf, 2**70], "k\0": {"x": ["\0"]}}
     odd = evolve(event(**data), session="s\0\udfff", tenant="t\0")
     async with exporter_to(migrated_dsn, tmp_path) as (exporter, database):
@@ -114,7 +114,7 @@ async def test_data_of_10_mb_and_200_levels_are_stored(migrated_dsn: str, tmp_pa
         assert len(await rows(database)) == 2
 
 
-async def test_a_server_that_is_away_is_a_fault_that_may_pass_and_it_comes_back(
+async def test_a_server_that_is_away_is_a_transient_error_until_its_return(
     postgres: PostgresServer, migrated_dsn: str, tmp_path: Path
 ) -> None:
     async with exporter_to(migrated_dsn, tmp_path) as (exporter, database):

@@ -79,7 +79,7 @@ async def test_recipe_3_the_table_is_made_once_and_found_again(tmp_path: Path) -
     assert len(rows(path, "events_of_mine")) == 3
 
 
-async def test_what_json_or_a_database_cannot_say_is_stored_in_a_stated_form(tmp_path: Path) -> None:
+async def test_values_that_json_or_a_database_cannot_represent_are_replaced(tmp_path: Path) -> None:
     path = tmp_path / "app.db"
     odd = evolve(
         event(
@@ -121,7 +121,7 @@ async def test_data_of_10_mb_and_200_levels_are_stored(tmp_path: Path) -> None:
     assert sorted(len(row["event_data"]) for row in rows(path)) == [1_211, 10_000_011]
 
 
-async def test_data_without_a_floor_are_refused(tmp_path: Path) -> None:
+async def test_data_nested_too_deeply_are_refused(tmp_path: Path) -> None:
     endless: dict[str, Any] = {}
     endless["a"] = endless
     async with exporter_to(tmp_path / "app.db") as exporter:
@@ -129,7 +129,7 @@ async def test_data_without_a_floor_are_refused(tmp_path: Path) -> None:
             await exporter.export([event(endless=endless)])
 
 
-async def test_a_locked_file_is_a_fault_that_may_pass(tmp_path: Path) -> None:
+async def test_a_locked_file_is_a_transient_error(tmp_path: Path) -> None:
     path = tmp_path / "app.db"
     other = sqlite3.connect(path)
     async with SqliteFile(path, busy_timeout_s=0) as database:
@@ -144,7 +144,7 @@ async def test_a_locked_file_is_a_fault_that_may_pass(tmp_path: Path) -> None:
     assert caught.value.transient
 
 
-async def test_a_table_that_is_gone_is_a_fault_that_stays(tmp_path: Path) -> None:
+async def test_a_missing_table_is_not_a_transient_error(tmp_path: Path) -> None:
     path = tmp_path / "app.db"
     async with exporter_to(path) as exporter:
         other = sqlite3.connect(path)

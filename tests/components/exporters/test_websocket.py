@@ -159,7 +159,9 @@ async def test_recipe_7_a_wrong_token_is_refused(board: Opened, first: str) -> N
     assert len(board.dashboard.hub) == 0
 
 
-async def test_who_says_no_token_in_time_is_sent_away(board: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_without_a_token_is_disconnected_after_a_while(
+    board: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(server, "TOKEN_SECONDS", 0.01)
     async with board.socket() as socket:
         assert await closed_with(socket) == server.UNAUTHORIZED
@@ -183,14 +185,14 @@ async def test_a_browser_without_an_origin_cannot_sign_in_and_its_session_counts
         assert await closed_with(socket) == server.UNAUTHORIZED
 
 
-async def test_an_origin_of_the_spec_may_look(tmp_path: Path) -> None:
+async def test_an_origin_in_the_spec_is_allowed(tmp_path: Path) -> None:
     async with opened(tmp_path, origins=["https://dash.example.com"]) as board:
         answer = await board.sign_in(origin="https://dash.example.com")
         assert answer.status == 200
         assert "Secure" in answer.headers["Set-Cookie"]
 
 
-async def test_who_guesses_tokens_is_not_listened_to_for_a_while(board: Opened) -> None:
+async def test_an_address_with_many_wrong_tokens_is_blocked_for_a_while(board: Opened) -> None:
     for _ in range(FAILURES):
         assert (await board.sign_in("wrong")).status == 401
     assert (await board.sign_in(TOKEN)).status == 429
@@ -202,7 +204,7 @@ async def test_who_guesses_tokens_is_not_listened_to_for_a_while(board: Opened) 
     assert (await board.sign_in(TOKEN)).status == 200
 
 
-async def test_more_than_may_look_are_refused_and_may_when_others_leave(tmp_path: Path) -> None:
+async def test_clients_over_the_limit_are_refused_until_others_leave(tmp_path: Path) -> None:
     async with opened(tmp_path, max_clients=2) as board:
         one, two = await board.socket(headers=BEARER), await board.socket(headers=BEARER)
         await heard(one)
@@ -214,7 +216,7 @@ async def test_more_than_may_look_are_refused_and_may_when_others_leave(tmp_path
         await two.close()
 
 
-async def test_who_speaks_out_of_turn_or_at_length_is_sent_away_and_nobody_else(board: Opened) -> None:
+async def test_only_a_client_that_sends_messages_is_disconnected(board: Opened) -> None:
     async with board.socket(headers=BEARER) as good:
         await heard(good)
         async with board.socket(headers=BEARER) as talks:
@@ -323,20 +325,20 @@ async def test_recipe_7_history_is_bounded_in_buckets_names_and_rows() -> None:
 
 
 @pytest.mark.parametrize("time", [0.0, NOW - 10 * 86400, -1.0])
-async def test_an_event_of_long_ago_makes_no_bucket(time: float) -> None:
+async def test_an_old_event_creates_no_bucket(time: float) -> None:
     series = Series(1, 600)
     assert series.at(time, NOW) is None
     assert len(series) == 0
 
 
-async def test_an_event_of_a_time_to_come_is_counted_now() -> None:
+async def test_an_event_from_the_future_counts_as_now() -> None:
     series = Series(1, 600)
     found = series.at(NOW + 1e9, NOW)
     assert found is not None
     assert found[0] == NOW
 
 
-async def test_data_that_nobody_expects_end_nothing(board: Opened) -> None:
+async def test_unexpected_data_stops_nothing(board: Opened) -> None:
     odd: list[Any] = ["text", None, float("nan"), float("inf"), {"a": 1}, [1], "\ud800", "x" * 10_000, True, -1]
     async with board.socket(headers=BEARER) as socket:
         await heard(socket)
@@ -407,7 +409,9 @@ async def test_recipe_7_a_slow_client_is_told_how_much_it_missed_and_gets_everyt
     assert [json.loads(message)["type"] for message in await hub.next_messages(client)] == ["update"]
 
 
-async def test_a_client_too_slow_for_one_message_is_sent_away(board: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_too_slow_for_one_message_is_disconnected(
+    board: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(server, "SEND_SECONDS", 0.05)
     stuck = await who_never_reads(board)
     async with asyncio.timeout(PATIENCE_S):
@@ -434,7 +438,7 @@ async def test_recipe_7_who_leaves_is_forgotten(board: Opened, leave: str) -> No
     assert len(board.dashboard.hub) == 0
 
 
-async def test_the_end_of_the_dashboard_is_told(tmp_path: Path) -> None:
+async def test_clients_are_disconnected_with_a_reason_at_the_end(tmp_path: Path) -> None:
     async with aiohttp.ClientSession() as session:
         async with opened(tmp_path) as board:
             socket = await session.ws_connect(f"{board.url}ws", headers=BEARER)
@@ -443,7 +447,7 @@ async def test_the_end_of_the_dashboard_is_told(tmp_path: Path) -> None:
         assert await end == aiohttp.WSCloseCode.GOING_AWAY
 
 
-async def test_beats_are_heard(board: Opened) -> None:
+async def test_clients_receive_beats(board: Opened) -> None:
     async with board.socket(headers=BEARER) as socket:
         await heard(socket)
         board.dashboard.hub.beat()
@@ -453,7 +457,7 @@ async def test_beats_are_heard(board: Opened) -> None:
 # Opening it
 
 
-async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+async def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     async with opened(tmp_path) as board:
         port = int(board.origin.rpartition(":")[2])
         context = surroundings(tmp_path, "exporters/websocket", environment={"TOKEN": TOKEN}).context
@@ -462,14 +466,14 @@ async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
                 pass
 
 
-async def test_a_missing_token_opens_nothing(tmp_path: Path) -> None:
+async def test_without_its_token_the_dashboard_does_not_start(tmp_path: Path) -> None:
     context = surroundings(tmp_path, "exporters/websocket").context
     with pytest.raises(SecretError):
         async with websocket.build(websocket.Config(port=0, token=Secret("env", "TOKEN")), context):
             pass
 
 
-async def test_a_token_that_can_be_guessed_is_told_once_without_it(tmp_path: Path) -> None:
+async def test_a_short_token_is_reported_once_without_showing_it(tmp_path: Path) -> None:
     around = surroundings(tmp_path, "exporters/websocket", environment={"TOKEN": "abc123"})
     async with websocket.build(websocket.Config(port=0, token=Secret("env", "TOKEN")), around.context):
         pass
@@ -484,7 +488,7 @@ async def test_a_token_that_can_be_guessed_is_told_once_without_it(tmp_path: Pat
         ({"origins": ["https://dash.example.com/board"]}, "is not an origin"),
     ],
 )
-def test_a_dashboard_that_others_can_reach_needs_its_origin(config: dict[str, Any], fault: str) -> None:
+def test_a_dashboard_on_a_public_address_needs_an_origin(config: dict[str, Any], fault: str) -> None:
     with pytest.raises(ValidationError, match=fault):
         websocket.Config.model_validate({"token": Secret("env", "TOKEN"), **config})
 

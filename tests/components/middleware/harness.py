@@ -11,6 +11,7 @@ from typing import Any
 from attrs import define, evolve, field
 
 from tests.components.context import StillClock, surroundings
+from victor_dsl.errors import LimitReached
 from victor_dsl.language.registry import Registry
 from victor_dsl.values.message import Delta, Message, Reply, Usage
 from victor_dsl.values.request import API_KEY, Request
@@ -103,3 +104,14 @@ async def harness(
             yield Guard(live, around.clock, around.reports, answer)
     else:
         yield Guard(built, around.clock, around.reports, answer)
+
+
+async def passed(guard: Guard, turn: Turn, times: int) -> int:
+    """How many of that many turns, one after the other, are not over a limit."""
+    before = len(guard.reached)
+    for _ in range(times):
+        try:
+            await guard(turn)
+        except LimitReached:
+            continue
+    return len(guard.reached) - before

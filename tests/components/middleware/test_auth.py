@@ -80,7 +80,7 @@ async def test_a_key_gives_the_turn_its_tenant_and_user(tmp_path: Path) -> None:
         assert (guard.reached[0].tenant, guard.reached[0].user) == ("acme", "ann")
 
 
-async def test_nothing_inside_sees_the_key(tmp_path: Path) -> None:
+async def test_inner_middleware_does_not_see_the_key(tmp_path: Path) -> None:
     async with harness("auth", tmp_path, keys=keys_file(tmp_path, entry())) as guard:
         turn = a_turn(key=KEY)
         headers = {"authorization": f"Bearer {KEY}", "accept": "*/*"}
@@ -93,7 +93,7 @@ async def test_nothing_inside_sees_the_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", [None, "", "short", KEY[:19], "x" * 5000])
-async def test_no_key_and_what_can_be_none_is_refused_unasked(tmp_path: Path, key: str | None) -> None:
+async def test_a_missing_or_impossible_key_is_refused_without_a_look_up(tmp_path: Path, key: str | None) -> None:
     database = table(entry())
     async with harness("auth", tmp_path, database="databases/app", needs={"databases/app": database}) as guard:
         await refused(guard, a_turn(key=key), "an API key is required|too short or too long")
@@ -101,12 +101,12 @@ async def test_no_key_and_what_can_be_none_is_refused_unasked(tmp_path: Path, ke
 
 
 @pytest.mark.parametrize("key", [OTHER, KEY + "\0", KEY.upper(), KEY[:-1], "\ud800" * 30, "' OR 1=1 --" * 3])
-async def test_another_key_is_not_known(tmp_path: Path, key: str) -> None:
+async def test_an_unknown_key_is_refused(tmp_path: Path, key: str) -> None:
     async with harness("auth", tmp_path, keys=keys_file(tmp_path, entry())) as guard:
         await refused(guard, a_turn(key=key), "is unknown")
 
 
-async def test_a_key_that_is_no_text_is_none(tmp_path: Path) -> None:
+async def test_a_key_that_is_not_text_counts_as_missing(tmp_path: Path) -> None:
     async with harness("auth", tmp_path, keys=keys_file(tmp_path, entry())) as guard:
         await refused(guard, a_turn().replace(metadata={"api_key": [KEY]}), "an API key is required")
 
@@ -144,7 +144,7 @@ async def test_recipe_6_a_session_id_names_the_tenant_only_where_the_spec_trusts
         assert guard.reached[-1].tenant == "acme", "a key's own tenant comes first"
 
 
-async def test_over_http_a_named_header_alone_holds_the_key(tmp_path: Path) -> None:
+async def test_over_http_only_the_configured_header_counts(tmp_path: Path) -> None:
     file = keys_file(tmp_path, entry(), entry(OTHER, "globex", None))
     async with harness("auth", tmp_path, keys=file, header="X-Api-Key") as guard:
         turn = a_turn(key=OTHER)
@@ -156,7 +156,7 @@ async def test_over_http_a_named_header_alone_holds_the_key(tmp_path: Path) -> N
         await refused(guard, turn.replace(metadata={"api_key": OTHER, "headers": {}}), "an API key is required")
 
 
-async def test_a_changed_file_holds_from_the_next_turn_and_a_bad_one_keeps_known_keys_for_a_while(
+async def test_a_changed_file_applies_from_the_next_turn_and_during_a_faulty_one_known_keys_keep_working(
     tmp_path: Path,
 ) -> None:
     file = keys_file(tmp_path, entry())
@@ -191,7 +191,7 @@ async def test_a_changed_file_holds_from_the_next_turn_and_a_bad_one_keeps_known
         (f"keys: [{{key_hash: '{hashed(KEY)}'}}, {{key_hash: '{hashed(KEY)}'}}]", "appears twice"),
     ],
 )
-async def test_a_bad_file_is_an_error_when_it_is_opened_and_shows_no_hash(
+async def test_a_faulty_file_is_an_error_at_the_start_that_shows_no_hash(
     tmp_path: Path, text: str, message: str
 ) -> None:
     (tmp_path / "keys.yml").write_text(text)
@@ -202,7 +202,7 @@ async def test_a_bad_file_is_an_error_when_it_is_opened_and_shows_no_hash(
     assert KEY not in str(caught.value)
 
 
-async def test_a_database_is_asked_once_in_the_time_of_the_cache_and_a_revoked_key_stops_after_it(
+async def test_a_key_is_looked_up_once_per_cache_time_and_a_revoked_one_is_refused_afterwards(
     tmp_path: Path,
 ) -> None:
     database = table(entry())
@@ -224,7 +224,7 @@ async def test_a_database_is_asked_once_in_the_time_of_the_cache_and_a_revoked_k
         await guard(a_turn(key=KEY))
 
 
-async def test_an_outage_of_the_database_locks_nobody_out_for_a_while_and_lets_nobody_in(tmp_path: Path) -> None:
+async def test_during_an_outage_known_keys_work_for_a_while_and_unknown_ones_do_not(tmp_path: Path) -> None:
     database = table(entry(), entry(OTHER))
     async with harness(
         "auth", tmp_path, database="databases/app", outage_seconds=100, needs={"databases/app": database}
@@ -247,7 +247,7 @@ async def test_an_outage_of_the_database_locks_nobody_out_for_a_while_and_lets_n
         ]
 
 
-async def test_while_one_turn_asks_again_those_beside_it_go_on_with_what_was_known(tmp_path: Path) -> None:
+async def test_while_one_turn_looks_a_key_up_again_the_others_use_the_cached_one(tmp_path: Path) -> None:
     database = table(entry())
     async with harness("auth", tmp_path, database="databases/app", needs={"databases/app": database}) as guard:
         await guard(a_turn(key=KEY))
@@ -261,7 +261,7 @@ async def test_while_one_turn_asks_again_those_beside_it_go_on_with_what_was_kno
         await slow
 
 
-async def test_a_cancelled_question_is_asked_again(tmp_path: Path) -> None:
+async def test_after_a_cancelled_look_up_the_key_is_looked_up_again(tmp_path: Path) -> None:
     database = table(entry())
     async with harness("auth", tmp_path, database="databases/app", needs={"databases/app": database}) as guard:
         await guard(a_turn(key=KEY))
@@ -311,7 +311,7 @@ async def test_keys_in_postgresql_over_an_outage(tmp_path: Path, postgres_dsn: s
             await guard(a_turn(key=KEY))
 
 
-async def test_a_database_that_speaks_no_sql_is_refused_when_it_is_opened(tmp_path: Path) -> None:
+async def test_a_database_without_sql_is_an_error_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(ComponentError, match="is not an SQL database"):
         async with harness("auth", tmp_path, database="databases/app", needs={"databases/app": object()}):
             pass

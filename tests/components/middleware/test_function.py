@@ -60,7 +60,7 @@ async def test_recipe_5_a_function_that_calls_the_next_one_twice_fails_also_when
         assert len(guard.reached) == 1
 
 
-async def test_a_handler_that_is_kept_for_later_runs_nothing(tmp_path: Path) -> None:
+async def test_a_handler_called_after_the_function_returned_runs_nothing(tmp_path: Path) -> None:
     kept = "kept = []\n\nasync def guard(turn, handler):"
     async with guard_of(tmp_path, "kept.append((turn, handler))\nraise Refused('closed')", kept) as guard:
         with pytest.raises(Refused, match="closed"):

@@ -34,7 +34,7 @@ def wrapped(around: Surroundings, outcome: Any, /, **config: Any) -> Handler:
     return build(Config.model_validate(config), around.context).wrap(handler)
 
 
-async def test_a_turn_is_one_line_without_what_was_said(around: Surroundings, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_turn_is_one_line_without_its_contents(around: Surroundings, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     assert await wrapped(around, REPLY)(TURN) is REPLY
     line = "turn session=s1 tenant=acme id=t1 ms=812.4 outcome=stop model=main input_tokens=310 output_tokens=42"
@@ -50,7 +50,7 @@ async def test_contents_are_logged_only_when_asked_for_and_only_their_beginning(
     assert record.getMessage().endswith(f'answer="{"x" * 200}\\u2026" message="my card is 4111"')
 
 
-async def test_an_error_is_logged_by_its_kind_and_goes_on(
+async def test_an_error_is_logged_by_its_kind_and_raised_again(
     around: Surroundings, caplog: pytest.LogCaptureFixture
 ) -> None:
     error = ModelError("key sk-123 is wrong", kind="authentication")
@@ -100,9 +100,7 @@ async def test_streams_pass_untouched(around: Surroundings) -> None:
     assert heard == [Delta("the")]
 
 
-async def test_a_level_that_nobody_listens_to_writes_nothing(
-    around: Surroundings, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_disabled_level_logs_nothing(around: Surroundings, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     await wrapped(around, REPLY, level="debug")(TURN)
     assert caplog.records == []

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.components.context import StillClock
-from tests.components.middleware.harness import Guard, Heard, a_reply, a_turn, harness
+from tests.components.middleware.harness import Heard, a_reply, a_turn, harness, passed
 from victor_dsl.components.middleware.rate_limit.buckets import SWEEP_AFTER, Demand, MemoryBuckets, SubjectUsage
 from victor_dsl.errors import ComponentError, LimitReached, ModelError, Refused, StoreError
 from victor_dsl.values.message import Delta, Message, Reply, Usage
@@ -21,18 +21,7 @@ from victor_dsl.values.turn import Turn
 ONE_A_SECOND = Limits(requests_per_minute=60)
 
 
-async def passed(guard: Guard, turn: Turn, times: int) -> int:
-    """How many of so many turns came through, one after the other."""
-    before = len(guard.reached)
-    for _ in range(times):
-        try:
-            await guard(turn)
-        except LimitReached:
-            continue
-    return len(guard.reached) - before
-
-
-async def test_a_minutes_worth_at_once_and_then_as_it_comes_back(tmp_path: Path) -> None:
+async def test_one_minutes_worth_may_be_used_at_once_and_comes_back_evenly(tmp_path: Path) -> None:
     async with harness("rate_limit", tmp_path) as guard:
         turn = a_turn(limits=ONE_A_SECOND, tenant="acme")
         assert await passed(guard, turn, 100) == 60
@@ -42,7 +31,7 @@ async def test_a_minutes_worth_at_once_and_then_as_it_comes_back(tmp_path: Path)
         assert await passed(guard, turn, 100) == 60
 
 
-async def test_a_refusal_says_when_to_come_again_and_that_is_true(tmp_path: Path) -> None:
+async def test_a_refusal_says_correctly_when_to_try_again(tmp_path: Path) -> None:
     async with harness("rate_limit", tmp_path) as guard:
         turn = a_turn(limits=Limits(requests_per_minute=2), tenant="acme")
         assert await passed(guard, turn, 2) == 2
@@ -75,7 +64,7 @@ async def test_without_limits_nothing_is_counted(tmp_path: Path) -> None:
         ("key", {"metadata": {"key_id": "a"}}, [{"metadata": {"key_id": "b"}}, {"metadata": {}}]),
     ],
 )  # fmt: skip
-async def test_everyone_has_limits_of_their_own(
+async def test_each_subject_has_its_own_limits(
     tmp_path: Path, per: str, mine: dict[str, Any], others: list[dict[str, Any]]
 ) -> None:
     async with harness("rate_limit", tmp_path, per=per) as guard:
@@ -85,14 +74,14 @@ async def test_everyone_has_limits_of_their_own(
             assert await passed(guard, turn.replace(**other), 5) == 1
 
 
-async def test_a_changed_limit_finds_the_same_amount_used(tmp_path: Path) -> None:
+async def test_a_changed_limit_applies_to_the_same_usage(tmp_path: Path) -> None:
     async with harness("rate_limit", tmp_path) as guard:
         assert await passed(guard, a_turn(limits=Limits(requests_per_minute=60)), 30) == 30
         assert await passed(guard, a_turn(limits=Limits(requests_per_minute=10)), 5) == 0
         assert await passed(guard, a_turn(limits=Limits(requests_per_minute=100)), 100) == 70
 
 
-async def test_what_was_used_outlives_the_live_object(tmp_path: Path) -> None:
+async def test_usage_outlives_the_live_object(tmp_path: Path) -> None:
     kept: dict[str, Any] = {}
     turn = a_turn(limits=Limits(requests_per_minute=5))
     async with harness("rate_limit", tmp_path, kept=kept) as guard:
@@ -132,7 +121,7 @@ async def test_over_time_exactly_the_tokens_of_the_limit_are_used(tmp_path: Path
     assert used == pytest.approx(600 + 600 * 10, rel=0.03)
 
 
-async def test_a_turn_that_can_never_fit_is_refused_for_good_and_a_long_answer_is_not(tmp_path: Path) -> None:
+async def test_a_turn_over_the_whole_limit_is_always_refused_and_a_long_answer_is_not(tmp_path: Path) -> None:
     limits = Limits(tokens_per_minute=100)
     async with harness("rate_limit", tmp_path) as guard:
         with pytest.raises(LimitReached, match=r"104 tokens, more than tokens_per_minute \(100\) ever allows"):
@@ -165,7 +154,7 @@ async def test_a_turn_that_fails_costs_what_was_used_until_then(tmp_path: Path, 
         assert state.tokens.used == (105 if streamed else 50)
 
 
-async def test_a_client_that_goes_away_in_mid_stream_is_settled(tmp_path: Path) -> None:
+async def test_a_turn_whose_client_disconnects_in_mid_stream_is_settled(tmp_path: Path) -> None:
     began = asyncio.Event()
 
     async def streams(turn: Turn) -> Reply:
@@ -207,7 +196,7 @@ async def test_a_turn_that_is_cancelled_before_it_answers_is_charged_for_its_inp
         assert usage.tokens.used == 104
 
 
-async def test_as_many_turns_at_one_time_as_the_limit_says(tmp_path: Path) -> None:
+async def test_no_more_turns_run_at_a_time_than_the_limit_allows(tmp_path: Path) -> None:
     go = asyncio.Event()
 
     async def waits(turn: Turn) -> Reply:
@@ -227,7 +216,7 @@ async def test_as_many_turns_at_one_time_as_the_limit_says(tmp_path: Path) -> No
         assert (await guard(turn)).message.text() == "hello"
 
 
-async def test_a_clock_that_jumps_gives_nothing_away(tmp_path: Path) -> None:
+async def test_a_clock_that_jumps_grants_nothing_extra(tmp_path: Path) -> None:
     async with harness("rate_limit", tmp_path) as guard:
         turn = a_turn(limits=Limits(requests_per_minute=5))
         assert await passed(guard, turn, 9) == 5
@@ -274,13 +263,13 @@ async def test_without_its_database_turns_are_refused_or_allowed_as_the_spec_say
         assert rule in guard.reports[0][0].replace("allowed", "allow").replace("refused", "refuse")
 
 
-async def test_a_database_that_is_no_redis_is_refused_when_it_is_opened(tmp_path: Path) -> None:
+async def test_a_database_that_is_not_redis_is_an_error_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(ComponentError, match="databases/c is not Redis"):
         async with harness("rate_limit", tmp_path, database="databases/c", needs={"databases/c": object()}):
             pass
 
 
-async def test_subjects_whose_buckets_ran_dry_are_forgotten() -> None:
+async def test_subjects_with_empty_buckets_are_removed() -> None:
     subjects: dict[str, SubjectUsage] = {}
     clock = StillClock()
     buckets = MemoryBuckets(subjects, clock)
@@ -294,7 +283,7 @@ async def test_subjects_whose_buckets_ran_dry_are_forgotten() -> None:
     st.lists(st.tuples(st.floats(0, 20), st.floats(1, 100), st.floats(0, 1.5)), min_size=1, max_size=60),
     st.floats(10, 1000),
 )
-async def test_whatever_is_asked_no_more_is_granted_than_the_limit_permits(
+async def test_no_sequence_of_demands_is_granted_more_than_the_limit(
     asks: list[tuple[float, float, float]], limit: float
 ) -> None:
     clock = StillClock(0.0)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.components.middleware.harness import Guard, a_reply, a_turn, harness
+from tests.components.middleware.harness import Guard, a_reply, a_turn, harness, passed
 from tests.services import RedisServer
 from victor_dsl.components.middleware.rate_limit.buckets import Demand
 from victor_dsl.components.middleware.rate_limit.redis_buckets import RedisBuckets
@@ -69,17 +69,7 @@ async def shared(folder: Path, url: str, answer: Any = None, **config: Any) -> A
         yield guard
 
 
-async def passed(guard: Guard, turn: Turn, times: int) -> int:
-    before = len(guard.reached)
-    for _ in range(times):
-        try:
-            await guard(turn)
-        except LimitReached:
-            continue
-    return len(guard.reached) - before
-
-
-async def test_two_guards_share_what_was_used_and_say_when_it_is_back(tmp_path: Path, redis_url: str) -> None:
+async def test_two_instances_share_their_usage_and_say_when_to_try_again(tmp_path: Path, redis_url: str) -> None:
     turn = a_turn(limits=Limits(requests_per_minute=6), tenant="acme", pipeline="p")
     async with shared(tmp_path, redis_url) as one, shared(tmp_path, redis_url) as other:
         assert await passed(one, turn, 4) == 4
@@ -91,14 +81,14 @@ async def test_two_guards_share_what_was_used_and_say_when_it_is_back(tmp_path: 
         assert await passed(one, turn.replace(pipeline="q"), 4) == 4
 
 
-async def test_a_changed_limit_finds_the_same_amount_used(tmp_path: Path, redis_url: str) -> None:
+async def test_a_changed_limit_applies_to_the_same_usage(tmp_path: Path, redis_url: str) -> None:
     async with shared(tmp_path, redis_url) as guard:
         assert await passed(guard, a_turn(limits=Limits(requests_per_minute=60)), 30) == 30
         assert await passed(guard, a_turn(limits=Limits(requests_per_minute=10)), 5) == 0
         assert 70 <= await passed(guard, a_turn(limits=Limits(requests_per_minute=100)), 100) < 100
 
 
-async def test_tokens_are_settled_and_places_given_back(tmp_path: Path, redis_url: str) -> None:
+async def test_tokens_are_settled_and_leases_released(tmp_path: Path, redis_url: str) -> None:
     async def answer(turn: Turn) -> Reply:
         return a_reply(usage=Usage(80, 20))
 
@@ -127,7 +117,7 @@ async def test_tokens_are_settled_and_places_given_back(tmp_path: Path, redis_ur
         await guard(small)
 
 
-async def test_what_has_run_dry_leaves_nothing_in_redis(redis_server: RedisServer, redis_url: str) -> None:
+async def test_empty_buckets_expire_in_redis(redis_server: RedisServer, redis_url: str) -> None:
     async with RedisClient(lambda: redis_url, "databases/c", most=2, timeout_s=5.0) as client:
         buckets = RedisBuckets(client, "victor:p:middleware/rate_limit")
         for subject in ("a", "\0\ud800", "x" * 10_000, "}{", "a b"):
@@ -142,7 +132,9 @@ async def test_what_has_run_dry_leaves_nothing_in_redis(redis_server: RedisServe
 
 
 @pytest.mark.parametrize("steps", range(1, 12))
-async def test_a_turn_that_is_cancelled_while_it_asks_takes_nothing(tmp_path: Path, redis_url: str, steps: int) -> None:
+async def test_a_turn_that_is_cancelled_while_redis_answers_takes_nothing(
+    tmp_path: Path, redis_url: str, steps: int
+) -> None:
     async with shared(tmp_path, redis_url) as guard:
         turn = a_turn(limits=Limits(concurrency=1, tokens_per_minute=1000))
         asking = asyncio.ensure_future(guard(turn))
@@ -154,7 +146,9 @@ async def test_a_turn_that_is_cancelled_while_it_asks_takes_nothing(tmp_path: Pa
         await guard(turn)
 
 
-async def test_redis_that_goes_and_comes_back(tmp_path: Path, redis_url: str, redis_server: RedisServer) -> None:
+async def test_an_outage_of_redis_refuses_turns_until_its_return(
+    tmp_path: Path, redis_url: str, redis_server: RedisServer
+) -> None:
     turn = a_turn(limits=Limits(requests_per_minute=100))
     async with shared(tmp_path, redis_url) as closed, shared(tmp_path, redis_url, when_unavailable="allow") as open_:
         await closed(turn)

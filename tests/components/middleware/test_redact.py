@@ -87,7 +87,7 @@ def test_the_texts_seen_longest_ago_are_searched_again(monkeypatch: pytest.Monke
 
 
 @given(st.lists(PIECES, max_size=8).map(" ".join))
-def test_what_was_redacted_stays_as_it_is(text: str) -> None:
+def test_redacting_a_redacted_text_changes_nothing(text: str) -> None:
     once = EVERYTHING.text(text)
     assert EVERYTHING.text(once) == once
 
@@ -104,11 +104,11 @@ def test_what_was_redacted_stays_as_it_is(text: str) -> None:
         "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     ],
 )
-def test_what_is_none_of_these_stays(text: str) -> None:
+def test_similar_texts_are_not_redacted(text: str) -> None:
     assert EVERYTHING.text(text) is text
 
 
-def test_words_go_out_as_soon_as_they_are_whole() -> None:
+def test_words_are_sent_as_soon_as_they_are_complete() -> None:
     stream = RedactedStream(Redactor(["email", "phone", "card", "iban", "api_key"], {}))
     assert [stream.feed(piece) for piece in ("The ", "or", "der ", "is ", "on its way.\n", "It ")] == [
         "The ", "", "order ", "is ", "on its way.\n", "It ",
@@ -156,7 +156,7 @@ def test_a_custom_pattern_that_could_be_slow_or_endless_is_refused(pattern: str,
         (r"\d{3}(?>-\d{2}){2}", "x 123-45-67 y"),
     ],
 )
-def test_a_custom_pattern_holds_in_streams_too(pattern: str, text: str) -> None:
+def test_a_custom_pattern_applies_to_streams_too(pattern: str, text: str) -> None:
     redactor = Redactor([], {"mine": pattern})
     expected = redactor.text(text)
     assert "[mine]" in expected
@@ -168,7 +168,7 @@ def test_a_custom_pattern_holds_in_streams_too(pattern: str, text: str) -> None:
 MAIL = "bob@example.com"
 
 
-async def test_what_the_model_is_sent_is_redacted_wherever_it_stands(tmp_path: Path) -> None:
+async def test_everything_that_the_model_is_sent_is_redacted(tmp_path: Path) -> None:
     turn = a_turn(
         messages=(
             Message("user", f"I am {MAIL}"),
@@ -189,7 +189,7 @@ async def test_what_the_model_is_sent_is_redacted_wherever_it_stands(tmp_path: P
     assert turn.messages[0].content == f"I am {MAIL}", "the caller's own are as they were"
 
 
-async def test_a_turn_without_anything_to_take_out_stays_the_same_object(tmp_path: Path) -> None:
+async def test_a_turn_without_matches_stays_the_same_object(tmp_path: Path) -> None:
     async with harness("redact", tmp_path) as guard:
         turn = a_turn()
         reply = await guard(turn)
@@ -197,7 +197,7 @@ async def test_a_turn_without_anything_to_take_out_stays_the_same_object(tmp_pat
         assert reply.message.text() == "hello"
 
 
-async def test_what_comes_back_is_redacted_and_the_stream_says_the_same(tmp_path: Path) -> None:
+async def test_reply_and_stream_are_redacted_alike(tmp_path: Path) -> None:
     text = f"He is {MAIL}, card 4111 1111 1111 1111"
 
     async def answers(turn: Turn) -> Reply:
@@ -213,7 +213,7 @@ async def test_what_comes_back_is_redacted_and_the_stream_says_the_same(tmp_path
     assert [call.arguments for call in reply.message.tool_calls] == ['{"to":"[email]"}', "[email]"]
 
 
-async def test_a_stream_that_breaks_off_gives_away_nothing_that_was_held_back(tmp_path: Path) -> None:
+async def test_a_stream_that_breaks_off_does_not_leak_its_delayed_end(tmp_path: Path) -> None:
     async def breaks(turn: Turn) -> Reply:
         await turn.emit(Delta("mail bob@exam"))
         raise ModelError("broken", kind="bad_response")
@@ -237,7 +237,7 @@ async def test_around_a_tool_its_arguments_and_its_result_are_redacted(tmp_path:
         assert reply.message.text() == "[email] it is"
 
 
-async def test_only_what_is_asked_for_is_taken_out(tmp_path: Path) -> None:
+async def test_only_the_configured_patterns_are_redacted(tmp_path: Path) -> None:
     async def echo(turn: Turn) -> Reply:
         return a_reply(turn.latest_user_text())
 

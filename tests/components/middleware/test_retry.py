@@ -31,13 +31,13 @@ def overloaded(**more: Any) -> ModelError:
     return ModelError("busy", kind="overloaded", **more)
 
 
-async def test_a_failure_that_may_pass_is_tried_again(tmp_path: Path) -> None:
+async def test_a_transient_failure_is_retried(tmp_path: Path) -> None:
     async with harness("retry", tmp_path, failing(overloaded(), overloaded())) as guard:
         assert (await guard(a_turn())).message.text() == "hello"
         assert len(guard.reached) == 3
 
 
-async def test_the_last_failure_is_told_after_all_attempts(tmp_path: Path) -> None:
+async def test_after_all_attempts_the_last_failure_is_raised(tmp_path: Path) -> None:
     errors = [overloaded() for _ in range(4)]
     async with harness("retry", tmp_path, failing(*errors), attempts=4) as guard:
         with pytest.raises(ModelError) as caught:
@@ -46,7 +46,7 @@ async def test_the_last_failure_is_told_after_all_attempts(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("kind", get_args(ModelErrorKind))
-async def test_only_transient_failures_of_models_are_tried_again(tmp_path: Path, kind: ModelErrorKind) -> None:
+async def test_only_transient_failures_of_models_are_retried(tmp_path: Path, kind: ModelErrorKind) -> None:
     error = ModelError("no", kind=kind)
     async with harness("retry", tmp_path, failing(error)) as guard:
         if error.transient:
@@ -58,7 +58,7 @@ async def test_only_transient_failures_of_models_are_tried_again(tmp_path: Path,
 
 
 @pytest.mark.parametrize("error", [Refused("no"), KeyError("x"), asyncio.CancelledError()])
-async def test_refusals_faults_and_cancellation_are_not_tried_again(tmp_path: Path, error: BaseException) -> None:
+async def test_refusals_bugs_and_cancellation_are_not_retried(tmp_path: Path, error: BaseException) -> None:
     async with harness("retry", tmp_path, failing(error)) as guard:
         with pytest.raises(type(error)):
             await guard(a_turn())
@@ -91,7 +91,7 @@ async def test_a_service_that_asks_for_too_long_a_pause_is_left_to_the_fallbacks
         assert len(guard.reached) == 1
 
 
-async def test_nothing_is_tried_again_after_its_first_piece(tmp_path: Path) -> None:
+async def test_a_call_is_not_retried_after_its_first_text(tmp_path: Path) -> None:
     heard = Heard()
 
     async def breaks(turn: Turn) -> Reply:
@@ -104,7 +104,7 @@ async def test_nothing_is_tried_again_after_its_first_piece(tmp_path: Path) -> N
         assert (len(guard.reached), heard.pieces) == (1, ["Hel"])
 
 
-async def test_around_a_turn_nothing_is_tried_again_after_a_tool_was_called(tmp_path: Path) -> None:
+async def test_a_turn_is_not_retried_after_a_tool_call(tmp_path: Path) -> None:
     called = Trace("s1", exchange=(Message("user", "hi"), Message("assistant", None), Message("tool", "done")))
     async with harness("retry", tmp_path, failing(overloaded()), around="turn") as guard:
         with pytest.raises(ModelError):

@@ -39,7 +39,7 @@ async def test_a_recipe_5_guard_that_hangs_is_ended(
             assert caught.value.transient
 
 
-async def test_what_ends_in_time_is_untouched_and_knows_its_deadline(tmp_path: Path) -> None:
+async def test_a_call_within_the_limit_is_unchanged_and_has_a_deadline(tmp_path: Path) -> None:
     async with harness("timeout", tmp_path) as guard:
         reply = await guard(a_turn())
         assert reply.message.text() == "hello"
@@ -48,7 +48,7 @@ async def test_what_ends_in_time_is_untouched_and_knows_its_deadline(tmp_path: P
         assert guard.reached[1].deadline == 1.0
 
 
-async def test_a_timeout_of_something_inside_is_not_mistaken_for_its_own(tmp_path: Path) -> None:
+async def test_an_inner_timeout_error_is_passed_on(tmp_path: Path) -> None:
     async def own(turn: Turn) -> Reply:
         raise TimeoutError("mine")
 

@@ -86,14 +86,14 @@ async def test_messages_come_back_whole_and_in_order(store: SessionStore) -> Non
     assert await store.load("acme", "s1") == HELLO + EVERYTHING
 
 
-async def test_a_turn_that_was_added_before_adds_nothing(store: SessionStore) -> None:
+async def test_a_turn_that_was_appended_before_changes_nothing(store: SessionStore) -> None:
     await store.append(None, "s1", "t1", HELLO)
     await store.append(None, "s1", "t2", HELLO[:1])
     await asyncio.gather(*[store.append(None, "s1", "t1", EVERYTHING) for _ in range(5)])
     assert await store.load(None, "s1") == HELLO + HELLO[:1]
 
 
-async def test_a_turn_that_is_tried_again_sees_the_history_before_it(store: SessionStore) -> None:
+async def test_a_retried_turn_sees_the_history_before_it(store: SessionStore) -> None:
     await store.append(None, "s1", "t1", HELLO)
     await store.append(None, "s1", "t2", EVERYTHING)
     assert await store.load(None, "s1", "t2") == HELLO
@@ -117,7 +117,7 @@ async def test_no_session_sees_another(keys: set[tuple[str | None, str]], store:
 
 
 @pytest.mark.parametrize("name", ["", "'; DROP TABLE victor_turns; --", "a\0b", "é\ud800", "x" * 10_000, "null"])
-async def test_any_text_is_a_key(store: SessionStore, name: str) -> None:
+async def test_ids_may_be_any_text(store: SessionStore, name: str) -> None:
     tenants = {None, "", name}
     for tenant in tenants:
         await store.append(tenant, name, "t", (Message("user", repr(tenant)),))
@@ -125,7 +125,7 @@ async def test_any_text_is_a_key(store: SessionStore, name: str) -> None:
         assert await store.load(tenant, name) == (Message("user", repr(tenant)),)
 
 
-async def test_memory_forgets_the_session_unused_longest(tmp_path: Path) -> None:
+async def test_memory_removes_the_least_recently_used_session(tmp_path: Path) -> None:
     store = memory.build(memory.Config(max_sessions=2), surroundings(tmp_path).context)
     await store.append(None, "a", "t", HELLO)
     await store.append(None, "b", "t", HELLO)
@@ -134,7 +134,7 @@ async def test_memory_forgets_the_session_unused_longest(tmp_path: Path) -> None
     assert [await store.load(None, name) for name in "abc"] == [HELLO, (), HELLO]
 
 
-async def test_memory_forgets_the_oldest_turns_whole_and_keeps_the_newest(tmp_path: Path) -> None:
+async def test_memory_removes_whole_turns_oldest_first_and_keeps_the_newest(tmp_path: Path) -> None:
     store = memory.build(memory.Config(max_messages=3), surroundings(tmp_path).context)
     await store.append(None, "a", "t1", HELLO)
     await store.append(None, "a", "t2", HELLO[:1])
@@ -155,7 +155,7 @@ async def test_sqlite_keeps_histories_for_the_next_process(tmp_path: Path) -> No
         assert await store.load("acme", "s1") == EVERYTHING
 
 
-async def test_rows_that_are_no_messages_are_an_error_that_names_the_file(tmp_path: Path) -> None:
+async def test_unreadable_rows_are_an_error_that_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     async with sqlite.build(sqlite.Config(path=str(path)), surroundings(tmp_path).context) as store:
         for text in ("not json", "[1]", "[{}]", "7"):
@@ -187,7 +187,7 @@ def test_a_database_of_another_type_is_refused(component: ModuleType, tmp_path: 
         component.build(component.Config(database="databases/app"), context)
 
 
-async def test_turns_of_one_session_at_once_are_all_there_once(store: SessionStore) -> None:
+async def test_concurrent_turns_of_a_session_are_each_stored_once(store: SessionStore) -> None:
     turns = [(Message("user", f"{number}"),) for number in range(20)]
     await asyncio.gather(*[store.append("a", "s", f"t{n}", turn) for n, turn in enumerate(turns) for _ in range(2)])
     history = await store.load("a", "s")
@@ -206,7 +206,7 @@ async def test_postgres_keeps_a_tenant_from_the_history_whose_key_it_has(
     assert len(await postgres_pool.for_tenant("acme").fetch(everything)) == 1
 
 
-async def test_postgres_that_dies_loses_no_turn_and_adds_none_twice(
+async def test_an_outage_of_postgres_neither_loses_nor_repeats_turns(
     postgres: PostgresServer, postgres_pool: PostgresPool, tmp_path: Path
 ) -> None:
     context = surroundings(tmp_path, needs={"databases/app": postgres_pool}).context
@@ -221,7 +221,7 @@ async def test_postgres_that_dies_loses_no_turn_and_adds_none_twice(
     assert await store.load("acme", "s") == HELLO + HELLO
 
 
-async def test_redis_that_is_away_is_an_error_and_is_found_when_it_returns(
+async def test_an_outage_of_redis_is_an_error_until_its_return(
     redis_server: RedisServer, redis_client: RedisClient, tmp_path: Path
 ) -> None:
     context = surroundings(tmp_path, needs={"databases/app": redis_client}).context
@@ -235,7 +235,7 @@ async def test_redis_that_is_away_is_an_error_and_is_found_when_it_returns(
     assert await store.load("acme", "s") == HELLO
 
 
-async def test_redis_lets_a_history_end_after_its_time(redis_client: RedisClient, tmp_path: Path) -> None:
+async def test_histories_in_redis_expire(redis_client: RedisClient, tmp_path: Path) -> None:
     context = surroundings(tmp_path, needs={"databases/app": redis_client}).context
     store = redis.build(redis.Config(database="databases/app", ttl_seconds=60), context)
     await store.append("acme", "s", "t1", HELLO)
@@ -246,7 +246,7 @@ async def test_redis_lets_a_history_end_after_its_time(redis_client: RedisClient
     assert await redis_client.command("TTL", key) > 0
 
 
-async def test_histories_that_others_wrote_are_told(
+async def test_histories_written_by_something_else_are_reported(
     redis_client: RedisClient, postgres_pool: PostgresPool, tmp_path: Path
 ) -> None:
     needs = {"databases/app": redis_client, "databases/pg": postgres_pool}

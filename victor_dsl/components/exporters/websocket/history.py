@@ -213,13 +213,20 @@ def _entry(entries: dict[Any, Any], key: Any, other: Any, make: Any) -> Any:
     return entries[key]
 
 
-def _turn_row(event: Event) -> Json:
-    data = event.data
+def _row(event: Event) -> Json:
+    """The cells that rows of turns and of errors have in common."""
     return {
         "id": event.id,
         "time": event.timestamp,
         "session": cut(event.session),
         "tenant": None if event.tenant is None else cut(event.tenant),
+    }
+
+
+def _turn_row(event: Event) -> Json:
+    data = event.data
+    return {
+        **_row(event),
         "plan": cut(event.plan),
         "variants": {cut(experiment): cut(arm) for experiment, arm in list(event.variants.items())[:NAMES]},
         "model": cut(data.get("model") or ""),
@@ -234,10 +241,7 @@ def _turn_row(event: Event) -> Json:
 def _error_row(event: Event) -> Json:
     data = event.data
     return {
-        "id": event.id,
-        "time": event.timestamp,
-        "session": cut(event.session),
-        "tenant": None if event.tenant is None else cut(event.tenant),
+        **_row(event),
         "code": cut(data.get("code") or "error"),
         "node": cut(data.get("node") or ""),
         "message": cut(data.get("message") or ""),

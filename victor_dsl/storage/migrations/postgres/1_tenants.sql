@@ -1,4 +1,4 @@
--- What tenants have of their own. Tables of these names that are there already are kept, with their rows.
+-- Settings and prompts of tenants. Existing tables with these names are left as they are.
 CREATE TABLE IF NOT EXISTS tenant_configs (
     tenant_id text PRIMARY KEY,
     config jsonb NOT NULL DEFAULT '{}'  -- {"settings": {…}, "vars": {…}}
@@ -15,8 +15,8 @@ ALTER TABLE tenant_prompt_templates
     ADD COLUMN IF NOT EXISTS active boolean NOT NULL DEFAULT true,
     ADD COLUMN IF NOT EXISTS updated_at timestamptz NOT NULL DEFAULT now();
 
--- victor sets `victor.tenant` in each transaction: to one tenant, or to * where it acts for all of them. FORCE holds
--- the tables' owner to the policies as well; superusers and roles with BYPASSRLS are above them.
+-- victor sets `victor.tenant` in each transaction: to one tenant, or to * where it acts for all of them. FORCE applies
+-- the policies to the tables' owner too; they never apply to superusers and roles with BYPASSRLS.
 ALTER TABLE tenant_configs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tenant_configs FORCE ROW LEVEL SECURITY;
 DROP POLICY IF EXISTS victor_tenant ON tenant_configs;

@@ -1,4 +1,4 @@
--- Histories. Ids may be of any length, which an index cannot hold: rows are found by a SHA-256 of tenant and session.
+-- Histories. The key is a SHA-256 of tenant and session, since an index cannot hold ids of any length.
 CREATE TABLE sessions (
     session_key bytea PRIMARY KEY,
     tenant_id text NOT NULL,
@@ -8,13 +8,13 @@ CREATE TABLE sessions (
 );
 CREATE INDEX sessions_updated_at ON sessions USING brin (updated_at);
 
--- One row for each turn, so that a turn is there whole, and once.
+-- One row for each turn, so that a turn is stored whole, and once.
 CREATE TABLE session_messages (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     session_key bytea NOT NULL REFERENCES sessions ON DELETE CASCADE,
     tenant_id text NOT NULL,
     turn_id text NOT NULL,
-    messages json NOT NULL,  -- a list in the OpenAI chat format; jsonb would refuse NULs in what people write
+    messages json NOT NULL,  -- a list in the OpenAI chat format; jsonb refuses NULs, which messages may contain
     created_at timestamptz NOT NULL DEFAULT now(),
     UNIQUE (session_key, turn_id)
 );

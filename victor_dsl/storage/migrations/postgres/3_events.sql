@@ -1,4 +1,4 @@
--- Analytics. `tenant_id` is null where an event belongs to no tenant: only who acts for all tenants sees it.
+-- Analytics. `tenant_id` is null for events without a tenant, which are visible only where victor acts for all tenants.
 CREATE TABLE analytics_events (
     event_id uuid PRIMARY KEY,
     event_type text NOT NULL,

@@ -1,4 +1,4 @@
--- API keys, of which only hashes are kept. Who asks is not known before the key is found, so keys are looked up for all.
+-- API keys; only their hashes are stored. The tenant is unknown until the key is found, so victor looks keys up for all tenants.
 CREATE TABLE api_keys (
     key_hash text PRIMARY KEY,
     tenant_id text,

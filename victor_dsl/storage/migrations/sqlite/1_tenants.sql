@@ -1,4 +1,4 @@
--- What tenants have of their own. Tables of these names that are there already are kept, as they are.
+-- Settings and prompts of tenants. Existing tables with these names are left as they are.
 CREATE TABLE IF NOT EXISTS tenant_configs (
     tenant_id TEXT PRIMARY KEY,
     config TEXT NOT NULL DEFAULT '{}',  -- JSON: {"settings": {…}, "vars": {…}}

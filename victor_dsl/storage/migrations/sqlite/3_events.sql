@@ -1,4 +1,4 @@
--- Analytics. Times are RFC 3339 in UTC, with microseconds, so that their texts are in order.
+-- Analytics. Times are RFC 3339 in UTC with microseconds, so that they sort as text.
 CREATE TABLE IF NOT EXISTS analytics_events (
     event_id TEXT PRIMARY KEY,
     event_type TEXT NOT NULL,

@@ -1,4 +1,4 @@
--- API keys, of which only hashes are kept.
+-- API keys; only their hashes are stored.
 CREATE TABLE IF NOT EXISTS api_keys (
     key_hash TEXT PRIMARY KEY,
     tenant_id TEXT,
