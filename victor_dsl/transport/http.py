@@ -15,6 +15,7 @@ from attrs import evolve
 from yarl import URL
 
 from victor_dsl.errors import ModelError
+from victor_dsl.transport.deadlines import Deadlines
 from victor_dsl.transport.failures import Failures, TimeLimits
 from victor_dsl.transport.sse import Decoder
 
@@ -78,7 +79,8 @@ class Http:
         self._session: aiohttp.ClientSession | None = None
         connect, total = config.connect_timeout_seconds, config.timeout_seconds
         silence = config.chunk_timeout_seconds
-        self._whole_timeout = aiohttp.ClientTimeout(total=total, sock_connect=connect)
+        self._post_timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect)
+        self._deadlines = Deadlines(total)
         self._stream_timeout = aiohttp.ClientTimeout(total=total, sock_connect=connect, sock_read=silence)
         self.failures = Failures(node, self._url.host_port_subcomponent or url, config, now)
 
@@ -99,6 +101,7 @@ class Http:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._deadlines.close()
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -107,13 +110,14 @@ class Http:
         """The JSON object that answers one post. Raises ModelError."""
         begun = False
         try:
-            async with self._request(body, self._whole_timeout) as response:
-                begun = True
-                try:
-                    await self._check_status(response)
-                    return self._object(await self._read(response))
-                finally:
-                    _close_unfinished(response)
+            with self._deadlines.limit():
+                async with self._request(body, self._post_timeout) as response:
+                    begun = True
+                    try:
+                        await self._check_status(response)
+                        return self._object(await self._read(response))
+                    finally:
+                        _close_unfinished(response)
         except _CONNECTION_FAILURES as error:
             failure = self._connection_failure(error, begun=begun)
         raise failure
