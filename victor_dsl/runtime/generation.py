@@ -49,7 +49,7 @@ class SessionLock:
 
 @frozen(eq=False)
 class Shared:
-    """What the generations of an orchestrator share: live nodes, session locks, and what is remembered of contexts."""
+    """What the generations of an orchestrator share: live nodes, session locks, and the memory of earlier turns."""
 
     nodes: LiveNodes
     analytics: AnalyticsCoordinator
@@ -114,7 +114,7 @@ class Generation:
             await self._quiet.wait()
 
     async def stop(self) -> None:
-        """Waits for the running turns, cancels those that take too long, and gives up those that do not end even so."""
+        """Waits for the running turns, cancels those that take too long, and gives up those that still do not end."""
         for seconds in (DRAIN_SECONDS, CANCEL_SECONDS):
             try:
                 async with asyncio.timeout(seconds):
@@ -122,7 +122,7 @@ class Generation:
             except TimeoutError:
                 for task in set(self._turns.values()):
                     task.cancel()
-        logger.warning("%d turns do not end when they are cancelled; what they use is closed now", len(self._turns))
+        logger.warning("turns that ignore their cancellation: %d; what they use is closed now", len(self._turns))
         self._turns.clear()
         self._quiet.set()
         return None

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, TypeVar
 
 from victor_dsl.errors import ComponentError
-from victor_dsl.language.boundary import is_fault
+from victor_dsl.language.boundary import internal_error, is_fault
 from victor_dsl.storage.ending import to_the_end
 
 T = TypeVar("T")
@@ -31,13 +31,17 @@ class Lease(Generic[T]):
         self.unused: asyncio.Future[None] | None = None  # done when the owner is to close the resource
 
 
+def _log(key: Any, error: BaseException) -> None:
+    internal_error(error, str(key))
+
+
 class Leases(Generic[T]):
     """Resources by key.
 
-    `open(key, *details)` gives a resource, or an async context manager that gives it. Such a one is entered and left
-    by one task of its own, as MCP clients demand, so that no user's cancellation reaches it. `idle` is how many
-    resources stay open without a user; of more, those unused for longest are closed. One that does not close within
-    `closing_s` is cancelled and, after that time again, given up. `failed` gets what goes wrong while one closes.
+    `open(key, *details)` returns a resource, or an async context manager of it. A context manager is entered and left
+    by a task of its own: MCP clients need the same task for both, and no user's cancellation reaches it. `idle` is how
+    many resources stay open without a user; of more, the least recently used are closed. A resource that does not close
+    within `closing_s` is cancelled, and given up after the same time again. `failed` gets the errors of closing.
     """
 
     def __init__(
@@ -46,22 +50,22 @@ class Leases(Generic[T]):
         *,
         idle: int = 0,
         closing_s: float | None = None,
-        failed: Callable[[Any, BaseException], None] | None = None,
+        failed: Callable[[Any, BaseException], None] = _log,
     ) -> None:
         self._open = open
         self._most_idle = idle
         self._closing_s = closing_s
         self._failed = failed
         self._leases: dict[Hashable, Lease[T]] = {}  # in the order of opening
-        self._idle: dict[Hashable, Lease[T]] = {}  # without a user, the one unused for longest first
+        self._idle: dict[Hashable, Lease[T]] = {}  # without a user, the least recently used first
 
     def __len__(self) -> int:
         return len(self._leases)
 
     async def take(self, key: Hashable, *details: Any) -> Lease[T]:
-        """The lease of the key's resource, with one more user. Raises what opening it raises.
+        """Adds a user to the key's resource, and opens it for the first. Raises what opening raises.
 
-        A resource that is being closed is waited for, and then opened again.
+        A resource that is closing is opened again after it has closed.
         """
         while (lease := self._leases.get(key)) is not None and lease.closing and lease.owner is not None:
             await asyncio.wait([lease.owner])
@@ -79,7 +83,7 @@ class Leases(Generic[T]):
         return lease
 
     def end(self, lease: Lease[T]) -> None:
-        """Ends one use. A resource without a user stays open as one of the idle, or closes in the background."""
+        """Ends one use. After the last one the resource stays idle, or closes in the background."""
         lease.users -= 1
         if lease.users or lease.closing:
             return
@@ -91,13 +95,13 @@ class Leases(Generic[T]):
         self._close(lease)
 
     async def release(self, lease: Lease[T]) -> None:
-        """Ends one use, and waits until the resource is closed if that was the last."""
+        """Ends one use; if it was the last, waits until the resource is closed."""
         self.end(lease)
         if lease.closing:
             await self._closed(lease)
 
     async def close(self) -> None:
-        """Closes every resource, used or not, the last opened first."""
+        """Closes all resources, also those in use, in reverse order of opening."""
         while self._leases:
             lease = next(reversed(self._leases.values()))
             self._close(lease)
@@ -130,7 +134,7 @@ class Leases(Generic[T]):
             if not opening.done():
                 opening.set_exception(error)
                 opening.exception()  # retrieved, also where every user has gone
-            elif self._failed is not None:
+            else:
                 self._failed(lease.key, error)
         finally:
             self._ended(lease)
@@ -153,8 +157,7 @@ class Leases(Generic[T]):
             lease.owner.cancel()
             await asyncio.wait([lease.owner], timeout=self._closing_s)
             self._forget(lease)
-            if self._failed is not None:
-                self._failed(lease.key, ComponentError(f"did not close within {self._closing_s:g} s"))
+            self._failed(lease.key, ComponentError(f"did not close within {self._closing_s:g} s"))
 
     def _ended(self, lease: Lease[T]) -> None:
         if lease.opening is not None and not lease.opening.done():

@@ -1,4 +1,4 @@
-"""Live nodes: each is built once for all plans that use it, and closed when none does."""
+"""Live nodes: each is built once for all plans that use it, and closed when none uses it any more."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ class LiveNodes:
     async def open(self, nodes: Iterable[Node], program: Program) -> AsyncIterator[Mapping[str, Any]]:
         """The nodes' live objects by id, open inside `async with`.
 
-        A node comes behind what it needs. The program gives newly built ones their folder, state and environment.
-        Raises ComponentError or SecretError, and then nothing stays open that was not before. Closing goes in reverse
-        order; what goes wrong with one is reported, and the others are closed all the same.
+        Each node must come after the nodes that it needs. A node that is built here gets the program's folder, state
+        and environment. Raises ComponentError or SecretError, after closing what it opened. Nodes close in reverse
+        order; an error of one is reported, and does not keep the others open.
         """
         leases: list[Lease[Any]] = []
         objects: dict[str, Any] = {}
@@ -175,7 +175,7 @@ def _check(live: Any, node: Node) -> None:
 
 
 def _placed(error: BaseException, node: Node) -> Exception:
-    """The error as one that a person can act on: which node, where it was written."""
+    """The error with the node and the line of the spec, so that a person can act on it."""
     if isinstance(error, SecretError):
         return error
     hint = getattr(error, "hint", None)

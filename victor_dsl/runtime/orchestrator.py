@@ -33,7 +33,7 @@ logger = logging.getLogger("victor_dsl")
 
 
 class Orchestrator:
-    """Runs a program inside `async with`, which it is entered once.
+    """Runs a program inside `async with`; it can be opened once.
 
     With `answering=False` it only renders: no model, exporter or admission is opened. Plans other than the base plan
     are opened when a turn first needs them.
@@ -133,10 +133,10 @@ class Orchestrator:
         return Reply(answer.message, answer.usage, answer.stop_reason)
 
     async def reload(self, program: Program) -> None:
-        """Runs new turns on another program; running ones finish on the one that they began with.
+        """Runs new turns on another program; running turns finish on the program that they began with.
 
-        What both programs have in common stays open. Raises ComponentError or SecretError where the new one cannot be
-        opened, and then the old one goes on; a `reload` event says which. Raises Refused where the orchestrator is
+        Nodes that both programs have stay open. Raises ComponentError or SecretError if the new program cannot be
+        opened; the old one then goes on. A `reload` event tells the result. Raises Refused if the orchestrator is
         closed meanwhile.
         """
         async with self._reloading:
@@ -302,4 +302,4 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 
 async def _flush(delivery: Delivery) -> None:
     for node, lost in (await delivery.close()).items():
-        logger.warning("%s: %d events are lost", node, lost)
+        logger.warning("%s: events lost: %d", node, lost)
