@@ -38,13 +38,18 @@ def tenants(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
 
 
 class Slow:
-    """A contributor whose opening waits at a gate."""
+    """A contributor whose opening waits at a gate; when that is cancelled, it takes a while to clean up."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
 
     async def __aenter__(self) -> Piece:
-        await self._gate.pass_through()
+        try:
+            await self._gate.pass_through()
+        except asyncio.CancelledError:
+            for _ in range(5):
+                await settle()
+            raise
         return Piece("a")
 
     async def __aexit__(self, *error: object) -> None:
@@ -166,6 +171,19 @@ def test_so_many_plans_are_remembered_and_the_rest_is_forgotten_with_what_it_was
     assert program.plan_for(None, {}) is base
     assert len({node.id for node in program.plan_for(None, every[0]).nodes if node.kind == "contributors"}) == 3
     assert items
+
+
+def test_the_plan_that_was_not_used_for_longest_is_forgotten(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plans, "PLANS_CACHED", 3)
+    stage.objects |= {f"contributors/{name}": Piece(name) for name in TENANTS}
+    program = stage.program(SPEC.replace("given}}\ntenants", "echo}}\ntenants"))
+    base = program.plan_for(None, {})
+    a = program.plan_for("a", {})
+    for tenant in "bcd":
+        program.plan_for(tenant, {})
+        assert program.plan_for("a", {}) is a
+    assert [program.cached_plan(tenant, {}) is not None for tenant in "abcd"] == [True, False, False, True]
+    assert program.plan_for(None, {}) is base
 
 
 async def test_a_turn_that_swallows_its_cancellation_does_not_hold_up_closing(
