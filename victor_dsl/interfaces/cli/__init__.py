@@ -25,7 +25,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             _print(file.read())
     if words == ["--version"]:
         _print(f"victor {importlib.import_module('victor_dsl').__version__}\n")
+    _stand_in_for_plugins()
     sys.exit(importlib.import_module("victor_dsl.interfaces.cli.app").exit_code(words))
+
+
+def _stand_in_for_plugins() -> None:
+    """Puts a module without plugins in the place of pydantic's loader, which imports importlib.metadata (13 ms) even so."""
+    loader = type(sys)("pydantic.plugin._loader")
+    loader.get_plugins = tuple  # type: ignore[attr-defined]
+    sys.modules.setdefault(loader.__name__, loader)
 
 
 def silence_stdout() -> None:
