@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from victor_dsl.errors import ProviderError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import ProviderConfig
+from victor_dsl.lazy import Lazy
 from victor_dsl.nearest import suggest
-from victor_dsl.values.codec import read_settings
 from victor_dsl.values.faults import Faulty, dotted
-from victor_dsl.values.from_text import settings_from_text
 from victor_dsl.values.settings import Layer, setting_paths
 from victor_dsl.values.turn import Turn
+
+if TYPE_CHECKING:
+    from victor_dsl.values import codec, from_text
+else:
+    codec = Lazy("victor_dsl.values.codec")
+    from_text = Lazy("victor_dsl.values.from_text")
 
 VARS = "VARS__"
 
@@ -59,9 +64,9 @@ class Environment:
 
     def _parsed(self) -> Layer:
         settings, variables, names, faults = self._sorted()
-        typed = settings_from_text(settings)
+        typed = from_text.settings_from_text(settings)
         try:
-            read_settings(typed)
+            codec.read_settings(typed)
         except Faulty as error:
             for fault in error.faults:
                 path = fault.path[1:]  # without its first part, `settings`

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from victor_dsl.components.middleware.rate_limit.buckets import MemoryBuckets
-from victor_dsl.components.middleware.rate_limit.handler import RateLimit
-from victor_dsl.components.middleware.rate_limit.redis_buckets import RedisBuckets
 from victor_dsl.errors import ComponentError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import MiddlewareConfig, Ref
 from victor_dsl.language.kinds import RedisDatabase
+from victor_dsl.lazy import Lazy
+
+if TYPE_CHECKING:
+    from victor_dsl.components.middleware.rate_limit import buckets, handler, redis_buckets
+else:  # 5 ms that `validate` need not pay
+    buckets = Lazy("victor_dsl.components.middleware.rate_limit.buckets")
+    handler = Lazy("victor_dsl.components.middleware.rate_limit.handler")
+    redis_buckets = Lazy("victor_dsl.components.middleware.rate_limit.redis_buckets")
 
 AFTER_AUTH = True
 HOLDS = ("requests_per_minute", "tokens_per_minute", "concurrency")
@@ -63,18 +68,18 @@ EXAMPLE = "{type: rate_limit, per: tenant, requests_per_minute: 60, tokens_per_m
 
 
 @asynccontextmanager
-async def build(config: Config, context: Context) -> AsyncIterator[RateLimit]:
+async def build(config: Config, context: Context) -> AsyncIterator[handler.RateLimit]:
     """The middleware; the counters outlive it. Entering it raises ComponentError if its database is not Redis."""
     refuses = config.when_unavailable == "refuse"
     if config.database is None:
-        memory = MemoryBuckets(context.kept.setdefault("subjects", {}), context.clock)
-        yield RateLimit(lambda _: memory, context, config.per, refuses_uncounted=refuses)
+        memory = buckets.MemoryBuckets(context.kept.setdefault("subjects", {}), context.clock)
+        yield handler.RateLimit(lambda _: memory, context, config.per, refuses_uncounted=refuses)
         return
     database = context.live(config.database)
     if not isinstance(database, RedisDatabase):
         raise ComponentError(f"{config.database} is not Redis; limits are counted there, or in memory")
 
-    def buckets(pipeline: str) -> RedisBuckets:
-        return RedisBuckets(database, f"victor:{pipeline}:{context.node}")
+    def of_pipeline(pipeline: str) -> redis_buckets.RedisBuckets:
+        return redis_buckets.RedisBuckets(database, f"victor:{pipeline}:{context.node}")
 
-    yield RateLimit(buckets, context, config.per, refuses_uncounted=refuses)
+    yield handler.RateLimit(of_pipeline, context, config.per, refuses_uncounted=refuses)

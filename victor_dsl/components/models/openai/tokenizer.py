@@ -8,14 +8,19 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
 from victor_dsl.errors import ComponentError
+from victor_dsl.lazy import Lazy
+
+if TYPE_CHECKING:
+    import tempfile
+else:  # 4 ms that `validate` need not pay
+    tempfile = Lazy("tempfile")
 
 CACHED_TEXTS = 65_536
 """How many counts are cached, by the texts' hashes: about 8 MB."""
