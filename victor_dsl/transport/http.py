@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, Self
 
@@ -111,13 +111,13 @@ class Http:
         begun = False
         try:
             with self._deadlines.limit():
-                async with self._request(body, self._post_timeout) as response:
-                    begun = True
-                    try:
-                        await self._check_status(response)
-                        return self._object(await self._read(response))
-                    finally:
-                        _close_unfinished(response)
+                response = await self._send(body, self._post_timeout)
+                begun = True
+                try:
+                    await self._check_status(response)
+                    return self._object(await self._read(response))
+                finally:
+                    _close_unfinished(response)
         except _CONNECTION_FAILURES as error:
             failure = self._connection_failure(error, begun=begun)
         raise failure
@@ -132,33 +132,31 @@ class Http:
         """
         begun = False
         try:
-            async with self._request(body, self._stream_timeout) as response:
-                begun = True
-                try:
-                    await self._check_status(response)
-                    if response.content_type == "application/json":
-                        yield self._object(await self._read(response))
-                        return
-                    if response.content_type == "text/html":
-                        raise self.failures.bad_response("an HTML page instead of a stream")
-                    async with aclosing(self._events(response)) as events:
-                        async for data in events:
-                            if data == b"[DONE]":
-                                break
-                            yield self._object(data)
-                            if finished():
-                                break
-                    await _drain(response)
+            response = await self._send(body, self._stream_timeout)
+            begun = True
+            try:
+                await self._check_status(response)
+                if response.content_type == "application/json":
+                    yield self._object(await self._read(response))
                     return
-                finally:
-                    _close_unfinished(response)
+                if response.content_type == "text/html":
+                    raise self.failures.bad_response("an HTML page instead of a stream")
+                async with aclosing(self._events(response)) as events:
+                    async for data in events:
+                        if data == b"[DONE]":
+                            break
+                        yield self._object(data)
+                        if finished():
+                            break
+                await _drain(response)
+                return
+            finally:
+                _close_unfinished(response)
         except _CONNECTION_FAILURES as error:
             failure = self._connection_failure(error, begun=begun)
         raise failure
 
-    def _request(
-        self, body: Mapping[str, Any], timeout: aiohttp.ClientTimeout
-    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    def _send(self, body: Mapping[str, Any], timeout: aiohttp.ClientTimeout) -> Awaitable[aiohttp.ClientResponse]:
         if self._session is None:
             raise RuntimeError(f"{self._node} is not open")
         return self._session.post(
@@ -255,6 +253,6 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
 
 
 def _close_unfinished(response: aiohttp.ClientResponse) -> None:
-    """Closes the connection unless the response was read to its end, without waiting until the request is sent."""
+    """Closes the connection unless the response was read to its end, where aiohttp has released it for the next request."""
     if not response.content.at_eof():
         response.close()
