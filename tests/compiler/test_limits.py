@@ -55,7 +55,10 @@ def test_a_limit_in_two_places_with_two_values_is_a_fault(tmp_path: Path) -> Non
     assert [(d.code, d.span.line, d.path) for d in found] == [
         ("set-twice", 4, ("middleware", 0, "requests_per_minute"))
     ]
-    assert "middleware.0.requests_per_minute and settings.limits.requests_per_minute are one" in found[0].message
+    assert (
+        "middleware.0.requests_per_minute and settings.limits.requests_per_minute are the same setting"
+        in found[0].message
+    )
     assert compilation(tmp_path, NAMED + "settings: {limits: {requests_per_minute: 60}}\n").diagnostics == ()
 
 

@@ -83,7 +83,7 @@ class _Reading:
             message = f"{chain[0]} extends itself: {' -> '.join(chain)}" if len(chain) > 2 else f"{name} extends itself"
             related = tuple(Related("extended here", w.place) for w in way[loop.index(identity) : -1])
             diagnostics.append(
-                Diagnostic("extends-cycle", message, node.span, at, "take one of these `extends` out", related=related)
+                Diagnostic("extends-cycle", message, node.span, at, "remove one of these `extends`", related=related)
             )
             return None
         if len(way) > MAX_FILES_DEEP:
@@ -95,7 +95,7 @@ class _Reading:
             (d for d in family.diagnostics if d.code == "unreadable-file" and d.span.file == family.name), None
         )
         if missing is not None:
-            hint = f"paths are relative to the file that writes them, {node.span.file}"
+            hint = f"paths are relative to the file that contains them, {node.span.file}"
             diagnostics.append(Diagnostic("extends-missing", missing.message, node.span, at, hint))
             return None
         return family
@@ -114,7 +114,7 @@ def _paths(written: Located | None, diagnostics: list[Diagnostic]) -> list[tuple
         if not isinstance(node.value, str) or not node.value.strip():
             diagnostics.append(Diagnostic("bad-extends", "`extends` takes a path", node.span, at, _SYNTAX))
         elif "${" in node.value:
-            message = "`extends` takes no ${…}: the tree of files is the same everywhere"
+            message = "`extends` cannot contain ${…}: the tree of files must be the same everywhere"
             diagnostics.append(Diagnostic("bad-extends", message, node.span, at, "write the path itself"))
         else:
             found.append((at, node))
@@ -189,7 +189,7 @@ def _disagreements(family: Family) -> Iterator[Diagnostic]:
                     f"two parents set {'.'.join(map(str, path))} differently",
                     leaf.span,
                     path,
-                    f"set it in {family.name}, which extends both, or take it out of one of them",
+                    f"set it in {family.name}, which extends both, or remove it from one of them",
                     related=(Related("the other one", other.span),),
                 )
 

@@ -57,7 +57,7 @@ def _settings(document: Located, at: Path, lifts: tuple[_Lift, ...]) -> tuple[Lo
             diagnostics.append(
                 Diagnostic(
                     "set-twice",
-                    f"{_dotted(place)} and settings.{_dotted(setting)} are one setting, and say different things",
+                    f"{_dotted(place)} and settings.{_dotted(setting)} are the same setting, with different values",
                     value.span,
                     (*at, *place),
                     "write it in one place",

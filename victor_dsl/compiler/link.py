@@ -72,7 +72,7 @@ class Linker:
                 )
             if not any(arm.weight > 0 for arm in experiment.arms.values()):
                 arms = here.at(("arms",))
-                message = f"the arms of {name} have no weight: nobody could be assigned"
+                message = f"the arms of {name} have no weight above 0, so nobody can be assigned"
                 hint = "give at least one arm a weight above 0, or set `status: stopped`"
                 span = arms.key_span or arms.span
                 self.diagnostics.append(Diagnostic("bad-weights", message, span, ("variants", name, "arms"), hint))

@@ -239,4 +239,4 @@ def _untouchable_hint(key: str) -> str:
         return "middleware up to and including `auth` is one list for everybody; change what comes after it"
     if key == "variants":
         return "a tenant may only stay out of an experiment: `variants: {NAME: null}`"
-    return f"`{key}` is one for the whole spec; write it at the top"
+    return f"`{key}` applies to the whole spec; write it at the top level"

@@ -160,7 +160,7 @@ class Variations:
                             f"{first}.{a} and {second}.{b} set {'.'.join(map(str, path))} to different values",
                             leaf.span,
                             (*_arm_path(second, b), *path),
-                            "a unit may be in both: let one experiment alone set it, or make them one experiment",
+                            "a unit can be in both arms: set it in one experiment only, or merge the experiments",
                             related=(Related("the other one", other.span),),
                         )
 

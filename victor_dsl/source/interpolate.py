@@ -114,9 +114,9 @@ def missing_references(
         for reference in unresolved(leaf.value, environment):
             what = reference.problem or f"{reference} has no value"
             if reference.source == "file":
-                hint = "paths are relative to the file that writes them"
+                hint = "paths are relative to the file that contains them"
             else:
-                hint = "set it, or name a file that does with `--env-file`"
+                hint = "set it, or pass a file that sets it with `--env-file`"
                 hint += "" if secret else f"; or write a default: `${{env:{reference.name}:-…}}`"
             code = "missing-secret" if secret else "missing-variable"
             yield Diagnostic(code, what, reference.span, path, hint, external=True)
@@ -226,7 +226,7 @@ class _Reading:
         else:
             variable = _VARIABLE.fullmatch(rest)
             if variable is None:
-                what = f"'{rest}' is no variable's name" if rest else "`${env:…}` takes a variable's name"
+                what = f"'{rest}' is not the name of a variable" if rest else "`${env:…}` takes a variable's name"
                 fault("bad-interpolation", what, "write `${env:NAME}` or `${env:NAME:-default}`")
             elif "${" in (variable[2] or ""):
                 fault("bad-interpolation", "a default cannot hold another reference", "write a plain default")

@@ -25,7 +25,7 @@ _DECODER = JSONDecoder()
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _WORD = re.compile(r"[\w.+-]+|.|$", re.DOTALL)
 
-_DEEP = f"maps and lists stand more than {MAX_DEPTH} deep in one another"
+_DEEP = f"maps and lists are nested more than {MAX_DEPTH} deep"
 
 # What may come next.
 _VALUE, _FIRST_VALUE, _KEY, _FIRST_KEY, _COLON, _NEXT, _END = (

@@ -110,8 +110,8 @@ class Anchors:
         """What an alias repeats, or why it cannot. Counts what it adds."""
         anchored = self._known.get(name)
         if anchored is None and name in self._known:
-            message = f"'*{name}' stands inside the value that it repeats"
-            return Diagnostic("alias-loop", message, span, hint="an alias cannot hold itself")
+            message = f"'*{name}' is inside the value that it repeats"
+            return Diagnostic("alias-loop", message, span, hint="an alias cannot contain itself")
         if anchored is None:
             hint = suggest(name, [n for n, found in self._known.items() if found], what="anchors above")
             hint += "; a text that begins with '*' needs quotes"

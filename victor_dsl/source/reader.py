@@ -207,12 +207,12 @@ def _parse(data: bytes, text: str, name: str) -> ReadResult:
     if document is not None and not isinstance(document.value, dict):
         what = "a list" if isinstance(document.value, list) else "a single value"
         if document.value is None:
-            fault = Diagnostic("empty-file", "the file holds nothing", top, hint=_BEGIN)
+            fault = Diagnostic("empty-file", "the file contains no value", top, hint=_BEGIN)
             return ReadResult(None, (*(d for d in diagnostics if d.code != "empty-value"), fault))
         fault = Diagnostic("not-a-map", f"the top of the file is {what}, not a map", document.span, hint=_BEGIN)
         return ReadResult(None, (*diagnostics, fault))
     if document is None and not diagnostics:
-        return _fault("empty-file", "the file holds only comments", top, _BEGIN)
+        return _fault("empty-file", "the file contains only comments", top, _BEGIN)
     return ReadResult(document, tuple(diagnostics))
 
 

@@ -18,10 +18,10 @@ _TABS = "indent with spaces"
 
 # What libyaml says: what we say, the hint.
 _WORDS: dict[str, tuple[str, str | None]] = {
-    "mapping values are not allowed in this context": ("a ':' cannot stand here", _INDENT),
-    "mapping keys are not allowed in this context": ("a '?' key cannot stand here", _INDENT),
+    "mapping values are not allowed in this context": ("unexpected ':'", _INDENT),
+    "mapping keys are not allowed in this context": ("unexpected '?' key", _INDENT),
     "block sequence entries are not allowed in this context": (
-        "a '- ' item cannot stand here",
+        "unexpected '- ' item",
         "start the list on a line of its own, or put the text in quotes",
     ),
     "did not find expected ',' or ']'": ("expected ',' or ']' here", "close the list with ']'"),
@@ -36,16 +36,16 @@ _WORDS: dict[str, tuple[str, str | None]] = {
     ),
     "did not find expected node content": (
         "expected a value here",
-        "write `null` where nothing is meant; quote text that begins with , ] or }",
+        "write `null` for no value; quote text that begins with , ] or }",
     ),
     "could not find expected ':'": ("this key has no ':' behind it", "write `key: value`, on one line"),
-    "found unexpected ':'": ("a ':' cannot stand here", _QUOTE),
+    "found unexpected ':'": ("unexpected ':'", _QUOTE),
     "found unknown escape character": (
         "there is no such escape",
         "write '\\\\' for a backslash, or use single quotes, which know no escapes",
     ),
     "found invalid Unicode character escape code": (
-        "this escape is no character",
+        "this escape is not a character",
         "YAML writes characters beyond U+FFFF as \\UXXXXXXXX, or simply as themselves",
     ),
     "did not find expected hexdecimal number": ("this escape needs hexadecimal digits", None),
@@ -118,7 +118,7 @@ def character_error(file: str, text: str) -> Diagnostic:
     number = ord(found.group()) if found else 0
     name = "a NUL character" if number == 0 else f"the control character U+{number:04X}"
     hint = "remove it; in double quotes it may be written as an escape, such as \\x1b"
-    return Diagnostic("control-character", f"{name} cannot stand in YAML", span_at(file, text, at, at + 1), hint=hint)
+    return Diagnostic("control-character", f"{name} is not allowed in YAML", span_at(file, text, at, at + 1), hint=hint)
 
 
 _CORE = "tag:yaml.org,2002:"

@@ -171,7 +171,10 @@ class _Composer(Nesting):
                 return self.plain(text, span)
             except ValueError:
                 self.report(
-                    "bad-tag", f"'{text}' is no {tag}", span, f"write it without '!!{tag}', or correct the value"
+                    "bad-tag",
+                    f"'{text}' is not a valid !!{tag}",
+                    span,
+                    f"write it without '!!{tag}', or correct the value",
                 )
                 return None
         if event.style:
@@ -181,11 +184,9 @@ class _Composer(Nesting):
         here = self.open
         if here.key is None:
             dash = span._replace(column=max(1, span.column - 1))
-            self.report(
-                "empty-value", "this item has no value", dash, "write `null` where nothing is meant, or remove it"
-            )
+            self.report("empty-value", "this item has no value", dash, "write `null` for no value, or remove it")
         elif isinstance(here.key, str) and here.key_span is not None:
-            hint = "write `null` where nothing is meant, or remove the key"
+            hint = "write `null` for no value, or remove the key"
             self.report("empty-value", f"'{here.key}' has no value", here.key_span, hint)
         return None
 
@@ -304,7 +305,7 @@ class _Composer(Nesting):
         return {**merged, **items}
 
     def too_deep(self, span: Span) -> Diagnostic:
-        message = f"maps and lists stand more than {MAX_DEPTH} deep in one another"
+        message = f"maps and lists are nested more than {MAX_DEPTH} deep"
         return Diagnostic("too-deep", message, span, self.path(), "make the spec flatter")
 
     def opening(self, event: Any) -> Span:
@@ -316,7 +317,7 @@ class _Composer(Nesting):
         """Whether this is a second document, which is a fault."""
         self.documents += 1
         if self.documents > 1:
-            message = "a second document begins here; a spec is one document"
+            message = "a second document begins here; a spec is a single document"
             hint = "remove the '---' and what follows"
             self.diagnostics.append(Diagnostic("several-documents", message, self.span(event), hint=hint))
         return self.documents > 1

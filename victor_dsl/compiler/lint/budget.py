@@ -60,7 +60,7 @@ def _faults(
         shown += f" and {len(parts) - 4} more" if len(parts) > 4 else ""
         yield Diagnostic(
             "over-budget",
-            f"{total:,} tokens are promised ({shown}){label}, but the window of {name} has {window:,}",
+            f"{total:,} tokens are reserved ({shown}){label}, but the window of {name} has {window:,}",
             parts[0].span,
             (),
             f"lower {parts[0].name}, or use a model with a larger window",

@@ -53,10 +53,10 @@ def _hint(written: str, path: str, may_lack: bool) -> str:
     try:
         close = nearest(name, os.listdir(folder))
     except OSError:
-        return "its folder is not there either; paths are relative to the file that writes them"
+        return "its folder does not exist either; paths are relative to the file that contains them"
     if close:
         return f"did you mean '{written[: len(written) - len(name)]}{close}'?"
-    return "paths are relative to the file that writes them" + ("; or say `optional: true`" if may_lack else "")
+    return "paths are relative to the file that contains them" + ("; or set `optional: true`" if may_lack else "")
 
 
 def provided_values_are_sound(subject: LintInput) -> Iterator[Diagnostic]:

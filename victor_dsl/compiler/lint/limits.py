@@ -29,10 +29,10 @@ def every_limit_is_held(subject: LintInput) -> Iterator[Diagnostic]:
                 whose = f" for {variation.label}" if variation.label else ""
                 yield Diagnostic(
                     "unheld-limit",
-                    f"{name} is set, but no middleware holds it{whose}",
+                    f"{name} is set, but no middleware enforces it{whose}",
                     value.key_span or value.span,
                     (*path, name),
-                    "nothing holds it yet: until something does, it is no limit"
+                    "nothing enforces it yet, so it limits nothing"
                     if name == "cost_usd_per_day"
                     else "add `rate_limit` under middleware, after auth",
                     severity="warning",
@@ -52,10 +52,10 @@ def every_holder_has_a_limit(subject: LintInput) -> Iterator[Diagnostic]:
     for item in holders:
         yield Diagnostic(
             "idle-limiter",
-            f"{item.id} has no limit to hold turns to",
+            f"{item.id} has no limit to enforce",
             item.located.span,
             item.path,
-            f"set one of {', '.join(sorted(item.component.holds))} in it or in settings.limits, or take it out",
+            f"set one of {', '.join(sorted(item.component.holds))} in it or in settings.limits, or remove it",
             severity="warning",
         )
 

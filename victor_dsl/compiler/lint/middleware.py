@@ -11,11 +11,11 @@ from victor_dsl.source.diagnostic import Diagnostic, Related
 
 # (outer, inner, why): the inner one written before the outer one is unwise.
 OUTER_INNER: tuple[tuple[str, str, str], ...] = (
-    ("auth", "cache", "answers from the cache would be given to callers that auth would refuse"),
+    ("auth", "cache", "callers that auth refuses would get answers from the cache"),
     ("auth", "budget", "the budget cannot know whose request it is"),
-    ("auth", "concurrency", "callers that auth would refuse take the places of others"),
+    ("auth", "concurrency", "callers that auth refuses would use up the places of others"),
     ("rate_limit", "retry", "each retry would be counted as a request of its own"),
-    ("redact", "cache", "what redact takes out would be in the cache"),
+    ("redact", "cache", "the cache would contain what redact removes"),
     ("retry", "timeout", "one timeout holds for all attempts together, and a slow first one leaves none for the next"),
     ("circuit_breaker", "retry", "an open breaker would be retried"),
 )
@@ -33,7 +33,7 @@ def middleware_order(subject: LintInput) -> Iterator[Diagnostic]:
                     seen.add((id(item), id(later)))
                     yield Diagnostic(
                         "unwise-order",
-                        f"{item.component.type} stands outside {later.component.type}: {why}",
+                        f"{item.component.type} wraps {later.component.type}: {why}",
                         item.located.span,
                         item.path,
                         f"write {later.component.type} before {item.component.type}",
@@ -68,7 +68,7 @@ def admission_knows_enough(subject: LintInput) -> Iterator[Diagnostic]:
                 type = item.component.type
                 yield Diagnostic(
                     "before-auth",
-                    f"{type} stands before auth, where neither caller, settings nor conversation are known",
+                    f"{type} runs before auth, when caller, settings and conversation are not known yet",
                     item.located.span,
                     item.path,
                     f"write {type} after auth",

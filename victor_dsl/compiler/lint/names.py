@@ -70,7 +70,7 @@ def every_name_is_used(subject: LintInput) -> Iterator[Diagnostic]:
                     f"nothing uses '{name}' of {kind}",
                     item.located.key_span or item.located.span,
                     (kind, name),
-                    "remove it, or name it where it should serve",
+                    "remove it, or refer to it where it should be used",
                     severity="warning",
                 )
 

@@ -24,7 +24,7 @@ def no_literal_secrets(subject: LintInput) -> Iterator[Diagnostic]:
         if isinstance(leaf.value, str) and id(leaf) not in subject.secrets and looks_secret(leaf.value):
             yield Diagnostic(
                 "literal-secret",
-                f"{path[-1] if path else 'this'} holds what looks like a secret",
+                f"{path[-1] if path else 'this'} contains what looks like a secret",
                 leaf.span,
                 path,
                 "put it in the environment and write `${env:NAME}`, or in a file: `${file:path}`; "
@@ -77,7 +77,7 @@ def _fault(text: str, directory: Path, modules: dict[str, _Module]) -> tuple[str
 def _module(name: str, directory: Path) -> _Module:
     spec = _find(name, directory)
     if spec is None:
-        hint = "it is looked for in the spec's folder, then on Python's path"
+        hint = "modules are searched in the spec's folder, then on Python's path"
         return _Module((f"there is no module '{name}'", hint))
     if spec.origin is None or not spec.origin.endswith(".py"):
         return _Module()  # compiled: its names cannot be read from its source
@@ -127,7 +127,7 @@ def _names(tree: ast.Module) -> tuple[set[str], bool]:
     return names, open_ended
 
 
-HINT = "read what it runs; then leave out `--untrusted`, or take it out of the spec"
+HINT = "check what it runs and leave out `--untrusted`, or remove it from the spec"
 
 
 def nothing_of_its_own_runs(subject: LintInput) -> Iterator[Diagnostic]:
@@ -140,5 +140,5 @@ def nothing_of_its_own_runs(subject: LintInput) -> Iterator[Diagnostic]:
             if leaf is None or leaf.value is None or not isinstance(annotation, FunctionName | CommandLine):
                 continue
             does = "imports Python code" if isinstance(annotation, FunctionName) else "starts a program"
-            message = f"`{name}` {does}, which a spec that is not trusted may not"
+            message = f"`{name}` {does}, which an untrusted spec may not do"
             yield Diagnostic("untrusted-code", message, leaf.span, (*item.path, name), HINT)
