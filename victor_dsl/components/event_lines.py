@@ -80,9 +80,9 @@ async def line_exporter(sink: LineSink, node: str) -> AsyncIterator[LineExporter
         await exporter.close()
 
 
-def json_line(event: Event) -> str:
+def json_line(event: Event) -> bytes:
     """The event as `schemas/event.schema.json` describes it, on one line."""
     try:
-        return orjson.dumps(event.as_json(), default=str, option=orjson.OPT_APPEND_NEWLINE).decode()
+        return orjson.dumps(event.as_json(), default=str, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:  # orjson refuses lone surrogates and numbers over 64 bits; the standard library writes them
-        return json.dumps(event.as_json(), default=str) + "\n"
+        return f"{json.dumps(event.as_json(), default=str)}\n".encode()

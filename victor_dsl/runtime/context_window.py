@@ -291,4 +291,5 @@ def _plausible(size: Size) -> tuple[float, float]:
 
 
 def _within(bounds: tuple[float, float], value: float) -> float:
-    return min(max(value, bounds[0]), bounds[1])
+    least, most = bounds
+    return least if value < least else min(value, most)

@@ -62,7 +62,7 @@ class FileValue(Generic[T]):
 
 def stamp(path: Path) -> Stamp:
     """The file's current stamp. Raises OSError."""
-    return _stamp(path.stat())
+    return _stamp(os.stat(path))
 
 
 def read(path: Path, most_bytes: int, now_ns: Callable[[], int] = time.time_ns) -> tuple[bytes, Stamp | None]:

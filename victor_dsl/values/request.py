@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from victor_dsl.values.frozen import FrozenMap
 from victor_dsl.values.message import Message
 from victor_dsl.values.tool import Tool
 
@@ -34,9 +35,9 @@ class Request:
     user: str | None = None
     message: str | None = None
     messages: tuple[Message, ...] | None = None
-    vars: Mapping[str, Any] = field(factory=dict)
-    settings: Mapping[str, Any] = field(factory=dict)
+    vars: Mapping[str, Any] = FrozenMap()
+    settings: Mapping[str, Any] = FrozenMap()
     tools: tuple[Tool, ...] = ()
-    arms: Mapping[str, str] = field(factory=dict)
+    arms: Mapping[str, str] = FrozenMap()
     turn_id: str | None = None
-    metadata: Mapping[str, Any] = field(factory=dict, repr=False)
+    metadata: Mapping[str, Any] = field(default=FrozenMap(), repr=False)

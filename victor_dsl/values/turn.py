@@ -8,6 +8,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from victor_dsl.values.event import EventType
+from victor_dsl.values.frozen import FrozenMap
 from victor_dsl.values.message import NO_USAGE, Delta, Message, Reply, ToolCall, Usage
 from victor_dsl.values.request import Request
 from victor_dsl.values.settings import Layer, Settings, default_settings
@@ -92,15 +93,6 @@ class SelectionRecord:
     offered: tuple[str, ...]
     fallback: bool = False
 
-    def as_json(self) -> dict[str, Any]:
-        """The record as events show it."""
-        return {
-            "type": self.type,
-            "candidates": self.candidates,
-            "offered": list(self.offered),
-            "fallback": self.fallback,
-        }
-
 
 @frozen
 class Contribution:
@@ -125,7 +117,7 @@ class Trace:
     session: str
     tenant: str | None = None
     user: str | None = None
-    arms: Mapping[str, str] = field(factory=dict)
+    arms: Mapping[str, str] = FrozenMap()
     plan: str = ""
     values: str = ""
     model: str | None = None
@@ -156,9 +148,9 @@ class Turn:
     messages: tuple[Message, ...]
     tenant: str | None = None
     user: str | None = None
-    arms: Mapping[str, str] = field(factory=dict)
+    arms: Mapping[str, str] = FrozenMap()
     settings: Settings = field(factory=default_settings)
-    vars: Mapping[str, Any] = field(factory=dict)
+    vars: Mapping[str, Any] = FrozenMap()
     system: str | None = None
     tools: tuple[Tool, ...] = ()
     call: ToolCall | None = None
@@ -174,7 +166,7 @@ class Turn:
     compaction: CompactionRecord | None = None
     conversation: Conversation | None = None
     why: Mapping[int, str] = field(factory=dict)
-    metadata: Mapping[str, Any] = field(factory=dict, repr=False)
+    metadata: Mapping[str, Any] = field(default=FrozenMap(), repr=False)
     request: Request = Request()
     trace: Trace = field(factory=lambda: Trace(""))
     system_messages: tuple[Message, ...] = ()

@@ -17,7 +17,7 @@ from victor_dsl.components.tool_selection.all import All
 from victor_dsl.runtime.coordinators.tool_selection import ToolSelectionCoordinator, allowed
 from victor_dsl.values.settings import Limits, Settings, ToolLimits
 from victor_dsl.values.tool import Tool
-from victor_dsl.values.turn import Turn
+from victor_dsl.values.turn import SelectionRecord, Turn
 
 READ, WRITE, REMOVE, ORDER = (
     Tool("files__read", "Reads a file."),
@@ -184,13 +184,7 @@ def test_a_turn_without_tools_is_left_alone() -> None:
 
 def test_what_was_offered_is_on_the_turn() -> None:
     turn = select(LexicalRanking(), k=1)
-    assert turn.selection is not None
-    assert turn.selection.as_json() == {
-        "type": "tested",
-        "candidates": 4,
-        "offered": ["files__remove"],
-        "fallback": False,
-    }
+    assert turn.selection == SelectionRecord("tested", candidates=4, offered=("files__remove",), fallback=False)
 
 
 @given(

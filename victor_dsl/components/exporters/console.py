@@ -40,7 +40,7 @@ class Console:
 
     def __init__(self, node: str, *, as_json: bool) -> None:
         self._node = node
-        self._line = json_line if as_json else text_line
+        self._line = _json_text if as_json else text_line
 
     def open(self) -> None:
         """Does nothing: standard error is open."""
@@ -55,6 +55,10 @@ class Console:
 
     def close(self) -> None:
         """Does nothing: standard error stays open."""
+
+
+def _json_text(event: Event) -> str:
+    return json_line(event).decode()
 
 
 def text_line(event: Event) -> str:

@@ -72,7 +72,7 @@ class JsonLines:
         self._do(self._file.open)
 
     def write(self, events: Sequence[Event]) -> None:
-        self._do(lambda: self._file.append([(event.id, json_line(event).encode()) for event in events]))
+        self._do(lambda: self._file.append([(event.id, json_line(event)) for event in events]))
 
     def close(self) -> None:
         self._file.close()

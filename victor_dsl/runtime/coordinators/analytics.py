@@ -42,9 +42,8 @@ class AnalyticsCoordinator:
         now, deliver, pipeline = self._clock.now, self._deliver, self.pipeline
 
         def record(type: EventType, data: Mapping[str, Any]) -> None:
-            nth = counts.get(type, 0)
-            counts[type] = nth + 1
-            id = id_of(type, nth)
+            counts[type] = number = counts.get(type, -1) + 1
+            id = id_of(type, number)
             deliver(Event(id, type, now(), trace.session, trace.tenant, pipeline, trace.plan, trace.arms, data))
 
         return record
@@ -116,8 +115,13 @@ def _tools_data(trace: Trace) -> dict[str, Any] | None:
     """The tools offered, and those used; None for a turn without tools."""
     if (selection := trace.selection) is None:
         return None
-    data = selection.as_json()
-    return {**data, "offered": data["offered"][:MOST_NAMES], "used": list(dict.fromkeys(trace.used))}
+    return {
+        "type": selection.type,
+        "candidates": selection.candidates,
+        "offered": list(selection.offered[:MOST_NAMES]),
+        "fallback": selection.fallback,
+        "used": list(dict.fromkeys(trace.used)),
+    }
 
 
 def error_data(error: VictorError) -> dict[str, Any]:
