@@ -114,9 +114,9 @@ def test_plain_keys_are_their_text() -> None:
 
 
 def test_addresses_and_times_stand_unquoted_in_brackets() -> None:
-    text = "a: {url: http://127.0.0.1:11434/v1, at: [12:30:45, a:b], 'q':1}\nb: c:d"
+    text = "a: {url: http://127.0.0.1:11434/v1, at: [12:30:45, a:b, 0:;, a::-b], 'q':1}\nb: c:d"
     assert plain(document(text)) == {
-        "a": {"url": "http://127.0.0.1:11434/v1", "at": ["12:30:45", "a:b"], "q": 1},
+        "a": {"url": "http://127.0.0.1:11434/v1", "at": ["12:30:45", "a:b", "0:;", "a::-b"], "q": 1},
         "b": "c:d",
     }
 

@@ -75,7 +75,9 @@ UNEXPECTED_COLON = "found unexpected ':'"
 """What the parser says of a ':' inside a plain text in `[…]` or `{…}`, such as an address."""
 
 _NO_BREAKS = "\x85\u2028\u2029"  # break lines in YAML 1.1 only
-_COLON_IN_TEXT = re.compile(r"(?<=\w):(?=[\w/])")  # never an indicator in YAML 1.2, since no quote is before it
+_COLON_IN_TEXT = re.compile(
+    r"""(?<=[^\s,\[\]{}"']):(?=[^\s,\[\]{}"'])"""
+)  # an indicator has space, a bracket or a quote beside it
 _MARK_IN_TEXT = re.compile(
     r"(?<=[^\s\[{,])\?|\?(?=[^\s,\[\]{}])"
 )  # an indicator has space around it, or a bracket before
