@@ -111,7 +111,7 @@ class Refused(VictorError):
 
 
 class Unauthenticated(Refused):
-    """The caller's key is missing or does not hold, or the request asks for what is not the key's."""
+    """The caller's key is missing or not valid, or does not allow what the request asks for."""
 
     code = "unauthenticated"
 
@@ -129,7 +129,7 @@ class ComponentError(VictorError):
 
 
 class ProviderError(ComponentError):
-    """A provider could not be read, or what it gave is not settings."""
+    """A provider could not be read, or its values are not valid settings."""
 
     code = "provider"
 
@@ -141,7 +141,7 @@ class ContributorError(ComponentError):
 
 
 class ToolError(ComponentError):
-    """A tool could not be called or failed; its message is what the model is told."""
+    """A tool could not be called or failed. The model sees the message."""
 
     code = "tool"
 
@@ -159,7 +159,7 @@ class StoreError(ComponentError):
 
 
 class TimedOut(ComponentError):
-    """A turn took longer than it may."""
+    """A turn exceeded its time limit."""
 
     code = "timeout"
 

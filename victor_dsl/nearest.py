@@ -1,4 +1,4 @@
-"""What to say after an unknown name: the nearest of those there are. One wording for specs, requests and commands."""
+"""Suggestions after an unknown name: the nearest valid one. One wording for specs, requests and commands."""
 
 from __future__ import annotations
 

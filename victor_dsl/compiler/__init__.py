@@ -39,7 +39,7 @@ _OF_ABSENCE = frozenset({"missing-key", "no-model", "undefined-variable", "unkno
 
 @frozen
 class Compilation:
-    """What came of compiling: a program, or None where a diagnostic is an error; and the files for excerpts."""
+    """The result of compiling: a program, or None if a diagnostic is an error; and the files for excerpts."""
 
     program: Program | None
     diagnostics: tuple[Diagnostic, ...]
@@ -182,7 +182,7 @@ def _experiments(spec: Spec) -> tuple[Experiment, ...]:
 
 
 def _version(document: Located) -> Diagnostic | None:
-    """A spec of another version is not held against this one's grammar."""
+    """The fault of a spec in another version of the language, which is not checked any further."""
     written = document.get("victor")
     if written is None:
         return None  # check says that it is missing

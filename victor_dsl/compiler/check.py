@@ -63,7 +63,7 @@ class Checked:
 
 @define
 class Checker:
-    """Checks documents that share parts: what was checked once, by identity, is not checked again.
+    """Checks documents that share parts. Each part is checked once, by identity.
 
     `secrets` are the identities of the leaves of secret fields.
     """
@@ -240,7 +240,7 @@ class Checker:
     def _mark(
         self, component: Component, body: Located, given: PythonValue, path: Path, node: str
     ) -> list[Item | None]:
-        """Puts node ids, secrets and absolute paths where marked fields have text; gives the nested items."""
+        """Replaces the text of annotated fields by node ids, secrets and absolute paths. Gives the nested items."""
         children: list[Item | None] = []
         for name, annotation in annotated_fields(component.config).items():
             value = _written(component, body, name)
@@ -317,7 +317,7 @@ def secret_of(value: Any) -> Secret | None:
 
 
 def _sound(rest: Mapping[str, Located], faults: list[Diagnostic]) -> Spec | None:
-    """What can be checked further of a faulty grammar: the sections without faults."""
+    """The sections without faults of a faulty spec, for the checks that follow."""
     faulty = {fault.path[0] for fault in faults if fault.path}
     sound = {key: value for key, value in rest.items() if key not in faulty}
     value = {"victor": VERSION, "name": "unknown", **to_python(Located(sound, NOWHERE)).value}

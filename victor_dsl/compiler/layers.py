@@ -86,7 +86,7 @@ def _with(settings: Located, path: Path, value: Located) -> Located:
 
 
 def _sound(settings: Located, faulty: set[Any]) -> Any:
-    """What can be checked further of faulty settings: those without faults."""
+    """The settings without faults among faulty ones, for the checks that follow."""
     if not isinstance(settings.value, dict):
         return None
     rest = Located({key: value for key, value in settings.value.items() if key not in faulty}, settings.span)

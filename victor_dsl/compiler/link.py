@@ -1,4 +1,4 @@
-"""Holds every name against what it names: references between sections, models of settings, experiments and arms."""
+"""Resolves every name: references between sections, models in settings, experiments and arms."""
 
 from __future__ import annotations
 

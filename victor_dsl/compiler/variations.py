@@ -37,7 +37,7 @@ class Variation:
 
     @property
     def label(self) -> str:
-        """How messages call it: `tenant acme with tone.warm`; empty for the base."""
+        """Its name in messages: `tenant acme with arm tone.warm`; empty for the base."""
         parts = [f"tenant {self.tenant}"] if self.tenant is not None else []
         parts += [f"arm {experiment}.{arm}" for experiment, arm in self.arms]
         return " with ".join(parts)
@@ -49,11 +49,11 @@ class Variation:
         return ((), *tenant, *(_arm_path(*arm) for arm in self.arms))
 
     def layer(self, name: str) -> Layer | None:
-        """The layer whose say counts for a setting, as far as the spec alone says: what is read at run time may differ."""
+        """The layer that decides a setting, as far as the spec alone is concerned: providers may differ at run time."""
         return next((layer for layer in (*self.overlays[::-1], self.spec) if name in layer.settings), None)
 
     def value(self, name: str) -> Any:
-        """The value in force of a setting that is no map; None where nothing says it."""
+        """The value in force of a setting that is not a map; None if no layer sets it."""
         layer = self.layer(name)
         return layer.settings[name] if layer is not None else None
 

@@ -16,7 +16,7 @@ LIMITS = frozenset(Limits.model_fields) - {"tools"}
 
 
 def every_limit_is_held(subject: LintInput) -> Iterator[Diagnostic]:
-    """The limits that the spec, its overlays and its inline providers write, each place once."""
+    """Limits of the spec, its overlays and its inline providers that no middleware enforces, each place once."""
     seen: set[Span] = set()
     looked: set[tuple[int, Path]] = set()
     for variation in subject.variations:
@@ -40,7 +40,7 @@ def every_limit_is_held(subject: LintInput) -> Iterator[Diagnostic]:
 
 
 def every_holder_has_a_limit(subject: LintInput) -> Iterator[Diagnostic]:
-    """The middleware that hold turns to limits, where nothing can set one: neither the spec nor a provider."""
+    """Middleware that enforces limits where nothing can set one: neither the spec nor a provider."""
     holders = [item for item in subject.items() if item.component.holds]
     if not holders or any(_may_set_limits(item) for item in subject.items()):
         return

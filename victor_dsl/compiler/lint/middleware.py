@@ -22,7 +22,7 @@ OUTER_INNER: tuple[tuple[str, str, str], ...] = (
 
 
 def middleware_order(subject: LintInput) -> Iterator[Diagnostic]:
-    """Each unwise pair once, at the item that stands too far out."""
+    """Each such pair once, at the item that is listed too early."""
     seen: set[tuple[int, int]] = set()
     for variation in subject.variations:
         items = variation.checked.sections["middleware"]
@@ -57,7 +57,7 @@ def _around(item: Item) -> tuple[str, ...]:
 
 
 def admission_knows_enough(subject: LintInput) -> Iterator[Diagnostic]:
-    """Each such item once. Around model and tool calls, nothing stands before auth."""
+    """Each such item once. `auth` does not wrap model and tool calls, so there the order is free."""
     seen: set[int] = set()
     for variation in subject.variations:
         items = variation.checked.sections["middleware"]

@@ -13,7 +13,7 @@ from victor_dsl.source.located import Located, Path
 
 
 def a_model_is_chosen(subject: LintInput) -> Iterator[Diagnostic]:
-    """For every variation; what providers and requests may choose is left to them. Said once for each `models`."""
+    """For every variation, unless a provider or a request may choose. Reported once for each `models`."""
     seen: set[int] = set()
     for variation in subject.variations:
         models = variation.checked.document.get("models")

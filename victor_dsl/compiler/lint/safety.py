@@ -131,7 +131,7 @@ HINT = "check what it runs and leave out `--untrusted`, or remove it from the sp
 
 
 def nothing_of_its_own_runs(subject: LintInput) -> Iterator[Diagnostic]:
-    """Whatever names a function to import or a program to start, in the spec or any overlay of it."""
+    """Every function to import and program to start that the spec or an overlay names."""
     if not subject.untrusted:
         return
     for item in subject.items():
