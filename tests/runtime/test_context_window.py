@@ -393,7 +393,7 @@ async def test_a_tokenizer_counts_from_the_first_request_on_and_in_rendering(tmp
 
 
 def test_two_turns_that_are_sized_at_once_each_have_their_own_tools() -> None:
-    """A long turn is sized in a thread; here the other turn comes exactly between its tools and its messages."""
+    """A long turn is sized in a thread; here the other turn comes exactly between its tools and its texts."""
     short, long = Tool("a", "x" * 40), Tool("b", "x" * 4_000)
     others = [Turn("2", "other", (), tools=(long,))]
 
@@ -404,6 +404,6 @@ def test_two_turns_that_are_sized_at_once_each_have_their_own_tools() -> None:
 
     window = ModelWindow(8_192, ModelTokens(), count)
     alone = ModelWindow(8_192, ModelTokens(), len)
-    turn = Turn("1", "s", (Message("user", "between"),), tools=(short,))
+    turn = Turn("1", "s", (Message("user", "hi"),), system="between", tools=(short,))
     assert window.size(turn) == alone.size(turn)
     assert not others

@@ -187,7 +187,9 @@ async def test_one_tenants_bad_layer_does_not_slow_the_others(stage: Stage, monk
         raise AssertionError("a layer that is known to be good is checked again")
 
     monkeypatch.setattr(config, "_check", check)
-    assert (await config.settle(Told("good").turn)).settings.seed == 1
+    told = Told("good")
+    assert (await config.settle(told.turn)).settings.seed == 1
+    assert not told.errors
 
 
 async def test_an_optional_provider_may_be_missing(stage: Stage) -> None:
