@@ -31,11 +31,12 @@ EXIT_USAGE = 2
 EXIT_OUTSIDE = 3
 
 ModelErrorKind = Literal[
-    "authentication",  # 401, 403: the key is wrong
+    "authentication",  # 401, 402, 403: the key is wrong, or the account has no credit
     "rate_limited",  # 429: later, or another model
     "overloaded",  # 5xx, 529: later, or another model
     "timeout",  # no answer, or no next chunk, in time
     "unreachable",  # no connection
+    "model_not_found",  # the server has no such model, or no longer: another model
     "bad_request",  # 400, 404, 422: this request will never do
     "context_length",  # the request is longer than the window
     "bad_response",  # an answer that is none: not JSON, half a stream, nothing at all
@@ -168,12 +169,13 @@ class ModelError(ComponentError):
     """A model did not give a usable answer.
 
     `kind` is one of a few words; `status` is the HTTP status where there was one. Kinds in `TRANSIENT` may
-    pass by themselves, so a retry or a fallback is worth it; a fallback also stands in for `authentication`.
+    pass by themselves, so a retry is worth it. A fallback stands in for those in `STAND_IN`, which another model may not have.
     Of a request that is too long, `counted` is its input and `window` what is allowed, in tokens, where the server told.
     """
 
     code = "model"
     TRANSIENT = frozenset({"rate_limited", "overloaded", "timeout", "unreachable", "bad_response"})
+    STAND_IN = TRANSIENT | {"authentication", "model_not_found"}
 
     def __init__(
         self,

@@ -219,7 +219,15 @@ async def test_a_tool_of_the_request_may_not_hide_one_of_the_spec(stage: Stage) 
     assert str(answer.error) == "tools[1].function.name: the spec has a tool 'good' already"
 
 
-FALLS_BACK = ["rate_limited", "overloaded", "timeout", "unreachable", "bad_response", "authentication"]
+FALLS_BACK = [
+    "rate_limited",
+    "overloaded",
+    "timeout",
+    "unreachable",
+    "bad_response",
+    "authentication",
+    "model_not_found",
+]
 STAYS = ["bad_request", "content_filter", "context_length"]
 
 

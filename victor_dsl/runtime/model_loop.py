@@ -116,7 +116,7 @@ class ModelLoop:
         if failure.kind == "context_length":
             window, larger = self._context.window(failed), self._context.window(name)
             return window is not None and larger is not None and larger > window
-        return failure.transient or failure.kind == "authentication"
+        return failure.kind in ModelError.STAND_IN
 
     async def _call(self, turn: Turn) -> Reply:
         """The innermost handler: one call of one model."""

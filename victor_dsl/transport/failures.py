@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import ssl
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
@@ -15,58 +14,12 @@ import orjson
 from attrs import field, frozen
 
 from victor_dsl.errors import ModelError, ModelErrorKind
-from victor_dsl.transport.json_values import as_count
+from victor_dsl.transport.refusals import ServerError, read_error
 
 _MAX_QUOTED = 300
-_MAX_DIGITS = 12
-_TOO_LONG = re.compile(
-    r"context.?(length|window|size|limit)|prompt is too long|input is too long|too many (input )?tokens"
-    r"|maximum (number of )?(input )?tokens|reduce the length",
-    re.IGNORECASE,
-)
-_FILTERED = re.compile(r"content.?(filter|policy|management)", re.IGNORECASE)
-
-_TOKEN_COUNTS = (
-    # OpenAI, Azure and OpenRouter, with the answer in the count
-    r"context length is (?P<window>\d+) tokens.{0,50}? (?P<all>\d+) tokens \(.{0,80}?(?P<answer>\d+) (?:in|for) the (?:comp|outp)",
-    # OpenAI and vLLM, without it
-    r"context length is (?P<window>\d+) tokens.{0,50}?(?:has|in|least|requested) (?P<counted>\d+) (?:input )?tokens",
-    r"passed (?P<counted>\d+) input tokens.{0,120}?context length is only (?P<window>\d+) tokens",
-    # Anthropic
-    r"prompt is too long: (?P<counted>\d+) tokens > (?P<window>\d+) maximum",
-    r"exceed context limit: (?P<counted>\d+) \+ \d+ > (?P<window>\d+)",
-    # Gemini
-    r"input token count \((?P<counted>\d+)\) exceeds the maximum number of tokens allowed \((?P<window>\d+)\)",
-    # any server that names only the window
-    r"maximum context length (?:is|of) (?P<window>\d+) tokens",
-)
-"""How servers write the tokens that they counted and accept. llama.cpp uses fields of its error instead."""
-
-_KIND_BY_STATUS: Mapping[int, ModelErrorKind] = {
-    401: "authentication",
-    402: "authentication",
-    403: "authentication",
-    408: "timeout",
-    429: "rate_limited",
-    504: "timeout",
-}
-_KIND_BY_WORD: tuple[tuple[str, ModelErrorKind], ...] = (
-    ("rate_limit", "rate_limited"),
-    ("quota", "rate_limited"),
-    ("overloaded", "overloaded"),
-    ("server_error", "overloaded"),
-    ("api_error", "overloaded"),
-    ("unavailable", "overloaded"),
-    ("timeout", "timeout"),
-    ("authentication", "authentication"),
-    ("permission", "authentication"),
-    ("invalid_api_key", "authentication"),
-    ("billing", "authentication"),
-    ("invalid_request", "bad_request"),
-    ("not_found", "bad_request"),
-)
 _VERBS: Mapping[ModelErrorKind, str] = {
-    "authentication": "refused the API key or its permissions",
+    "authentication": "refused the API key, its permissions or its credit",
+    "model_not_found": "has no such model",
     "rate_limited": "accepts no more requests for now",
     "overloaded": "failed or is overloaded",
     "timeout": "timed out",
@@ -77,8 +30,10 @@ _VERBS: Mapping[ModelErrorKind, str] = {
 }
 _HINTS: Mapping[ModelErrorKind, str] = {
     "authentication": "check its `api_key`",
+    "model_not_found": "check its `model`",
     "context_length": "lower `context_window`, so that compaction shortens the request in time",
 }
+_HINT_FOR_404 = "check its `base_url`: the API's own path, such as `/chat/completions`, is appended to it"
 
 
 class TimeLimits(Protocol):
@@ -152,17 +107,21 @@ class Failures:
             error = orjson.loads(body)
         except orjson.JSONDecodeError:
             error = None
-        words, text = _words(error)
-        kind = _kind(status, words, text)
-        if not text:
-            html = body.lstrip()[:1] == b"<"
-            text = "an HTML page instead of JSON" if html else body[: 4 * _MAX_QUOTED].decode("utf-8", "replace")
-        return self._reported(kind, error, text, status, _retry_after(headers, self.now()))
+        start = body[: 4 * _MAX_QUOTED].decode("utf-8", "replace")
+        is_page = body.lstrip()[:1] == b"<"
+        # A page's words are about anything; plain text is the message.
+        read = read_error(None if is_page else start if error is None else error, "" if is_page else start)
+        quoted = "an HTML page instead of JSON" if is_page else read.text or start
+        kind = read.kind(status)
+        hint = _HINT_FOR_404 if status in (404, 405) and kind == "bad_request" else None
+        if kind == "authentication" and read.lacks_credit:
+            hint = "check the account's credit"
+        return self._reported(kind, read, quoted, status, _retry_after(headers, self.now()), hint=hint)
 
     def of_error_object(self, error: Any) -> ModelError:
         """An error object in an answer whose status was 2xx."""
-        words, text = _words(error)
-        return self._reported(_kind(_status(error), words, text), error, text)
+        read = read_error(error)
+        return self._reported(read.kind(None), read, read.text or read.body)
 
     def bad_response(self, what: str) -> ModelError:
         """An answer that cannot be used."""
@@ -178,15 +137,17 @@ class Failures:
     def _reported(
         self,
         kind: ModelErrorKind,
-        error: Any,
+        read: ServerError,
         text: str,
         status: int | None = None,
         retry_after_s: float | None = None,
+        *,
+        hint: str | None = None,
     ) -> ModelError:
         what = f"{self.host} {_VERBS[kind]}"
         what += f" (HTTP {status})" if status else ""
         quoted = self.quote(text)
-        counted, window = _token_counts(error, text) if kind == "context_length" else (None, None)
+        counted, window = read.token_counts() if kind == "context_length" else (None, None)
         return self._error(
             kind,
             f"{what}: {quoted}" if quoted else what,
@@ -194,64 +155,11 @@ class Failures:
             retry_after_s=retry_after_s,
             counted=counted,
             window=window,
+            hint=hint,
         )
 
     def _error(self, kind: ModelErrorKind, message: str, *, hint: str | None = None, **more: Any) -> ModelError:
         return ModelError(message, kind=kind, node=self.node, hint=hint or _HINTS.get(kind), **more)
-
-
-def _kind(status: int | None, words: str, text: str) -> ModelErrorKind:
-    """The kind of an error. Servers disagree on the status of a request that is too long, so its text is read first."""
-    if status is None or status in (400, 404, 413, 422, 500):
-        if _TOO_LONG.search(f"{words} {text}"):
-            return "context_length"
-        if _FILTERED.search(words):
-            return "content_filter"
-    if status is None:
-        return next((kind for word, kind in _KIND_BY_WORD if word in words), "bad_response")
-    if status in _KIND_BY_STATUS:
-        return _KIND_BY_STATUS[status]
-    return "overloaded" if status >= 500 else "bad_request" if status >= 400 else "bad_response"
-
-
-def _words(error: Any) -> tuple[str, str]:
-    """The type and code of an error object, in lower case, and its message. Servers put them in different places."""
-    if isinstance(error, dict):
-        inner = error.get("error", error)
-        if isinstance(inner, dict):
-            words = " ".join(str(inner[key]) for key in ("type", "code") if isinstance(inner.get(key), str | int))
-            text = next((inner[key] for key in ("message", "detail", "msg") if inner.get(key)), "")
-            return words.lower(), text if isinstance(text, str) else _compact(text)
-        return "", inner if isinstance(inner, str) else _compact(inner)
-    return "", error if isinstance(error, str) else ""
-
-
-def _status(error: Any) -> int | None:
-    """The HTTP status that an error object has as its code; some gateways write it so."""
-    inner = error.get("error") if isinstance(error, dict) else None
-    code = inner.get("code") if isinstance(inner, dict) else None
-    if isinstance(code, str) and code.isascii() and code.isdigit():
-        code = int(code[:4])
-    return code if isinstance(code, int) and 400 <= code < 600 else None
-
-
-def _token_counts(error: Any, text: str) -> tuple[int | None, int | None]:
-    """The tokens of a request that is too long, and the context window, if the server writes them."""
-    inner = error.get("error", error) if isinstance(error, dict) else None
-    if isinstance(inner, dict) and "n_prompt_tokens" in inner:
-        return as_count(inner["n_prompt_tokens"]), as_count(inner.get("n_ctx"))
-    text = re.sub(r"(?<=\d),(?=\d{3})", "", text[: 4 * _MAX_QUOTED])
-    found = next((found for pattern in _TOKEN_COUNTS if (found := re.search(pattern, text, re.IGNORECASE))), None)
-    if found is None:
-        return None, None
-    numbers = {name: int(text) for name, text in found.groupdict().items() if text and len(text) <= _MAX_DIGITS}
-    if {"all", "answer"} <= numbers.keys():
-        return as_count(numbers["all"] - numbers["answer"]), numbers.get("window")
-    return as_count(numbers.get("counted")), numbers.get("window")
-
-
-def _compact(value: Any) -> str:
-    return orjson.dumps(value).decode("utf-8", "replace")
 
 
 def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
