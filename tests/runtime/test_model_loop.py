@@ -10,7 +10,7 @@ import pytest
 
 from tests.runtime.stage import Gate, HandClock, Says, Spy, Stage, Toolbox, call, settle
 from victor_dsl.errors import ModelError, Refused, ToolError
-from victor_dsl.values.message import Delta, Message, Reply, Usage
+from victor_dsl.values.message import Delta, Message, Reply, StopReason, ToolCall, Usage
 from victor_dsl.values.request import Request
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Handler, Turn
@@ -121,6 +121,42 @@ async def test_what_goes_wrong_with_a_call_is_told_to_the_model(
     [event] = stage.objects["exporters/given"].data("tool_call")
     assert event["ok"] == (expected == "result")
     assert event["error"] == (None if event["ok"] else "tool")
+
+
+def cut_off(*calls: ToolCall, by: StopReason = "length") -> Reply:
+    return Reply(Message("assistant", None, calls), stop_reason=by)
+
+
+@pytest.mark.parametrize(
+    ("reply", "called"),
+    [
+        (cut_off(call("good", "")), []),
+        (cut_off(call("good", "{}")), []),  # an optional argument may have been cut off
+        (cut_off(call("good", '{"path": "/a')), []),
+        (cut_off(call("good", '{"path": "/a"}'), by="content_filter"), []),
+        (cut_off(call("good", "{}", id="1"), call("good", "{}", id="2")), ["1"]),
+        (cut_off(call("good", "", id="1"), call("good", "{}", id="2")), []),
+        (cut_off(call("good", "{", id="1"), call("good", "{}", id="2")), []),
+    ],
+)
+async def test_a_call_that_may_have_been_cut_off_is_not_made(stage: Stage, reply: Reply, called: list[str]) -> None:
+    model, tools, spy = set_up(stage, reply, "done")
+    async with stage.orchestrator(ONE) as orchestrator:
+        await orchestrator.chat("go")
+    assert [each.id for each in tools.called] == called
+    last = model.turns[1].messages[-1].text()
+    assert last.startswith("Error: your answer was cut off by ")
+    assert last.endswith("make it again, shorter")
+    assert [event["ok"] for event in spy.data("tool_call")].count(True) == len(called)
+
+
+async def test_a_call_of_the_callers_tool_that_may_have_been_cut_off_is_not_passed_on(stage: Stage) -> None:
+    model, _, _ = set_up(stage, cut_off(call("mine", "")), [call("mine", '{"a": 1}')])
+    async with stage.orchestrator(ONE) as orchestrator:
+        answer = await orchestrator.answer(Request(message="go", tools=(Tool("mine"),)))
+    assert answer.message is not None
+    assert [each.arguments for each in answer.message.tool_calls] == ['{"a": 1}']
+    assert model.turns[1].messages[-1].text().startswith("Error: your answer was cut off by max_tokens")
 
 
 async def test_a_denied_tool_is_neither_offered_nor_called(stage: Stage) -> None:

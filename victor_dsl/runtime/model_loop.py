@@ -15,7 +15,7 @@ from victor_dsl.runtime.context_window import Estimate
 from victor_dsl.runtime.coordinators.analytics import error_data
 from victor_dsl.runtime.coordinators.context import ContextCoordinator
 from victor_dsl.runtime.middleware import Layer, chain
-from victor_dsl.runtime.tool_calls import ToolCalls
+from victor_dsl.runtime.tool_calls import ToolCalls, incomplete_calls
 from victor_dsl.values.message import Delta, Message, Reply, ToolCall
 from victor_dsl.values.turn import Turn
 
@@ -60,22 +60,30 @@ class ModelLoop:
                 message = evolve(reply.message, tool_calls=(), content=reply.message.content or "")
                 return Reply(message, trace.usage, "max_tool_rounds", reply.model)
             callers = [call for call in calls if call.name in offered and offered[call.name].source is None]
-            if len(callers) == len(calls):
+            incomplete = incomplete_calls(reply)
+            if len(callers) == len(calls) and not incomplete:
                 return Reply(reply.message, trace.usage, "tool_calls", reply.model)
-            added = (reply.message, *await self._results(calls, callers, turn, last=rounds == most_rounds))
+            added = (reply.message, *await self._results(calls, callers, incomplete, turn, last=rounds == most_rounds))
             rounds += 1
             trace.exchange += added
             turn = await self._context.fit(turn.replace(messages=turn.messages + added))
 
     async def _results(
-        self, calls: Sequence[ToolCall], callers: Sequence[ToolCall], turn: Turn, *, last: bool
+        self,
+        calls: Sequence[ToolCall],
+        callers: Sequence[ToolCall],
+        incomplete: Mapping[ToolCall, str],
+        turn: Turn,
+        *,
+        last: bool,
     ) -> tuple[Message, ...]:
         """A result for each call; `callers` are those that the caller would answer, if they were alone."""
         if last:
             return tuple(_result(call, NO_MORE_ROUNDS) for call in calls)
-        own = [call for call in calls if call not in callers]
-        answered = iter(await self._tools.answer(own, turn))
-        return tuple(_result(call, NOT_ALONE) if call in callers else next(answered) for call in calls)
+        refused = {call: f"Error: {incomplete[call]}" if call in incomplete else NOT_ALONE for call in callers}
+        own = [call for call in calls if call not in refused]
+        answered = iter(await self._tools.answer(own, turn, incomplete))
+        return tuple(_result(call, refused[call]) if call in refused else next(answered) for call in calls)
 
     async def _first_answer(self, turn: Turn) -> tuple[Reply, Turn]:
         """The reply of the first model that answers, and the turn as that model got it."""

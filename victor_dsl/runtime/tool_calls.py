@@ -28,6 +28,27 @@ MOST_ERROR_TOKENS = 500
 """How long an error may be that the model receives; its cause stands at the beginning."""
 
 
+_CUT_OFF = {
+    "length": "by max_tokens or the context window",
+    "content_filter": "by the provider's content filter",
+    "error": "by an error of the provider",
+}
+"""The stop reasons of replies that ended before the model was done, each with what ended it."""
+
+
+def incomplete_calls(reply: Reply) -> Mapping[ToolCall, str]:
+    """The calls of a reply that must not run because the reply was cut off, each with the error for the model.
+
+    Arguments that were cut off may be valid JSON all the same: none at all, or all but an optional one. So the last call
+    never runs, and an earlier one only where its arguments were written.
+    """
+    if (cause := _CUT_OFF.get(reply.stop_reason)) is None:
+        return {}
+    error = f"your answer was cut off {cause}, so this call may be incomplete and was not made; make it again, shorter"
+    calls = reply.message.tool_calls
+    return {call: error for call in calls if call is calls[-1] or not call.arguments.strip()}
+
+
 @frozen
 class _Source:
     """A source of tools and the limits of its calls."""
@@ -45,23 +66,27 @@ class ToolCalls:
         self._handler = chain(middleware, self._call)
         self._clock = clock
 
-    async def answer(self, calls: Sequence[ToolCall], turn: Turn) -> tuple[Message, ...]:
-        """A tool message for each call, in the calls' order; the calls run side by side."""
+    async def answer(
+        self, calls: Sequence[ToolCall], turn: Turn, incomplete: Mapping[ToolCall, str]
+    ) -> tuple[Message, ...]:
+        """A tool message for each call, in the calls' order; the calls run side by side. `incomplete` ones fail with their text."""
         if len(calls) == 1:
-            return (await self._answer(calls[0], turn),)
+            return (await self._answer(calls[0], turn, incomplete),)
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._answer(call, turn)) for call in calls]
+                tasks = [group.create_task(self._answer(call, turn, incomplete)) for call in calls]
         except BaseExceptionGroup as failures:
             raise failures.exceptions[
                 0
             ] from failures  # a failure of middleware: it ends the turn, as for a single call
         return tuple(task.result() for task in tasks)
 
-    async def _answer(self, call: ToolCall, turn: Turn) -> Message:
+    async def _answer(self, call: ToolCall, turn: Turn, incomplete: Mapping[ToolCall, str]) -> Message:
         started = self._clock.monotonic()
         code = None
         try:
+            if call in incomplete:
+                raise ToolError(incomplete[call])
             _check(call, turn)
             reply = await self._handler(turn.replace(call=call))
             text = reply.message.text()

@@ -17,5 +17,5 @@ async def answer(source: ToolSource, config: ToolConfig, arguments: str, *, turn
     (tool,) = tools = tuple(await source.tools())
     node = Node(tool.source or "", "tested", config, (), Span("victor.yml", 1, 1, 1, 1), "")
     calls = ToolCalls([(node, source)], (), StillClock())
-    [message] = await calls.answer([ToolCall("c1", tool.name, arguments)], turn.replace(tools=tools))
+    [message] = await calls.answer([ToolCall("c1", tool.name, arguments)], turn.replace(tools=tools), {})
     return message.text()
