@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from attrs import define, field
 
-from victor_dsl.compiler.check import Item
+from victor_dsl.compiler.check import Checked, Item
 from victor_dsl.compiler.variations import Variation, Variations
 from victor_dsl.language.config import Ref, annotated_fields
 from victor_dsl.language.spec import Spec
@@ -26,18 +26,18 @@ class Linker:
 
     diagnostics: list[Diagnostic] = field(factory=list)
     used: set[tuple[str, str]] = field(factory=set)
-    _seen: set[tuple[int, tuple[int, ...]]] = field(factory=set)
+    _named: dict[Checked, tuple[int, ...]] = field(factory=dict)
+    _items: dict[tuple[int, ...], set[Item]] = field(factory=dict)
     _settings: set[tuple[str, int, tuple[int, ...]]] = field(factory=set)
 
     def link(self, variation: Variation) -> None:
         """The references of one variation, and the models that its settings name."""
-        document = variation.checked.document
-        named = tuple(id(document.get(kind)) for kind in _NAMED)
-        for section in variation.checked.sections.values():
-            if (id(section), named) not in self._seen:
-                self._seen.add((id(section), named))
-                for item in section:
-                    self._link(item, document, named)
+        checked = variation.checked
+        document = checked.document
+        if checked not in self._named:
+            named = self._named[checked] = tuple(id(document.get(kind)) for kind in _NAMED)
+            self._link(checked, self._items.setdefault(named, set()))
+        named = self._named[checked]
         for setting in ("model", "fallbacks"):
             key = (setting, id(variation.layer(setting)), named)
             if key in self._settings:
@@ -50,12 +50,15 @@ class Linker:
                 for i, one in leaves:
                     self._leaf(document, one, path if i is None else (*path, i))
 
-    def _link(self, item: Item, document: Located, named: tuple[int, ...]) -> None:
-        if (id(item), named) not in self._seen:
-            self._seen.add((id(item), named))
-            for member in item.family():
-                for ref, name, leaf, path in references(member):
-                    self._name(document, ref.kind, name, leaf, path)
+    def _link(self, checked: Checked, linked: set[Item]) -> None:
+        """The references of each item, unless it is among those that were linked to the same names before."""
+        for section in checked.sections.values():
+            for item in section:
+                if item not in linked:
+                    linked.add(item)
+                    for member in item.family():
+                        for ref, name, leaf, path in references(member):
+                            self._name(checked.document, ref.kind, name, leaf, path)
 
     def link_experiments(self, spec: Spec | None, variations: Variations) -> None:
         """Controls, weights, opted-out experiments, and the names of requestable settings."""

@@ -50,7 +50,10 @@ class Variation:
 
     def layer(self, name: str) -> Layer | None:
         """The layer that decides a setting, as far as the spec alone is concerned: providers may differ at run time."""
-        return next((layer for layer in (*self.overlays[::-1], self.spec) if name in layer.settings), None)
+        for layer in reversed(self.overlays):
+            if name in layer.settings:
+                return layer
+        return self.spec if name in self.spec.settings else None
 
     def value(self, name: str) -> Any:
         """The value in force of a setting that is not a map; None if no layer sets it."""
@@ -98,7 +101,7 @@ class Variations:
     _types: Mapping[str, str] = field(init=False)
     _overlay: Overlay = field(factory=lambda: Overlay(guarded=True))
     _spec: Layer = field(init=False)
-    _layers: dict[Path, Layer] = field(factory=dict)
+    _layers: dict[str | tuple[str, str], Layer] = field(factory=dict)
     _documents: dict[tuple[str | None, Arms], Located] = field(factory=dict)
     _made: dict[tuple[str | None, Arms], Variation] = field(factory=dict)
 
@@ -120,19 +123,15 @@ class Variations:
 
     def make(self, tenant: str | None, arms: Mapping[str, str]) -> Variation:
         """The variation for a tenant and arms that the spec has; the same object for the same question."""
-        key = self._key(tenant, arms)
+        return self._make(*self._key(tenant, arms))
+
+    def _make(self, tenant: str | None, arms: Arms) -> Variation:
+        key = (tenant, arms)
         if key not in self._made:
-            layers = (
-                [self._layer("tenant " + key[0], self.tenants[key[0]], _tenant_path(key[0]))]
-                if key[0] is not None
-                else []
-            )
-            layers += [
-                self._layer(f"arm {name}.{arm}", self.experiments[name][arm], _arm_path(name, arm))
-                for name, arm in key[1]
-            ]
-            checked = self.checker.check(self._merged(*key))
-            self._made[key] = Variation(key[0], key[1], self.document, checked, self._spec, tuple(layers))
+            layers = [] if tenant is None else [self._tenant_layer(tenant)]
+            layers += [self._arm_layer(*arm) for arm in arms]
+            checked = self.checker.check(self._merged(tenant, arms))
+            self._made[key] = Variation(tenant, arms, self.document, checked, self._spec, tuple(layers))
         return self._made[key]
 
     def has(self, tenant: str | None, arms: Mapping[str, str]) -> bool:
@@ -145,7 +144,7 @@ class Variations:
     def all(self) -> Iterator[Variation]:
         """The variations to check: every combination, or where those are too many, every overlay and every pair."""
         for tenant, arms in self._combinations():
-            yield self.make(tenant, dict(arms))
+            yield self._make(tenant, arms)
 
     def conflicts(self) -> Iterator[Diagnostic]:
         """Arms of different experiments that set one path to different values."""
@@ -209,11 +208,22 @@ class Variations:
         structure = {key: value for key, value in over.value.items() if key not in ("settings", "vars")}
         return self._overlay.lay(below, Located(structure, over.span), at) if structure else below
 
+    def _tenant_layer(self, tenant: str) -> Layer:
+        if tenant not in self._layers:
+            self._layers[tenant] = self._layer(f"tenant {tenant}", self.tenants[tenant], _tenant_path(tenant))
+        return self._layers[tenant]
+
+    def _arm_layer(self, experiment: str, arm: str) -> Layer:
+        key = (experiment, arm)
+        if key not in self._layers:
+            overlay, at = self.experiments[experiment][arm], _arm_path(experiment, arm)
+            self._layers[key] = self._layer(f"arm {experiment}.{arm}", overlay, at)
+        return self._layers[key]
+
     def _layer(self, source: str, overlay: Located, at: Path) -> Layer:
-        if at not in self._layers:
-            self._layers[at], faults = layer_of(source, overlay, at, self._types)
-            self._faults += faults
-        return self._layers[at]
+        layer, faults = layer_of(source, overlay, at, self._types)
+        self._faults += faults
+        return layer
 
 
 def _meeting(path: Path, leaf: Located, others: Mapping[Path, Located]) -> Located | None:

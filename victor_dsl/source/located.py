@@ -61,6 +61,18 @@ class Located:
         """The value under a key, or None where this is no map or lacks the key."""
         return self.value.get(key) if isinstance(self.value, dict) else None
 
+    def leaves(self) -> Iterator[Located]:
+        """Every value below and including this one that is no map and no list, in no particular order."""
+        stack = [self]
+        while stack:
+            here = stack.pop()
+            if isinstance(here.value, dict):
+                stack.extend(here.value.values())
+            elif isinstance(here.value, list):
+                stack.extend(here.value)
+            else:
+                yield here
+
     def walk(self, path: Path = ()) -> Iterator[tuple[Path, Located]]:
         """Every value below and including this one, with its path, in order of writing."""
         stack: list[tuple[Path, Located]] = [(path, self)]

@@ -29,17 +29,26 @@ def context_budget(subject: LintInput) -> Iterator[Diagnostic]:
     """For every variation and every model that may answer: contributors, tools and the answer leave room for messages,
     and compaction begins before the window is full."""
     seen: set[tuple[str, Span]] = set()
+    sound: set[tuple[Any, ...]] = set()
     sizes = _Sizes(subject)
     for variation in subject.variations:
-        settings = {name: variation.value(name) for name in ("model", "fallbacks", "max_tokens", "threshold")}
+        layers = {name: variation.layer(name) for name in ("model", "fallbacks", "max_tokens", "threshold")}
+        facts = (id(variation.checked.sections["models"]), sizes.total(variation), *map(id, layers.values()))
+        if facts in sound:
+            continue
+        settings = {name: layer.settings[name] for name, layer in layers.items() if layer is not None}
+        faulty = False
         for model in _models(variation, settings):
             window = model.config.window() if model.config is not None else None  # type: ignore[attr-defined]
             if window is None or any("context_window" in path for path in model.unknown):
                 continue
             for fault in _faults(sizes, variation, settings, model, window):
+                faulty = True
                 if (fault.code, fault.span) not in seen:
                     seen.add((fault.code, fault.span))
                     yield fault
+        if not faulty:
+            sound.add(facts)
 
 
 def _faults(

@@ -40,6 +40,11 @@ class LintInput:
         """Every distinct item."""
         return (item for _, item in self.first)
 
+    def distinct(self, section: str) -> Iterator[tuple[Item, ...]]:
+        """Each different list of items that a section is in some variation, once."""
+        sections = (variation.checked.sections[section] for variation in self.variations)
+        return iter({id(items): items for items in sections}.values())
+
 
 def distinct(variations: Iterable[Variation]) -> Iterator[tuple[Variation, Item]]:
     """Every item once, with the first variation that has it. What variations share is passed over whole."""

@@ -18,11 +18,10 @@ LIMITS = frozenset(Limits.model_fields) - {"tools"}
 def every_limit_is_held(subject: LintInput) -> Iterator[Diagnostic]:
     """Limits of the spec, its overlays and its inline providers that no middleware enforces, each place once."""
     seen: set[Span] = set()
-    looked: set[tuple[int, Path]] = set()
-    for variation in subject.variations:
-        held = {limit for item in variation.checked.sections["middleware"] for limit in item.component.holds}
-        for path, limits in _written(subject, variation, looked):
-            for name, value in (limits.value if isinstance(limits.value, dict) else {}).items():
+    for variation, path, limits in _written(subject):
+        if isinstance(limits.value, dict):
+            held = {limit for item in variation.checked.sections["middleware"] for limit in item.component.holds}
+            for name, value in limits.value.items():
                 if name not in LIMITS - held or value.value is None or value.span in seen:
                     continue
                 seen.add(value.span)
@@ -44,11 +43,8 @@ def every_holder_has_a_limit(subject: LintInput) -> Iterator[Diagnostic]:
     holders = [item for item in subject.items() if item.component.holds]
     if not holders or any(_may_set_limits(item) for item in subject.items()):
         return
-    looked: set[tuple[int, Path]] = set()
-    for variation in subject.variations:
-        for _, limits in _written(subject, variation, looked):
-            if not isinstance(limits.value, dict) or LIMITS & limits.value.keys():
-                return
+    if any(not isinstance(limits.value, dict) or LIMITS & limits.value.keys() for _, _, limits in _written(subject)):
+        return
     for item in holders:
         yield Diagnostic(
             "idle-limiter",
@@ -67,16 +63,21 @@ def _may_set_limits(item: Item) -> bool:
     return any(item.located.get(limit) is not None for limit in item.component.holds)
 
 
-def _written(subject: LintInput, variation: Variation, looked: set[tuple[int, Path]]) -> Iterator[tuple[Path, Located]]:
-    """Every map of limits that is in force in a variation, and was not `looked` at with the same middleware before."""
-    middleware = id(variation.checked.sections["middleware"])
-    for source in variation.sources:
-        if (middleware, source) not in looked:
-            looked.add((middleware, source))
-            yield from _limits(subject.document, (*source, "settings", "limits"))
-    for item in variation.checked.sections["providers"]:
-        for path, limits in _limits(item.located, ("values", "settings", "limits")):
-            yield (*item.path, *path), limits
+def _written(subject: LintInput) -> Iterator[tuple[Variation, Path, Located]]:
+    """Every map of limits that is in force, once with each `middleware`: with the first variation that has both."""
+    seen: set[tuple[int, Path | int]] = set()
+    for variation in subject.variations:
+        middleware, providers = variation.checked.sections["middleware"], variation.checked.sections["providers"]
+        for source in variation.sources:
+            if (id(middleware), source) not in seen:
+                seen.add((id(middleware), source))
+                for path, limits in _limits(subject.document, (*source, "settings", "limits")):
+                    yield variation, path, limits
+        if (id(middleware), id(providers)) not in seen:
+            seen.add((id(middleware), id(providers)))
+            for item in providers:
+                for path, limits in _limits(item.located, ("values", "settings", "limits")):
+                    yield variation, (*item.path, *path), limits
 
 
 def _limits(document: Located, path: Path) -> Iterator[tuple[Path, Located]]:

@@ -24,8 +24,7 @@ OUTER_INNER: tuple[tuple[str, str, str], ...] = (
 def middleware_order(subject: LintInput) -> Iterator[Diagnostic]:
     """Each such pair once, at the item that is listed too early."""
     seen: set[tuple[int, int]] = set()
-    for variation in subject.variations:
-        items = variation.checked.sections["middleware"]
+    for items in subject.distinct("middleware"):
         for i, item in enumerate(items):
             for later in items[i + 1 :]:
                 why = _unwise(item, later)
@@ -59,8 +58,7 @@ def _around(item: Item) -> tuple[str, ...]:
 def admission_knows_enough(subject: LintInput) -> Iterator[Diagnostic]:
     """Each such item once. `auth` does not wrap model and tool calls, so there the order is free."""
     seen: set[int] = set()
-    for variation in subject.variations:
-        items = variation.checked.sections["middleware"]
+    for items in subject.distinct("middleware"):
         last = max((i for i, item in enumerate(items) if item.component.type == AUTH), default=0)
         for item in items[:last]:
             if item.component.after_auth and "turn" in _around(item) and id(item) not in seen:
