@@ -56,7 +56,7 @@ async def _measure(folder: Path, tenants: int, dsn: str | None) -> list[list[str
     written = '{type: postgres, dsn: "${env:DSN}"}' if dsn else "{type: sqlite, path: app.db}"
     (folder / "victor.yml").write_text(SPEC.replace("DATABASE", written), encoding="utf-8")
     environment = {"DSN": dsn} if dsn else {}
-    program = compile_spec(str(folder / "victor.yml"), environment=environment, need_environment=True).program
+    program = compile_spec(str(folder / "victor.yml"), environment=environment, require_environment=True).program
     assert program is not None
     tracemalloc.start()
     async with Orchestrator(program) as orchestrator:

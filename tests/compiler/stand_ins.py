@@ -22,8 +22,8 @@ def _build(config: Config, context: Context) -> Any:
 
 def middleware(type: str, around: Literal["turn", "model", "tool"] = "turn") -> Component:
     """A middleware of that name."""
-    holds = frozenset({"requests_per_minute"} if type == "rate_limit" else ())
-    return Component(KINDS["middleware"], type, StandIn, _build, example=type, around=(around,), holds=holds)
+    enforces = frozenset({"requests_per_minute"} if type == "rate_limit" else ())
+    return Component(KINDS["middleware"], type, StandIn, _build, example=type, around=(around,), enforces=enforces)
 
 
 REGISTRY = Registry(

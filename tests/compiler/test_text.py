@@ -96,7 +96,7 @@ def test_a_variable_that_is_not_set_is_no_fault_where_it_is_not_needed(compile: 
 
 
 def test_a_variable_that_is_not_set_is_a_fault_of_the_surroundings_where_it_is_needed(compile: Compile) -> None:
-    compilation = compile(f'{SMALL}settings: {{max_tokens: "${{env:M}}"}}\n', need_environment=True)
+    compilation = compile(f'{SMALL}settings: {{max_tokens: "${{env:M}}"}}\n', require_environment=True)
     assert [(d.code, d.external) for d in compilation.diagnostics] == [("missing-variable", True)]
     assert compilation.program is None
 

@@ -48,8 +48,8 @@ def compiled(file: str, explanation: Explanation, folder: Path, registry: Regist
             file,
             environment={},
             registry=registry or Registry(entry_points=False),
-            need_environment="--env" in explanation.options,
-            need_secrets="--env" in explanation.options,
+            require_environment="--env" in explanation.options,
+            require_secrets="--env" in explanation.options,
             untrusted="--untrusted" in explanation.options,
         )
         for diagnostic in found.diagnostics:

@@ -170,7 +170,7 @@ def search(count: int, seed: int = 0) -> Counter[str]:
                 environment=random.choice(environments),
                 registry=registry,
                 files=files,
-                need_environment=number % 3 == 0,
+                require_environment=number % 3 == 0,
             )
             for diagnostic in compilation.diagnostics:
                 codes[diagnostic.code] += 1

@@ -152,7 +152,9 @@ async def _opened(folder: Path, dsn: str, base: str, world: list[Tenant]) -> Asy
         if "\ud800" not in tenant.id:
             spec += OVERLAY.replace("TENANT", json.dumps(tenant.id)).replace("MARK", tenant.mark)
     (folder / "victor.yml").write_text(spec, encoding="utf-8")
-    compilation = compile_spec(str(folder / "victor.yml"), environment={"DSN": dsn, "KEY": "k"}, need_environment=True)
+    compilation = compile_spec(
+        str(folder / "victor.yml"), environment={"DSN": dsn, "KEY": "k"}, require_environment=True
+    )
     assert compilation.program is not None, [diagnostic.message for diagnostic in compilation.diagnostics]
     async with Orchestrator(compilation.program) as orchestrator:
         yield orchestrator

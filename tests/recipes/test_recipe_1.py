@@ -33,7 +33,7 @@ def stage(tmp_path: Path) -> Stage:
 @asynccontextmanager
 async def opened(folder: Path, spec: str, environment: Mapping[str, str] | None = None) -> AsyncIterator[Orchestrator]:
     (folder / "victor.yml").write_text(HEAD + spec, encoding="utf-8")
-    compilation = compile_spec(str(folder / "victor.yml"), environment=environment or {}, need_environment=True)
+    compilation = compile_spec(str(folder / "victor.yml"), environment=environment or {}, require_environment=True)
     assert compilation.program is not None, [diagnostic.message for diagnostic in compilation.diagnostics]
     async with Orchestrator(compilation.program) as orchestrator:
         yield orchestrator
@@ -229,7 +229,7 @@ async def test_recipe_1_a_secret_that_others_may_read_is_warned_of(
     (tmp_path / "key.txt").chmod(mode)
     spec = 'models: {main: {type: openai, model: m, base_url: "http://127.0.0.1:1", api_key: "${file:key.txt}"}}'
     (tmp_path / "victor.yml").write_text(f"victor: 1\nname: demo\n{spec}\n", encoding="utf-8")
-    program = compile_spec(str(tmp_path / "victor.yml"), environment={}, need_environment=True).program
+    program = compile_spec(str(tmp_path / "victor.yml"), environment={}, require_environment=True).program
     assert program is not None
     with caplog.at_level(logging.WARNING):
         async with Orchestrator(program):

@@ -85,7 +85,9 @@ class World:
         spec = SPEC.replace("DATABASE", written).replace("SESSIONS", dialect).replace("PROVIDER", provider)
         (self.folder / "victor.yml").write_text(spec.replace(", }", "}"), encoding="utf-8")
         (self.folder / "tenants_tools.py").write_text(TOOLS, encoding="utf-8")
-        compilation = compile_spec(str(self.folder / "victor.yml"), environment=self.environment, need_environment=True)
+        compilation = compile_spec(
+            str(self.folder / "victor.yml"), environment=self.environment, require_environment=True
+        )
         assert compilation.program is not None, [diagnostic.message for diagnostic in compilation.diagnostics]
         async with Orchestrator(compilation.program, clock=HurryingClock()) as orchestrator:
             yield orchestrator

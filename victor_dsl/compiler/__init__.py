@@ -58,14 +58,14 @@ def compile_spec(
     registry: Registry | None = None,
     files: Files | None = None,
     state: Path | None = None,
-    need_environment: bool = False,
-    need_secrets: bool = False,
+    require_environment: bool = False,
+    require_secrets: bool = False,
     untrusted: bool = False,
 ) -> Compilation:
     """Compiles the spec in a file (`-`: standard input), and every overlay in it.
 
-    Without `need_environment` a missing variable is a value that is not known, and the program is None only if
-    something else is at fault or cannot be known without it; with it, that is an error. `need_secrets` asks for
+    Without `require_environment` a missing variable is a value that is not known, and the program is None only if
+    something else is at fault or cannot be known without it; with it, that is an error. `require_secrets` asks for
     the secrets' variables and files too, whose values are never looked at. With `untrusted` it is an error to name a
     function to import or a program to start.
     """
@@ -104,9 +104,9 @@ def compile_spec(
         untrusted,
     )
     found += lint(subject)
-    if need_environment or need_secrets:
+    if require_environment or require_secrets:
         found += missing_references(
-            document, checker.secrets, environment, variables=need_environment, secrets=need_secrets
+            document, checker.secrets, environment, variables=require_environment, secrets=require_secrets
         )
     if not complete(family):
         found = [fault for fault in found if fault.code not in _OF_ABSENCE]

@@ -25,8 +25,8 @@ def compile(
     env: Mapping[str, str] | None = None,
     state: PathLike | None = None,
     registry: Registry | None = None,
-    need_environment: bool = False,
-    need_secrets: bool = False,
+    require_environment: bool = False,
+    require_secrets: bool = False,
     untrusted: bool = False,
 ) -> Compilation:
     """Compiles a spec; returns its program and all diagnostics. An error in the spec is a diagnostic, not raised.
@@ -39,8 +39,8 @@ def compile(
         environment=os.environ if env is None else env,
         registry=registry,
         state=None if state is None else Path(state),
-        need_environment=need_environment,
-        need_secrets=need_secrets,
+        require_environment=require_environment,
+        require_secrets=require_secrets,
         untrusted=untrusted,
     )
 
@@ -51,7 +51,7 @@ def load(
     env: Mapping[str, str] | None = None,
     state: PathLike | None = None,
     registry: Registry | None = None,
-    need_secrets: bool = True,
+    require_secrets: bool = True,
     untrusted: bool = False,
 ) -> Program:
     """Compiles a spec to a program that can run. Raises SpecError, which has all diagnostics."""
@@ -60,8 +60,8 @@ def load(
         env=env,
         state=state,
         registry=registry,
-        need_environment=True,
-        need_secrets=need_secrets,
+        require_environment=True,
+        require_secrets=require_secrets,
         untrusted=untrusted,
     )
     if compilation.program is None:
@@ -91,8 +91,8 @@ async def open(
             env=env,
             state=state,
             registry=registry,
-            need_environment=True,
-            need_secrets=True,
+            require_environment=True,
+            require_secrets=True,
             untrusted=untrusted,
         )
 
@@ -115,7 +115,7 @@ async def render(
     untrusted: bool = False,
 ) -> Rendered:
     """What the model would be sent for a request or a message. No model is called, and no secret is needed."""
-    program = load(path, env=env, state=state, registry=registry, need_secrets=False, untrusted=untrusted)
+    program = load(path, env=env, state=state, registry=registry, require_secrets=False, untrusted=untrusted)
     async with Orchestrator(program, registry=registry, answering=False) as orchestrator:
         return await orchestrator.render(Request(message=request) if isinstance(request, str) else request)
 

@@ -1,4 +1,4 @@
-"""Components: one file with a `Config` and a `build`, and what `build` is given.
+"""Components: one file with a `Config` and a `build`, and what `build` receives.
 
     class Config(ContributorConfig):
         \"\"\"Adds a text to the system prompt.\"\"\"
@@ -8,8 +8,8 @@
 
     def build(config: Config, context: Context) -> Contributor: ...
 
-`build` gives the live object, or an async context manager that gives it; the one task that enters it leaves it.
-It must not do I/O before it is entered.
+`build` returns the live object, or an async context manager that yields it; one task enters and exits it. There must be
+no I/O before it is entered.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ ConfigClass = type[Config]
 
 @frozen
 class Component:
-    """A component as the registry knows it. `version` is part of every fingerprint.
+    """A component in the registry. `version` is part of every fingerprint.
 
-    Of a middleware, `around` is where it stands unless its item says so; `after_auth` says that it needs what is known
-    only after admission, `holds` which of `settings.limits` it holds turns to.
+    For middleware: `around` is what it wraps unless its item sets `around`; with `after_auth` it needs what only
+    admission finds out, so it must follow `auth`; `enforces` names the `settings.limits` that it enforces.
     """
 
     kind: Kind
@@ -44,7 +44,7 @@ class Component:
     version: int = 1
     around: tuple[Around, ...] = ("turn",)
     after_auth: bool = False
-    holds: frozenset[str] = frozenset()
+    enforces: frozenset[str] = frozenset()
 
     @property
     def summary(self) -> str:
@@ -75,10 +75,12 @@ Report = Callable[[str, Mapping[str, Any]], None]
 class Context:
     """What a component is built with.
 
-    `needs` holds the live objects of the node's references and children by node id, `configs` their Configs; `directory` is the spec's
-    folder, `state` the folder for local state (it may not exist yet); `secret` gives a secret's text or raises
-    SecretError; `report` says something once to the log and as an `error` event. `kept` is state of the node's id that
-    outlives its live objects (counters, breakers, cursors): every object of that id in this process has the same map.
+    - `needs`: the live objects of the node's references and children by node id; `configs`: their Configs
+    - `directory`: the spec's folder; `state`: the folder for local state, which may not exist yet
+    - `secret` returns a secret's text or raises SecretError
+    - `report` writes to the log and as an `error` event, once for the same text
+    - `memory`: state that outlives the live object (counters, breakers, cursors). All live objects with the node's id
+      in this process share this map.
     """
 
     node: str
@@ -92,17 +94,18 @@ class Context:
     place: str = ""
     environment: Mapping[str, str] = field(factory=dict, repr=False)
     configs: Mapping[str, Config] = field(factory=dict, repr=False)
-    kept: MutableMapping[str, Any] = field(factory=dict, repr=False)
+    memory: MutableMapping[str, Any] = field(factory=dict, repr=False)
 
     def live(self, node: str) -> Any:
         """The live object of a node that this one refers to.
 
-        A model is given bare, since plans with other middleware share it: it is asked through `turn.around_model`.
+        A model comes without middleware, since plans with different middleware share it: call it through
+        `turn.around_model`.
         """
         return self.needs[node]
 
     def shown(self, path: str) -> str:
-        """An absolute path as people are shown it: from the file that named it, as that file is named."""
+        """An absolute path as messages show it: relative to the file that names it."""
         writer = Path(self.place.rpartition(":")[0]).parent
         folder = writer.absolute() if self.place else self.directory
         return os.path.normpath(writer / os.path.relpath(path, folder)).replace(os.sep, "/")

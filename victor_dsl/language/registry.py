@@ -63,8 +63,8 @@ class Registry:
 
 
 def describe(kind: Kind, type: str, module: ModuleType) -> Component:
-    """The component that a module is: its `Config`, `build`, `EXAMPLE`, and `VERSION`, `AROUND`, `AFTER_AUTH` and `HOLDS`
-    where given."""
+    """The component that a module is: its `Config`, `build`, `EXAMPLE`, and `VERSION`, `AROUND`, `AFTER_AUTH` and `ENFORCES`
+    where it has them."""
     around: Around | Sequence[Around] = getattr(module, "AROUND", "turn")
     for needed in ("Config", "build", "EXAMPLE"):
         if not hasattr(module, needed):
@@ -78,5 +78,5 @@ def describe(kind: Kind, type: str, module: ModuleType) -> Component:
         version=getattr(module, "VERSION", 1),
         around=(around,) if isinstance(around, str) else tuple(around),
         after_auth=getattr(module, "AFTER_AUTH", False),
-        holds=frozenset(getattr(module, "HOLDS", ())),
+        enforces=frozenset(getattr(module, "ENFORCES", ())),
     )

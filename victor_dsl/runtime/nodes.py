@@ -60,7 +60,7 @@ class LiveNodes:
         return len(self._leases)
 
     def state(self, node: str) -> dict[str, Any]:
-        """The state of a node's id that outlives its live objects (`Context.kept`)."""
+        """The state of a node's id that outlives its live objects (`Context.memory`)."""
         return self._states[node]
 
     @asynccontextmanager
@@ -124,7 +124,7 @@ class LiveNodes:
             report=partial(self._report, node.id),
             place=node.place,
             environment=program.environment,
-            kept=self.state(node.id),
+            memory=self.state(node.id),
         )
         return component.build(node.config, context)
 

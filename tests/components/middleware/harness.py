@@ -90,14 +90,14 @@ async def harness(
     answer: Answer | None = None,
     *,
     needs: Mapping[str, Any] | None = None,
-    kept: dict[str, Any] | None = None,
+    memory: dict[str, Any] | None = None,
     **config: Any,
 ) -> AsyncIterator[Guard]:
     """A middleware of that type, opened, around `answer`."""
     component = Registry(entry_points=False).find("middleware", type)
     assert component is not None
     around = surroundings(folder, f"middleware/{type}", needs=needs)
-    context = evolve(around.context, kept={} if kept is None else kept)
+    context = evolve(around.context, memory={} if memory is None else memory)
     built = component.build(component.config.model_validate(config), context)
     if hasattr(built, "__aenter__"):
         async with built as live:

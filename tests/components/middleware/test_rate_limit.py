@@ -49,10 +49,10 @@ async def test_a_refusal_says_correctly_when_to_try_again(tmp_path: Path) -> Non
 
 
 async def test_without_limits_nothing_is_counted(tmp_path: Path) -> None:
-    kept: dict[str, Any] = {}
-    async with harness("rate_limit", tmp_path, kept=kept) as guard:
+    memory: dict[str, Any] = {}
+    async with harness("rate_limit", tmp_path, memory=memory) as guard:
         assert await passed(guard, a_turn(), 1000) == 1000
-        assert kept == {"subjects": {}}
+        assert memory == {"subjects": {}}
 
 
 @pytest.mark.parametrize(
@@ -82,11 +82,11 @@ async def test_a_changed_limit_applies_to_the_same_usage(tmp_path: Path) -> None
 
 
 async def test_usage_outlives_the_live_object(tmp_path: Path) -> None:
-    kept: dict[str, Any] = {}
+    memory: dict[str, Any] = {}
     turn = a_turn(limits=Limits(requests_per_minute=5))
-    async with harness("rate_limit", tmp_path, kept=kept) as guard:
+    async with harness("rate_limit", tmp_path, memory=memory) as guard:
         assert await passed(guard, turn, 3) == 3
-    async with harness("rate_limit", tmp_path, kept=kept, when_unavailable="allow") as guard:
+    async with harness("rate_limit", tmp_path, memory=memory, when_unavailable="allow") as guard:
         assert await passed(guard, turn, 5) == 2
 
 
@@ -146,11 +146,11 @@ async def test_a_turn_that_fails_costs_what_was_used_until_then(tmp_path: Path, 
             await turn.emit(Delta(streamed))
         raise ModelError("broken", kind="overloaded")
 
-    kept: dict[str, Any] = {}
-    async with harness("rate_limit", tmp_path, fails, kept=kept) as guard:
+    memory: dict[str, Any] = {}
+    async with harness("rate_limit", tmp_path, fails, memory=memory) as guard:
         with pytest.raises(ModelError):
             await guard(a_turn(limits=Limits(tokens_per_minute=1000), emit=Heard().emit, streaming=True))
-        (state,) = kept["subjects"].values()
+        (state,) = memory["subjects"].values()
         assert state.tokens.used == (105 if streamed else 50)
 
 
@@ -163,8 +163,8 @@ async def test_a_turn_whose_client_disconnects_in_mid_stream_is_settled(tmp_path
         await asyncio.Event().wait()
         return a_reply()
 
-    kept: dict[str, Any] = {}
-    async with harness("rate_limit", tmp_path, streams, kept=kept) as guard:
+    memory: dict[str, Any] = {}
+    async with harness("rate_limit", tmp_path, streams, memory=memory) as guard:
         limits = Limits(tokens_per_minute=1000, concurrency=1)
         task = asyncio.ensure_future(guard(a_turn(limits=limits, emit=Heard().emit, streaming=True)))
         await began.wait()
@@ -173,7 +173,7 @@ async def test_a_turn_whose_client_disconnects_in_mid_stream_is_settled(tmp_path
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        (state,) = kept["subjects"].values()
+        (state,) = memory["subjects"].values()
         assert (state.tokens.used, state.leases) == (5 + 10, set())
 
 
@@ -185,14 +185,14 @@ async def test_a_turn_that_is_cancelled_before_it_answers_is_charged_for_its_inp
         await asyncio.Event().wait()
         return a_reply()
 
-    kept: dict[str, Any] = {}
-    async with harness("rate_limit", tmp_path, hangs, kept=kept) as guard:
+    memory: dict[str, Any] = {}
+    async with harness("rate_limit", tmp_path, hangs, memory=memory) as guard:
         task = asyncio.ensure_future(guard(a_turn("x" * 400, limits=Limits(tokens_per_minute=1000))))
         await began.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        (usage,) = kept["subjects"].values()
+        (usage,) = memory["subjects"].values()
         assert usage.tokens.used == 104
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from victor_dsl.compiler.lint.budget import context_budget
 from victor_dsl.compiler.lint.files import included_files_exist, provided_values_are_sound
 from victor_dsl.compiler.lint.input import LintInput
-from victor_dsl.compiler.lint.limits import every_holder_has_a_limit, every_limit_is_held
+from victor_dsl.compiler.lint.limits import every_limit_is_enforced, every_limiter_has_a_limit
 from victor_dsl.compiler.lint.middleware import admission_knows_enough, middleware_order
 from victor_dsl.compiler.lint.names import a_model_is_chosen, databases_fit, every_key_has_an_effect, every_name_is_used
 from victor_dsl.compiler.lint.safety import functions_exist, no_literal_secrets, nothing_of_its_own_runs
@@ -24,8 +24,8 @@ RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
     middleware_order,
     admission_knows_enough,
     databases_fit,
-    every_limit_is_held,
-    every_holder_has_a_limit,
+    every_limit_is_enforced,
+    every_limiter_has_a_limit,
     a_model_is_chosen,
     context_budget,
     every_name_is_used,

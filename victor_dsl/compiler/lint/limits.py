@@ -1,4 +1,4 @@
-"""A limit that no middleware holds is no limit, and a middleware that has none to hold does nothing."""
+"""Limits that no middleware enforces, and middleware that has no limit to enforce."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from victor_dsl.source.located import Located, Path, Span
 from victor_dsl.values.settings import Limits
 
 LIMITS = frozenset(Limits.model_fields) - {"tools"}
-"""`tools` is held by the runtime itself."""
+"""The runtime itself enforces `tools`."""
 
 
-def every_limit_is_held(subject: LintInput) -> Iterator[Diagnostic]:
+def every_limit_is_enforced(subject: LintInput) -> Iterator[Diagnostic]:
     """Limits of the spec, its overlays and its inline providers that no middleware enforces, each place once."""
     seen: set[Span] = set()
     for variation, path, limits in _written(subject):
         if isinstance(limits.value, dict):
-            held = {limit for item in variation.checked.sections["middleware"] for limit in item.component.holds}
+            enforced = {limit for item in variation.checked.sections["middleware"] for limit in item.component.enforces}
             for name, value in limits.value.items():
-                if name not in LIMITS - held or value.value is None or value.span in seen:
+                if name not in LIMITS - enforced or value.value is None or value.span in seen:
                     continue
                 seen.add(value.span)
                 whose = f" for {variation.label}" if variation.label else ""
@@ -38,20 +38,20 @@ def every_limit_is_held(subject: LintInput) -> Iterator[Diagnostic]:
                 )
 
 
-def every_holder_has_a_limit(subject: LintInput) -> Iterator[Diagnostic]:
+def every_limiter_has_a_limit(subject: LintInput) -> Iterator[Diagnostic]:
     """Middleware that enforces limits where nothing can set one: neither the spec nor a provider."""
-    holders = [item for item in subject.items() if item.component.holds]
-    if not holders or any(_may_set_limits(item) for item in subject.items()):
+    limiters = [item for item in subject.items() if item.component.enforces]
+    if not limiters or any(_may_set_limits(item) for item in subject.items()):
         return
     if any(not isinstance(limits.value, dict) or LIMITS & limits.value.keys() for _, _, limits in _written(subject)):
         return
-    for item in holders:
+    for item in limiters:
         yield Diagnostic(
             "idle-limiter",
             f"{item.id} has no limit to enforce",
             item.located.span,
             item.path,
-            f"set one of {', '.join(sorted(item.component.holds))} in it or in settings.limits, or remove it",
+            f"set one of {', '.join(sorted(item.component.enforces))} in it or in settings.limits, or remove it",
             severity="warning",
         )
 
@@ -60,7 +60,7 @@ def _may_set_limits(item: Item) -> bool:
     """Whether an item has a limit of its own, or is a provider whose values are known only at run time."""
     if item.component.kind.name == "providers":
         return item.located.get("values") is None
-    return any(item.located.get(limit) is not None for limit in item.component.holds)
+    return any(item.located.get(limit) is not None for limit in item.component.enforces)
 
 
 def _written(subject: LintInput) -> Iterator[tuple[Variation, Path, Located]]:

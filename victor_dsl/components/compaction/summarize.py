@@ -91,7 +91,7 @@ class Summarize:
     def __init__(self, config: Config, context: Context) -> None:
         self._most_tokens = config.max_tokens
         self._writer = Writer(config, context)
-        self._summaries: OrderedDict[bytes, str] = context.kept.setdefault("summaries", OrderedDict())
+        self._summaries: OrderedDict[bytes, str] = context.memory.setdefault("summaries", OrderedDict())
 
     async def choose(self, history: History, budget: int, turn: Turn) -> Choice:
         if history.tokens <= budget:

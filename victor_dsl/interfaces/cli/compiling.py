@@ -29,21 +29,21 @@ class Surroundings(NamedTuple):
     state: str | None
     untrusted: bool = False
 
-    def compile(self, spec: str, *, need_environment: bool, need_secrets: bool) -> Compilation:
+    def compile(self, spec: str, *, require_environment: bool, require_secrets: bool) -> Compilation:
         """The spec compiled; see `compile_spec`."""
         return compile_spec(
             spec,
             environment=read_environment(self.env_files, os.environ),
             state=Path(self.state) if self.state else None,
-            need_environment=need_environment,
-            need_secrets=need_secrets,
+            require_environment=require_environment,
+            require_secrets=require_secrets,
             untrusted=self.untrusted,
         )
 
 
-def compile_or_exit(spec: str, surroundings: Surroundings, *, need_secrets: bool) -> Program:
+def compile_or_exit(spec: str, surroundings: Surroundings, *, require_secrets: bool) -> Program:
     """The spec's program. A spec with faults ends the command: they are printed, and decide the exit code."""
-    compilation = surroundings.compile(spec, need_environment=True, need_secrets=need_secrets)
+    compilation = surroundings.compile(spec, require_environment=True, require_secrets=require_secrets)
     if compilation.program is not None:
         if compilation.diagnostics:
             say(f"{_summary([spec], compilation.diagnostics)}; see 'victor validate {spec}'")

@@ -36,7 +36,7 @@ def _migrate(spec: str, database: str | None, *, dry_run: bool, env_files: tuple
 
     Tables that are up to date stay as they are, so this may run at every start, in several processes at once.
     """
-    program = compile_or_exit(spec, Surroundings(env_files, state), need_secrets=False)
+    program = compile_or_exit(spec, Surroundings(env_files, state), require_secrets=False)
     node = _chosen(program, database)
     steps = run(_apply(program, node, dry_run=dry_run))
     if dry_run:

@@ -45,7 +45,7 @@ def _exporter(function: F) -> F:
 @options.environment
 def list_(spec: str, exporter: str | None, *, as_json: bool, env_files: tuple[str, ...], state: str | None) -> None:
     """List the letters: number, time, exporter, type and id of the event, reason."""
-    program = compile_or_exit(spec, Surroundings(env_files, state), need_secrets=False)
+    program = compile_or_exit(spec, Surroundings(env_files, state), require_secrets=False)
     node = _node(program, exporter)
 
     async def listed(letters: DeadLetters) -> int:
@@ -72,7 +72,7 @@ def list_(spec: str, exporter: str | None, *, as_json: bool, env_files: tuple[st
 @options.environment
 def show(spec: str, numbers: tuple[int, ...], *, env_files: tuple[str, ...], state: str | None) -> None:
     """Print letters with their events, as JSON Lines."""
-    program = compile_or_exit(spec, Surroundings(env_files, state), need_secrets=False)
+    program = compile_or_exit(spec, Surroundings(env_files, state), require_secrets=False)
     for letter in _with(program, lambda letters: _these(letters, numbers)):
         _print(letter)
 
@@ -90,7 +90,7 @@ def replay_(
     An event that is already stored there still counts once. Exits 3 when an exporter refuses some again, or is
     unreachable.
     """
-    program = compile_or_exit(spec, Surroundings(env_files, state), need_secrets=True)
+    program = compile_or_exit(spec, Surroundings(env_files, state), require_secrets=True)
     node = _node(program, exporter)
 
     async def again(letters: DeadLetters) -> int:
@@ -130,7 +130,7 @@ def drop(
     """Delete letters for good: those with these numbers, or --all."""
     if bool(numbers) == every:
         raise click.UsageError("give the numbers of letters, or --all")
-    program = compile_or_exit(spec, Surroundings(env_files, state), need_secrets=False)
+    program = compile_or_exit(spec, Surroundings(env_files, state), require_secrets=False)
     node = _node(program, exporter)
 
     async def dropped(letters: DeadLetters) -> int:

@@ -31,7 +31,7 @@ def graph(
     spec: str, format_: str, tenant: str | None, arms: tuple[str, ...], env_files: tuple[str, ...], state: str | None
 ) -> None:
     """Draw the components that a request passes on its way to the reply, each with its place in the spec."""
-    program = compile_or_exit(spec, Surroundings(env_files, state), need_secrets=False)
+    program = compile_or_exit(spec, Surroundings(env_files, state), require_secrets=False)
     chosen = read_arms(arms, program)
     click.echo(DRAWINGS[format_](program.plan_for(tenant, chosen)), nl=False)
 
@@ -58,7 +58,7 @@ def assign(
     if bool(units) == (input_ is not None):
         raise click.UsageError("give either UNITs or --input")
     options.check_stdin(spec, input_)
-    program = compile_or_exit(spec, Surroundings(env_files, state), need_secrets=False)
+    program = compile_or_exit(spec, Surroundings(env_files, state), require_secrets=False)
     out = program.opted_out.get(tenant or "", frozenset())
     experiments = [experiment for experiment in program.experiments if experiment.name not in out]
     if not experiments:

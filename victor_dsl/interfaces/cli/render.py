@@ -77,7 +77,7 @@ def render(
     if output is not None and input_ is None:
         raise click.UsageError("--output goes with --input")
     options.check_stdin(spec, message, input_)
-    program = compile_or_exit(spec, Surroundings(env_files, state, untrusted), need_secrets=False)
+    program = compile_or_exit(spec, Surroundings(env_files, state, untrusted), require_secrets=False)
     caller = Caller.read(program, session=session, tenant=tenant, user=user, arms=arms, variables=variables)
     if input_ is not None:
         code = Batch(

@@ -87,7 +87,7 @@ def run(
     _check(message, input_, output, resume=resume, overwrite=overwrite, as_json=as_json)
     options.check_stdin(spec, message, input_)
     surroundings = Surroundings(env_files, state, untrusted)
-    program = compile_or_exit(spec, surroundings, need_secrets=True)
+    program = compile_or_exit(spec, surroundings, require_secrets=True)
     caller = Caller.read(
         program, session=session, tenant=tenant, user=user, arms=arms, variables=variables, api_key=api_key
     )
@@ -99,7 +99,7 @@ def run(
             text = sys.stdin.read() if message == "-" else message
             code = _answer_one(program, caller.request(text), as_json=as_json)
         else:
-            recompile = partial(surroundings.compile, spec, need_environment=True, need_secrets=True)
+            recompile = partial(surroundings.compile, spec, require_environment=True, require_secrets=True)
             code = chat(program, caller, recompile, watch=watch, as_json=as_json)
     raise click.exceptions.Exit(code)
 

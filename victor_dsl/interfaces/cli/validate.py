@@ -66,8 +66,8 @@ def validate(
             registry=registry,
             files=files,
             state=Path(state) if state else None,
-            need_environment=env or connect,
-            need_secrets=env or connect,
+            require_environment=env or connect,
+            require_secrets=env or connect,
             untrusted=untrusted,
         )
         for spec in specs

@@ -22,7 +22,7 @@ else:  # 5 ms that `validate` need not pay
     redis_buckets = Lazy("victor_dsl.components.middleware.rate_limit.redis_buckets")
 
 AFTER_AUTH = True
-HOLDS = ("requests_per_minute", "tokens_per_minute", "concurrency")
+ENFORCES = ("requests_per_minute", "tokens_per_minute", "concurrency")
 
 
 class Config(MiddlewareConfig):
@@ -72,7 +72,7 @@ async def build(config: Config, context: Context) -> AsyncIterator[handler.RateL
     """The middleware; the counters outlive it. Entering it raises ComponentError if its database is not Redis."""
     refuses = config.when_unavailable == "refuse"
     if config.database is None:
-        memory = buckets.MemoryBuckets(context.kept.setdefault("subjects", {}), context.clock)
+        memory = buckets.MemoryBuckets(context.memory.setdefault("subjects", {}), context.clock)
         yield handler.RateLimit(lambda _: memory, context, config.per, refuses_uncounted=refuses)
         return
     database = context.live(config.database)
