@@ -6,12 +6,30 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from tests.components.models.asking import MODULES
-from tests.components.models.playback import whole
-from tests.components.models.test_failures import failing
-from tests.interop.refusals import REFUSALS, Refusal
-from victor_dsl.errors import ModelError
+from tests.components.models.asking import HELLO, MODULES, Listener, asking
+from tests.components.models.playback import Answer, Playback, events, streamed, whole
+from tests.components.models.recorded import (
+    ANTHROPIC_START,
+    OPENAI_LAST,
+    TEXT,
+    anthropic_end,
+    anthropic_whole,
+    block,
+    openai_chunk,
+    openai_whole,
+    said,
+)
+from tests.components.models.test_failures import GOOD, failing
+from tests.interop.refusals import IN_A_STREAM, REFUSALS, TOO_LONG, Refusal
+from victor_dsl.errors import ModelError, RequestError
+from victor_dsl.language.config import Secret
+from victor_dsl.values.chat_format import message_from_json, message_to_json, restore_message
+from victor_dsl.values.message import Message, Reply, ToolCall
+from victor_dsl.values.settings import Settings, Thinking
+from victor_dsl.values.tool import Tool
+from victor_dsl.values.turn import Turn
 
 TYPES = pytest.mark.parametrize("type", list(MODULES))
 
@@ -29,6 +47,350 @@ async def test_a_refusal_has_its_kind_whatever_its_shape(type: str, row: Refusal
     assert error.status == row.status
     if row.body and not isinstance(row.body, bytes | list):
         _check(await failing(type, whole(json.dumps([row.body]).encode(), f"{row.status} Refused")), row)
+
+
+@TYPES
+@pytest.mark.parametrize("form", ["data", "event: error", "error:", "after text", "no event", "whole"])
+@pytest.mark.parametrize("row", [*IN_A_STREAM, *TOO_LONG[:4]], ids=_id)
+async def test_an_error_in_a_stream_has_its_kind_whatever_its_form(type: str, row: Refusal, form: str) -> None:
+    body = json.dumps(row.body).encode()
+    if form == "whole":
+        answer = whole(body)
+    else:
+        written = {
+            "data": b"data: %s\n\ndata: [DONE]\n\n",
+            "event: error": b"event: error\ndata: %s\n\n",
+            "error:": b"error: %s\n\ndata: [DONE]\n\n",
+            "after text": b": comment\n\ndata: ping\n\n" + _begun(type) + b"data: %s\n\n",
+            "no event": b"%s\n",
+        }
+        answer = streamed(written[form] % body, "end")
+    _check(await failing(type, answer, streaming=True), row)
+
+
+def _begun(type: str) -> bytes:
+    stream = TEXT[type]
+    return stream[: stream.index(b"\n\n", stream.index(b"content")) + 2].replace(b"%", b"%%")
+
+
+@TYPES
+async def test_a_stream_without_events_is_quoted(type: str) -> None:
+    error = await failing(type, streamed(b"upstream connect error or disconnect", "end"), streaming=True)
+    assert error.kind == "bad_response"
+    assert "upstream connect error" in error.message
+
+
+@TYPES
+@pytest.mark.parametrize(
+    "noise", [b"data:\n\n", b"data: ping\n\n", b"data\n\n", b"event: ping\ndata: ok\n\n", b": x\n\n"]
+)
+async def test_noise_in_a_stream_is_skipped(type: str, noise: bytes) -> None:
+    stream = TEXT[type].replace(b"\n\n", b"\n\n" + noise)
+    reply = await _answered(type, streamed(stream, "end"), streaming=True)
+    assert reply.message.text() == "Grüß dich, 🌍!"
+
+
+def _call(id: str | None, name: str | None, arguments: str, index: int | None = 0, **more: Any) -> dict[str, Any]:
+    function = {"name": name, "arguments": arguments} if name is not None else {"arguments": arguments}
+    call = {"index": index, "id": id, "type": "function", "function": function, **more}
+    return {key: value for key, value in call.items() if value is not None}
+
+
+PARALLEL = {
+    "two chunks": [[_call("a", "weather", '{"a": 1}')], [_call("b", "weather", '{"b": 2}')]],
+    "one chunk": [[_call("a", "weather", '{"a": 1}'), _call("b", "weather", '{"b": 2}')]],
+    "two names": [[_call("a", "weather", '{"a": 1}')], [_call("b", "time", '{"b": 2}')]],
+    "in pieces": [
+        [_call("a", "weather", "")],
+        [_call(None, None, '{"a"')],
+        [_call(None, None, ": 1}")],
+        [_call("b", "weather", "")],
+        [_call(None, None, '{"b": 2}')],
+    ],
+    "id in every piece": [
+        [_call("a", "weather", '{"a"')],
+        [_call("a", "weather", ": 1}")],
+        [_call("b", "weather", '{"b"')],
+        [_call("b", "weather", ": 2}")],
+    ],
+    "in turns": [
+        [_call("a", "weather", '{"a"')],
+        [_call("b", "weather", '{"b"')],
+        [_call("a", None, ": 1}")],
+        [_call("b", None, ": 2}")],
+    ],
+    "no ids": [[_call("", "weather", '{"a": 1}')], [_call("", "weather", '{"b": 2}')]],
+    "no ids, two names": [[_call(None, "weather", '{"a": 1}')], [_call(None, "time", '{"b": 2}')]],
+    "no index": [[_call("a", "weather", '{"a": 1}', None)], [_call("b", "weather", '{"b": 2}', None)]],
+    "no index, no ids": [[_call(None, "weather", '{"a": 1}', None)], [_call(None, "weather", '{"b": 2}', None)]],
+    "two indices": [[_call("a", "weather", '{"a": 1}', 0)], [_call("b", "weather", '{"b": 2}', 1)]],
+    "from index 1": [[_call("a", "weather", '{"a": 1}', 1)], [_call("b", "weather", '{"b": 2}', 2)]],
+}
+
+
+@pytest.mark.parametrize("deltas", PARALLEL.values(), ids=PARALLEL.keys())
+async def test_parallel_calls_stay_apart(deltas: list[list[dict[str, Any]]]) -> None:
+    chunks = [openai_chunk({"tool_calls": calls}) for calls in deltas]
+    stream = events(*chunks, openai_chunk({}, "tool_calls"), OPENAI_LAST, "[DONE]")
+    reply = await _answered("openai", streamed(stream, "end"), streaming=True)
+    assert [json.loads(call.arguments) for call in reply.message.tool_calls] == [{"a": 1}, {"b": 2}]
+    assert len({call.id for call in reply.message.tool_calls}) == 2
+
+
+DETAILS = [{"type": "reasoning.text", "text": "Let me see.", "signature": "s1", "index": 0}]
+SIGNED = {"extra_content": {"google": {"thought_signature": "sig=="}}}
+STATE: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
+    "Gemini": ([{"tool_calls": [_call("a", "weather", "{}", **SIGNED)]}], {"tool_calls": [SIGNED]}),
+    "Gemini, later": (
+        [{"tool_calls": [_call("a", "weather", "")]}, {"tool_calls": [_call(None, None, "{}", **SIGNED)]}],
+        {"tool_calls": [SIGNED]},
+    ),
+    "LiteLLM": (
+        [{"tool_calls": [_call("a", "weather", "{}", provider_specific_fields={"thought_signature": "s"})]}],
+        {"tool_calls": [{"provider_specific_fields": {"thought_signature": "s"}}]},
+    ),
+    "DeepSeek, Kimi": (
+        [
+            {"reasoning_content": "Let me"},
+            {"reasoning_content": " see."},
+            {"tool_calls": [_call("a", "weather", "{}")]},
+        ],
+        {"reasoning_content": "Let me see."},
+    ),
+    "vLLM": (
+        [{"reasoning": "Let me"}, {"reasoning": " see."}, {"tool_calls": [_call("a", "weather", "{}")]}],
+        {"reasoning": "Let me see."},
+    ),
+    "OpenRouter": (
+        [
+            {"reasoning_details": [{"type": "reasoning.text", "text": "Let me", "index": 0}]},
+            {"reasoning_details": [{"type": "reasoning.text", "text": " see.", "signature": None, "index": 0}]},
+            {"reasoning_details": [{"type": "reasoning.text", "signature": "s1", "index": 0}]},
+            {"tool_calls": [_call("a", "weather", "{}")]},
+        ],
+        {"reasoning_details": DETAILS},
+    ),
+}
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(("deltas", "expected"), STATE.values(), ids=STATE.keys())
+async def test_what_a_provider_needs_back_is_sent_back_to_it_alone(
+    deltas: list[dict[str, Any]], expected: dict[str, Any], streaming: bool
+) -> None:
+    if streaming:
+        chunks = [openai_chunk(delta) for delta in deltas]
+        answer = streamed(events(*chunks, openai_chunk({}, "tool_calls"), OPENAI_LAST, "[DONE]"), "end")
+    else:
+        calls = {"tool_calls": [_call("a", "weather", "{}", **(expected.get("tool_calls") or [{}])[0])]}
+        answer = whole(openai_whole({"content": None, **expected, **calls}, "tool_calls"))
+    reply = await _answered("openai", answer, streaming=streaming)
+    stored = restore_message(json.loads(json.dumps(message_to_json(reply.message))))
+    assert stored == reply.message
+    result = Message("tool", "Rain.", tool_call_id="a")
+    turn = HELLO.replace(messages=(*HELLO.messages, stored, result))
+    sent = (await _sent("openai", turn))["messages"][1]
+    for key, value in expected.items():
+        if key == "tool_calls":
+            assert sent[key][0].items() >= value[0].items()
+        else:
+            assert sent[key] == value
+    other = (await _sent("openai", turn, model="another"))["messages"][1]
+    assert other.keys() == {"role", "content", "tool_calls"}
+    assert other["tool_calls"][0].keys() == {"id", "type", "function"}
+
+
+async def test_a_callers_own_signature_is_sent_on() -> None:
+    written = {"role": "assistant", "content": None, "tool_calls": [_call("a", "weather", "{}", None, **SIGNED)]}
+    messages = (*HELLO.messages, message_from_json(written), Message("tool", "Rain.", tool_call_id="a"))
+    sent = await _sent("openai", HELLO.replace(messages=messages))
+    assert sent["messages"][1]["tool_calls"][0]["extra_content"] == SIGNED["extra_content"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome"),
+    [
+        ("STOP", "stop"),
+        ("Stop", "stop"),
+        ("MAX_TOKENS", "length"),
+        ("SAFETY", "content_filter"),
+        ("RECITATION", "content_filter"),
+        ("PROHIBITED_CONTENT", "content_filter"),
+        ("sensitive", "content_filter"),
+        ("content_filtered", "content_filter"),
+        ("guardrail_policy", "content_filter"),
+        ("error", "overloaded"),
+        ("abort", "overloaded"),
+        ("network_error", "overloaded"),
+        ("insufficient_system_resource", "overloaded"),
+        ("engine_overloaded", "overloaded"),
+        ("MALFORMED_FUNCTION_CALL", "bad_response"),
+        ("whatever", "bad_response"),
+    ],
+)
+@pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
+async def test_a_finish_reason_has_its_meaning(reason: str, outcome: str, streaming: bool) -> None:
+    answer = whole(openai_whole({"content": "Hi."}, reason))
+    if streaming:
+        answer = streamed(events(openai_chunk({"content": "Hi."}), openai_chunk({}, reason), "[DONE]"), "end")
+    if outcome in ("stop", "length", "content_filter"):
+        assert (await _answered("openai", answer, streaming=streaming)).stop_reason == outcome
+        return
+    error = await failing("openai", answer, streaming=streaming)
+    assert error.kind == outcome
+    assert error.transient
+    assert f"'{reason}'" in error.message
+
+
+async def test_a_stream_that_is_done_without_a_reason_has_stopped() -> None:
+    text = streamed(events(openai_chunk({"content": "Hi."}), "[DONE]"), "end")
+    assert (await _answered("openai", text, streaming=True)).stop_reason == "stop"
+    calls = streamed(events(openai_chunk({"tool_calls": [_call("a", "weather", "{}")]}), "[DONE]"), "end")
+    assert (await _answered("openai", calls, streaming=True)).stop_reason == "tool_calls"
+    cut = streamed(events(openai_chunk({"tool_calls": [_call("a", "weather", '{"a')]}), "[DONE]"), "end")
+    assert (await failing("openai", cut, streaming=True)).kind == "bad_response"
+
+
+@TYPES
+@pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
+async def test_an_answer_without_a_word_says_that_max_tokens_was_used_up(type: str, streaming: bool) -> None:
+    if type == "openai":
+        body = {**openai_whole({"content": ""}, "length"), "usage": {"prompt_tokens": 9, "completion_tokens": 500}}
+        last = {"choices": [], "usage": body["usage"]}
+        stream = events(openai_chunk({"content": ""}), openai_chunk({}, "length"), last, "[DONE]")
+    else:
+        body = {**anthropic_whole([], "max_tokens"), "usage": {"input_tokens": 9, "output_tokens": 500}}
+        end = {"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": {"output_tokens": 500}}
+        stream = events(ANTHROPIC_START, end, {"type": "message_stop"})
+    answer = streamed(stream, "end") if streaming else whole(body)
+    error = await failing(type, answer, streaming=streaming, turn=HELLO.replace(settings=Settings(max_tokens=500)))
+    assert "used all 500 of max_tokens before it wrote anything" in error.message
+    assert not error.transient
+
+
+PAIR = "\ud83c\udf0d"
+CUT = [["hi \ud83d"], ["hi ", "\ud83d", "\ude00 bye"], ["\ude00 bye"], ["a\ud83d", "b"], ["hi \ud83d\ude00"]]
+JOINED = ["hi \ufffd", "hi 😀 bye", "\ufffd bye", "a\ufffdb", "hi 😀"]
+
+
+@TYPES
+@pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(("pieces", "text"), list(zip(CUT, JOINED, strict=True)))
+async def test_halves_of_surrogate_pairs_are_joined_or_replaced(
+    type: str, pieces: list[str], text: str, streaming: bool
+) -> None:
+    if type == "openai":
+        body = openai_whole({"content": "".join(pieces)})
+        stream = events(*(openai_chunk({"content": piece}) for piece in pieces), openai_chunk({}, "stop"), "[DONE]")
+    else:
+        body = anthropic_whole([{"type": "text", "text": "".join(pieces)}])
+        deltas = block(0, {"type": "text", "text": ""}, *map(said, pieces))
+        stream = events(ANTHROPIC_START, *deltas, *anthropic_end("end_turn"))
+    listener = Listener()
+    answer = streamed(stream, "end") if streaming else whole(body)
+    reply = await _answered(type, answer, turn=listener.to(HELLO) if streaming else HELLO)
+    assert reply.message.text() == text
+    assert not streaming or listener.text == text
+
+
+@TYPES
+async def test_halves_of_surrogate_pairs_are_not_sent(type: str) -> None:
+    messages = (
+        Message("user", "cut \ud83d here, whole \ud83d\ude00"),
+        Message("assistant", None, (ToolCall("a", "weather", '{"city": "\ud83d"}'),)),
+        Message("tool", "bad \ud83d thing", tool_call_id="a"),
+    )
+    sent = json.dumps(await _sent(type, HELLO.replace(messages=messages)), ensure_ascii=False)
+    assert "cut \ufffd here, whole 😀" in sent
+    assert "bad \ufffd thing" in sent
+    sent.encode()
+
+
+@pytest.mark.parametrize("arguments", ['{"amount": 5', "[1]", "5", "null", "", "  ", "{'a': 1}", '"text"'])
+@TYPES
+async def test_arguments_that_are_no_object_are_sent_as_one(type: str, arguments: str) -> None:
+    call = Message("assistant", None, (ToolCall("a", "weather", arguments),))
+    turn = HELLO.replace(messages=(*HELLO.messages, call, Message("tool", "Error", tool_call_id="a")))
+    sent = (await _sent(type, turn))["messages"][1]
+    if type == "openai":
+        assert isinstance(json.loads(sent["tool_calls"][0]["function"]["arguments"]), dict)
+    else:
+        assert isinstance(sent["content"][0]["input"], dict)
+
+
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+
+
+async def test_an_image_of_a_tool_goes_to_the_user_after_all_results() -> None:
+    calls = (ToolCall("a", "shot", "{}"), ToolCall("b", "shot", "{}"))
+    seen = Message("tool", ({"type": "text", "text": "Seen:"}, IMAGE), tool_call_id="a")
+    alone = Message("tool", (IMAGE,), tool_call_id="b")
+    turn = HELLO.replace(messages=(*HELLO.messages, Message("assistant", None, calls), seen, alone))
+    sent = (await _sent("openai", turn))["messages"]
+    assert [message["role"] for message in sent] == ["user", "assistant", "tool", "tool", "user"]
+    assert sent[2]["content"] == "Seen:"
+    assert isinstance(sent[3]["content"], str)
+    assert sent[4]["content"] == [IMAGE, IMAGE]
+
+
+@TYPES
+@pytest.mark.parametrize("parameters", [{}, {"type": "object"}, {"properties": {"a": {"type": "string"}}}])
+async def test_parameters_are_sent_as_a_schema_of_an_object(type: str, parameters: dict[str, Any]) -> None:
+    sent = await _sent(type, HELLO.replace(tools=(Tool("ping", "", parameters),)))
+    tool = sent["tools"][0]
+    schema = tool["function"]["parameters"] if type == "openai" else tool["input_schema"]
+    assert schema == {"type": "object", "properties": parameters.get("properties", {})}
+
+
+async def test_a_system_prompt_alone_is_not_sent() -> None:
+    async with Playback(whole(b"{}")) as server, asking("anthropic", server.url) as model:
+        with pytest.raises(RequestError):
+            await model.answer(HELLO.replace(messages=(), system="Be kind."))
+        assert not server.asked
+
+
+@pytest.mark.parametrize(("model", "sent"), [("o3", False), ("o4-mini", False), ("gpt-5", False), ("gpt-4.1", True)])
+async def test_stop_goes_only_to_models_that_accept_it(model: str, sent: bool) -> None:
+    body = await _sent("openai", HELLO.replace(settings=Settings(stop=("END",))), model=model)
+    assert ("stop" in body) is sent
+
+
+@pytest.mark.parametrize("thoughts", [False, True])
+async def test_thinking_does_not_begin_within_an_exchange(thoughts: bool) -> None:
+    parts = ({"type": "thinking", "thinking": "Hm.", "signature": "s"},) if thoughts else None
+    call = Message("assistant", parts, (ToolCall("a", "weather", "{}"),))
+    thinking = Settings(thinking=Thinking(budget_tokens=2000))
+    turn = HELLO.replace(messages=(*HELLO.messages, call, Message("tool", "x", tool_call_id="a")), settings=thinking)
+    assert ("thinking" in await _sent("anthropic", turn)) is thoughts
+    later = turn.replace(messages=(*turn.messages, Message("assistant", "Rain."), Message("user", "And now?")))
+    assert "thinking" in await _sent("anthropic", later)
+
+
+@pytest.mark.parametrize(
+    ("type", "base_url"),
+    [("openai", "https://a.b/v1/chat/completions"), ("openai", "https://a.b/v1/chat/completions/"),
+     ("anthropic", "https://a.b/v1/messages")],
+)  # fmt: skip
+def test_a_base_url_ends_before_the_path_that_is_appended(type: str, base_url: str) -> None:
+    with pytest.raises(ValidationError, match="must end before"):
+        MODULES[type].Config.model_validate({"model": "m", "base_url": base_url, "api_key": Secret("env", "KEY")})
+
+
+@TYPES
+async def test_a_wrong_path_points_to_base_url(type: str) -> None:
+    assert "base_url" in str(await failing(type, whole({"detail": "Not Found"}, "404 Not Found")))
+
+
+async def _answered(type: str, answer: Answer, *, streaming: bool = False, turn: Turn = HELLO) -> Reply:
+    async with Playback(answer) as server, asking(type, server.url) as model:
+        return await model.answer(Listener().to(turn) if streaming else turn)
+
+
+async def _sent(type: str, turn: Turn, **fields: Any) -> dict[str, Any]:
+    async with Playback(GOOD[type]) as server, asking(type, server.url, **fields) as model:
+        await model.answer(turn)
+        body: dict[str, Any] = server.asked[0].body
+        return body
 
 
 def _check(error: ModelError, row: Refusal) -> None:

@@ -22,8 +22,8 @@ from victor_dsl.language.component import Context
 from victor_dsl.language.config import ModelConfig
 from victor_dsl.language.http_config import HttpConfig
 from victor_dsl.lazy import Lazy
-from victor_dsl.transport.json_values import Malformed
-from victor_dsl.values.message import Delta, Reply
+from victor_dsl.transport.json_values import Malformed, join_surrogates, parse_json
+from victor_dsl.values.message import Delta, Reply, StopReason
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
 
@@ -153,8 +153,41 @@ class HostedConfig(HttpConfig, ModelConfig):
         return (prices.input, prices.output) if prices else None
 
 
+_FILTERED = re.compile(
+    r"content.?filter|filtered|safety|sensitive|prohibited|blocklist|recitation|spii|refus|guardrail|moderat|policy|"
+    r"risk|inappropriate|violation",
+    re.IGNORECASE,
+)
+_FAILED = re.compile(
+    r"error|abort|cancel|resource|network|timeout|overload|unavailable|fail|interrupt|disconnect|preempt", re.IGNORECASE
+)
+_WAS_MALFORMED = re.compile(r"malformed|unexpected_tool|invalid_tool|too_many_tool", re.IGNORECASE)
+
+
+def unknown_reason(reason: str) -> StopReason:
+    """What a stop reason means that no API documents for every server. Raises Malformed, which quotes it."""
+    if _FILTERED.search(reason):
+        return "content_filter"
+    if _WAS_MALFORMED.search(reason):
+        raise Malformed(f"the model's tool call was not valid (it stopped with '{reason}')")
+    if _FAILED.search(reason):
+        raise Interrupted(f"the answer broke off with '{reason}'")
+    raise Malformed(f"it stopped for an unknown reason: '{reason}'")
+
+
+class Interrupted(Malformed):
+    """The server says itself that it could not finish its answer."""
+
+
 class Unsupported(ValueError):
     """The turn needs a feature that the API does not have; the message says which."""
+
+
+def without_path(base_url: str, path: str) -> str:
+    """The address, if it does not end with the path that is appended to it. Raises ValueError."""
+    if base_url.rstrip("/").endswith(path):
+        raise ValueError(f"must end before '{path}', which is appended to it")
+    return base_url
 
 
 class Answer(Protocol):
@@ -169,6 +202,10 @@ class Answer(Protocol):
 
     def add_whole(self, answer: Mapping[str, Any]) -> str:
         """Adds an answer that is not streamed; returns its text."""
+        ...
+
+    def end(self) -> None:
+        """The server says that the stream is complete (`[DONE]`)."""
         ...
 
     def reply(self) -> Reply:
@@ -218,15 +255,25 @@ class HostedModel:
             if not turn.streaming:
                 answer.add_whole(await self._http.post(body))
             else:
-                async with aclosing(self._http.stream(body, lambda: answer.finished)) as events:
+                text = ""
+                async with aclosing(self._http.stream(body, lambda: answer.finished, answer.end)) as events:
                     async for event in events:
-                        if text := answer.add(event):
-                            await turn.emit(Delta(text))
-            return answer.reply()
+                        text += answer.add(event)
+                        if text and not "\ud800" <= text[-1] <= "\udbff":  # half of a pair waits for the other
+                            await turn.emit(Delta(join_surrogates(text)))
+                            text = ""
+                if text:
+                    await turn.emit(Delta(join_surrogates(text)))
+            reply = answer.reply()
         except Unsupported as error:
             raise ModelError(str(error), kind="bad_request", node=self._node) from error
+        except Interrupted as error:
+            raise self._http.failures.interrupted(str(error)) from error
         except Malformed as error:
             raise self._http.failures.bad_response(str(error)) from error
+        if reply.stop_reason == "length" and not reply.message.content and not reply.message.tool_calls:
+            raise self._http.failures.nothing_written(turn.settings.max_tokens, reply.usage.output_tokens)
+        return reply
 
 
 class ToolDefinitions:
@@ -250,6 +297,25 @@ class ToolDefinitions:
             entry = tool, orjson.Fragment(http.encode(self._write(tool)))
             self._written[id(tool)] = entry
         return entry[1]
+
+
+def join_arguments(arguments: str) -> str:
+    """A tool call's arguments with surrogate pairs joined, also where JSON writes them as escapes."""
+    if "\\ud" in arguments.lower():
+        try:
+            orjson.loads(arguments)
+        except orjson.JSONDecodeError:
+            value = parse_json(arguments.encode("utf-8", "surrogatepass"))
+            if isinstance(value, dict):
+                return http.encode(value).decode()
+    return join_surrogates(arguments)
+
+
+def object_schema(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A tool's parameters as a schema of an object, which APIs require of tools without parameters too."""
+    if parameters.get("type") and "properties" in parameters:
+        return parameters
+    return {"type": "object", "properties": {}, **parameters}
 
 
 def api_tool_name(name: str) -> str:

@@ -125,7 +125,19 @@ class Failures:
 
     def bad_response(self, what: str) -> ModelError:
         """An answer that cannot be used."""
-        return self._error("bad_response", f"{self.host} gave no usable answer: {what}")
+        return self._error("bad_response", f"{self.host} gave no usable answer: {self.quote(what)}")
+
+    def interrupted(self, what: str) -> ModelError:
+        """An answer that the server itself broke off."""
+        return self._error("overloaded", f"{self.host} did not finish its answer: {self.quote(what)}")
+
+    def nothing_written(self, max_tokens: int | None, used: int | None) -> ModelError:
+        """An answer that reached its limit before its first word. The same request would do the same."""
+        counted = "all tokens" if max_tokens is None else f"all {max_tokens} of max_tokens"
+        if used is not None and used != max_tokens:
+            counted = f"{used} tokens" if max_tokens is None else f"{used} tokens (max_tokens: {max_tokens})"
+        what = f"used {counted} before it wrote anything, probably for its reasoning"
+        return self._error("bad_request", what, hint="raise `settings.max_tokens`")
 
     def quote(self, text: str) -> str:
         """The start of what the server sent, on one line, and without the key if it echoes that."""

@@ -17,13 +17,18 @@ from yarl import URL
 from victor_dsl.errors import ModelError
 from victor_dsl.transport.deadlines import Deadlines
 from victor_dsl.transport.failures import Failures, TimeLimits
-from victor_dsl.transport.sse import Decoder
+from victor_dsl.transport.json_values import join_surrogates, parse_json
+from victor_dsl.transport.refusals import find_error
+from victor_dsl.transport.sse import Decoder, ErrorData
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """The most bytes of one answer, decompressed. A longer one is refused before it fills the memory."""
 
 MAX_ERROR_BYTES = 64 * 1024
 """How much of an error's body is read."""
+
+MAX_START_BYTES = 4 * 1024
+"""How much of a stream without events is read as an error."""
 
 DRAIN_SECONDS = 0.25
 """How long to wait for the end of a finished stream, so that its connection can be reused."""
@@ -123,12 +128,12 @@ class Http:
         raise failure
 
     async def stream(
-        self, body: Mapping[str, Any], finished: Callable[[], bool]
+        self, body: Mapping[str, Any], finished: Callable[[], bool], end: Callable[[], None]
     ) -> AsyncGenerator[dict[str, Any], None]:
         """The JSON objects of an event stream, until `[DONE]`, the end of the bytes, or `finished` after an event.
 
-        A server that does not stream sends its one whole answer instead. Closing the iterator closes the connection.
-        Raises ModelError.
+        `end` is called at `[DONE]`. A server that does not stream sends its one whole answer instead. Closing the
+        iterator closes the connection. Raises ModelError.
         """
         begun = False
         try:
@@ -141,13 +146,22 @@ class Http:
                     return
                 if response.content_type == "text/html":
                     raise self.failures.bad_response("an HTML page instead of a stream")
-                async with aclosing(self._events(response)) as events:
+                start = bytearray()
+                has_events = False
+                async with aclosing(self._events(response, start)) as events:
                     async for data in events:
+                        named = isinstance(data, ErrorData)
                         if data == b"[DONE]":
+                            end()
                             break
-                        yield self._object(data)
+                        if not data.lstrip().startswith((b"{", b"[")) and not named:
+                            continue  # some servers send `data: ping`, or empty data, to keep a connection open
+                        has_events = True
+                        yield self._object(data, is_error=named)
                         if finished():
                             break
+                if not has_events:
+                    raise self._no_events(bytes(start))
                 await _drain(response)
                 return
             finally:
@@ -167,9 +181,12 @@ class Http:
         if not 200 <= response.status < 300:
             raise self.failures.of_status(response.status, response.headers, await _error_body(response))
 
-    async def _events(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+    async def _events(self, response: aiohttp.ClientResponse, start: bytearray) -> AsyncGenerator[bytes, None]:
+        """The data of its events. The first bytes are also added to `start`."""
         decoder, size = Decoder(), 0
         async for chunk in response.content.iter_any():
+            if size < MAX_START_BYTES:
+                start += chunk[: MAX_START_BYTES - size]
             size += len(chunk)
             if size > MAX_ANSWER_BYTES:
                 raise self._too_long()
@@ -191,17 +208,25 @@ class Http:
             body += chunk
         raise self._too_long()
 
-    def _object(self, data: bytes) -> dict[str, Any]:
-        try:
-            value = orjson.loads(data)
-        except orjson.JSONDecodeError:
-            value = None
+    def _object(self, data: bytes, *, is_error: bool = False) -> dict[str, Any]:
+        value = parse_json(data)
+        error = find_error(value, named=is_error)
+        if error is None and is_error:
+            error = data.decode("utf-8", "replace")
+        if error is not None:
+            raise self.failures.of_error_object(error)
         if not isinstance(value, dict):
             start = self.failures.quote(data[:4096].decode("utf-8", "replace"))
             raise self.failures.bad_response(f"not a JSON object: {start}" if start else "an empty body")
-        if value.get("error"):
-            raise self.failures.of_error_object(value)
         return value
+
+    def _no_events(self, start: bytes) -> ModelError:
+        """The error of a stream without events: an error that was sent without the form of one, or anything else."""
+        error = find_error(parse_json(start))
+        if error is not None:
+            return self.failures.of_error_object(error)
+        quoted = self.failures.quote(start.decode("utf-8", "replace"))
+        return self.failures.bad_response(f"a stream without events: {quoted}" if quoted else "an empty stream")
 
     def _too_long(self) -> ModelError:
         return self.failures.bad_response(f"it is longer than {MAX_ANSWER_BYTES // 1024 // 1024} MiB")
@@ -218,8 +243,8 @@ def encode(body: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(body, default=_plain)
     except orjson.JSONEncodeError:
-        # orjson refuses half a surrogate pair and huge numbers. The standard library writes both; the server decides.
-        return json.dumps(body, default=_plain, separators=(",", ":")).encode()
+        # orjson refuses huge numbers, which a server may accept, and halves of surrogate pairs, which servers refuse.
+        return join_surrogates(json.dumps(body, default=_plain, separators=(",", ":"), ensure_ascii=False)).encode()
 
 
 def _plain(value: Any) -> Any:

@@ -2,7 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+
+import orjson
+
+
+def parse_json(data: bytes) -> Any:
+    """The JSON value, with what is not UTF-8 replaced; None where it is not JSON.
+
+    Halves of surrogate pairs remain, since a stream may send the other half in its next event.
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(data.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def join_surrogates(text: str) -> str:
+    """The text with surrogate pairs joined, and each half of one that has no other half replaced by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 class Malformed(ValueError):

@@ -266,11 +266,11 @@ def find_error(value: Any, *, named: bool = False) -> Any:
         return next((error for item in value if (error := find_error(item)) is not None), None)
     if not isinstance(value, dict):
         return None
-    if named or value.get("error") or "error" in (value.get("object"), value.get("type")):
-        return value
     choices = value.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], dict) and choices[0].get("error"):
         return choices[0]
+    if named or value.get("error") or "error" in (value.get("object"), value.get("type")):
+        return value
     base = value.get("base_resp")
     if isinstance(base, dict) and base.get("status_code") and not choices:
         return value

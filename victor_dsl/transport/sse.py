@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 
+class ErrorData(bytes):
+    """The data of an event that is named `error`, or of a line `error: …`, which older llama.cpp servers send."""
+
+
 class Decoder:
-    """Reads one stream. Lines may end in LF, CRLF or CR. Comments, ids and event names are ignored.
+    """Reads one stream. Lines may end in LF, CRLF or CR. Comments, ids and event names other than `error` are ignored.
 
     The data is enough, because both model APIs repeat an event's name in it.
     """
@@ -12,6 +16,7 @@ class Decoder:
     def __init__(self) -> None:
         self._rest: list[bytes] = []
         self._data: list[bytes] = []
+        self._is_error = False
         self._after_cr = False
         self._begun = False
 
@@ -48,9 +53,16 @@ class Decoder:
             line = line.removeprefix(b"\xef\xbb\xbf")
         if not line:
             if self._data:
-                events.append(b"\n".join(self._data))
+                data = b"\n".join(self._data)
+                events.append(ErrorData(data) if self._is_error else data)
                 self._data = []
+            self._is_error = False
         elif line.startswith(b"data:"):
             self._data.append(line[5:].removeprefix(b" "))
         elif line == b"data":
             self._data.append(b"")
+        elif line.startswith(b"event:"):
+            self._is_error = line[6:].strip() == b"error"
+        elif line.startswith(b"error:"):
+            self._is_error = True
+            self._data.append(line[6:].removeprefix(b" "))

@@ -13,8 +13,13 @@ from victor_dsl.values.message import Message, Role, ToolCall
 
 ROLES: tuple[str, ...] = get_args(Role)
 KEYS = ("role", "content", "tool_calls", "tool_call_id", "name", "pinned")
-ANSWER_KEYS = frozenset({"refusal", "annotations", "audio", "function_call", "reasoning", "reasoning_content"})
-"""What back ends add to their answers and clients send back unread; it is not sent on."""
+EXTRA_KEYS = ("reasoning", "reasoning_content", "reasoning_details", "thinking_blocks", "extra_content")
+"""What some providers need back with an answer of theirs that calls tools."""
+
+ANSWER_KEYS = frozenset({"refusal", "annotations", "audio", "function_call", "written_by", *EXTRA_KEYS})
+"""What back ends add to their answers and clients send back unread; it is not sent on, except for `EXTRA_KEYS`."""
+
+_CALL_KEYS = frozenset({"id", "type", "function", "index"})
 
 
 def message_to_json(message: Message) -> dict[str, Any]:
@@ -24,17 +29,24 @@ def message_to_json(message: Message) -> dict[str, Any]:
     if content is not None or message.role == "assistant":
         json["content"] = list(content) if isinstance(content, tuple) else content
     if message.tool_calls:
-        json["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in message.tool_calls
-        ]
+        json["tool_calls"] = [call_to_json(call, call.name, call.arguments) for call in message.tool_calls]
     if message.tool_call_id is not None:
         json["tool_call_id"] = message.tool_call_id
     if message.name is not None:
         json["name"] = message.name
     if message.pinned:
         json["pinned"] = True
+    if message.extra:
+        json.update(message.extra)
+    if message.written_by is not None:
+        json["written_by"] = message.written_by
     return json
+
+
+def call_to_json(call: ToolCall, name: str, arguments: str) -> dict[str, Any]:
+    """A tool call in the chat format, under that name and with those arguments."""
+    json = {"id": call.id, "type": "function", "function": {"name": name, "arguments": arguments}}
+    return {**json, **call.extra} if call.extra else json
 
 
 def message_from_json(value: Any, where: str = "message") -> Message:
@@ -54,13 +66,22 @@ def restore_message(value: Mapping[str, Any]) -> Message:
         role="system" if role == "developer" else role,
         content=tuple(content) if isinstance(content, list) else content,
         tool_calls=tuple(
-            ToolCall(call["id"], call["function"]["name"], call["function"]["arguments"])
+            ToolCall(call["id"], call["function"]["name"], call["function"]["arguments"], call_extra(call))
             for call in value.get("tool_calls") or ()
         ),
         tool_call_id=value.get("tool_call_id"),
         name=value.get("name"),
         pinned=bool(value.get("pinned")),
+        extra={key: value[key] for key in EXTRA_KEYS if value.get(key)} or None if role == "assistant" else None,
+        written_by=value.get("written_by"),
     )
+
+
+def call_extra(call: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The fields of a tool call that the chat format does not have; None where there are none."""
+    if call.keys() <= _CALL_KEYS:
+        return None
+    return {key: value for key, value in call.items() if key not in _CALL_KEYS}
 
 
 def _check(value: Any, where: str) -> None:
@@ -77,9 +98,9 @@ def _check(value: Any, where: str) -> None:
     _check_content(value.get("content"), role, f"{where}.content")
     _check_calls(value.get("tool_calls"), role, f"{where}.tool_calls")
     _check_answer(value.get("tool_call_id"), role, f"{where}.tool_call_id")
-    name = value.get("name")
-    if name is not None and not isinstance(name, str):
-        raise RequestError(f"{where}.name: must be text, not {_kind(name)}")
+    for key in ("name", "written_by"):
+        if value.get(key) is not None and not isinstance(value[key], str):
+            raise RequestError(f"{where}.{key}: must be text, not {_kind(value[key])}")
     if value.get("pinned") not in (None, True, False):
         raise RequestError(f"{where}.pinned: must be true or false, not {_shown(value['pinned'])}")
 

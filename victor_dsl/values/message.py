@@ -18,16 +18,24 @@ Part = Mapping[str, Any]
 
 @frozen
 class ToolCall:
-    """A model's request to call a tool; `arguments` is the JSON text exactly as the model wrote it."""
+    """A model's request to call a tool; `arguments` is the JSON text exactly as the model wrote it.
+
+    `extra` are further fields that the provider wrote on the call and needs back, such as a signature of its thoughts.
+    """
 
     id: str
     name: str
     arguments: str
+    extra: Mapping[str, Any] | None = field(default=None, hash=False)
 
 
 @frozen
 class Message:
-    """One message. `content` is text, a tuple of parts, or None where an assistant only calls tools."""
+    """One message. `content` is text, a tuple of parts, or None where an assistant only calls tools.
+
+    `extra` are further fields that the provider of an answer needs back, such as `reasoning_content`; `written_by` is the
+    model to which they belong.
+    """
 
     role: Role
     content: str | tuple[Part, ...] | None = None
@@ -35,6 +43,8 @@ class Message:
     tool_call_id: str | None = None
     name: str | None = None
     pinned: bool = field(default=False, kw_only=True)
+    extra: Mapping[str, Any] | None = field(default=None, kw_only=True, hash=False)
+    written_by: str | None = field(default=None, kw_only=True)
 
     def text(self) -> str:
         """The message's text, without parts that are not text, such as images."""
@@ -60,6 +70,8 @@ class Message:
         if not self.tool_calls:
             return self.text()
         calls = [f"{call.name}({call.arguments})" for call in self.tool_calls]
+        if self.extra:
+            calls += [value for value in self.extra.values() if isinstance(value, str)]
         return "\n".join([self.text(), *calls] if self.text() else calls)
 
     def is_text(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from victor_dsl.components.hosted_models import HostedConfig, HostedModel
+from victor_dsl.components.hosted_models import HostedConfig, HostedModel, without_path
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Secret
 from victor_dsl.language.kinds import Model
@@ -59,7 +59,7 @@ class Config(HostedConfig):
     @field_validator("base_url", mode="after")
     @classmethod
     def _base_url_is_without_version(cls, base_url: str) -> str:
-        return base_url.removesuffix("/v1")
+        return without_path(base_url, "/messages").removesuffix("/v1")
 
     @cached_property
     def reasoning(self) -> bool:

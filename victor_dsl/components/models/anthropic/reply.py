@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from victor_dsl.components.hosted_models import Prices, original_tool_name
-from victor_dsl.transport.json_values import Malformed, as_count, as_list, as_map, as_text
+from victor_dsl.components.hosted_models import Prices, join_arguments, original_tool_name, unknown_reason
+from victor_dsl.transport.json_values import Malformed, as_count, as_list, as_map, as_text, join_surrogates
 from victor_dsl.values.message import Message, Part, Reply, StopReason, ToolCall, Usage
 from victor_dsl.values.turn import Turn
 
@@ -69,20 +69,21 @@ class MessageAnswer:
         self._start(message)
         return "".join(as_text(block.get("text"), "a block's text") for block in blocks if block.get("type") == "text")
 
+    def end(self) -> None:
+        """Nothing: this API ends its streams with `message_stop`."""
+
     def reply(self) -> Reply:
         """The complete answer; one that was cut off is Malformed."""
         if self._stop is None:
             raise Malformed("it ended before it was finished" if self._blocks else "it has no content")
-        stop = _STOP_REASONS.get(self._stop)
-        if stop is None:
-            raise Malformed("it stopped for an unknown reason")
+        stop = _STOP_REASONS.get(self._stop.lower()) or unknown_reason(self._stop)
         parts: list[Part] = []
         calls: list[ToolCall] = []
         for index, block in sorted(self._blocks.items()):
             if block.get("type") == "tool_use":
                 calls.append(self._call(index, block, cut_off=stop == "length"))
             elif block.get("type") in _THOUGHTS or (block.get("type") == "text" and block.get("text")):
-                parts.append({key: value for key, value in block.items() if key != "citations"})
+                parts.append({key: _clean(value) for key, value in block.items() if key != "citations"})
         message = Message("assistant", _content(parts, calls), tuple(calls))
         return Reply(message, _usage(self._usage, self._prices), stop, self._model)
 
@@ -94,7 +95,7 @@ class MessageAnswer:
         # No text means no arguments, unless the answer was cut off before them.
         if not arguments and (block.get("input") or not cut_off):
             arguments = orjson.dumps(block.get("input") or {}).decode()
-        return ToolCall(id, original_tool_name(name, self._turn.tools), arguments)
+        return ToolCall(id, original_tool_name(name, self._turn.tools), join_arguments(arguments))
 
     def _extend(self, index: int, delta: dict[str, Any]) -> str:
         block = self._blocks.get(index)
@@ -139,6 +140,10 @@ def _content(parts: list[Part], calls: list[ToolCall]) -> str | tuple[Part, ...]
         return tuple(parts)
     text = "".join(part["text"] for part in parts if part["type"] == "text")
     return text or (None if calls else "")
+
+
+def _clean(value: Any) -> Any:
+    return join_surrogates(value) if isinstance(value, str) else value
 
 
 def _index(event: Mapping[str, Any]) -> int:

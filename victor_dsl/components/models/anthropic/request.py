@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-import orjson
 from attrs import field, frozen
 
-from victor_dsl.components.hosted_models import ToolDefinitions, Unsupported, api_tool_name
+from victor_dsl.components.hosted_models import ToolDefinitions, Unsupported, api_tool_name, object_schema
+from victor_dsl.errors import RequestError
+from victor_dsl.transport.json_values import parse_json
 from victor_dsl.values.message import Message, Part, ToolCall
 from victor_dsl.values.settings import Settings
 from victor_dsl.values.tool import Tool
@@ -37,7 +38,7 @@ class MessageRequest:
     _tools: ToolDefinitions = field(init=False, factory=lambda: ToolDefinitions(_tool))
 
     def body(self, turn: Turn) -> dict[str, Any]:
-        """The request's body, with marks for the prompt cache. Raises Unsupported.
+        """The request's body, with marks for the prompt cache. Raises Unsupported and RequestError.
 
         The conversation is marked only after its first answer: caching a single question costs money, and nothing
         would read it.
@@ -45,6 +46,8 @@ class MessageRequest:
         body: dict[str, Any] = {"model": self.model}
         tools: list[Any] = self._tools.of(turn.tools)
         messages = _messages(turn.messages)
+        if not messages:
+            raise RequestError("the request has no message of a user; the system prompt alone is not answered")
         if tools:
             body["tools"] = tools
         if turn.system:
@@ -57,7 +60,10 @@ class MessageRequest:
                 body["system"][-1]["cache_control"] = _CACHE_CONTROL
             if any(message["role"] == "assistant" for message in messages):
                 _mark_last(messages[-1]["content"])
-        body.update(self._settings(turn.settings))
+        settings = turn.settings
+        if settings.thinking is not None and self.thinking_mode == "budget" and _lacks_thoughts(messages):
+            settings = settings.replace(thinking=None)
+        body.update(self._settings(settings))
         if turn.streaming:
             body["stream"] = True
         body.update(self.extra_body)
@@ -101,10 +107,22 @@ def _format(response_format: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
-    written: dict[str, Any] = {"name": api_tool_name(tool.name), "input_schema": tool.parameters}
+    written: dict[str, Any] = {"name": api_tool_name(tool.name), "input_schema": object_schema(tool.parameters)}
     if tool.description:
         written["description"] = tool.description
     return written
+
+
+def _lacks_thoughts(messages: list[dict[str, Any]]) -> bool:
+    """Whether the conversation ends with results for calls that were made without thoughts, as another model makes them.
+
+    The API then refuses to begin thinking in the middle of that exchange.
+    """
+    results = messages[-1]["content"]
+    if messages[-1]["role"] != "user" or not any(block["type"] == "tool_result" for block in results):
+        return False
+    answer = next((message for message in reversed(messages) if message["role"] == "assistant"), None)
+    return answer is not None and answer["content"][0]["type"] not in ("thinking", "redacted_thinking")
 
 
 def _mark_last(blocks: list[Block]) -> None:
@@ -213,9 +231,8 @@ def _text(text: str) -> Block:
 
 
 def _tool_use(call: ToolCall, ids: _Ids) -> Block:
-    try:
-        arguments = orjson.loads(call.arguments or "{}")
-    except orjson.JSONDecodeError:
+    arguments = parse_json((call.arguments or "{}").encode("utf-8", "surrogatepass"))
+    if arguments is None:
         arguments = call.arguments
     if not isinstance(arguments, dict):
         arguments = {"arguments": arguments}  # the model wrote something else; it sees what it wrote

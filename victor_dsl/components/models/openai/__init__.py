@@ -8,9 +8,9 @@ from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from victor_dsl.components.hosted_models import HostedConfig, HostedModel
+from victor_dsl.components.hosted_models import HostedConfig, HostedModel, without_path
 from victor_dsl.components.models.openai.tokenizer import token_counter
 from victor_dsl.language.component import Context
 from victor_dsl.language.http_config import OpenAIServerConfig
@@ -50,6 +50,11 @@ class Config(OpenAIServerConfig, HostedConfig):
         ),
     )
 
+    @field_validator("base_url", mode="after")
+    @classmethod
+    def _base_url_is_without_path(cls, base_url: str) -> str:
+        return without_path(base_url, "/chat/completions")
+
     def counter(self) -> Callable[[str], int] | None:
         """The tokenizer that `tokenizer` selects."""
         return token_counter(self.tokenizer, self.model)
@@ -65,17 +70,24 @@ EXAMPLE = '{type: openai, model: gpt-4.1-mini, api_key: "${env:OPENAI_API_KEY}"}
 
 def build(config: Config, context: Context) -> AbstractAsyncContextManager[Model]:
     """The client. It owns its connections while it is entered."""
-    from victor_dsl.components.models.openai.chat_completions import ChatAnswer, ChatRequest
+    from victor_dsl.components.models.openai.reply import ChatAnswer
+    from victor_dsl.components.models.openai.request import ChatRequest
 
     request = ChatRequest(
         config.model,
         max_tokens_field=config.max_tokens_field or ("max_completion_tokens" if config.reasoning else "max_tokens"),
         sampling=not config.reasoning if config.sampling is None else config.sampling,
+        stops=not config.reasoning,
         prompt_cache_key=config.prompt_cache_key,
         stream_usage=config.stream_usage,
         extra_body=config.extra_body,
     )
     headers = {"OpenAI-Organization": config.organization} if config.organization else {}
     return HostedModel(
-        config, context, path="/chat/completions", headers=headers, write=request.body, new_answer=ChatAnswer
+        config,
+        context,
+        path="/chat/completions",
+        headers=headers,
+        write=request.body,
+        new_answer=lambda turn, prices: ChatAnswer(turn, prices, config.model),
     )

@@ -1,0 +1,227 @@
+"""An answer of the chat completions API, whole or streamed, as a Reply."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from attrs import define, field
+
+from victor_dsl.components.hosted_models import Prices, join_arguments, original_tool_name, unknown_reason
+from victor_dsl.transport.json_values import Malformed, as_count, as_list, as_map, as_text, join_surrogates, parse_json
+from victor_dsl.values.chat_format import EXTRA_KEYS, call_extra
+from victor_dsl.values.message import Message, Reply, StopReason, ToolCall, Usage
+from victor_dsl.values.turn import Turn
+
+_STOP_REASONS: Mapping[str, StopReason] = {
+    "stop": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "complete": "stop",
+    "completed": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "model_length": "length",
+    "model_context_window_exceeded": "length",
+    "tool_calls": "tool_calls",
+    "tool_call": "tool_calls",
+    "function_call": "tool_calls",
+    "tool_use": "tool_calls",
+}
+"""In lower case."""
+
+
+@define
+class _Call:
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+    extra: dict[str, Any] = field(factory=dict)
+
+    def is_other(self, id: str, name: str, arguments: str) -> bool:
+        """Whether this piece begins another call. Some servers give all calls one index, or none."""
+        if id and self.id:
+            return id != self.id
+        if not name or not self.name or id or self.id:
+            return False
+        return name != self.name or (
+            arguments.lstrip().startswith("{") and isinstance(parse_json(self.arguments.encode()), dict)
+        )
+
+
+class ChatAnswer:
+    """Reads one answer to a turn. Every method raises Malformed."""
+
+    finished = False
+    """Never: the stream ends with `[DONE]`, and a chunk with the usage follows the last choice."""
+
+    def __init__(self, turn: Turn, prices: Prices | None, model: str) -> None:
+        self._turn = turn
+        self._model_name = model
+        self._prices = prices
+        self._text: list[str] = []
+        self._calls: list[_Call] = []
+        self._extra: dict[str, Any] = {}
+        self._finish_reason: str | None = None
+        self._ended = False
+        self._refused = False
+        self._usage: dict[str, Any] = {}
+        self._model: str | None = None
+
+    def add_whole(self, completion: Mapping[str, Any]) -> str:
+        """Adds an answer that is not streamed; returns its text."""
+        return self.add(completion)
+
+    def add(self, chunk: Mapping[str, Any]) -> str:
+        """Adds a chunk, or a whole completion; returns the text that it brings."""
+        if isinstance(chunk.get("model"), str):
+            self._model = chunk["model"]
+        if chunk.get("usage"):
+            self._usage = as_map(chunk["usage"], "its usage")
+        choices = as_list(chunk.get("choices"), "its list of choices")
+        if not choices:
+            return ""
+        choice = as_map(choices[0], "a choice")
+        self._finish_reason = as_text(choice.get("finish_reason"), "a finish_reason") or self._finish_reason
+        whole = choice.get("message") is not None
+        message = as_map(choice["message"] if whole else choice.get("delta"), "a message")
+        for position, call in enumerate(as_list(message.get("tool_calls"), "tool_calls")):
+            self._add_call(as_map(call, "a tool call"), position if whole else None)
+        for key in EXTRA_KEYS:
+            if message.get(key):
+                self._extra[key] = _merged(self._extra.get(key), message[key])
+        text = _answer_text(message.get("content"))
+        if refusal := as_text(message.get("refusal"), "a refusal"):
+            self._refused = True
+            text += refusal
+        if text:
+            self._text.append(text)
+        return text
+
+    def end(self) -> None:
+        """The stream has ended with `[DONE]`."""
+        self._ended = True
+
+    def reply(self) -> Reply:
+        """The complete answer; one that was cut off is Malformed."""
+        stop = self._stop_reason()
+        in_order = sorted(self._calls, key=lambda call: call.index)
+        calls = tuple(self._call(number, call, cut_off=stop == "length") for number, call in enumerate(in_order))
+        if self._refused:
+            stop = "content_filter"
+        elif calls and stop == "stop":
+            stop = "tool_calls"
+        content = join_surrogates("".join(self._text))
+        extra = self._extra if self._is_in_an_exchange() else {}
+        written_by = self._model_name if extra or any(call.extra for call in calls) else None
+        message = Message(
+            "assistant", content or (None if calls else ""), calls, extra=extra or None, written_by=written_by
+        )
+        return Reply(message, _usage(self._usage, self._prices), stop, self._model)
+
+    def _stop_reason(self) -> StopReason:
+        if self._finish_reason is not None:
+            return _STOP_REASONS.get(self._finish_reason.lower()) or unknown_reason(self._finish_reason)
+        if not self._text and not self._calls:
+            raise Malformed("it has no choices")
+        are_complete = all(isinstance(parse_json(call.arguments.encode()), dict) for call in self._calls)
+        if self._ended and are_complete:
+            return "stop"  # Ollama and others leave out the reason
+        raise Malformed("it ended before it was finished")
+
+    def _is_in_an_exchange(self) -> bool:
+        """Whether the provider wants its reasoning back: the answer calls tools, or follows their results."""
+        messages = self._turn.messages
+        return bool(self._calls) or bool(messages and messages[-1].role == "tool")
+
+    def _call(self, number: int, call: _Call, *, cut_off: bool) -> ToolCall:
+        if not call.name:
+            raise Malformed("a tool call has no name")
+        # No text means no arguments, unless the answer was cut off before them.
+        arguments = join_arguments(call.arguments) or ("" if cut_off else "{}")
+        # Some servers send no ids. The turn's length makes this one unique in its conversation.
+        id = call.id or f"call_{len(self._turn.messages)}_{number}"
+        return ToolCall(id, original_tool_name(call.name, self._turn.tools), arguments, call.extra or None)
+
+    def _add_call(self, call: dict[str, Any], position: int | None) -> None:
+        index = as_count(call.get("index")) if position is None else position
+        function = as_map(call.get("function"), "a tool call's function")
+        id = as_text(call.get("id"), "a tool call's id")
+        name = as_text(function.get("name"), "a tool call's name")
+        arguments = function.get("arguments")
+        if isinstance(arguments, dict):
+            arguments = orjson.dumps(arguments).decode()
+        arguments = as_text(arguments, "a tool call's arguments")
+        collected = self._collected(index, id, name, arguments)
+        collected.id = collected.id or id
+        collected.name = collected.name or name
+        collected.arguments += arguments
+        for key, value in (call_extra(call) or {}).items():
+            if value is not None:
+                collected.extra[key] = value
+
+    def _collected(self, index: int | None, id: str, name: str, arguments: str) -> _Call:
+        """The call to which a piece belongs: the latest with its index; the latest of all if it has none."""
+        same = [call for call in self._calls if index is None or call.index == index]
+        if same and not same[-1].is_other(id, name, arguments):
+            return same[-1]
+        if same and id and (earlier := next((call for call in same if call.id == id), None)):
+            return earlier
+        if index is None:
+            index = max((call.index for call in self._calls), default=-1) + 1
+        self._calls.append(_Call(index))
+        return self._calls[-1]
+
+
+def _merged(before: Any, piece: Any) -> Any:
+    """A further field with what a stream adds to it: text is continued, and so is the last part of a list."""
+    if isinstance(before, str) and isinstance(piece, str):
+        return before + piece
+    if isinstance(before, dict) and isinstance(piece, dict):
+        return {**before, **piece}
+    if not isinstance(piece, list):
+        return piece
+    parts = list(before) if isinstance(before, list) else []
+    for part in piece:
+        if parts and _continues(parts[-1], part):
+            parts[-1] = {key: _joined(key, parts[-1].get(key), part.get(key)) for key in {**parts[-1], **part}}
+        else:
+            parts.append(part)
+    return parts
+
+
+def _continues(last: Any, part: Any) -> bool:
+    if not isinstance(last, dict) or not isinstance(part, dict):
+        return False
+    same = all(last.get(key) == part.get(key) for key in ("type", "index"))
+    return same and not last.get("signature") and not (last.get("id") and part.get("id") and last["id"] != part["id"])
+
+
+def _joined(key: str, before: Any, piece: Any) -> Any:
+    if key in ("text", "summary", "thinking", "data") and isinstance(before, str) and isinstance(piece, str):
+        return before + piece
+    return before if piece is None else piece
+
+
+def _usage(reported: Mapping[str, Any], prices: Prices | None) -> Usage:
+    """The reported usage, and its cost where the prices are known."""
+    input_tokens, output_tokens = as_count(reported.get("prompt_tokens")), as_count(reported.get("completion_tokens"))
+    details = reported.get("prompt_tokens_details")
+    cached = as_count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    cost = None
+    if prices and input_tokens is not None and output_tokens is not None:
+        cache_read = min(cached or 0, input_tokens)  # this API counts cached input in `prompt_tokens`
+        cost = prices.cost(plain=input_tokens - cache_read, output=output_tokens, cache_read=cache_read)
+    return Usage(input_tokens, output_tokens, cost, cached)
+
+
+def _answer_text(content: Any) -> str:
+    if isinstance(content, list):
+        parts = [as_map(part, "a part") for part in content]
+        return "".join(as_text(part.get("text"), "a part's text") for part in parts if part.get("type") == "text")
+    return as_text(content, "its content")
