@@ -19,7 +19,7 @@ from victor_dsl.runtime import delivery as delivering
 from victor_dsl.runtime.delivery import Delivery, dead_letters
 from victor_dsl.runtime.delivery.dead_letters import DeadLetters
 from victor_dsl.runtime.delivery.queue import CLOSING_ATTEMPTS, ExporterQueue
-from victor_dsl.runtime.delivery.storing import REFUSALS, Refusal
+from victor_dsl.runtime.delivery.storing import REFUSALS, RefusedEvent
 from victor_dsl.source.located import Span
 from victor_dsl.values.event import Event
 
@@ -334,9 +334,9 @@ async def test_an_exporter_that_cannot_watch_gets_its_events_all_the_same(bench:
 
 
 async def test_a_replaced_letter_is_one_letter_with_the_newer_reason(bench: Bench) -> None:
-    await bench.letters.put("exporters/x", [Refusal(event(1), "first")], 1.0)
-    await bench.letters.put("exporters/x", [Refusal(event(1), "second")], 2.0)
-    await bench.letters.put("exporters/y", [Refusal(event(1), "other")], 2.0)
+    await bench.letters.put("exporters/x", [RefusedEvent(event(1), "first")], 1.0)
+    await bench.letters.put("exporters/x", [RefusedEvent(event(1), "second")], 2.0)
+    await bench.letters.put("exporters/y", [RefusedEvent(event(1), "other")], 2.0)
     assert [(one.exporter, one.reason) for one in await bench.letters.read()] == [
         ("exporters/x", "second"),
         ("exporters/y", "other"),
@@ -345,13 +345,13 @@ async def test_a_replaced_letter_is_one_letter_with_the_newer_reason(bench: Benc
 
 async def test_a_letter_holds_any_event_as_it_was(bench: Bench) -> None:
     odd = evolve(event(1), timestamp=1_700_000_000.123456, data={"a": "\0\ud800", "b": 2**70, "c": [1, {"d": None}]})
-    await bench.letters.put("exporters/x", [Refusal(odd, "why \ud800")], 1.0)
+    await bench.letters.put("exporters/x", [RefusedEvent(odd, "why \ud800")], 1.0)
     (letter,) = await bench.letters.read()
     assert letter.event == odd
     deep: dict[str, Any] = {}
     for _ in range(20_000):
         deep = {"a": deep}
-    await bench.letters.put("exporters/x", [Refusal(evolve(event(2), data=deep), "deep")], 1.0)
+    await bench.letters.put("exporters/x", [RefusedEvent(evolve(event(2), data=deep), "deep")], 1.0)
     assert "omitted" in (await bench.letters.read(after=letter.number))[0].event.data
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from victor_dsl.language.kinds import Exporter
-from victor_dsl.runtime.delivery.storing import Refusal, store
+from victor_dsl.runtime.delivery.storing import RefusedEvent, store
 from victor_dsl.storage.sqlite_file import SqliteFile
 from victor_dsl.values.event import Event, rfc3339
 
@@ -66,7 +66,7 @@ class Replayed:
     """The result of a replay; `refusals` are the events refused again, each with its newer reason."""
 
     delivered: int
-    refusals: tuple[Refusal, ...]
+    refusals: tuple[RefusedEvent, ...]
 
 
 class DeadLetters:
@@ -77,7 +77,7 @@ class DeadLetters:
         self._file: SqliteFile | None = None
         self._opening = asyncio.Lock()
 
-    async def put(self, exporter: str, refusals: Iterable[Refusal], now: float) -> None:
+    async def put(self, exporter: str, refusals: Iterable[RefusedEvent], now: float) -> None:
         """Stores the events, all or none; one that is there already gets the newer reason. Raises StoreError."""
         rows = [
             (PUT, (exporter, _text(one.event.id), rfc3339(now), _text(one.reason)[:LONGEST_REASON], _json(one.event)))
@@ -116,7 +116,7 @@ class DeadLetters:
         An event that the store has already counts once, so that an interrupted replay may be started again.
         """
         delivered = after = 0
-        refused: list[Refusal] = []
+        refused: list[RefusedEvent] = []
         while batch := await self.read(exporter=node, numbers=numbers, after=after, most=REPLAY_BATCH):
             after = batch[-1].number
             again = await store(exporter, [letter.event for letter in batch])

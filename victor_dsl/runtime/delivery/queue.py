@@ -17,7 +17,7 @@ from victor_dsl.language.component import Clock
 from victor_dsl.language.config import ExporterConfig
 from victor_dsl.language.kinds import Exporter
 from victor_dsl.runtime.delivery.dead_letters import DeadLetters
-from victor_dsl.runtime.delivery.storing import Refusal, store
+from victor_dsl.runtime.delivery.storing import RefusedEvent, store
 from victor_dsl.values.event import Event
 
 FIRST_PAUSE_SECONDS = 0.25
@@ -164,7 +164,7 @@ class ExporterQueue:
         self._in_hand = []
         self._events.clear()
         reason = f"not delivered before the end: {self.fault or 'out of time'}"
-        await self._put_aside([Refusal(event, reason) for event in rest])
+        await self._put_aside([RefusedEvent(event, reason) for event in rest])
 
     def _take(self) -> None:
         events = self._events
@@ -180,7 +180,7 @@ class ExporterQueue:
             return
         last = self._clock.monotonic() + self._retry_seconds
         attempt = 0
-        refused: Sequence[Refusal] = ()
+        refused: Sequence[RefusedEvent] = ()
         while True:
             try:
                 refused = await store(self.exporter, batch)
@@ -189,7 +189,7 @@ class ExporterQueue:
                 self._report(self.node, f"events are not stored yet: {error}", {"code": error.code})
                 attempt += 1
                 if self._clock.monotonic() >= last or (self._closed.is_set() and attempt >= CLOSING_ATTEMPTS):
-                    refused = [Refusal(event, str(error)) for event in batch]
+                    refused = [RefusedEvent(event, str(error)) for event in batch]
                     break
                 await self._back_off(attempt)
                 self.retries += 1
@@ -199,7 +199,7 @@ class ExporterQueue:
         await self._put_aside(refused)
         self.delivered += len(batch) - len(refused)
 
-    async def _put_aside(self, refused: Sequence[Refusal]) -> None:
+    async def _put_aside(self, refused: Sequence[RefusedEvent]) -> None:
         if not refused:
             return
         try:

@@ -19,14 +19,14 @@ REFUSALS = 50
 
 
 @frozen
-class Refusal:
+class RefusedEvent:
     """An event that the exporter refuses for good, and why."""
 
     event: Event
     reason: str
 
 
-async def store(exporter: Exporter, events: Sequence[Event]) -> list[Refusal]:
+async def store(exporter: Exporter, events: Sequence[Event]) -> list[RefusedEvent]:
     """Passes the events to the exporter; returns those that it refuses.
 
     Raises StoreError for a transient fault; all the events may then be stored again.
@@ -39,29 +39,29 @@ async def store(exporter: Exporter, events: Sequence[Event]) -> list[Refusal]:
 @define
 class _Bisection:
     exporter: Exporter
-    refused: list[Refusal] = field(factory=list)
+    refused: list[RefusedEvent] = field(factory=list)
     in_a_row: int = 0
     last: str = ""
 
     async def store(self, events: Sequence[Event]) -> None:
         if self.in_a_row >= REFUSALS:
-            self.refused += [Refusal(event, self.last) for event in events]
+            self.refused += [RefusedEvent(event, self.last) for event in events]
             return
-        reason = await _refusal(self.exporter, events)
+        reason = await _reason_refused(self.exporter, events)
         if reason is None:
             self.in_a_row = 0
             return
         self.in_a_row += 1
         self.last = reason
         if len(events) == 1:
-            self.refused.append(Refusal(events[0], reason))
+            self.refused.append(RefusedEvent(events[0], reason))
             return
         middle = len(events) // 2
         await self.store(events[:middle])
         await self.store(events[middle:])
 
 
-async def _refusal(exporter: Exporter, events: Sequence[Event]) -> str | None:
+async def _reason_refused(exporter: Exporter, events: Sequence[Event]) -> str | None:
     """Why the exporter refuses the events; None if it has stored them."""
     limit = asyncio.timeout(EXPORT_SECONDS)
     try:
