@@ -8,10 +8,12 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import orjson
 import pytest
 
 from victor_dsl.values.frozen import freeze
+from victor_dsl.values.message import NO_USAGE, Usage
 
 VALUE: dict[str, Any] = {"a": [1, {"b": [2]}], "t": ({"x": 1},), "s": "text"}
 
@@ -55,3 +57,12 @@ def test_a_copy_can_be_changed(copied: Callable[[Any], Any]) -> None:
 def test_what_is_frozen_is_not_frozen_again() -> None:
     frozen = freeze(VALUE)
     assert freeze(frozen) is frozen
+
+
+def test_a_value_that_every_turn_makes_is_compared_hashed_and_copied_as_a_frozen_one() -> None:
+    usage = Usage(3, 4)
+    assert usage == Usage(3, 4) != NO_USAGE
+    assert {usage: 1}[Usage(3, 4)] == 1
+    assert pickle.loads(pickle.dumps(usage)) == copy.deepcopy(usage) == usage
+    assert attrs.evolve(usage, output_tokens=5) == Usage(3, 5)
+    assert usage == Usage(3, 4)

@@ -11,12 +11,13 @@ import asyncio
 from collections.abc import Hashable
 from typing import cast
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from victor_dsl.errors import ComponentError, ModelError
 from victor_dsl.graph.plan import Node
 from victor_dsl.language.boundary import component_error, is_fault
 from victor_dsl.language.config import ModelConfig
+from victor_dsl.values.frozen import value
 from victor_dsl.values.message import Message, messages_size, messages_tokens
 from victor_dsl.values.tokens import Size, TokenCounter, text_size
 from victor_dsl.values.tool import Tool, tools_size
@@ -120,7 +121,7 @@ class ModelWindow:
         self.learnt.refused(self.size(turn), _session(turn), refusal)
 
 
-@frozen
+@value
 class Estimate:
     """A request's size, and the tokens that its model is expected to count."""
 
@@ -165,7 +166,7 @@ class _Weights:
         self._r = min(_SPREAD[1], self._r - qx * qx / scale + _DRIFT * _SPREAD[1])
 
 
-@frozen
+@value
 class TooLong:
     """A request that was refused as too long.
 

@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Literal
 
-from attrs import frozen
+from victor_dsl.values.frozen import value
 
 EventType = Literal[
     "turn", "token_usage", "tool_call", "model_call", "compaction", "exposure", "feedback", "error", "reload"
 ]
 
 
-@frozen
+@value
 class Event:
     """One thing that happened, in a turn or beside it. `timestamp` is in Unix seconds; `id` is a UUIDv7 as text."""
 

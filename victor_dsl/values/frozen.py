@@ -1,8 +1,24 @@
-"""Maps and lists that turns share, and that cannot be changed."""
+"""Values that cannot be changed: classes, and the maps and lists that turns share."""
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from attrs import define
+
+__all__ = ["FrozenList", "FrozenMap", "freeze", "value"]
+
+if TYPE_CHECKING:
+    from attrs import frozen as value
+else:
+
+    def value(cls: type | None = None, *, eq: bool = True, kw_only: bool = False) -> Any:
+        """`attrs.frozen` to the type checker alone, for small values that every turn makes anew.
+
+        A class that is frozen at run time, too, sets each field by `object.__setattr__`, which makes its constructor three
+        times as slow. Equality and hash are those of `frozen`. What components get, and might change, is really frozen.
+        """
+        return define(cls, eq=eq, unsafe_hash=eq, kw_only=kw_only)
 
 
 def freeze(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
+from victor_dsl.values.frozen import value
 from victor_dsl.values.tokens import MESSAGE_OVERHEAD, Size, TokenCounter, extra_bytes, text_tokens
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -105,7 +106,7 @@ def messages_size(messages: Sequence[Message], count: TokenCounter | None = None
 _is_plain, _tokens = attrgetter("is_plain"), attrgetter("tokens")  # many times per turn: quicker than a generator
 
 
-@frozen
+@value
 class Usage:
     """Tokens and cost of one model call or one turn; None where the model reported none.
 
@@ -146,7 +147,7 @@ class Delta:
 StopReason = Literal["stop", "length", "tool_calls", "content_filter", "max_tool_rounds", "error"]
 
 
-@frozen
+@value
 class Reply:
     """What a handler returns. A tool's reply is a message of role `tool`; `model` is the name of the model that answered."""
 

@@ -9,12 +9,13 @@ from attrs import frozen
 
 from victor_dsl.errors import VictorError
 from victor_dsl.values.chat_format import message_to_json
+from victor_dsl.values.frozen import value
 from victor_dsl.values.message import Message, StopReason, Usage
 from victor_dsl.values.settings import Origin
 from victor_dsl.values.turn import CompactionRecord, Contribution, Mending
 
 
-@frozen(kw_only=True, eq=False)
+@value(kw_only=True, eq=False)
 class Answer:
     """The answer to a request: a `message`, or an `error`, and then `stop_reason` is `error`."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import frozen
+from victor_dsl.values.frozen import value
 
 CHARACTERS_PER_TOKEN = 4
 MESSAGE_OVERHEAD = 4
@@ -16,7 +16,7 @@ TokenCounter = Callable[[str], int]
 """A model's own tokenizer: the tokens of a text."""
 
 
-@frozen
+@value
 class Size:
     """What the tokens of a text, a message or a request are estimated from; sizes add up.
 

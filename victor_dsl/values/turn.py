@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from victor_dsl.values.event import EventType
-from victor_dsl.values.frozen import FrozenMap
+from victor_dsl.values.frozen import FrozenMap, value
 from victor_dsl.values.message import NO_USAGE, Delta, Message, Reply, ToolCall, Usage
 from victor_dsl.values.request import Request
 from victor_dsl.values.settings import Layer, Settings, default_settings
@@ -84,7 +84,7 @@ class Conversation:
     places: tuple[int | None, ...]
 
 
-@frozen
+@value
 class SelectionRecord:
     """What tool selection did: the strategy that chose, out of how many allowed tools, and the names offered, best first."""
 
