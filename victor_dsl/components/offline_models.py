@@ -6,7 +6,7 @@ import re
 
 from victor_dsl.language.config import ModelConfig
 from victor_dsl.values.message import Delta, Message, Usage, messages_tokens
-from victor_dsl.values.tokens import MESSAGE_OVERHEAD, text_tokens
+from victor_dsl.values.tokens import text_tokens
 from victor_dsl.values.turn import Turn
 
 _WORD = re.compile(r"\s*\S+\s*|\s+")
@@ -22,7 +22,7 @@ class UsageEstimate:
         """The tokens of a turn and its answer, and their cost where the spec has a price."""
         tools_tokens = sum([tool.tokens for tool in turn.tools])
         input_tokens = text_tokens(turn.system or "") + messages_tokens(turn.messages) + tools_tokens
-        output_tokens = answer.tokens - MESSAGE_OVERHEAD
+        output_tokens = text_tokens(answer.counted_text())
         return Usage(input_tokens, output_tokens, self.cost(input_tokens, output_tokens))
 
     def cost(self, input_tokens: int | None, output_tokens: int | None) -> float | None:

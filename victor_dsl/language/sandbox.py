@@ -13,7 +13,6 @@ from itertools import repeat
 from operator import is_
 from typing import Any
 
-from attrs import frozen
 from jinja2 import BaseLoader, StrictUndefined, Template, meta, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context, Undefined
@@ -22,7 +21,7 @@ from jinja2.utils import missing
 from jinja2.visitor import NodeTransformer
 
 from victor_dsl.language.template import GLOBALS
-from victor_dsl.values.frozen import FrozenList, FrozenMap
+from victor_dsl.values.frozen import FrozenList, FrozenMap, value
 from victor_dsl.values.settings import Settings
 
 MOST_CHARACTERS = 1_048_576
@@ -62,12 +61,11 @@ _SMALL = (str, int, float, type(None), Undefined)
 _UNCHANGEABLE = (str, int, float, type(None), type(missing), FrozenMap, FrozenList, Settings)
 
 
-@frozen(eq=False)
+@value(eq=False)
 class _Rendering:
-    """A rendered text, with the names that its template looks up and the values that they had."""
+    """A rendered text, with the values that the names of its template (`Sandbox.names`) had."""
 
     template: Template
-    names: tuple[str, ...]
     used: tuple[Any, ...]
     text: str
 
@@ -86,8 +84,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
             "format": _format, "indent": _indent, "join": _join, "replace": _replace, "tojson": _tojson,
         }  # fmt: skip
         self.globals = {name: self.globals[name] for name in GLOBALS}
-        self.names: frozenset[str] = frozenset()
-        """The names that the templates compiled so far look up."""
+        self.names: tuple[str, ...] = ()
+        """The names that the templates compiled so far look up, each once."""
         self.last: _Rendering | None = None
         self._steps = 0
         self._end = 0.0
@@ -137,7 +135,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
     ) -> str:
         bounded = _Bounds(self).visit(source)
         code = super()._generate(bounded, name, filename, defer_init)
-        self.names |= meta.find_undeclared_variables(bounded)  # after the checks, whose errors name the template
+        found = meta.find_undeclared_variables(bounded)  # after the checks, whose errors name the template
+        self.names = (*self.names, *found.difference(self.names))
         return code
 
 
@@ -149,14 +148,14 @@ def render(template: Template, values: Mapping[str, Any]) -> str:
     """
     environment = template.environment
     assert isinstance(environment, Sandbox)
-    last = environment.last
-    if last is not None and last.template is template and all(map(is_, last.used, _values(last.names, values))):
+    names, last = environment.names, environment.last
+    used = tuple(map(values.get, names, repeat(missing)))
+    if last is not None and last.template is template and all(map(is_, last.used, used)):
         return last.text
     text = _rendered(environment, template, values)
-    names = tuple(environment.names)  # only now: an included template is compiled when it is first rendered
-    used = tuple(_values(names, values))
-    fixed = all(map(isinstance, used, repeat(_UNCHANGEABLE)))
-    environment.last = _Rendering(template, names, used, text) if fixed else None
+    # An included template is compiled when it is first rendered, and may look up more names.
+    fixed = environment.names is names and all(map(isinstance, used, repeat(_UNCHANGEABLE)))
+    environment.last = _Rendering(template, used, text) if fixed else None
     return text
 
 
@@ -170,15 +169,12 @@ def _rendered(environment: Sandbox, template: Template, values: Mapping[str, Any
     try:
         for piece in template.root_render_func(context):
             length += len(piece)
-            _bound(length)
+            if length > MOST_CHARACTERS:
+                _bound(length)
             pieces.append(piece)
     except Exception:  # noqa: BLE001 - Jinja2 raises it again
         environment.handle_exception()  # with the template's own lines in the traceback
     return "".join(pieces)
-
-
-def _values(names: Iterable[str], values: Mapping[str, Any]) -> Iterable[Any]:
-    return map(values.get, names, repeat(missing))
 
 
 class _Bounds(NodeTransformer):
