@@ -396,3 +396,23 @@ async def test_the_time_to_the_first_piece_is_measured_where_one_is_streamed(sta
         clock.move(2)
     first, second = spy.data("model_call")
     assert (first["ttft_ms"], first["latency_ms"], second["ttft_ms"]) == (250.0, 750.0, None)
+
+
+async def test_a_source_with_fixed_tools_is_not_asked_for_them_and_its_place_stays(stage: Stage) -> None:
+    class Fixed(Toolbox):
+        @property
+        def fixed_tools(self) -> list[Tool]:
+            return self.listed
+
+        async def tools(self) -> list[Tool]:
+            raise AssertionError("its tools never change")
+
+    model = stage.objects["models/main"] = Says(["done"])
+    stage.objects["tools/one"] = Toolbox({"first": good}, "tools/one")
+    stage.objects["tools/two"] = Fixed({"second": good}, "tools/two")
+    stage.objects["tools/three"] = Toolbox({"third": good}, "tools/three")
+    stage.objects["exporters/given"] = Spy()
+    tools = "tools: [{type: given, name: one}, {type: given, name: two}, {type: given, name: three}]"
+    async with stage.orchestrator(ONE.replace("tools: [{type: given}]", tools)) as orchestrator:
+        await orchestrator.chat("a")
+    assert [tool.name for tool in model.turns[0].tools] == ["first", "second", "third"]

@@ -44,7 +44,10 @@ class Contributor(Protocol):
 
 @runtime_checkable
 class ToolSource(Protocol):
-    """One tool, or several from one place."""
+    """One tool, or several from one place.
+
+    A source whose tools never change may have them as its attribute `fixed_tools`; then `tools` is not called.
+    """
 
     async def tools(self) -> Sequence[Tool]:
         """The definitions: the same object as long as nothing changed."""

@@ -29,6 +29,13 @@ Step = Callable[[Turn], Awaitable[Turn]]
 
 
 @runtime_checkable
+class FixedTools(Protocol):
+    """A source whose tools never change, so that they are not listed anew for each turn."""
+
+    fixed_tools: Sequence[Tool]
+
+
+@runtime_checkable
 class Reshaping(Protocol):
     """A middleware that changes what the model is sent, and therefore what is rendered."""
 
@@ -74,6 +81,12 @@ class Pipeline:
         roles = plan.roles
         self._middleware = tuple((around, (id, objects[id])) for id, around in roles.middleware)
         self._sources: tuple[tuple[Node, ToolSource], ...] = _pairs(plan, roles.tools, objects)
+        self._fixed = [source.fixed_tools if isinstance(source, FixedTools) else () for _, source in self._sources]
+        self._changing = [
+            (place, node, source)
+            for place, (node, source) in enumerate(self._sources)
+            if not isinstance(source, FixedTools)
+        ]
         self._listed: tuple[list[Sequence[Tool]], tuple[Tool, ...]] = ([], ())
         self._config = ConfigCoordinator(plan, _pairs(plan, roles.providers, objects))
         self._prompt = PromptCoordinator(_pairs(plan, roles.contributors, objects), plan.prompt)
@@ -141,10 +154,10 @@ class Pipeline:
 
     async def _list_tools(self, turn: Turn) -> Turn:
         """The turn with all tools of the plan, and then its request's own."""
-        lists: list[Sequence[Tool]] = []
-        for node, source in self._sources:
+        lists = list(self._fixed)
+        for place, node, source in self._changing:
             try:
-                lists.append(await source.tools())
+                lists[place] = await source.tools()
             except BaseException as error:
                 if not is_unforeseen(error):
                     raise

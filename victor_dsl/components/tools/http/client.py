@@ -58,7 +58,7 @@ class HttpTool:
         secrets: Mapping[str, str],
     ) -> None:
         self._config = config
-        self._tools = (tool,)
+        self.fixed_tools = (tool,)
         self._arguments = arguments
         self._session = session
         self._headers = HEADERS | config.headers
@@ -68,7 +68,7 @@ class HttpTool:
         self._most_bytes = (config.max_result_tokens * CHARACTERS_PER_TOKEN + 1) * BYTES_PER_CHARACTER
 
     async def tools(self) -> Sequence[Tool]:
-        return self._tools
+        return self.fixed_tools
 
     async def call(self, call: ToolCall, turn: Turn) -> str:
         arguments = orjson.loads(call.arguments or "{}")

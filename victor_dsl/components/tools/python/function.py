@@ -48,10 +48,10 @@ class FunctionTool:
         self._signature = signature
         self._is_async = inspect.iscoroutinefunction(function)
         self._off_loop = OffLoop(MOST_THREADS)
-        self._tools = (tool,)
+        self.fixed_tools = (tool,)
 
     async def tools(self) -> Sequence[Tool]:
-        return self._tools
+        return self.fixed_tools
 
     async def call(self, call: ToolCall, turn: Turn) -> str:
         positional, named = self._signature.read(call.arguments, turn)
