@@ -90,7 +90,7 @@ async def test_words_that_stand_for_an_item_are_offered(editor: Editor) -> None:
 
 
 async def test_a_field_says_what_it_means(editor: Editor) -> None:
-    assert "triggers it" in await editor.says(f"{HEAD}compaction:\n  thres^hold: 0.5\n")
+    assert "at which compaction begins" in await editor.says(f"{HEAD}compaction:\n  thres^hold: 0.5\n")
 
 
 async def test_faults_are_those_of_the_component_that_is_meant(editor: Editor) -> None:

@@ -64,10 +64,10 @@ def compile_spec(
 ) -> Compilation:
     """Compiles the spec in a file (`-`: standard input), and every overlay in it.
 
-    Without `require_environment` a missing variable is a value that is not known, and the program is None only if
-    something else is at fault or cannot be known without it; with it, that is an error. `require_secrets` asks for
-    the secrets' variables and files too, whose values are never looked at. With `untrusted` it is an error to name a
-    function to import or a program to start.
+    A missing variable is an error with `require_environment`; otherwise its value is unknown, and the program is None
+    only if there is another error or the plan depends on that value. `require_secrets` also requires the variables and
+    files of secrets to exist, without reading their values. With `untrusted` it is an error to name a function to
+    import or a program to start.
     """
     files = files or Files()
     family = read_family(files, name)

@@ -1,17 +1,17 @@
-"""What a component's `Config` is made of: the base models, and annotations that tell the compiler what a field means.
+"""The base classes of components' `Config`s, and the annotations that tell the compiler what a field means.
 
-A field of a Config is ordinary pydantic. These annotations give it a meaning beyond its type. They stand on a field of
-the Config itself, whose type is text, a list or map of text, or optional:
+A Config is an ordinary pydantic model. An annotation gives a field a meaning beyond its type. It must be on a field of the
+Config itself, whose type is text, a list or map of text, or one of these or None:
 
     database: Annotated[str, Ref("databases")]          a name in that section; becomes the node's id
     fallback: Annotated[str, Nested("compaction")]      a bare word or map; becomes the id of a child node
-    path: Annotated[str, FilePath(included=True)]       resolved against the file that wrote it
-    template: Annotated[str, TemplateText()]            Jinja2 source, checked when the spec is
+    path: Annotated[str, FilePath(included=True)]       relative to the file that contains it
+    template: Annotated[str, TemplateText()]            Jinja2 source, checked with the spec
     function: Annotated[str, FunctionName()]            `module:function`, looked up in its source, not imported
     command: Annotated[list[str], CommandLine()]        a program and its arguments, run as a process
     api_key: Secret                                     exactly one `${env:…}` or `${file:…}`
 
-When `build` gets a Config, references and children are node ids and paths are absolute.
+In the Config that `build` receives, references and children are node ids, and paths are absolute.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from victor_dsl.values.tool import CostTier, Tool
 
 @frozen
 class Ref:
-    """The field names an item of another section; the node needs it. Of databases, those of the `dialects` fit."""
+    """The field names an item of another section; the node depends on it. A database must have one of the `dialects`."""
 
     kind: str
     dialects: tuple[str, ...] = ()
@@ -39,9 +39,9 @@ class Ref:
 
 @frozen
 class Nested:
-    """The field holds a component of that kind, written as a bare word or a map; the node needs it.
+    """The field holds a component of that kind, written as a bare word or a map; the node depends on it.
 
-    `without` are fields of the kind that mean nothing there, and may not be written.
+    `without` lists fields of the kind that have no meaning there and are not allowed.
     """
 
     kind: str
@@ -50,10 +50,14 @@ class Nested:
 
 @frozen
 class FilePath:
-    """The field is a path. Where `included`, its content belongs to the plan's digest and must exist to compile.
+    """The field is a path.
 
-    Where it `exists`, the file must be there but its content is read at run time; where it is a `template`, it is
-    Jinja2 source, and where it holds `values`, a map of `settings` and `vars`. `optional: true` or a `default` of the same Config lifts the must.
+    - `included`: the file must exist to compile, and its content is part of the plan's digest
+    - `exists`: the file must exist to compile, but is read at run time
+    - `template`: the file is Jinja2 source
+    - `values`: the file is a map of `settings` and `vars`
+
+    A file may be missing if the same Config sets `optional: true` or a `default`.
     """
 
     included: bool = False
@@ -82,9 +86,9 @@ Annotation = Ref | Nested | FilePath | TemplateText | FunctionName | CommandLine
 
 @frozen
 class Secret:
-    """A secret: where it will be found, never what it is. `source` is `env` or `file`.
+    """Where a secret is found; never its text.
 
-    `name` is the variable, or the path as it was written; `path` that path made absolute.
+    `name` is the variable, or the path as written; `path` is the absolute path of a file.
     """
 
     source: Literal["env", "file"]
@@ -116,55 +120,59 @@ Around = Literal["turn", "model", "tool"]
 
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-"""A name that people give: letters, digits, `_`, `-` and `.`, at most 64."""
+"""A name that users choose: letters, digits, `_`, `-` and `.`, at most 64."""
 
 
 class Config(Model):
-    """Base of every component's Config. `type` is the component's name and is written in the spec, not here."""
+    """The base of every component's Config. It has no field for `type`, which names the component."""
 
 
 class ListedConfig(Config):
-    """Base of components in sections that are lists."""
+    """The base of Configs in sections that are lists."""
 
-    name: Name | None = Field(None, description="A name for overlays and reports. Left out, it is the type.")
+    name: Name | None = Field(None, description="The name in overlays and reports. By default the type.")
 
 
 class ProviderConfig(ListedConfig):
-    """What every provider can be told."""
+    """The fields that every provider has."""
 
-    priority: int = Field(50, description="Higher wins; of equals, the later in the list.")
+    priority: int = Field(50, description="The highest priority wins; among equals, the last in the list.")
     optional: bool = Field(
-        False, description="Whether turns go on without this layer while it cannot be read. Otherwise they are refused."
+        False, description="Whether turns continue without this layer while it cannot be read. By default they fail."
     )
 
 
 class ContributorConfig(ListedConfig):
-    """What every contributor can be told."""
+    """The fields that every contributor has."""
 
-    priority: int = Field(50, description="Higher comes first; of equals, the earlier in the list.")
-    max_tokens: int | None = Field(None, ge=1, description="The most tokens of this piece.")
+    priority: int = Field(50, description="The highest priority comes first; equals keep the order of the list.")
+    max_tokens: int | None = Field(None, ge=1, description="The maximum number of tokens of this piece.")
     overflow: Literal["drop", "truncate", "fail"] = Field(
         "fail",
         description="What happens to a piece over its `max_tokens`: it is dropped, cut at the end, or the turn fails.",
     )
-    optional: bool = Field(False, description="Whether the prompt may go without this piece when it cannot be made.")
+    optional: bool = Field(
+        False, description="Whether to leave this piece out when it cannot be made. By default the turn fails."
+    )
 
 
 class ToolConfig(Config):
     """The fields that every source of tools has."""
 
-    name: Name | None = Field(
-        None, description="The tool's name, or the prefix of its tools. Left out, it is the type."
-    )
+    name: Name | None = Field(None, description="The tool's name, or the prefix of its tools. By default the type.")
     cost: CostTier | None = Field(None, description="The cost tier of one call.")
     cost_usd: float | None = Field(None, ge=0, description="The price of one call, in US dollars.")
-    domain: str | None = Field(None, description="A word for the field it serves; selection may use it.")
+    domain: str | None = Field(
+        None, description="The subject area of the tools, as one word; tool selection may use it."
+    )
     max_tokens: int | None = Field(
-        None, ge=1, description="The most tokens that its definitions may take; counted in the context budget."
+        None, ge=1, description="The maximum number of tokens of its definitions; counted in the context budget."
     )
     timeout_seconds: float = Field(60.0, gt=0, description="The time limit of one call.")
     max_result_tokens: int = Field(
-        8000, ge=1, description="The most tokens of a result; a longer one is cut, and a last line says so."
+        8000,
+        ge=1,
+        description="The maximum number of tokens of a result. A longer one is cut, and its last line says so.",
     )
 
     def tool(self, name: str, description: str, parameters: Mapping[str, Any], node: str) -> Tool:
@@ -181,106 +189,111 @@ class ToolConfig(Config):
 
 
 class ToolSelectionConfig(ListedConfig):
-    """What every way of selecting tools can be told."""
+    """The fields that every tool selection has."""
 
-    k: int | None = Field(None, ge=1, description="How many tools are offered at most; the same as `settings.k`.")
+    k: int | None = Field(None, ge=1, description="The maximum number of tools to offer; the same as `settings.k`.")
     fallback: Annotated[str | dict[str, Any] | None, Nested("tool_selection")] = Field(
-        None, description="What selects instead when this fails or finds nothing. Left out: all tools."
+        None, description="The selection to use when this one fails or finds nothing. By default all tools are offered."
     )
 
 
 class CompactionConfig(ListedConfig):
-    """What every way of compacting the history can be told."""
+    """The fields that every compaction has."""
 
     threshold: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="The share of the context window that triggers it; the same as `settings.threshold`.",
+        description="The share of the context window at which compaction begins; the same as `settings.threshold`.",
     )
     target_ratio: float | None = Field(
         None, gt=0, le=1, description="The share of the history's tokens to keep; the same as `settings.target_ratio`."
     )
-    deadline_seconds: float = Field(5.0, gt=0, description="How long it may take before the fallback does it.")
+    deadline_seconds: float = Field(5.0, gt=0, description="The time limit, after which the fallback compacts instead.")
     fallback: Annotated[
         str | dict[str, Any] | None,
         Nested("compaction", without=("threshold", "target_ratio", "deadline_seconds", "fallback")),
-    ] = Field(None, description="What compacts instead when this fails or is late. Left out: `recent`.")
+    ] = Field(
+        None, description="The compaction to use when this one fails or exceeds its time limit. By default `recent`."
+    )
 
 
 class MiddlewareConfig(ListedConfig):
-    """What every middleware can be told."""
+    """The fields that every middleware has."""
 
     around: Around | None = Field(
-        None, description="What it wraps: the whole turn, each model call or each tool call. Left out, its own default."
+        None,
+        description="What it wraps: the whole turn, each model call or each tool call. The default depends on the type.",
     )
 
 
 class ExporterConfig(ListedConfig):
-    """What every exporter can be told."""
+    """The fields that every exporter has."""
 
-    batch_size: int = Field(100, ge=1, le=100_000, description="How many events are written at once at most.")
+    batch_size: int = Field(100, ge=1, le=100_000, description="The maximum number of events in one write.")
     flush_seconds: float = Field(1.0, gt=0, description="How long an event waits for a batch to fill.")
     queue_size: int = Field(
-        10_000, ge=1, description="How many events wait at most; over that the oldest are dropped, and counted."
+        10_000,
+        ge=1,
+        description="The maximum number of events that wait. Beyond it the oldest are dropped and counted.",
     )
     retry_seconds: float = Field(
         300.0,
         ge=0,
-        description="How long a batch is tried again while the place cannot take it. After that it goes to the dead "
-        "letters (`victor dead-letters`).",
+        description="How long a batch that cannot be written is retried. After that it becomes a dead letter "
+        "(`victor dead-letters`).",
     )
 
 
 class ModelConfig(Config):
-    """What every model can be told."""
+    """The fields that every model has."""
 
     context_window: int | None = Field(
-        None, ge=1, description="The model's context window, in tokens. Left out, it is looked up by the model's name."
+        None, ge=1, description="The model's context window, in tokens. By default it is looked up by the model's name."
     )
     input_usd_per_million: float | None = Field(None, ge=0, description="The price of a million input tokens.")
     output_usd_per_million: float | None = Field(None, ge=0, description="The price of a million output tokens.")
     cached_usd_per_million: float | None = Field(
         None,
         ge=0,
-        description="The price of a million input tokens read from a prompt cache. Left out, that of other input.",
+        description="The price of a million input tokens read from a prompt cache. By default that of other input.",
     )
 
     def window(self) -> int | None:
-        """The context window in tokens, None where it is not known."""
+        """The context window in tokens, or None if unknown."""
         return self.context_window
 
     def counter(self) -> Callable[[str], int] | None:
-        """The model's own tokenizer, which gives a text's tokens; None where it is not here. Loading it may take a while.
+        """A function that counts a text's tokens with the model's own tokenizer, or None without one. Loading may be slow.
 
-        Raises ComponentError where the spec asks for one that cannot be loaded.
+        Raises ComponentError if the spec names a tokenizer that cannot be loaded.
         """
         return None
 
     def price(self) -> tuple[float, float] | None:
-        """US dollars for a million input and a million output tokens, None where either is not known."""
+        """US dollars for a million input and a million output tokens, or None if either is unknown."""
         if self.input_usd_per_million is None or self.output_usd_per_million is None:
             return None
         return self.input_usd_per_million, self.output_usd_per_million
 
 
 class EmbedderConfig(Config):
-    """What every embedder can be told."""
+    """The base of embedders' Configs; they share no fields."""
 
 
 class DatabaseConfig(Config):
-    """What every database can be told. `dialect` is what its live objects speak, where that is known of all of them."""
+    """The base of databases' Configs. `dialect` is the dialect of its live objects, or None if not known."""
 
     dialect: ClassVar[str | None] = None
 
 
 class SessionConfig(ListedConfig):
-    """What every session store can be told."""
+    """The fields that every session store has."""
 
 
 @cache
 def annotated_fields(config: type[Config]) -> Mapping[str, Annotation | type[Secret]]:
-    """The annotation of each field that has one; that of a secret field is the class `Secret`."""
+    """The annotation of each field that has one. For a secret field it is the class `Secret`."""
     found: dict[str, Annotation | type[Secret]] = {}
     for name, field in config.model_fields.items():
         for part in (*field.metadata, *_parts(field.annotation)):
