@@ -39,6 +39,10 @@ async def number(vars: Mapping[str, Any]) -> Any:
     return 7
 
 
+async def garbled(vars: Mapping[str, Any]) -> str:
+    raise ValueError("bad \ud83d thing")
+
+
 async def refused(vars: Mapping[str, Any]) -> str:
     raise ToolError("closed on Sundays")
 
@@ -46,7 +50,7 @@ async def refused(vars: Mapping[str, Any]) -> str:
 def set_up(stage: Stage, *replies: Any) -> tuple[Says, Toolbox, Spy]:
     model, tools, spy = (
         Says(list(replies)),
-        Toolbox({"good": good, "bad": bad, "number": number, "refused": refused}),
+        Toolbox({"good": good, "bad": bad, "number": number, "refused": refused, "garbled": garbled}),
         Spy(),
     )
     stage.objects |= {"models/main": model, "tools/given": tools, "exporters/given": spy}
@@ -103,12 +107,17 @@ async def test_calls_run_side_by_side_and_their_results_keep_the_calls_order(sta
 @pytest.mark.parametrize(
     ("name", "arguments", "expected"),
     [
-        ("god", "{}", "Error: there is no tool 'god'; did you mean 'good'? there are: bad, good, number, refused"),
+        (
+            "god",
+            "{}",
+            "Error: there is no tool 'god'; did you mean 'good'? there are: bad, garbled, good, number, refused",
+        ),
         ("good", "{", "Error: the arguments of 'good' are not JSON: "),
         ("good", "[1]", "Error: the arguments of 'good' are not a JSON object"),
         ("bad", "{}", "Error: the tool 'bad' failed: ValueError: out of paper"),
         ("number", "{}", "Error: the tool 'number' returned int instead of text"),
         ("refused", "{}", "Error: closed on Sundays"),
+        ("garbled", "{}", "Error: the tool 'garbled' failed: ValueError: bad \ufffd thing"),
         ("good", "", "result"),
     ],
 )

@@ -20,7 +20,7 @@ from victor_dsl.language.kinds import ToolSource
 from victor_dsl.nearest import suggest
 from victor_dsl.runtime.coordinators.tool_selection import allowed
 from victor_dsl.runtime.middleware import Layer, chain
-from victor_dsl.values.message import Message, Reply, ToolCall
+from victor_dsl.values.message import Message, Reply, ToolCall, without_lone_surrogates
 from victor_dsl.values.tokens import CHARACTERS_PER_TOKEN, text_tokens
 from victor_dsl.values.turn import Turn
 
@@ -92,7 +92,7 @@ class ToolCalls:
             text = reply.message.text()
         except (ToolError, Refused) as error:
             code = error.code
-            text = _cut(f"Error: {error.message}", MOST_ERROR_TOKENS)
+            text = _cut(without_lone_surrogates(f"Error: {error.message}"), MOST_ERROR_TOKENS)
         latency_ms = round((self._clock.monotonic() - started) * 1000, 3)
         turn.record("tool_call", {**_about(call, turn), "ok": code is None, "error": code, "latency_ms": latency_ms})
         return Message("tool", text, tool_call_id=call.id, name=call.name)
@@ -118,7 +118,14 @@ class ToolCalls:
             raise ToolError(f"the tool '{call.name}' failed: {describe(error)}") from error
         if not isinstance(text, str):
             raise ToolError(f"the tool '{call.name}' returned {type(text).__name__} instead of text")
-        return Reply(Message("tool", _cut(text, source.max_result_tokens), tool_call_id=call.id, name=call.name))
+        return Reply(
+            Message(
+                "tool",
+                _cut(without_lone_surrogates(text), source.max_result_tokens),
+                tool_call_id=call.id,
+                name=call.name,
+            )
+        )
 
 
 def _source(node: Node, source: ToolSource) -> _Source:

@@ -81,6 +81,11 @@ class Message:
         return content is None or isinstance(content, str) or all(part.get("type") == "text" for part in content)
 
 
+def without_lone_surrogates(text: str) -> str:
+    """The text with U+FFFD for each half of a surrogate pair that stands alone: no UTF-8, and so no request, can contain one."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def are_plain(messages: Iterable[Message]) -> bool:
     """Whether all messages are plain (`Message.is_plain`)."""
     return all(map(_is_plain, messages))

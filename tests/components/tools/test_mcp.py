@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCError, JSONRPCResponse
 
 from tests.components.context import TURN, Surroundings, surroundings
 from tests.servers import filesystem_server
@@ -445,6 +447,37 @@ def test_a_line_over_the_limit_is_identified_by_its_ends() -> None:
     assert [line.answers if isinstance(line, TooLong) else line for line in found] == [7, b"short", 8]
     assert TooLong(b'{"note": {"id": 3}', b'"id": 4}]}').answers is None
     assert process.MOST_MESSAGE_BYTES < 50_000_000
+
+
+def answer(text: str = "fine", id: int = 4) -> str:
+    return json.dumps({"jsonrpc": "2.0", "id": id, "result": {"content": [{"type": "text", "text": text}]}})
+
+
+READ = [
+    ("half a surrogate pair", answer("cut \ud83d").encode(), "cut \ufffd"),
+    ("the other half", answer("\ude00 cut").encode(), "\ufffd cut"),
+    ("a whole pair", answer("\ud83d\ude00").encode(), "\U0001f600"),
+    ("a byte that is not UTF-8", answer("caf?").encode().replace(b"?", b"\xff"), "caf\ufffd"),
+    ("pretty-printed", json.dumps(json.loads(answer()), indent=2).encode(), "fine"),
+    ("pretty-printed by tabs, with CRLF", json.dumps(json.loads(answer()), indent="\t").replace("\n", "\r\n").encode(), "fine"),
+    ("a brace alone before it", b"{\n" + answer().encode(), "fine"),
+    ("no JSON, but an id", b'{"jsonrpc":"2.0","id":4,"result":{"content":[}}', "error: the answer is not JSON"),
+    ("no message, but an id", b'{"jsonrpc":"2.0","id":4,"result":"what?"}', "error: the answer is not a JSON-RPC message"),
+]  # fmt: skip
+"""What a server prints in answer to request 4, and the text or error that is read of it."""
+
+
+@pytest.mark.parametrize(("printed", "expected"), [row[1:] for row in READ], ids=[row[0] for row in READ])
+def test_an_answer_is_read_or_is_an_error_at_once(printed: bytes, expected: str) -> None:
+    lines, messages = Lines(), process.Messages()
+    found = [found for line in lines.feed(printed + b"\n") for found in messages.feed(line)]
+    [message] = [each.message for each in found if isinstance(each, SessionMessage)]
+    if isinstance(message, JSONRPCError):
+        assert f"error: {message.error.message}" == expected
+    else:
+        assert isinstance(message, JSONRPCResponse)
+        assert message.result["content"][0]["text"] == expected
+    assert message.id == 4
 
 
 def test_npm_is_installed_in_ci() -> None:

@@ -74,6 +74,9 @@ async def later(text: str, turn: Turn) -> str:
 
 def where(a, /, b=2, c=3, *, d=4): return [a, b, c, d, threading.current_thread().name]
 def nothing(): pass
+def picture(): return b"\\x89PNG\\r\\n"
+def utf8(): return "caf\\u00e9".encode()
+def of_bytes(): return [b"a\\0", bytearray(b"ok")]
 def raises(): raise ValueError("no such order")
 def raises_much(): raise ValueError("x" * 5000)
 async def cancels(): raise asyncio.CancelledError
@@ -207,7 +210,10 @@ async def test_names_that_pydantic_uses_itself_are_allowed_as_arguments(tmp_path
     ("function", "result"),
     [
         ("nothing", "null"),
-        ("surrogate", "a?"),
+        ("surrogate", "a\ufffd"),
+        ("picture", "[6 bytes; they cannot be shown as text]"),
+        ("utf8", "caf\u00e9"),
+        ("of_bytes", '["[2 bytes; they cannot be shown as text]","ok"]'),
         ("coroutine_maker", "made for s in MainThread"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -18,6 +19,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import INTERNAL_ERROR, ErrorData, JSONRPCError, jsonrpc_message_adapter
 
 from victor_dsl.storage.ending import to_the_end
+from victor_dsl.values.message import without_lone_surrogates
 
 Received = SessionMessage | Exception
 Streams = tuple[MemoryObjectReceiveStream[Received], MemoryObjectSendStream[SessionMessage]]
@@ -138,17 +140,17 @@ async def _read(
     on_stray_line: Callable[[str], None],
 ) -> None:
     assert process.stdout is not None
-    lines = Lines()
+    lines, messages = Lines(), Messages()
     async with incoming:
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             while chunk := await process.stdout.read(CHUNK_BYTES):
-                for line in lines.feed(chunk):
-                    if (message := _message(line)) is not None:
-                        await incoming.send(message)
-                    elif isinstance(line, TooLong):
+                for found in (found for line in lines.feed(chunk) for found in messages.feed(line)):
+                    if isinstance(found, SessionMessage):
+                        await incoming.send(found)
+                    elif isinstance(found, TooLong):
                         on_stray_line(f"a line of more than {MOST_MESSAGE_BYTES:,} bytes")
-                    elif line.strip():
-                        on_stray_line(line[: 4 * SHOWN_CHARACTERS].decode("utf-8", "replace")[:SHOWN_CHARACTERS])
+                    elif found.strip():
+                        on_stray_line(found[: 4 * SHOWN_CHARACTERS].decode("utf-8", "replace")[:SHOWN_CHARACTERS])
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_SECONDS):
                 await process.wait()  # its output is closed: it has most likely ended, too, and has an exit code
@@ -156,16 +158,61 @@ async def _read(
 
 
 def _message(line: bytes | TooLong) -> SessionMessage | None:
-    """The message in a line; for an answer that is too long an error in its place; None for any other line."""
+    """The message in a line; for an answer that cannot be read an error in its place; None for any other line."""
     if isinstance(line, TooLong):
         if line.answers is None:
             return None
-        error = ErrorData(code=INTERNAL_ERROR, message=f"the answer is longer than {MOST_MESSAGE_BYTES:,} bytes")
-        return SessionMessage(JSONRPCError(jsonrpc="2.0", id=line.answers, error=error))
+        return _unreadable(line.answers, f"the answer is longer than {MOST_MESSAGE_BYTES:,} bytes")
     try:
         return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
     except ValueError:
-        return None
+        pass  # what pydantic refuses, Python's parser may read: half a surrogate pair, bytes that are not UTF-8
+    try:
+        found = json.loads(line.decode("utf-8", "replace"))
+        text = without_lone_surrogates(json.dumps(found, ensure_ascii=False))
+    except (ValueError, RecursionError):
+        id = TooLong(line[:END_BYTES], line[-END_BYTES:]).answers if line.rstrip().endswith(b"}") else None
+        return None if id is None else _unreadable(id, "the answer is not JSON")
+    try:
+        return SessionMessage(jsonrpc_message_adapter.validate_json(text, by_name=False))
+    except ValueError:
+        id = found.get("id") if isinstance(found, dict) and "method" not in found else None
+        return _unreadable(id, "the answer is not a JSON-RPC message") if isinstance(id, int) else None
+
+
+def _unreadable(id: int, reason: str) -> SessionMessage:
+    return SessionMessage(JSONRPCError(jsonrpc="2.0", id=id, error=ErrorData(code=INTERNAL_ERROR, message=reason)))
+
+
+class Messages:
+    """The messages in a server's lines, among them those that the server prints over several lines."""
+
+    def __init__(self) -> None:
+        self._open: list[bytes] = []  # the lines of a message that is not complete yet
+        self._size = 0
+
+    def feed(self, line: bytes | TooLong) -> Iterator[SessionMessage | bytes | TooLong]:
+        """Messages, and the lines that belong to none."""
+        if (message := _message(line)) is not None:
+            yield from self._given_up()
+            yield message
+        elif isinstance(line, TooLong) or not (self._open or line.lstrip().startswith(b"{")):
+            yield line
+        else:
+            self._open.append(line)
+            self._size += len(line)
+            # Only a line without indentation can end a message: so each message is parsed once.
+            complete = line.rstrip().endswith(b"}") and not line[:1].isspace()
+            if complete and (message := _message(b"\n".join(self._open))) is not None:
+                self._open.clear()
+                self._size = 0
+                yield message
+            elif self._size > MOST_MESSAGE_BYTES:
+                yield from self._given_up()
+
+    def _given_up(self) -> Iterator[bytes]:
+        lines, self._open, self._size = self._open, [], 0
+        yield from lines
 
 
 async def _write(process: Process, outgoing: MemoryObjectReceiveStream[SessionMessage]) -> None:

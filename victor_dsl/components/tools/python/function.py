@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import orjson
@@ -17,7 +17,7 @@ from victor_dsl.language.config import ToolConfig
 from victor_dsl.language.importing import import_function
 from victor_dsl.language.off_loop import OffLoop
 from victor_dsl.language.printing import in_function, routed_output
-from victor_dsl.values.message import ToolCall
+from victor_dsl.values.message import ToolCall, without_lone_surrogates
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
 
@@ -66,9 +66,11 @@ class FunctionTool:
 
 
 def text_of(result: Any) -> str:
-    """A result as the model receives it: text unchanged, anything else as JSON. Raises ToolError."""
+    """A result as the model receives it: text unchanged, bytes as UTF-8 or as a note, anything else as JSON. Raises ToolError."""
     if isinstance(result, str):
-        return result.encode("utf-8", "replace").decode()  # lone surrogates cannot be sent
+        return without_lone_surrogates(result)
+    if isinstance(result, bytes | bytearray | memoryview):
+        return _bytes_text(bytes(result))
     try:
         return orjson.dumps(result, default=_to_json, option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:
@@ -79,7 +81,16 @@ def text_of(result: Any) -> str:
         raise ToolError(f"the function's result cannot be written as JSON: {error}") from error
 
 
+def _bytes_text(content: bytes) -> str:
+    with suppress(UnicodeDecodeError):
+        if "\0" not in (text := content.decode()):
+            return text
+    return f"[{len(content):,} bytes; they cannot be shown as text]"
+
+
 def _to_json(value: Any) -> Any:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return _bytes_text(bytes(value))
     dump = getattr(value, "model_dump", None)
     if callable(dump):
         return dump(mode="json")
