@@ -90,7 +90,7 @@ async def test_noise_in_a_stream_is_skipped(type: str, noise: bytes) -> None:
     assert reply.message.text() == "Grüß dich, 🌍!"
 
 
-def _call(id: str | None, name: str | None, arguments: str, index: int | None = 0, **more: Any) -> dict[str, Any]:
+def _call(id: str | None, name: str | None, arguments: str, index: Any = 0, **more: Any) -> dict[str, Any]:
     function = {"name": name, "arguments": arguments} if name is not None else {"arguments": arguments}
     call = {"index": index, "id": id, "type": "function", "function": function, **more}
     return {key: value for key, value in call.items() if value is not None}
@@ -353,6 +353,55 @@ async def test_a_system_prompt_alone_is_not_sent() -> None:
 async def test_stop_goes_only_to_models_that_accept_it(model: str, sent: bool) -> None:
     body = await _sent("openai", HELLO.replace(settings=Settings(stop=("END",))), model=model)
     assert ("stop" in body) is sent
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("reason", ["pause_turn", "compaction"])
+async def test_a_paused_answer_is_continued(reason: str, streaming: bool) -> None:
+    search: dict[str, Any] = {
+        "type": "server_tool_use",
+        "id": "srv_1",
+        "name": "web_search",
+        "input": {"query": "rain"},
+    }
+    first: list[dict[str, Any]] = [{"type": "text", "text": "I look. "}, search]
+    last = [{"type": "text", "text": "Rain."}]
+    answers = [whole(anthropic_whole(first, reason)), whole(anthropic_whole(last))]
+    if streaming:
+        begun = [
+            *block(0, {"type": "text", "text": ""}, said("I look. ")),
+            *block(1, {**search, "input": {}}, {"type": "input_json_delta", "partial_json": '{"query": "rain"}'}),
+        ]
+        end = block(0, {"type": "text", "text": ""}, said("Rain."))
+        answers = [
+            streamed(events(ANTHROPIC_START, *begun, *anthropic_end(reason)), "end"),
+            streamed(events(ANTHROPIC_START, *end, *anthropic_end("end_turn")), "end"),
+        ]
+    listener = Listener()
+    async with Playback(*answers) as server, asking("anthropic", server.url) as model:
+        reply = await model.answer(listener.to(HELLO) if streaming else HELLO)
+        assert len(server.asked) == 2
+        assert server.asked[1].body["messages"] == [
+            *server.asked[0].body["messages"],
+            {"role": "assistant", "content": first},
+        ]
+    assert reply.message.text() == "I look. Rain."
+    assert not streaming or listener.text == "I look. Rain."
+    assert reply.stop_reason == "stop"
+    assert reply.usage.output_tokens == 24
+
+
+async def test_an_answer_that_pauses_for_ever_is_given_up() -> None:
+    answer = whole(anthropic_whole([{"type": "text", "text": "…"}], "pause_turn"))
+    assert "paused" in (await failing("anthropic", answer)).message
+
+
+@pytest.mark.parametrize(
+    ("reason", "stop"), [("refusal", "content_filter"), ("model_context_window_exceeded", "length")]
+)
+async def test_anthropics_stop_reasons(reason: str, stop: str) -> None:
+    answer = whole(anthropic_whole([{"type": "text", "text": "Hi."}], reason))
+    assert (await _answered("anthropic", answer)).stop_reason == stop
 
 
 @pytest.mark.parametrize("thoughts", [False, True])

@@ -35,6 +35,9 @@ else:
 MAX_CACHED_TOOLS = 4096
 """How many tool definitions are cached as JSON; beyond that, the cache starts again."""
 
+MAX_PAUSES = 10
+"""How often an answer that the server pauses is continued."""
+
 _KNOWN_MODELS = Path(__file__).with_name("known_models.json")
 _VERSION_SUFFIX = re.compile(r"(-\d{8}|-\d{4}-\d{2}-\d{2}|@\d{8}|-latest)$")
 _API_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -208,6 +211,10 @@ class Answer(Protocol):
         """The server says that the stream is complete (`[DONE]`)."""
         ...
 
+    def continued(self, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The request that continues an answer which the server has paused; None where it is complete."""
+        ...
+
     def reply(self) -> Reply:
         """The complete answer."""
         ...
@@ -248,22 +255,17 @@ class HostedModel:
         await self._http.__aexit__(kind, error, trace)
 
     async def answer(self, turn: Turn) -> Reply:
-        """Sends one request and reads its answer, which is streamed if the turn is. Raises ModelError."""
+        """Sends the request and reads its answer, which is streamed if the turn is. Raises ModelError."""
         answer = self._new_answer(turn, self._prices)
         try:
-            body = self._write(turn)
-            if not turn.streaming:
-                answer.add_whole(await self._http.post(body))
-            else:
-                text = ""
-                async with aclosing(self._http.stream(body, lambda: answer.finished, answer.end)) as events:
-                    async for event in events:
-                        text += answer.add(event)
-                        if text and not "\ud800" <= text[-1] <= "\udbff":  # half of a pair waits for the other
-                            await turn.emit(Delta(join_surrogates(text)))
-                            text = ""
-                if text:
-                    await turn.emit(Delta(join_surrogates(text)))
+            body: Mapping[str, Any] | None = self._write(turn)
+            for _ in range(MAX_PAUSES + 1):
+                if body is None:
+                    break
+                await self._ask(body, turn, answer)
+                body = answer.continued(body)
+            if body is not None:
+                raise Malformed(f"it paused more than {MAX_PAUSES} times")
             reply = answer.reply()
         except Unsupported as error:
             raise ModelError(str(error), kind="bad_request", node=self._node) from error
@@ -274,6 +276,20 @@ class HostedModel:
         if reply.stop_reason == "length" and not reply.message.content and not reply.message.tool_calls:
             raise self._http.failures.nothing_written(turn.settings.max_tokens, reply.usage.output_tokens)
         return reply
+
+    async def _ask(self, body: Mapping[str, Any], turn: Turn, answer: Answer) -> None:
+        if not turn.streaming:
+            answer.add_whole(await self._http.post(body))
+            return
+        text = ""
+        async with aclosing(self._http.stream(body, lambda: answer.finished, answer.end)) as events:
+            async for event in events:
+                text += answer.add(event)
+                if text and not "\ud800" <= text[-1] <= "\udbff":  # half of a pair waits for the other
+                    await turn.emit(Delta(join_surrogates(text)))
+                    text = ""
+        if text:
+            await turn.emit(Delta(join_surrogates(text)))
 
 
 class ToolDefinitions:

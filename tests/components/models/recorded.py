@@ -22,6 +22,7 @@ def openai_whole(message: dict[str, Any], finish: str | None = "stop") -> dict[s
     return {
         "id": "chatcmpl-1",
         "object": "chat.completion",
+        "created": 1,
         "model": "gpt-4.1-mini-2025-04-14",
         "choices": [{"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish}],
         "usage": OPENAI_USAGE,
@@ -35,7 +36,14 @@ OPENAI_USAGE = {
     "prompt_tokens_details": {"cached_tokens": 1024, "audio_tokens": 0},
     "completion_tokens_details": {"reasoning_tokens": 0},
 }
-OPENAI_LAST = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [], "usage": OPENAI_USAGE}
+OPENAI_LAST = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion.chunk",
+    "created": 1,
+    "model": "gpt-4.1-mini-2025-04-14",
+    "choices": [],
+    "usage": OPENAI_USAGE,
+}
 
 OPENAI_TEXT = events(
     openai_chunk({"role": "assistant", "content": "", "refusal": None}),

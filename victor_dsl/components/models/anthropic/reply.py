@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 
 from victor_dsl.components.hosted_models import Prices, join_arguments, original_tool_name, unknown_reason
-from victor_dsl.transport.json_values import Malformed, as_count, as_list, as_map, as_text, join_surrogates
-from victor_dsl.values.message import Message, Part, Reply, StopReason, ToolCall, Usage
+from victor_dsl.transport.json_values import Malformed, as_count, as_list, as_map, as_text, join_surrogates, parse_json
+from victor_dsl.values.message import NO_USAGE, Message, Part, Reply, StopReason, ToolCall, Usage
 from victor_dsl.values.turn import Turn
 
 _STOP_REASONS: Mapping[str, StopReason] = {
@@ -21,7 +21,13 @@ _STOP_REASONS: Mapping[str, StopReason] = {
     "refusal": "content_filter",
 }
 _THOUGHTS = ("thinking", "redacted_thinking")
-_TEXT_FIELDS = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
+_PAUSED = ("pause_turn", "compaction")
+_TEXT_FIELDS = {
+    "text_delta": "text",
+    "thinking_delta": "thinking",
+    "signature_delta": "signature",
+    "compaction_delta": "content",
+}
 
 
 class MessageAnswer:
@@ -35,6 +41,8 @@ class MessageAnswer:
         self._input: dict[int, str] = {}
         self._stop: str | None = None
         self._usage: dict[str, Any] = {}
+        self._earlier: list[dict[str, Any]] = []
+        self._earlier_usage = NO_USAGE
         self._model: str | None = None
 
     def add(self, event: Mapping[str, Any]) -> str:
@@ -72,6 +80,23 @@ class MessageAnswer:
     def end(self) -> None:
         """Nothing: this API ends its streams with `message_stop`."""
 
+    def continued(self, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The request that continues an answer which the server paused, with what it has said; None where it is complete."""
+        if self._stop not in _PAUSED:
+            return None
+        blocks = [self._whole_block(index, block) for index, block in sorted(self._blocks.items())]
+        said = [block for block in blocks if block.get("type") != "text" or block.get("text")]
+        self._earlier += said
+        self._earlier_usage += _usage(self._usage, self._prices)
+        self._blocks, self._input, self._usage, self._stop, self.finished = {}, {}, {}, None, False
+        if not said:
+            raise Malformed("it paused before it said anything")
+        *before, last = body["messages"]
+        if last["role"] == "assistant":  # paused before: both pieces are one message
+            last = {**last, "content": [*last["content"], *said]}
+            return {**body, "messages": [*before, last]}
+        return {**body, "messages": [*before, last, {"role": "assistant", "content": said}]}
+
     def reply(self) -> Reply:
         """The complete answer; one that was cut off is Malformed."""
         if self._stop is None:
@@ -79,13 +104,21 @@ class MessageAnswer:
         stop = _STOP_REASONS.get(self._stop.lower()) or unknown_reason(self._stop)
         parts: list[Part] = []
         calls: list[ToolCall] = []
-        for index, block in sorted(self._blocks.items()):
+        earlier = enumerate(self._earlier, -len(self._earlier))
+        for index, block in (*earlier, *sorted(self._blocks.items())):
             if block.get("type") == "tool_use":
                 calls.append(self._call(index, block, cut_off=stop == "length"))
             elif block.get("type") in _THOUGHTS or (block.get("type") == "text" and block.get("text")):
                 parts.append({key: _clean(value) for key, value in block.items() if key != "citations"})
         message = Message("assistant", _content(parts, calls), tuple(calls))
-        return Reply(message, _usage(self._usage, self._prices), stop, self._model)
+        usage = self._earlier_usage + _usage(self._usage, self._prices)
+        return Reply(message, usage, stop, self._model)
+
+    def _whole_block(self, index: int, block: dict[str, Any]) -> dict[str, Any]:
+        """The block with the input that was streamed for it."""
+        if index not in self._input:
+            return block
+        return {**block, "input": as_map(parse_json(self._input[index].encode("utf-8", "replace")), "a tool's input")}
 
     def _call(self, index: int, block: Mapping[str, Any], *, cut_off: bool) -> ToolCall:
         id, name = as_text(block.get("id"), "a tool call's id"), as_text(block.get("name"), "a tool call's name")

@@ -107,6 +107,9 @@ class ChatAnswer:
         """The stream has ended with `[DONE]`."""
         self._ended = True
 
+    def continued(self, body: Mapping[str, Any]) -> None:
+        """None: this API never pauses an answer."""
+
     def reply(self) -> Reply:
         """The complete answer; one that was cut off is Malformed."""
         stop = self._stop_reason()
