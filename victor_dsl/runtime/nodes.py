@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
+import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
+
+from attrs import frozen
 
 from victor_dsl.errors import ComponentError, SecretError, VictorError
 from victor_dsl.graph.plan import Node, Program
@@ -20,7 +24,6 @@ from victor_dsl.language.config import Config, Secret
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.registry import Registry
 from victor_dsl.nearest import suggest
-from victor_dsl.runtime.clock import SystemClock
 from victor_dsl.runtime.lease import Lease, Leases
 from victor_dsl.storage.ending import to_the_end
 
@@ -36,6 +39,18 @@ Report = Callable[[str, str, Mapping[str, Any]], None]
 
 def ignore(node: str, message: str, data: Mapping[str, Any]) -> None:
     """A report that goes nowhere."""
+
+
+@frozen
+class SystemClock:
+    """The machine's time. A turn asks for it some twenty times, so the functions of `time` are the methods."""
+
+    now = staticmethod(time.time)
+    monotonic = staticmethod(time.monotonic)
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """Waits."""
+        return asyncio.sleep(seconds)
 
 
 class LiveNodes:

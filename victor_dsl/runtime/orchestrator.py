@@ -14,13 +14,12 @@ from victor_dsl.graph.plan import Program
 from victor_dsl.language.boundary import component_error, describe, internal_error, is_fault
 from victor_dsl.language.component import Clock
 from victor_dsl.language.registry import Registry
-from victor_dsl.runtime.clock import SystemClock
 from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator, error_data, turn_data
 from victor_dsl.runtime.delivery import Delivery
 from victor_dsl.runtime.delivery.dead_letters import DeadLetters
 from victor_dsl.runtime.delivery.queue import ExporterQueue
 from victor_dsl.runtime.generation import Generation, Shared
-from victor_dsl.runtime.nodes import LiveNodes
+from victor_dsl.runtime.nodes import LiveNodes, SystemClock
 from victor_dsl.runtime.rendering import render
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.values.event import Event, uuid7

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
-from attrs import frozen
-
 from victor_dsl.components.ranking.words import query_weight, terms
+from victor_dsl.values.frozen import value
 from victor_dsl.values.turn import Turn
 
 ENOUGH_TERMS = 4
@@ -35,7 +34,7 @@ REMEMBERED_TEXTS, LONGEST_REMEMBERED = 512, 2_000
 _CLAUSE_ENDS = re.compile(r"(?<=[.!?;])\s+|(?<=[\u3002\uff01\uff1f\uff1b])|\n+")
 
 
-@frozen(eq=False)
+@value(eq=False)
 class Query:
     """A text that asks for tools, its terms with their weights, and where it has several clauses, each as a query."""
 
@@ -46,19 +45,19 @@ class Query:
 
 def query_of(turn: Turn) -> Query:
     """What the conversation asks for. The text is empty where no word of it is a term."""
-    latest_first = _latest_texts(turn)
-    texts = [next(latest_first, "")]
-    query = read(texts[0])
-    words = query.words
-    for earlier in latest_first:
-        if len(words) >= ENOUGH_TERMS:
-            break
-        share = 0.5 ** len(texts)
-        words = {term: share * weight for term, weight in read(earlier).words.items()} | words
-        texts.append(earlier)
+    queries: list[Query] = []  # of the latest user message and of those before it, latest first
+    words: dict[str, float] = {}
+    for message in reversed(turn.messages):
+        if message.role == "user" or (queries and message.role == "assistant"):
+            query = read(both_ends(message.text(), LONGEST_TEXT))
+            share = 0.5 ** len(queries)
+            words = {term: share * weight for term, weight in query.words.items()} | words if queries else query.words
+            queries.append(query)
+            if len(words) >= ENOUGH_TERMS or len(queries) > LOOK_BACK:
+                break
     if not words:
         return Query("", {})
-    return query if len(texts) == 1 else Query("\n".join(reversed(texts)), words)
+    return queries[0] if len(queries) == 1 else Query("\n".join([query.text for query in reversed(queries)]), words)
 
 
 def read(text: str) -> Query:
@@ -102,14 +101,3 @@ def _read(text: str) -> Query:
 
 
 _remembered_query = lru_cache(maxsize=REMEMBERED_TEXTS)(_read)
-
-
-def _latest_texts(turn: Turn) -> Iterator[str]:
-    """The latest user message and the few before it, latest first."""
-    found = 0
-    for message in reversed(turn.messages):
-        if message.role == "user" or (found and message.role == "assistant"):
-            yield both_ends(message.text(), LONGEST_TEXT)
-            found += 1
-            if found > LOOK_BACK:
-                return
