@@ -21,8 +21,9 @@ from mcp_types import JSONRPCError, JSONRPCResponse
 from tests.components.context import TURN, Surroundings, surroundings
 from tests.servers import filesystem_server
 from victor_dsl.components.http_tools import Redaction
-from victor_dsl.components.tools.mcp import Config, build, connection, process
+from victor_dsl.components.tools.mcp import Config, build, connection, process, source
 from victor_dsl.components.tools.mcp.process import Lines, TooLong
+from victor_dsl.components.tools.mcp.repair import repair
 from victor_dsl.errors import ComponentError, ToolError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Secret
@@ -280,7 +281,7 @@ async def test_a_changed_list_of_tools_is_used(context: Context) -> None:
 async def test_a_list_over_its_tokens_is_refused_at_the_start_and_ignored_later(
     context: Context, around: Surroundings
 ) -> None:
-    with pytest.raises(ComponentError, match=r"20 tools take \d+ tokens, and max_tokens is 10"):
+    with pytest.raises(ComponentError, match=r"21 tools take \d+ tokens, and max_tokens is 10"):
         async with wild(context, max_tokens=10):
             pass
     async with wild(context, max_tokens=30, allow=["e*", "grow*"], deny=["en*"]) as tools:
@@ -478,6 +479,72 @@ def test_an_answer_is_read_or_is_an_error_at_once(printed: bytes, expected: str)
         assert isinstance(message, JSONRPCResponse)
         assert message.result["content"][0]["text"] == expected
     assert message.id == 4
+
+
+RESULTS = [
+    ({"content": [{"type": "text", "text": "good"}, {"type": "hologram"}]}, "good\n[a part of type 'hologram', which cannot be read]"),
+    ({"content": [{"type": "text"}]}, "[a part of type 'text', which cannot be read]"),
+    ({"structuredContent": {"a": 1}}, '{"a": 1}'),
+    ({"content": None, "structuredContent": {"a": 1}}, '{"a": 1}'),
+    ({"content": None}, ""),
+    ({"structuredContent": [1, 2]}, '{"result": [1, 2]}'),
+]  # fmt: skip
+"""What breaks the protocol in a result, and the text that is read of it."""
+
+
+@pytest.mark.parametrize(("result", "expected"), RESULTS)
+async def test_the_readable_parts_of_a_result_reach_the_model(
+    context: Context, result: dict[str, Any], expected: str
+) -> None:
+    async with wild(context) as tools:
+        assert await call(tools, "answer", result=result) == expected
+
+
+async def test_a_result_that_cannot_be_read_is_explained_in_one_line(context: Context) -> None:
+    async with wild(context) as tools:
+        with pytest.raises(ToolError, match=r"it broke the protocol: content: [^\n]*list$"):
+            await call(tools, "no_result")
+
+
+FINE = {"name": "fine", "inputSchema": {"type": "object"}}
+BAD_TOOLS = [
+    ({"name": "bad"}, "the tool 'bad' of the MCP server is left out: inputSchema: Field required"),
+    ({"name": "bad", "inputSchema": {"type": "string"}}, "the tool 'bad' of the MCP server is left out: inputSchema.type"),
+    ({"name": "bad", "inputSchema": {"type": "object", "properties": {"a": {}, "required": ["a"]}}}, "left out: inputSchema.properties.required"),
+    ({"inputSchema": {"type": "object"}}, "a tool without a name of the MCP server is left out: name"),
+    ("bad", "a tool without a name of the MCP server is left out"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("bad", "expected"), BAD_TOOLS)
+def test_a_bad_tool_is_left_out_by_name(bad: Any, expected: str) -> None:
+    reports: list[str] = []
+    assert repair({"tools": [bad, FINE]}, reports.append) == {"tools": [FINE]}
+    [report] = reports
+    assert expected in report
+
+
+async def test_a_bad_tool_that_comes_later_breaks_no_call(context: Context, around: Surroundings) -> None:
+    async with wild(context) as tools:
+        hanging = asyncio.create_task(call(tools, "hang"))
+        await call(tools, "grow", name="bad")
+
+        async def reported() -> bool:
+            return any("the tool 'bad' of the MCP server is left out" in message for message, _ in around.reports)
+
+        await eventually(reported)
+        assert await call(tools, "count") == "1"
+        assert not hanging.done()
+        hanging.cancel()
+
+
+def test_a_schema_combined_at_its_top_becomes_one_that_providers_accept() -> None:
+    by = [{"properties": {"id": {"type": "integer"}}, "required": ["id"]}, {"properties": {"name": {"type": "string"}}}]
+    assert source._flat({"type": "object", "properties": {"full": {}}, "required": ["full"], "anyOf": by}) == {
+        "type": "object",
+        "properties": {"id": {"type": "integer"}, "name": {"type": "string"}, "full": {}},
+        "required": ["full"],
+    }
 
 
 def test_npm_is_installed_in_ci() -> None:

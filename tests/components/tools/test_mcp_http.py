@@ -100,3 +100,41 @@ async def test_an_unreachable_server_is_reported(context: Context) -> None:
     with pytest.raises(ComponentError, match="cannot be reached"):
         async with shop(context, 1):
             pass
+
+
+@pytest.mark.parametrize(
+    ("status", "path", "expected"),
+    [
+        (401, "/mcp", "HTTP 401 Unauthorized: the server wants credentials; set `bearer_token`"),
+        (403, "/mcp", "HTTP 403 Forbidden"),
+        (404, "/mcp", "HTTP 404 Not Found: there is no MCP endpoint at this address"),
+        (405, "/mcp", "HTTP 405 Method Not Allowed: the address takes no MCP messages; an old SSE endpoint"),
+        (405, "/sse", "old HTTP+SSE transport, which is not supported"),
+        (404, "/sse", "old HTTP+SSE transport, which is not supported"),
+        (500, "/mcp", "HTTP 500 Internal Server Error"),
+    ],
+)
+@pytest.mark.parametrize("body", [b"", b"no", b'{"detail": "no"}'])
+async def test_a_refusal_says_its_status_and_what_helps(
+    context: Context, status: int, path: str, expected: str, body: bytes
+) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(
+            (line.split(b":")[1] for line in head.splitlines() if line.lower().startswith(b"content-length")), b"0"
+        )
+        await reader.readexactly(int(length))
+        type = "application/json" if body.startswith(b"{") else "text/plain"
+        writer.write(
+            f"HTTP/1.1 {status} No\r\nContent-Type: {type}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+            + body
+        )
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(ComponentError) as raised:
+            async with build(Config(name="shop", url=f"http://127.0.0.1:{port}{path}"), context):
+                pass
+    assert expected in raised.value.message

@@ -24,7 +24,7 @@ TOOLS = [
         "picture",
         "environment",
     ),
-    *("grow", "spawn", "fail", "structured", "no_result", "leak", "stubborn", "pid", "last_words"),
+    *("grow", "spawn", "fail", "structured", "no_result", "leak", "stubborn", "pid", "last_words", "answer"),
 ]
 counted = 0
 grown: list[str] = []
@@ -101,6 +101,9 @@ def call(name: str, arguments: dict[str, Any], id: int) -> dict[str, Any] | None
             return text("no")
         case "pid":
             return text(str(os.getpid()))
+        case "answer":
+            result: dict[str, Any] = arguments["result"]
+            return result
     return text("nothing")
 
 
@@ -116,7 +119,12 @@ def main() -> None:
             version = params["protocolVersion"]
             send({"id": id, "result": {"protocolVersion": version, "capabilities": capabilities, "serverInfo": information}})  # fmt: skip
         elif method == "tools/list":
-            tools = [{"name": n, "description": f"Does {n}.", "inputSchema": {"type": "object"}} for n in TOOLS + grown]
+            tools = [{"name": "bad", "inputSchema": {"type": "string"}}] if "bad" in grown else []
+            tools += [
+                {"name": n, "description": f"Does {n}.", "inputSchema": {"type": "object"}}
+                for n in TOOLS + grown
+                if n != "bad"
+            ]
             send({"id": id, "result": {"tools": tools}})
         elif method == "tools/call":
             result = call(params["name"], params.get("arguments") or {}, id)

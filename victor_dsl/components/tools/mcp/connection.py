@@ -15,8 +15,10 @@ from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import ToolsListChanged
 from mcp_types import CONNECTION_CLOSED, CallToolResult, Implementation, Tool, ToolListChangedNotification
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
 
 from victor_dsl.components.http_tools import Redaction
+from victor_dsl.components.tools.mcp.repair import fault_of, repaired
 from victor_dsl.errors import ComponentError, ToolError
 from victor_dsl.language.boundary import describe, is_fault
 from victor_dsl.language.component import Context
@@ -56,6 +58,8 @@ class Server:
         match error:
             case MCPError():
                 reason = f"refused: {error.message}"
+            case ValidationError():
+                reason = f"broke the protocol: {fault_of(error)}"
             case FileNotFoundError() | NotADirectoryError() | PermissionError():
                 reason = f"cannot be started: '{error.filename}': {error.strerror}"
             case TimeoutError():
@@ -185,7 +189,7 @@ class Connection:
         self._lost.clear()
         self._recheck.clear()
         client = Client(
-            self.server.transport(self._lose),
+            repaired(self.server.transport(self._lose), self._leave_out),
             cache=None,
             message_handler=self._receive,
             client_info=Implementation(name="victor_dsl", version="1"),
@@ -233,6 +237,9 @@ class Connection:
     async def _receive(self, message: object) -> None:
         if isinstance(message, ToolListChangedNotification):
             self._recheck.set()
+
+    def _leave_out(self, message: str) -> None:
+        self.server.context.report(message, {"code": "mcp-tools"})
 
     def _lose(self, reason: str) -> None:
         self._reason = reason  # before `_lost`: `_keep` reports it

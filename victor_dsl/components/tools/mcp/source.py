@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from fnmatch import fnmatchcase
+from typing import Any
 
 import mcp_types
 import orjson
@@ -28,6 +29,9 @@ from victor_dsl.values.turn import Turn
 
 LONGEST_DESCRIPTION = 8_000
 """How many characters of a tool's description the model sees."""
+
+COMBINED = ("anyOf", "oneOf", "allOf", "not", "enum")
+"""Keywords that OpenAI and Anthropic refuse at the top of a tool's schema."""
 
 LONGEST_LOG_LINE = 2_000
 
@@ -118,6 +122,13 @@ class McpTools:
     def _tool(self, tool: mcp_types.Tool) -> Tool:
         description = (tool.description or tool.title or "")[:LONGEST_DESCRIPTION]
         schema = {"type": "object", "properties": {}, **tool.input_schema}
+        if combined := [keyword for keyword in COMBINED if keyword in schema]:
+            schema = _flat(schema)
+            message = (
+                f"the schema of the tool '{tool.name}' has `{combined[0]}` at its top, which providers refuse: "
+                "models see the arguments of all its cases, and the server checks them"
+            )
+            self._context.report(message, {"code": "mcp-tools"})
         return self._config.tool(self._prefix + tool.name, description, schema, self._context.node)
 
     def _too_many(self, tools: Sequence[Tool]) -> str | None:
@@ -126,6 +137,18 @@ class McpTools:
         if most is None or tokens <= most:
             return None
         return f"its {len(tools)} tools take {tokens:,} tokens, and max_tokens is {most:,}; name fewer in `allow`"
+
+
+def _flat(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema without keywords that combine schemas at its top; the properties of their cases are optional ones of its own."""
+    properties: dict[str, Any] = {}
+    for keyword in COMBINED:
+        cases = schema.get(keyword)
+        for case in cases if isinstance(cases, list) else []:
+            if isinstance(case, dict) and isinstance(case.get("properties"), dict):
+                properties |= case["properties"]
+    rest = {key: value for key, value in schema.items() if key not in COMBINED}
+    return {**rest, "properties": {**properties, **rest["properties"]}}
 
 
 def text_of(result: mcp_types.CallToolResult) -> str:
