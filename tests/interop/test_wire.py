@@ -333,6 +333,16 @@ async def test_an_image_of_a_tool_goes_to_the_user_after_all_results() -> None:
     assert sent[4]["content"] == [IMAGE, IMAGE]
 
 
+async def test_two_calls_with_one_id_have_a_result_each() -> None:
+    calls = (ToolCall("a", "weather", '{"n": 1}'), ToolCall("a", "weather", '{"n": 2}'))
+    results = (Message("tool", "one", tool_call_id="a"), Message("tool", "two", tool_call_id="a"))
+    turn = HELLO.replace(messages=(*HELLO.messages, Message("assistant", None, calls), *results))
+    sent = (await _sent("anthropic", turn))["messages"]
+    ids = [call["id"] for call in sent[1]["content"]]
+    assert len(set(ids)) == 2
+    assert [result["tool_use_id"] for result in sent[2]["content"]] == ids
+
+
 @TYPES
 @pytest.mark.parametrize("parameters", [{}, {"type": "object"}, {"properties": {"a": {"type": "string"}}}])
 async def test_parameters_are_sent_as_a_schema_of_an_object(type: str, parameters: dict[str, Any]) -> None:

@@ -159,11 +159,11 @@ def _messages(conversation: Iterable[Message]) -> list[dict[str, Any]]:
 class _Ids:
     """Makes the ids of tool calls unique, and replaces characters that the API refuses.
 
-    A conversation may repeat an id. A result belongs to the nearest earlier call with its id.
+    A conversation may repeat an id, even within a message. A result belongs to the first call with its id that has none.
     """
 
     def __init__(self) -> None:
-        self._latest: dict[str, str] = {}
+        self._open: dict[str, list[str]] = {}
         self._used: set[str] = set()
 
     def of_call(self, id: str) -> str:
@@ -173,11 +173,18 @@ class _Ids:
             number += 1
             unique = f"{plain}_{number}"
         self._used.add(unique)
-        self._latest[id] = unique
+        self._open.setdefault(id, []).append(unique)
         return unique
 
     def of_result(self, id: str) -> str:
-        return self._latest.get(id) or _NOT_IN_IDS.sub("_", id) or "call"
+        unanswered = self._open.get(id)
+        if not unanswered:
+            return _NOT_IN_IDS.sub("_", id) or "call"
+        return unanswered.pop(0) if len(unanswered) > 1 else unanswered[0]
+
+    def next_answer(self) -> None:
+        """A new answer of the model begins: results that follow belong to its calls, not to earlier ones."""
+        self._open.clear()
 
 
 def _blocks(message: Message, ids: _Ids) -> list[Block]:
@@ -186,6 +193,8 @@ def _blocks(message: Message, ids: _Ids) -> list[Block]:
         if content := _content(message):
             result["content"] = content
         return [result]
+    if message.tool_calls:
+        ids.next_answer()
     return _content(message) + [_tool_use(call, ids) for call in message.tool_calls]
 
 
