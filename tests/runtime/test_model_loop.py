@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests.runtime.stage import Gate, HandClock, Says, Spy, Stage, Toolbox, call, settle
 from victor_dsl.errors import ModelError, Refused, ToolError
-from victor_dsl.values.message import Delta, Message, Reply, StopReason, ToolCall, Usage
+from victor_dsl.values.message import Delta, Message, Reply, StopReason, ToolCall, Usage, messages_tokens
 from victor_dsl.values.request import Request
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Handler, Turn
@@ -199,6 +200,38 @@ async def test_a_long_result_is_cut_and_says_so(stage: Stage) -> None:
     async with stage.orchestrator(spec) as orchestrator:
         await orchestrator.chat("go")
     assert model.turns[1].messages[-1].text() == "wordwordword\n[cut: only the first 3 tokens are shown]"
+
+
+@pytest.mark.parametrize("results", [1, 3])
+async def test_a_result_larger_than_the_window_is_cut_to_the_room_that_is_left(stage: Stage, results: int) -> None:
+    async def long(vars: Mapping[str, Any]) -> str:
+        return "word " * 6_000
+
+    calls = [call("long", id=str(number)) for number in range(results)]
+    model, _, _ = set_up(stage, calls, [call("long", id="again")], "done")
+    stage.objects["tools/given"] = Toolbox({"long": long})
+    spec = ONE.replace("main: {type: given}", "main: {type: given, context_window: 4000}")
+    async with stage.orchestrator(spec + "settings: {max_tokens: 500}\n") as orchestrator:
+        reply = await orchestrator.chat("go", session_id="s")
+        assert reply.message.text() == "done"
+        await orchestrator.chat("on", session_id="s")
+    for turn in model.turns[1:]:
+        assert messages_tokens(turn.messages) + sum(tool.tokens for tool in turn.tools) + 500 <= 4000
+    first, second = ([m.text() for m in turn.messages if m.role == "tool"] for turn in model.turns[1:3])
+    assert len(first) == results
+    assert second  # an exchange before it may be left out, as of any history
+    for text in first + second:
+        assert text.startswith("word word")
+        assert re.search(r"\n\[cut: only the first [\d,]+ tokens are shown\]$", text)
+        assert text.count("[cut:") == 1
+
+
+async def test_a_message_larger_than_the_window_is_refused_and_no_result_is_blamed(stage: Stage) -> None:
+    set_up(stage, [call("good")], "done")
+    spec = ONE.replace("main: {type: given}", "main: {type: given, context_window: 400}")
+    async with stage.orchestrator(spec) as orchestrator:
+        answer = await orchestrator.answer(Request(message="word " * 400))
+    assert "the request cannot fit the context window of 400 tokens" in str(answer.error)
 
 
 async def test_a_middleware_that_refuses_a_call_is_told_to_the_model(stage: Stage) -> None:

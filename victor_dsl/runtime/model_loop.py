@@ -15,7 +15,7 @@ from victor_dsl.runtime.context_window import Estimate
 from victor_dsl.runtime.coordinators.analytics import error_data
 from victor_dsl.runtime.coordinators.context import ContextCoordinator
 from victor_dsl.runtime.middleware import Layer, chain
-from victor_dsl.runtime.tool_calls import ToolCalls, incomplete_calls
+from victor_dsl.runtime.tool_calls import ToolCalls, incomplete_calls, shorter_result
 from victor_dsl.values.message import Delta, Message, Reply, ToolCall
 from victor_dsl.values.turn import Turn
 
@@ -66,7 +66,7 @@ class ModelLoop:
             added = (reply.message, *await self._results(calls, callers, incomplete, turn, last=rounds == most_rounds))
             rounds += 1
             trace.exchange += added
-            turn = await self._context.fit(turn.replace(messages=turn.messages + added))
+            turn = await self._fit_results(turn.replace(messages=turn.messages + added))
 
     async def _results(
         self,
@@ -84,6 +84,19 @@ class ModelLoop:
         own = [call for call in calls if call not in refused]
         answered = iter(await self._tools.answer(own, turn, incomplete))
         return tuple(_result(call, refused[call]) if call in refused else next(answered) for call in calls)
+
+    async def _fit_results(self, turn: Turn) -> Turn:
+        """The turn made to fit its model; the results of the open exchange, which must stay, are cut where they are too long."""
+        trace = turn.trace
+        while True:
+            try:
+                return await self._context.fit(turn)
+            except BudgetError:
+                if (cut := shorter_result(turn.messages, trace.exchange)) is None:
+                    raise
+            long, short = cut
+            trace.exchange = tuple(short if message is long else message for message in trace.exchange)
+            turn = turn.replace(messages=tuple(short if message is long else message for message in turn.messages))
 
     async def _first_answer(self, turn: Turn) -> tuple[Reply, Turn]:
         """The reply of the first model that answers, and the turn as that model got it."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from attrs import frozen
+from attrs import evolve, frozen
 
 from victor_dsl.errors import Refused, ToolError
 from victor_dsl.graph.plan import Node
@@ -27,6 +27,9 @@ from victor_dsl.values.turn import Turn
 MOST_ERROR_TOKENS = 500
 """How long an error may be that the model receives; its cause stands at the beginning."""
 
+
+LEAST_RESULT_TOKENS = 100
+"""A shorter result is not cut to make a turn fit its model's window."""
 
 _CUT_OFF = {
     "length": "by max_tokens or the context window",
@@ -126,6 +129,16 @@ class ToolCalls:
                 name=call.name,
             )
         )
+
+
+def shorter_result(messages: Sequence[Message], exchange: Sequence[Message]) -> tuple[Message, Message] | None:
+    """The longest result of an open exchange, and the same cut to half its length; None where all are short."""
+    present = {id(message) for message in messages}
+    results = [message for message in exchange if message.role == "tool" and id(message) in present]
+    longest = max(results, key=lambda message: message.tokens, default=None)
+    if longest is None or longest.tokens < LEAST_RESULT_TOKENS:
+        return None
+    return longest, evolve(longest, content=_cut(longest.text(), longest.tokens // 2))
 
 
 def _source(node: Node, source: ToolSource) -> _Source:
