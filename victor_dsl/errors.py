@@ -2,6 +2,7 @@
 
     VictorError                  exit 3, unless said otherwise
     ├── SpecError                exit 1: the spec is at fault; carries its diagnostics
+    ├── BrokenComponent          a component of an installed package cannot be imported, or lacks a part
     ├── UsageError               exit 2: the call is at fault
     ├── RequestError             exit 1: one request (or one line of a batch) is at fault
     ├── Refused                  the turn may not run: an unknown tenant, a closed orchestrator
@@ -78,6 +79,12 @@ class SpecError(VictorError):
     def __init__(self, message: str, diagnostics: tuple[Any, ...] = ()) -> None:
         super().__init__(message)
         self.diagnostics = diagnostics
+
+
+class BrokenComponent(VictorError):
+    """A component of an installed package cannot be imported, or lacks a part that every component has."""
+
+    code = "component"
 
 
 class UsageError(VictorError):

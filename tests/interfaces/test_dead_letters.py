@@ -11,7 +11,7 @@ import pytest
 
 from tests.interfaces.conftest import Victor
 from victor_dsl.runtime.delivery.dead_letters import DeadLetters
-from victor_dsl.runtime.delivery.storing import Refusal
+from victor_dsl.runtime.delivery.storing import RefusedEvent
 from victor_dsl.values.event import Event, uuid7
 
 SPEC = """
@@ -36,7 +36,7 @@ def put(folder: Path, exporter: str, count: int, reason: str = "it was\nrefused"
     async def put() -> list[Event]:
         letters = DeadLetters(folder / ".victor")
         events = [Event(uuid7(), "turn", 1.5, "s", None, "letters", "abc", {}, {"number": n}) for n in range(count)]
-        await letters.put(f"exporters/{exporter}", [Refusal(event, reason) for event in events], 1_700_000_000.0)
+        await letters.put(f"exporters/{exporter}", [RefusedEvent(event, reason) for event in events], 1_700_000_000.0)
         await letters.close()
         return events
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from victor_dsl.compiler.overlays import name_of
 from victor_dsl.compiler.validate import PythonValue, to_python, validate
+from victor_dsl.errors import BrokenComponent
 from victor_dsl.language.component import Component
 from victor_dsl.language.config import Config, FilePath, Nested, Ref, Secret, annotated_fields
 from victor_dsl.language.kinds import KINDS, Kind
@@ -213,7 +214,7 @@ class Checker:
         written = located.get("type")
         if written is None:
             if kind.default is not None and implied:
-                return self.registry.find(kind.name, kind.default), located
+                return self._named(kind, kind.default, located.span, path), located
             hint = suggest("", self.registry.types(kind.name), what="types")
             self._fault("missing-key", f"this {kind.name} item lacks 'type'", located.span, path, hint)
             return None, located
@@ -224,7 +225,11 @@ class Checker:
         return self._named(kind, written.value, written.span, (*path, "type")), located
 
     def _named(self, kind: Kind, type: str, span: Span, path: Path) -> Component | None:
-        found = self.registry.find(kind.name, type)
+        try:
+            found = self.registry.find(kind.name, type)
+        except BrokenComponent as error:
+            self._fault("unknown-component", error.message, span, path, error.hint or "")
+            return None
         if found is None:
             types = self.registry.types(kind.name)
             hint = suggest(type, types, what="types", most=len(types))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
-from victor_dsl.errors import VictorError
+from victor_dsl.errors import BrokenComponent
 from victor_dsl.language.component import Component
 from victor_dsl.language.config import Around
 from victor_dsl.language.kinds import KINDS, Kind
@@ -17,9 +17,9 @@ BUILT_IN = "victor_dsl.components"
 
 
 class Registry:
-    """The components that a spec may name: those built in, those of installed packages, and any given by hand.
+    """The components that a spec may name: those built in, those of installed packages, and any passed in.
 
-    Packages register a module (or any object with `Config` and `build`) under the entry-point group
+    Packages register a module (or any object with `Config`, `build` and `EXAMPLE`) under the entry-point group
     `victor_dsl.<kind>`. A built-in name cannot be taken over.
     """
 
@@ -28,7 +28,7 @@ class Registry:
         self._installed: dict[str, tuple[Any, ...]] = {} if entry_points else dict.fromkeys(KINDS, ())
 
     def find(self, kind: str, type: str) -> Component | None:
-        """The component, or None where there is none of that name."""
+        """The component, or None where there is none of that name. Raises BrokenComponent if its package is faulty."""
         key = (kind, type)
         if key not in self._found:
             self._found[key] = self._load(KINDS[kind], type)
@@ -41,6 +41,18 @@ class Registry:
         names |= {type for (of, type), found in self._found.items() if of == kind and found}
         return sorted(names | {entry.name for entry in self._entries(kind)})
 
+    def components(self, kind: str, broken: Callable[[BrokenComponent], object]) -> list[Component]:
+        """All components of a kind, sorted by type, without those that cannot be imported: `broken` gets their errors."""
+        found = []
+        for type in self.types(kind):
+            try:
+                component = self.find(kind, type)
+            except BrokenComponent as error:
+                broken(error)
+            else:
+                found += [component] if component is not None else []
+        return found
+
     def _load(self, kind: Kind, type: str) -> Component | None:
         if not type.isidentifier() or type.startswith("_"):
             return None
@@ -52,8 +64,18 @@ class Registry:
                 raise
         for entry in self._entries(kind.name):
             if entry.name == type:
-                return describe(kind, type, entry.load())
+                return self._installed_component(kind, entry)
         return None
+
+    def _installed_component(self, kind: Kind, entry: Any) -> Component:
+        package = getattr(entry.dist, "name", None) or "a package without a name"
+        try:
+            return describe(kind, entry.name, entry.load())
+        except BrokenComponent as error:
+            raise BrokenComponent(error.message, hint=f"the package {package} registers it: {entry.value}") from error
+        except Exception as error:
+            message = f"{kind.name} '{entry.name}' cannot be imported: {type(error).__name__}: {error}"
+            raise BrokenComponent(message, hint=f"the package {package} registers it: {entry.value}") from error
 
     def _entries(self, kind: str) -> tuple[Any, ...]:
         if kind not in self._installed:
@@ -68,7 +90,7 @@ def describe(kind: Kind, type: str, module: ModuleType) -> Component:
     around: Around | Sequence[Around] = getattr(module, "AROUND", "turn")
     for needed in ("Config", "build", "EXAMPLE"):
         if not hasattr(module, needed):
-            raise VictorError(f"the component {kind.name} '{type}' ({module.__name__}) has no `{needed}`")
+            raise BrokenComponent(f"{kind.name} '{type}' has no `{needed}`")
     return Component(
         kind=kind,
         type=type,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from victor_dsl.errors import BrokenComponent
 from victor_dsl.language.component import Component
 from victor_dsl.language.config import Nested, annotated_fields
 from victor_dsl.language.kinds import KINDS, Kind
@@ -30,14 +31,17 @@ SECTIONS = {
 }
 
 
-def schema(registry: Registry | None = None) -> Json:
-    """The schema (draft 2020-12) of a spec that may name any component of the registry."""
+def schema(registry: Registry | None = None, broken: Callable[[BrokenComponent], object] = bool) -> Json:
+    """The schema (draft 2020-12) of a spec that may name any component of the registry.
+
+    Components that cannot be imported are left out; `broken` gets their errors.
+    """
     registry = registry or Registry()
     whole = Spec.model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
     definitions: Json = whole.pop("$defs", {})
     properties: Json = whole["properties"]
     for kind in KINDS.values():
-        components = [found for type in registry.types(kind.name) if (found := registry.find(kind.name, type))]
+        components = registry.components(kind.name, broken)
         definitions[kind.name] = _item(kind, components, definitions)
         definitions[f"{kind.name}_overlay"] = _overlay_item(kind, components, definitions)
         properties[kind.name] = {"description": SECTIONS[kind.name], **_section(kind)}

@@ -270,3 +270,19 @@ async def test_a_value_that_a_higher_layer_unsets_has_its_default_as_origin(stag
     assert "settings.limits.concurrency" not in found
     assert found["settings.max_tool_rounds"] == Origin("default")
     assert turn.settings.max_tool_rounds == 8
+
+
+async def test_a_rendering_leaves_the_report_of_a_fault_to_the_next_turn(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    layer: Any = Layer("p", {"seed": 1})
+    config = coordinator(stage, ONE, lambda turn: layer)
+    await config.settle(Told().turn)
+    layer = ProviderError("cannot read it")
+    rendering, turn = Told(), Told()
+    await config.settle(rendering.turn.replace(rendering=True))
+    await config.settle(turn.turn)
+    await config.settle(turn.turn)
+    assert (rendering.errors, len(turn.errors)) == ([], 1)
+    [line] = caplog.messages
+    assert "providers/given: the last good values stay in force" in line

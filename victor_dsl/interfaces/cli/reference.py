@@ -11,7 +11,7 @@ import click
 import orjson
 from attrs import frozen
 
-from victor_dsl.errors import UsageError, VictorError
+from victor_dsl.errors import BrokenComponent, UsageError
 from victor_dsl.interfaces.cli.app import Command, Group
 from victor_dsl.interfaces.cli.output import print_json, say, warning_line
 from victor_dsl.language import codes
@@ -134,7 +134,7 @@ def schema() -> None:
 
     # yaml-language-server: $schema=victor.schema.json
     """
-    print_json(spec_schema())
+    print_json(spec_schema(broken=_warn))
 
 
 @frozen
@@ -212,16 +212,11 @@ def _kinds(kind: str | None) -> list[str]:
 
 
 def _components(registry: Registry, kind: str) -> list[Component]:
-    found = []
-    for type in registry.types(kind):
-        try:
-            component = registry.find(kind, type)
-        except (ImportError, VictorError) as error:
-            say(warning_line(f"{kind}/{type} cannot be loaded: {error}"))
-            continue
-        if component is not None:
-            found.append(component)
-    return found
+    return registry.components(kind, _warn)
+
+
+def _warn(error: BrokenComponent) -> None:
+    say(warning_line(str(error)))
 
 
 def _found(name: str) -> Component:

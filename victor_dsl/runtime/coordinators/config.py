@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -23,6 +24,8 @@ from victor_dsl.values.faults import Fault, Faulty
 from victor_dsl.values.frozen import freeze
 from victor_dsl.values.settings import REQUEST_SETTINGS, Layer, Settings, merge_deep
 from victor_dsl.values.turn import Turn
+
+logger = logging.getLogger("victor_dsl")
 
 REMEMBERED = 1_000
 """How many checked layers, and how many settled combinations of layers, are remembered."""
@@ -98,13 +101,17 @@ class ConfigCoordinator:
     def _last_good(
         self, node: Node, subject: tuple[str, str | None], failure: ProviderError, turn: Turn
     ) -> Layer | None:
-        """The layer that stands in for a faulty one. Raises the failure where there is none; records it once."""
+        """The layer that stands in for a faulty one. Raises the failure where there is none.
+
+        A turn that is answered records and logs the failure, once while it lasts.
+        """
         good = self._good.get(subject)
         if good is None and not cast("ProviderConfig", node.config).optional:
             raise failure
-        if self._faults.get(subject) != failure.message:
+        if not turn.rendering and self._faults.get(subject) != failure.message:
             self._faults[subject] = failure.message
             _bound(self._faults, SUBJECTS)
+            logger.warning("%s: the last good values stay in force: %s", node.id, failure.message)
             turn.record("error", {**failure.as_json(), "node": node.id})
         return good
 
