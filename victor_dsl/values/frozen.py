@@ -16,7 +16,7 @@ else:
         """`attrs.frozen` to the type checker alone, for small values that every turn makes anew.
 
         A class that is frozen at run time, too, sets each field by `object.__setattr__`, which makes its constructor three
-        times as slow. Equality and hash are those of `frozen`. What components get, and might change, is really frozen.
+        times as slow. Equality and hash are those of `frozen`. What several turns share, such as a Message, is really frozen.
         """
         return define(cls, eq=eq, unsafe_hash=eq, kw_only=kw_only)
 
