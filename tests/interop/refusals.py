@@ -74,6 +74,13 @@ TOO_LONG = [
     Refusal("unlisted words with two numbers", 422, _error("You sent 70123 tokens; this deployment answers up to 65536."), "context_length"),
     Refusal("Fireworks", 400, _error("The prompt is too long: 140000, model maximum context length: 131071", type="invalid_request_error"), "context_length"),
     Refusal("Databricks", 400, {"error_code": "BAD_REQUEST", "message": "Input token count 40000 exceeds the max input 32000."}, "context_length"),
+    Refusal("GitHub Models", 413, _error("Request body too large for gpt-4o model. Max size: 8000 tokens.", code="tokens_limit_reached"), "context_length"),
+    Refusal("watsonx", 400, {"errors": [{"code": "invalid_input_argument", "message": "the number of input tokens 5000 cannot exceed the total tokens limit 4096 for this model"}]}, "context_length"),
+    Refusal("a sequence length", 400, _error("Input exceeds maximum sequence length of 4096"), "context_length"),
+    Refusal("Qianfan", 400, {"error_code": 336007, "error_msg": "the max input characters is 20000"}, "context_length"),
+    Refusal("Chinese words", 400, _error("Prompt 超长", code="1261"), "context_length"),
+    Refusal("Ark", 400, _error("Total tokens of image and text exceed max message tokens", code="InvalidParameter"), "context_length"),
+    Refusal("a conversation", 400, _error("The conversation has become too long for this model."), "context_length"),
     Refusal("server error", 500, _error("input is too large to process: exceeds the context size", type="server_error"), "context_length"),
 ]  # fmt: skip
 
@@ -83,6 +90,10 @@ NOT_TOO_LONG = [
     Refusal("tokens per minute", 429, _error("Rate limit reached for gpt-4o on tokens per min (TPM): Limit 30000, Used 29000, Requested 1500. Please try again in 1s.", type="tokens", code="rate_limit_exceeded"), "rate_limited"),
     Refusal("Bedrock's throttle", 429, {"message": "Too many tokens, please wait before trying again."}, "rate_limited"),
     Refusal("throttle as a 400", 400, {"__type": "ThrottlingException", "message": "Too many tokens per day, please wait before trying again."}, "rate_limited"),
+    Refusal("DeepSeek's max_tokens", 400, _error("Invalid max_tokens value, the valid range of max_tokens is [1, 8192]"), "bad_request"),
+    Refusal("Anthropic's max_tokens", 400, _error("max_tokens: 100000 > 8192, which is the maximum allowed number of output tokens for claude-x", type="invalid_request_error"), "bad_request"),
+    Refusal("too many tools", 400, _error("tools: maximum length of 128 exceeded"), "bad_request"),
+    Refusal("metadata", 400, _error("Invalid 'metadata.user_id': string too long. Expected a string with maximum length 64, but got a string with length 70."), "bad_request"),
     Refusal("a tool's name", 400, _error("Invalid 'tools[0].function.name': string does not match pattern. Expected a string with maximum 64 characters.", code="invalid_value"), "bad_request"),
     Refusal("a proxy's overload", 503, _error("upstream: maximum context length worker busy", type="server_error"), "overloaded"),
 ]  # fmt: skip
@@ -102,6 +113,11 @@ ACCESS = [
     Refusal("MiniMax's key", 400, {"base_resp": {"status_code": 1004, "status_msg": "login fail: invalid api key"}}, "authentication"),
     Refusal("a wrong key", 401, _error("Incorrect API key provided", code="invalid_api_key"), "authentication"),
     Refusal("a region", 403, _error("Country, region, or territory not supported", code="unsupported_country_region_territory"), "authentication"),
+    Refusal("no key at all", 400, _error("You didn't provide an API key."), "authentication"),
+    Refusal("Gemini's prepaid credit", 429, _error("Your prepayment credits are depleted.", status="RESOURCE_EXHAUSTED"), "authentication"),
+    Refusal("OpenAI's inactive billing", 429, _error("Your account is not active, please check your billing details on our website.", code="billing_not_active"), "authentication"),
+    Refusal("DashScope's arrears", 400, _error("Access denied, please make sure your account is in good standing.", code="Arrearage"), "authentication"),
+    Refusal("a disabled organization", 400, _error("This organization has been disabled."), "authentication"),
     Refusal("an internal error about a key", 404, _error("No auth credentials found"), "authentication"),
 ]  # fmt: skip
 
@@ -125,6 +141,8 @@ OTHERS = [
     Refusal("Azure's filter", 400, {"error": {"message": "The response was filtered due to the prompt triggering Azure OpenAI's content management policy.", "code": "content_filter", "innererror": {"code": "ResponsibleAIPolicyViolation"}}}, "content_filter"),
     Refusal("DashScope's filter", 400, _error("Output data may contain inappropriate content.", code="data_inspection_failed"), "content_filter"),
     Refusal("a parameter", 400, _error("Unsupported parameter: 'stop' is not supported with this model.", code="unsupported_parameter"), "bad_request"),
+    Refusal("a feature of a model", 400, _error("Tool calling is not supported by this model."), "bad_request"),
+    Refusal("an image", 400, _error("This model does not support image input"), "bad_request"),
     Refusal("a wrong path", 404, {"detail": "Not Found"}, "bad_request"),
 ]  # fmt: skip
 
@@ -141,5 +159,8 @@ IN_A_STREAM = [
     Refusal("MiniMax", 200, {"id": "x", "choices": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}, "authentication"),
     Refusal("Cloudflare", 200, {"success": False, "result": None, "errors": [{"code": 3036, "message": "rate limited"}]}, "rate_limited"),
     Refusal("Anthropic", 200, {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, "overloaded"),
+    Refusal("a title", 200, {"status": 429, "title": "Too Many Requests"}, "rate_limited"),
+    Refusal("Apigee", 200, {"fault": {"faultstring": "Rate limit quota violation"}}, "rate_limited"),
+    Refusal("a reason", 200, {"code": 429, "reason": "RATE_LIMIT_EXCEEDED"}, "rate_limited"),
     Refusal("text as an error", 200, {"error": "engine is overloaded"}, "overloaded"),
 ]  # fmt: skip

@@ -32,7 +32,9 @@ _TOO_LONG = _any_of(
     # what is too long, by its name
     r"context.?(length|window|size|limit|overflow)",
     r"(maximum|max) context",
-    r"(prompt|input|request|message|conversation|context)s?( text| length| size)? (is|are|was)? ?(too|much too) (long|large|big)",
+    r"(prompt|input|request|message|conversation|context)s?( text| length| size| body)? (is |are |was |has become )?too (long|large|big)",
+    r"max(imum)? (sequence|input|prompt)[ _](length|characters|size)|max_(prompt|input)_(length|tokens)\b|tokens_limit_reached",
+    r"超长|(内容|输入|文本|长度).{0,6}(过长|超出|超过)|超出.{0,10}(长度|上限)",
     r"(prompt|input|request|messages?|text)_too_(long|large)|string_too_long|max_prompt_tokens_exceeded",
     # a limit of tokens that is exceeded
     r"too many (input |prompt |total )?tokens|token.?limit.?(is )?exceeded|exceed(s|ed|ing)? .{0,40}token (limit|count)",
@@ -48,7 +50,8 @@ _TOO_LONG = _any_of(
 )
 _NOT_TOO_LONG = _any_of(
     r"\b(max_tokens|max_completion_tokens|max_output_tokens)`?'? (is |are )?(too (large|high|big)|must|should|cannot|exceeds)",
-    r"range of (max_tokens|top_p) should",
+    r"range of (max_tokens|top_p) should|max_tokens is \[",
+    r"(^|\s)'?(tools|metadata|functions|stop|user|response_format)[\w.\[\]]*'?:",
     r"(completion|output) tokens?\b.{0,40}(at most|whereas|supports)|(at most|supports) .{0,20}(completion|output) tokens",
     r"too many requests",
 )
@@ -62,12 +65,12 @@ _CREDIT = _any_of(
     r"(credit|account) balance|balance (is )?(not enough|insufficient|too low)|not enough (credits?|balance|funds)",
     r"(out of|no|more|add|buy|purchase) credits|credits? (are |is |have been |has been )?(exhausted|depleted|used up|required)",
     r"payment.?required|billing.?(error|hard.?limit|not.?active|limit|disabled|is disabled|account)|account .{0,60}(suspended|overdue|deactivated)",
-    r"exceeded_current_quota|arrear(s|age)|spend(ing)? limit|monthly (spend|usage|budget) limit|余额不足|欠费",
+    r"account (has been|is) (disabled|closed|blocked)|organization has been disabled|exceeded_current_quota|arrear(s|age)|spend(ing)? limit|monthly (spend|usage|budget) limit|余额不足|欠费",
 )
 _KEY = _any_of(
     r"(api|access|auth|secret)[ _-]?(key|token)s?( \S+)? (is |was )?(not valid|invalid|incorrect|expired|missing|required|not found|revoked|disabled|leaked)",
     r"(invalid|incorrect|expired|missing|wrong|bad|no|malformed|revoked)[ _-](x-)?(api|access|auth|authentication|bearer)?[ _-]?(api)?[ _-]?(key|token|credentials?)\b",
-    r"api_key_invalid|no auth credentials|unauthenticated|unauthori[sz]ed|authentication.?(fails?|failed|error|required)|permission.?denied",
+    r"(provide|set|pass) (an|a|your|a valid|the) (api )?key|api_key_invalid|no auth credentials|unauthenticated|unauthori[sz]ed|authentication.?(fails?|failed|error|required)|permission.?denied",
 )
 _NO_MODEL = _any_of(
     r"model.?(not.?found|not.?exist|does.?not.?exist|decommissioned|deprecated|retired|unavailable|is.?not.?supported)",
@@ -77,6 +80,7 @@ _NO_MODEL = _any_of(
     r"not a valid model|no (endpoints|providers?|allowed providers) (found|are available)|unable to access (the )?model",
     r"(^|\s)model: \S+$|models/\S+ is not found",
 )
+_NO_FEATURE = _any_of(r"not supported (by|with|for|on) (this|the) model|model does not support")
 _FILTERED = _any_of(
     r"content.?(filter|policy|management|safety|moderation)|responsibleai|data_?inspection_?failed|moderation|safety (system|filter|reasons)",
     r"(flagged|blocked) (as|by|for|due|because)|inappropriate content|prohibited_content|risky content|high.?risk",
@@ -187,7 +191,7 @@ class ServerError:
             return "rate_limited"
         if _KEY.search(said):
             return "authentication"
-        if _NO_MODEL.search(said):
+        if _NO_MODEL.search(said) and not _NO_FEATURE.search(said):
             return "model_not_found"
         if _FILTERED.search(self.words) or (status in (400, 422, 451, None) and _FILTERED.search(said)):
             return "content_filter"
@@ -243,7 +247,7 @@ def read_error(error: Any, body: str = "") -> ServerError:
     texts = [
         level[key] for level in levels for key in _TEXT_KEYS if isinstance(level.get(key), str) and level[key].strip()
     ]
-    texts += [level["error"] for level in levels if isinstance(level.get("error"), str)]
+    texts += [level[key] for level in levels for key in ("error", "err") if isinstance(level.get(key), str)]
     if isinstance(error, str):
         texts.append(error)
     # The innermost text says most: outer ones may be "Provider returned error".
@@ -274,10 +278,11 @@ def find_error(value: Any, *, named: bool = False) -> Any:
     base = value.get("base_resp")
     if isinstance(base, dict) and base.get("status_code") and not choices:
         return value
+    if isinstance(value.get("fault"), dict):
+        return value
     is_answer = choices or value.get("usage") or any(key in value for key in ("content", "delta", "content_block"))
     if not is_answer and any(
-        value.get(key) and isinstance(value[key], str | list)
-        for key in ("message", "detail", "msg", "errors", "error_msg", "error_message")
+        value.get(key) and isinstance(value[key], str | list) for key in (*_TEXT_KEYS, "errors", "err")
     ):
         return value
     return None

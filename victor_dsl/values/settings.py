@@ -47,7 +47,10 @@ class Settings(Model):
     """The values in force for one turn. None means not set: the component's or the model's own default applies."""
 
     model: str | None = Field(None, min_length=1, description="The model that answers; a name under `models`.")
-    fallbacks: Strings | None = Field(None, description="Models that stand in, in this order, when the model fails.")
+    fallbacks: Strings | None = Field(
+        None,
+        description="Models that stand in, in this order, when the model fails: by itself, or for want of access or credit, or because it is not there.",
+    )
     temperature: float | None = Field(None, ge=0, le=2, description="Sampling temperature.")
     top_p: float | None = Field(None, gt=0, le=1, description="Nucleus sampling: the share of probability kept.")
     max_tokens: int | None = Field(None, ge=1, description="The most tokens of one answer.")

@@ -18,7 +18,8 @@ class Config(HostedConfig):
     """Answers by a server that speaks Anthropic's messages API.
 
     This API has no `seed`, so none is sent. A `temperature` above 1 is sent as 1, the API's maximum. The only
-    `response_format` is `json_schema`.
+    `response_format` is `json_schema`. An answer that the server pauses (`pause_turn`) is continued. `thinking` is left out of
+    a call that follows the results of tools which another model called without thoughts, since the API refuses it there.
     """
 
     base_url: str = Field(

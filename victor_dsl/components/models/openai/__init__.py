@@ -23,7 +23,12 @@ class Config(OpenAIServerConfig, HostedConfig):
     """Answers by a server that speaks OpenAI's chat completions API.
 
     Requests go to `base_url` followed by `/chat/completions`. `thinking` is not sent, because this API expresses
-    reasoning in words, such as `extra_body: {reasoning_effort: low}`.
+    reasoning in words, such as `extra_body: {reasoning_effort: low}`. `stop` is not sent to OpenAI's reasoning models, which
+    refuse it.
+
+    With an answer that calls tools, some servers need back what they sent beside it: `reasoning_content` (DeepSeek, Kimi),
+    `reasoning_details` (OpenRouter), or a call's `extra_content` (Gemini). It is kept with the answer, in sessions too, and
+    goes only to the model that wrote it. Images in a tool's result go into a user's message after the results.
     """
 
     organization: str | None = Field(None, description="The organization that is charged for the requests.")
