@@ -58,7 +58,7 @@ def test_a_tenants_and_an_arms_plan_are_drawn_as_they_are(victor: Victor, spec: 
     [
         ("tome=warm", "variants has no 'tome'; did you mean 'tone'?"),
         ("tone=warn", "variants.tone has no arm 'warn'; did you mean 'warm'?"),
-        ("tone", "--arm takes key=value, not 'tone'"),
+        ("tone", "--arm expects EXPERIMENT=ARM, not 'tone'"),
     ],
 )
 def test_an_arm_that_is_not_there_is_wrong_usage(victor: Victor, spec: str, arm: str, told: str) -> None:

@@ -124,7 +124,7 @@ async def test_watching_goes_on_after_any_error(
         path.write_text(SPEC.format(reply="changed"))
         async with asyncio.timeout(30):
             await compiled.wait()
-    assert caplog.text.count("the spec cannot be reloaded, the old one goes on: internal error") == 3
+    assert caplog.text.count("the spec cannot be reloaded, the previous spec stays in force: internal error") == 3
 
 
 async def test_being_asked_reloads_at_once(path: Path) -> None:

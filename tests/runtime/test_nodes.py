@@ -320,7 +320,7 @@ async def test_recipe_2_a_contributor_whose_method_is_misnamed_is_an_error_when_
         await live.open(nodes)
     assert caught.value.node == "contributors/b"
     assert caught.value.message.endswith(
-        "victor.yml:5: cannot be opened: the object that 'given' builds (Misnamed) has no `contribute`, which every "
+        "victor.yml:5: cannot be opened: the object that 'given' builds (Misnamed) lacks the method `contribute`, which every "
         "Contributor has; did you mean 'contribut'? there are: contribut"
     )
     assert len(live) == 0

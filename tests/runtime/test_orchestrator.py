@@ -258,7 +258,7 @@ async def test_a_middleware_that_gives_no_reply_is_named_as_the_fault(stage: Sta
         answer = await orchestrator.answer(Request(message="a", session="s"))
         rendered = await orchestrator.render(Request(message="b", session="s"))
     assert answer.error is not None
-    assert "a middleware gave NoneType instead of a reply" in str(answer.error)
+    assert "a middleware returned NoneType instead of a Reply" in str(answer.error)
     assert len(rendered.messages) == 1
 
 

@@ -21,7 +21,7 @@ def test_the_whole_of_a_diagnostic() -> None:
         "specs/a.yml:3:1: error: 'limits' is written twice [duplicate-key]\n"
         "  3  | limits: 2\n"
         "     | ^^^^^^\n"
-        "     = hint: keep one of the two\n"
+        "     = hint: remove one of the two\n"
         "     = specs/a.yml:1:1: first written here\n"
         "  1  | limits: 1\n"
         "     | ^^^^^^"

@@ -92,18 +92,26 @@ class Checker:
         if identity not in self._specs:
             located = Located(rest, document.span)
             spec, faults = validate(Spec, located, to_python(located), (), "the spec")
-            self.diagnostics += [self._with_sections(fault) for fault in faults]
+            self.diagnostics += [self._with_hint(fault) for fault in faults]
             if spec is None:
                 spec = _sound(rest, faults)
             self._specs[identity] = (spec, rest)
         return self._specs[identity][0]
 
-    def _with_sections(self, fault: Diagnostic) -> Diagnostic:
-        """The hint for an unknown top-level key knows the kinds' sections too."""
-        if fault.code != "unknown-key" or len(fault.path) != 1:
+    def _with_hint(self, fault: Diagnostic) -> Diagnostic:
+        """The fault with a hint that takes the whole language into account: its version, the sections, overlays."""
+        path = fault.path
+        if fault.code == "missing-key" and fault.message.endswith("lacks 'victor'"):
+            hint = f"add `victor: {VERSION}`"
+        elif fault.code != "unknown-key":
             return fault
-        hint = suggest(str(fault.path[0]), SECTIONS, what="sections", most=len(SECTIONS))
-        return Diagnostic(fault.code, fault.message, fault.span, fault.path, hint)
+        elif len(path) == 1:
+            hint = suggest(str(path[0]), SECTIONS, what="sections", most=len(SECTIONS))
+        elif path[-1] in SECTIONS and (path[0], len(path)) in (("tenants", 3), ("variants", 5)):
+            hint = "write it under `with`"
+        else:
+            return fault
+        return Diagnostic(fault.code, fault.message, fault.span, path, hint)
 
     def _shared(self, kind: Kind, document: Located) -> tuple[Item, ...]:
         section = document.get(kind.name)

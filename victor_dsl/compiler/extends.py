@@ -112,7 +112,7 @@ def _paths(written: Located | None, diagnostics: list[Diagnostic]) -> list[tuple
     found = []
     for at, node in nodes:
         if not isinstance(node.value, str) or not node.value.strip():
-            diagnostics.append(Diagnostic("bad-extends", "`extends` takes a path", node.span, at, _SYNTAX))
+            diagnostics.append(Diagnostic("bad-extends", "`extends` expects a path", node.span, at, _SYNTAX))
         elif "${" in node.value:
             message = "`extends` cannot contain ${…}: the tree of files must be the same everywhere"
             diagnostics.append(Diagnostic("bad-extends", message, node.span, at, "write the path itself"))

@@ -45,11 +45,12 @@ class TenantRowsConfig(Model):
     ttl_seconds: float = Field(
         60.0,
         gt=0,
-        description="How long a row is cached before it is read again, and so how long a change, such as a tenant made "
-        "inactive, may take to come into force. The default is 60 seconds.",
+        description="How long a row is cached. A change takes effect after at most this time. The default is 60 seconds.",
     )
     max_tenants: int = Field(
-        10_000, ge=1, description="How many tenants' rows are cached in memory; the least recently used goes first."
+        10_000,
+        ge=1,
+        description="How many tenants' rows are cached in memory; the least recently used is evicted first.",
     )
 
 

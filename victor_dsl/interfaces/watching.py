@@ -71,11 +71,11 @@ class Watcher:
         try:
             return await self._reload(if_changed)
         except VictorError as error:
-            logger.warning("the new spec cannot be opened, the old one goes on: %s", error)
+            logger.warning("the new spec cannot be opened, the previous spec stays in force: %s", error)
         except BaseException as error:
             if not is_fault(error):
                 raise
-            logger.warning("the spec cannot be reloaded, the old one goes on: %s", internal_error(error))
+            logger.warning("the spec cannot be reloaded, the previous spec stays in force: %s", internal_error(error))
         return False
 
     async def _reload(self, if_changed: bool) -> bool:
@@ -131,4 +131,4 @@ def _unless_newer(identity: tuple[int, int, int] | None, begun_ns: int) -> tuple
 
 def _log(compilation: Compilation) -> None:
     errors = "; ".join(f"{d.span.file}:{d.span.line}:{d.span.column}: {d.message}" for d in compilation.errors)
-    logger.warning("the new spec has errors, the old one goes on: %s", errors)
+    logger.warning("the new spec has errors, the previous spec stays in force: %s", errors)

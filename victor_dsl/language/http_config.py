@@ -34,7 +34,7 @@ class HttpConfig(Model):
     )
     headers: dict[str, str] = Field(
         default_factory=dict,
-        description="More headers for every request. Write keys as `api_key`, which keeps them secret.",
+        description="More headers for every request. Write keys as `api_key`, which is never logged.",
         examples=[{"OpenAI-Organization": "org-123"}],
     )
     extra_body: dict[str, Any] = Field(

@@ -101,7 +101,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if self._steps > MOST_STEPS:
             raise SecurityError(f"runs more than {MOST_STEPS:,} rounds of its loops and macros")
         if time.monotonic() > self._end:
-            raise SecurityError(f"takes longer than {MOST_SECONDS:g} seconds")
+            raise SecurityError(f"exceeded its time limit of {MOST_SECONDS:g} seconds")
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Text, maps and lists have the harmless methods alone; anything else has what Jinja2 considers safe."""

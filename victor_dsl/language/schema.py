@@ -24,8 +24,8 @@ SECTIONS = {
     "contributors": "Pieces of the system prompt; higher priority comes first.",
     "tools": "Tools that the model may call.",
     "tool_selection": "How the tools that a turn offers are chosen.",
-    "compaction": "What of a long history is kept, and when.",
-    "middleware": "What wraps every call, outermost first; up to `auth` it runs before anything else.",
+    "compaction": "Compaction of long histories.",
+    "middleware": "Middleware around each call, outermost first; up to `auth` it runs before anything else.",
     "exporters": "Where events go.",
     "sessions": "Where histories are kept.",
 }

@@ -61,7 +61,7 @@ class Arm(Model):
 
     weight: float = Field(1.0, ge=0, description="Its share of the units, relative to the other arms' weights.")
     with_: dict[str, Any] | None = Field(
-        None, alias="with", description="An overlay: what the spec is like for units in this arm."
+        None, alias="with", description="An overlay: the changes to the spec for units in this arm."
     )
 
 
@@ -75,7 +75,9 @@ class Metrics(Model):
 class Experiment(Model):
     """An experiment: weighted arms, each an overlay of the spec."""
 
-    unit: Literal["session", "user", "tenant"] = Field("session", description="What is assigned to an arm.")
+    unit: Literal["session", "user", "tenant"] = Field(
+        "session", description="The unit of assignment: session, user or tenant."
+    )
     arms: dict[Name, Arm] = Field(description="The arms by name.", min_length=1)
     control: str | None = Field(
         None, description="The arm to compare with. Left out: `control`, else the first. It has no effect yet."
@@ -87,14 +89,14 @@ class Experiment(Model):
     hash: Literal["rendezvous"] = Field(
         "rendezvous", description="How units are assigned: weighted rendezvous hashing."
     )
-    metrics: Metrics | None = Field(None, description="What the experiment is judged by. It has no effect yet.")
+    metrics: Metrics | None = Field(None, description="The metrics of the experiment. They have no effect yet.")
 
 
 class Tenant(Model):
     """A tenant: an overlay of the spec."""
 
     with_: dict[str, Any] | None = Field(
-        None, alias="with", description="What the spec is like for this tenant. `variants: {NAME: null}` stays out."
+        None, alias="with", description="The changes to the spec for this tenant. `variants: {NAME: null}` stays out."
     )
 
 
@@ -149,9 +151,9 @@ class Expectation(Model):
 class Test(Model):
     """One test of the spec."""
 
-    name: str = Field(min_length=1, description="A sentence that says what is tested.")
+    name: str = Field(min_length=1, description="What the test checks, in one sentence.")
     given: Given = Field(description="The request.")
-    expect: Expectation = Field(description="What must come of it.")
+    expect: Expectation = Field(description="The expected result.")
 
 
 class Spec(Model):

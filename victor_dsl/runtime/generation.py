@@ -122,7 +122,7 @@ class Generation:
             except TimeoutError:
                 for task in set(self._turns.values()):
                     task.cancel()
-        logger.warning("turns that ignore their cancellation: %d; what they use is closed now", len(self._turns))
+        logger.warning("turns that ignore their cancellation: %d; closing their resources", len(self._turns))
         self._turns.clear()
         self._quiet.set()
         return None

@@ -39,7 +39,7 @@ def _guarded(handler: Handler, node: str) -> Handler:
                 raise
             raise internal_error(error, node) from error
         if not isinstance(reply, Reply):
-            raise ComponentError(f"a middleware gave {type(reply).__name__} instead of a reply", node=node)
+            raise ComponentError(f"a middleware returned {type(reply).__name__} instead of a Reply", node=node)
         return reply
 
     return guarded

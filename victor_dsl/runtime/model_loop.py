@@ -198,9 +198,9 @@ class _Stream:
 
 def _check(reply: Reply, node: str) -> None:
     if not isinstance(reply, Reply):
-        raise ComponentError(f"the model gave {type(reply).__name__} instead of a reply", node=node)
+        raise ComponentError(f"the model returned {type(reply).__name__} instead of a Reply", node=node)
     if not reply.message.tool_calls and not reply.message.content and reply.stop_reason != "content_filter":
-        raise ModelError("gave an empty answer", kind="bad_response", node=node)
+        raise ModelError("returned an empty answer", kind="bad_response", node=node)
 
 
 def _tokens(reply: Reply, estimate: Estimate | None) -> dict[str, Any]:

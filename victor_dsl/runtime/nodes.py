@@ -185,8 +185,10 @@ def _check(live: Any, node: Node) -> None:
     missing = [name for name in promised if not hasattr(live, name)]
     if missing:
         what = f"the object that '{node.type}' builds ({type(live).__name__})"
-        near = suggest(missing[0], [name for name in dir(live) if not name.startswith("_")])
-        raise ComponentError(f"{what} has no `{missing[0]}`, which every {protocol.__name__} has; {near}")
+        names = [name for name in dir(live) if not name.startswith("_")]
+        method = "the method " if callable(vars(protocol).get(missing[0])) else ""
+        message = f"{what} lacks {method}`{missing[0]}`, which every {protocol.__name__} has"
+        raise ComponentError(f"{message}; {suggest(missing[0], names)}" if names else message)
 
 
 def _placed(error: BaseException, node: Node) -> Exception:

@@ -216,7 +216,7 @@ class _Reading:
             fault("bad-interpolation", "a reference has no spaces in it", f"write `${{{word}:{rest.strip()}}}`")
         elif word == "file":
             if not rest or "\n" in rest or "${" in rest:
-                fault("bad-interpolation", "`${file:…}` takes a path", "write `${file:path}`")
+                fault("bad-interpolation", "`${file:…}` expects a path", "write `${file:path}`")
             elif ":-" in rest:
                 fault(
                     "bad-interpolation", "a file has no default", "write `${file:path}`, and make sure that it exists"

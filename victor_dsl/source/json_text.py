@@ -155,7 +155,7 @@ class _Composer:
                 f"'{key}' is written twice",
                 key_span,
                 self.path(),
-                "keep one of the two",
+                "remove one of the two",
                 related=related,
             )
             self.diagnostics.append(fault)

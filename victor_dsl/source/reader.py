@@ -166,9 +166,10 @@ def reason(error: OSError | ValueError) -> str:
 
 def unreadable(name: str, error: OSError | ValueError) -> Diagnostic:
     """The diagnostic for a file that cannot be read."""
-    hint = (
-        "name a spec file inside it" if isinstance(error, IsADirectoryError) else "check the path and its permissions"
-    )
+    if isinstance(error, IsADirectoryError):
+        hint = "name a spec file inside it"
+    else:
+        hint = "check the path" + ("" if isinstance(error, FileNotFoundError) else " and its permissions")
     return Diagnostic("unreadable-file", f"cannot read '{name}': {reason(error)}", Span(name, 1, 1, 1, 1), hint=hint)
 
 

@@ -199,7 +199,7 @@ class _Composer(Nesting):
         if first is not None:
             place = Related("first written here", first.key_span or first.span)
             here.key = key
-            self.report("duplicate-key", f"'{key}' is written twice", span, "keep one of the two", place)
+            self.report("duplicate-key", f"'{key}' is written twice", span, "remove one of the two", place)
             here.key = DROPPED
 
     def complex_key(self, message: str, span: Span) -> None:
@@ -300,7 +300,10 @@ class _Composer(Nesting):
                 merged = {**source.value, **merged}
             elif source.value is not None or not self.diagnostics:
                 self.report(
-                    "bad-merge", "'<<' takes a map or a list of maps", node.key_span or node.span, "write `<<: *anchor`"
+                    "bad-merge",
+                    "'<<' expects a map or a list of maps",
+                    node.key_span or node.span,
+                    "write `<<: *anchor`",
                 )
         return {**merged, **items}
 

@@ -25,7 +25,7 @@ _VERBS: Mapping[ModelErrorKind, str] = {
     "timeout": "timed out",
     "bad_request": "refused the request",
     "context_length": "reports that the request is longer than the context window",
-    "bad_response": "gave no usable answer",
+    "bad_response": "returned an unusable answer",
     "content_filter": "refused the content",
 }
 _HINTS: Mapping[ModelErrorKind, str] = {
@@ -125,7 +125,7 @@ class Failures:
 
     def bad_response(self, what: str) -> ModelError:
         """An answer that cannot be used."""
-        return self._error("bad_response", f"{self.host} gave no usable answer: {self.quote(what)}")
+        return self._error("bad_response", f"{self.host} returned an unusable answer: {self.quote(what)}")
 
     def interrupted(self, what: str) -> ModelError:
         """An answer that the server itself broke off."""

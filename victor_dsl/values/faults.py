@@ -34,6 +34,8 @@ _TYPES: Mapping[str, str] = {
     "model_attributes_type": "a map",
     "is_instance_of": "a secret",
 }
+_YAML_1_1 = frozenset({"yes", "no", "on", "off", "y", "n"})
+"""Truth values of YAML 1.1 that are text in YAML 1.2."""
 RULES = frozenset({"value_error", "assertion_error"})
 """Kinds of faults that a model's own validators report."""
 
@@ -226,6 +228,8 @@ def _repair(kind: str, written: Any, message: str) -> str | None:
         return "leave out the quotes"
     if _TYPES[kind] == "a list" and f"'{written}'" in message:  # or it is private
         return f"write it as a list: `[{written}]`"
+    if kind == "bool_type" and str(written).lower() in _YAML_1_1 and f"'{written}'" in message:
+        return f"write `true` or `false`; YAML 1.2 reads {written} as text"
     if kind == "string_type" and isinstance(written, bool | int | float):
         return "put it in quotes"
     return None

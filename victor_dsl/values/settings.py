@@ -24,7 +24,7 @@ class ToolLimits(Model):
     """Which tools may be offered and called, as globs over their names. Deny wins."""
 
     allow: Strings | None = Field(None, description="Globs of the tools that may be used. Left out, every tool may.")
-    deny: Strings | None = Field(None, description="Globs of the tools that may not be used, whatever `allow` says.")
+    deny: Strings | None = Field(None, description="Globs of the excluded tools; they take precedence over `allow`.")
 
 
 class Limits(Model):
@@ -49,10 +49,10 @@ class Settings(Model):
     model: str | None = Field(None, min_length=1, description="The model that answers; a name under `models`.")
     fallbacks: Strings | None = Field(
         None,
-        description="Models that stand in, in this order, when the model fails: by itself, or for want of access or credit, or because it is not there.",
+        description="Fallback models, in order, for when the model fails, does not exist, or lacks access or credit.",
     )
     temperature: float | None = Field(None, ge=0, le=2, description="Sampling temperature.")
-    top_p: float | None = Field(None, gt=0, le=1, description="Nucleus sampling: the share of probability kept.")
+    top_p: float | None = Field(None, gt=0, le=1, description="Nucleus sampling: the cumulative probability.")
     max_tokens: int | None = Field(None, ge=1, description="The most tokens of one answer.")
     stop: Strings | None = Field(None, description="Texts at which the model stops.")
     seed: int | None = Field(None, description="A seed for models that sample reproducibly.")
@@ -63,7 +63,9 @@ class Settings(Model):
     max_tool_rounds: Annotated[int, Field(ge=0), OrNull()] = Field(
         8, description="How often the model may call tools in one turn."
     )
-    limits: Annotated[Limits, OrNull()] = Field(default_factory=Limits, description="What the caller may use.")
+    limits: Annotated[Limits, OrNull()] = Field(
+        default_factory=Limits, description="The caller's limits and allowed tools."
+    )
     k: int | None = Field(None, ge=1, description="How many tools are offered at most; the same as `tool_selection.k`.")
     alpha: float | None = Field(
         None, ge=0, le=1, description="The weight of meaning against words in selection; `tool_selection.alpha`."

@@ -114,7 +114,7 @@ async def test_summaries_count_towards_the_budget_of_later_steps_and_are_joined(
         (BaseExceptionGroup("two", [SystemExit(3)]), "two"),
         (TimeoutError("upstream"), "TimeoutError: upstream"),
         ("nothing, for ever", "it took longer than 0.01 s"),
-        (Choice(frozenset({42})), "it kept a group that does not exist; there are 42"),
+        (Choice(frozenset({42})), "it chose a group that does not exist; there are 42"),
         (Choice(frozenset(range(42))), "the step's budget is"),
         (None, "has no attribute"),
     ],

@@ -165,7 +165,7 @@ async def test_a_changed_file_applies_from_the_next_turn_and_during_a_faulty_one
         Path(file).write_text("keys: [")
         guard.clock.time += 50
         await guard(a_turn(key=KEY))
-        assert "keys cannot be checked" in guard.reports[0][0]
+        assert "the key source is unreachable" in guard.reports[0][0]
         with pytest.raises(Refused, match="cannot be checked at the moment"):
             await guard(a_turn(key=OTHER))
         guard.clock.time += 51
@@ -243,7 +243,7 @@ async def test_during_an_outage_known_keys_work_for_a_while_and_unknown_ones_do_
         database.away = None
         await guard(a_turn(key=KEY))
         assert [message for message, _ in guard.reports] == [
-            "keys cannot be checked; those seen before keep working: the server is away"
+            "the key source is unreachable; cached keys stay valid: the server is away"
         ]
 
 

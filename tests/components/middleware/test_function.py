@@ -38,7 +38,7 @@ async def test_it_wraps_the_handler_and_may_change_turn_and_reply(tmp_path: Path
 
 async def test_recipe_5_a_function_that_returns_none_fails_and_does_not_run_the_turn_twice(tmp_path: Path) -> None:
     async with guard_of(tmp_path, "await handler(turn)") as guard:
-        with pytest.raises(ComponentError, match=r"'guards:guard' returned NoneType instead of a reply"):
+        with pytest.raises(ComponentError, match=r"'guards:guard' returned NoneType instead of a Reply"):
             await guard(a_turn())
         assert len(guard.reached) == 1
 

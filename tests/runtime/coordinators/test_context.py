@@ -246,10 +246,10 @@ def test_a_task_larger_than_the_window_is_an_error_that_says_what_to_do() -> Non
     with pytest.raises(BudgetError) as caught:
         compact(given_turn, 500)
     assert caught.value.message == (
-        "the request cannot fit the context window of 500 tokens, however much of the history is left out: it needs "
+        "the request cannot fit the context window of 500 tokens, even without any history: it needs "
         "1204 (system prompt 100, tools 0, messages that must stay 1004, max_tokens for the answer 100)"
     )
-    assert caught.value.hint == "take 704 tokens off the largest of these, or choose a model with a larger window"
+    assert caught.value.hint == "shorten the largest of these by 704 tokens, or choose a model with a larger window"
 
 
 def test_what_was_done_is_on_the_turn_and_recorded() -> None:
@@ -273,8 +273,8 @@ def test_what_was_done_is_on_the_turn_and_recorded() -> None:
 RUBBISH: dict[str, tuple[Any, str]] = {
     "nothing": (None, "it returned NoneType instead of a Choice"),
     "messages": ([CHAT[0]], "it returned list instead of a Choice"),
-    "a group that is not there": (Choice(frozenset({41})), "it kept group 41; there are 41 (0 is the first)"),
-    "a group before the first": (Choice(frozenset({-1})), "it kept group -1"),
+    "a group that is not there": (Choice(frozenset({41})), "it chose group 41, but the last is 40"),
+    "a group before the first": (Choice(frozenset({-1})), "it chose group -1"),
     "groups that are no numbers": (Choice(frozenset({"1"})), "TypeError"),  # type: ignore[arg-type]
     "no groups": (Choice(None), "TypeError"),  # type: ignore[arg-type]
     "everything": (Choice(frozenset(range(41))), "the budget is"),

@@ -123,7 +123,7 @@ async def _run(step: Step, history: History, kept: frozenset[int], aim: int, tur
             raise
         raise ComponentError(f"it took longer than {step.deadline_s:g} s", node=step.node) from error
     if any(not 0 <= place < len(positions) for place in choice.groups):
-        message = f"it kept a group that does not exist; there are {len(positions)}"
+        message = f"it chose a group that does not exist; there are {len(positions)}"
         raise ComponentError(message, node=step.node)
     fixed = {place for place, group in enumerate(remaining.groups) if group.fixed}
     groups = frozenset(positions[place] for place in choice.groups | fixed)

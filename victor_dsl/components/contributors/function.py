@@ -42,7 +42,7 @@ class Config(ContributorConfig):
         examples=["support.prompts:opening_hours"],
     )
     timeout_seconds: float = Field(
-        10.0, gt=0, description="How long one call may take; a longer one is an error. The default is 10 seconds."
+        10.0, gt=0, description="The time limit of one call, in seconds. The default is 10 seconds."
     )
 
 

@@ -85,7 +85,7 @@ class FunctionMiddleware:
             if once.fault is not None:
                 raise once.fault  # the function may have caught it
             if not isinstance(reply, Reply):
-                raise self.fault(f"returned {type(reply).__name__} instead of a reply")
+                raise self.fault(f"returned {type(reply).__name__} instead of a Reply")
             return reply
 
         return guarded

@@ -64,7 +64,7 @@ class Step(Model):
         None,
         description="An error, as its kind or as a map. With `content`, the text is streamed before the error.",
     )
-    delay_seconds: float = Field(0.0, ge=0, description="How long the answer takes to begin.")
+    delay_seconds: float = Field(0.0, ge=0, description="The delay before the answer, in seconds.")
     stop_reason: Literal["stop", "length", "tool_calls", "content_filter"] | None = Field(
         None, description="Why the answer ends. The default is `tool_calls` where there are any, else `stop`."
     )
@@ -100,7 +100,7 @@ class Config(ModelConfig):
     )
     end: Literal["repeat", "loop", "fail"] = Field(
         "repeat",
-        description="What follows the last answer: `repeat` it, start again (`loop`), or `fail`.",
+        description="The behaviour after the last answer: `repeat` it, start again (`loop`), or `fail`.",
     )
 
     @model_validator(mode="after")

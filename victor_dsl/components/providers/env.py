@@ -36,7 +36,7 @@ class Config(ProviderConfig):
 
     prefix: str = Field(
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
-        description="What the names of the variables begin with, including the last underscore.",
+        description="The prefix of the variables' names, including the last underscore.",
         examples=["SUPPORT_"],
     )
 

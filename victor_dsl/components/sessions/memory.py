@@ -27,7 +27,7 @@ class Config(SessionConfig):
         10_000,
         ge=1,
         description="The largest number of messages in a session. Over that, its oldest turns are removed; "
-        "the newest turn always stays.",
+        "the newest turn is never removed.",
     )
 
 

@@ -31,7 +31,7 @@ class Config(ToolSelectionConfig):
         "keep",
         description="Whether tools without a price are offered (`keep`) or left out (`drop`) where there is a maximum.",
     )
-    prefer_cheap: bool = Field(True, description="Whether cheaper tools come first. Otherwise the order stays.")
+    prefer_cheap: bool = Field(True, description="Whether cheaper tools come first. If false, the order is unchanged.")
 
 
 EXAMPLE = "{type: cost, max_cost: medium, max_cost_usd: 0.01}"

@@ -38,9 +38,7 @@ class Config(ToolSelectionConfig):
         description="The weight of meaning; the same as `settings.alpha`. Left out, each request has its own: the farther the "
         "nearest tool stands out from the others, the greater (at most 2/3).",
     )
-    deadline_seconds: float = Field(
-        5.0, gt=0, description="How long the embedder may take in a turn before words alone select."
-    )
+    deadline_seconds: float = Field(5.0, gt=0, description="The embedder's time limit; after it, words alone select.")
 
     @model_validator(mode="after")
     def _weighs_something(self) -> Self:

@@ -124,6 +124,9 @@ def exit_code(arguments: Sequence[str]) -> int:
     try:
         code = victor.main(args=list(arguments), prog_name="victor", standalone_mode=False)
         sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:  # its message is the help
+        say(error.format_message())
+        return error.exit_code
     except click.UsageError as error:
         say(error_line(error.format_message()))
         if error.ctx is not None:

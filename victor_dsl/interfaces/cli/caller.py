@@ -37,7 +37,8 @@ class Caller:
         api_key: str | None = None,
     ) -> Caller:
         """The caller that the options describe. Raises UsageError."""
-        return cls(session, tenant, user, read_arms(arms, program), _pairs(variables, "--var"), api_key or None)
+        named = _pairs(variables, "--var", "NAME=VALUE")
+        return cls(session, tenant, user, read_arms(arms, program), named, api_key or None)
 
     def request(self, message: str) -> Request:
         """This caller's request with one message."""
@@ -58,7 +59,7 @@ class Caller:
 
 def read_arms(options: Sequence[str], program: Program) -> Mapping[str, str]:
     """The arm that `--arm experiment=arm` forces in each experiment. Raises UsageError with the nearest name."""
-    arms = _pairs(options, "--arm")
+    arms = _pairs(options, "--arm", "EXPERIMENT=ARM")
     known = {experiment.name: experiment.arms for experiment in program.experiments}
     for experiment, arm in arms.items():
         if experiment not in known:
@@ -70,14 +71,14 @@ def read_arms(options: Sequence[str], program: Program) -> Mapping[str, str]:
     return arms
 
 
-def _pairs(values: Sequence[str], option: str) -> Mapping[str, str]:
-    """The keys and values of a repeated `--option key=value`. Raises UsageError."""
+def _pairs(values: Sequence[str], option: str, form: str) -> Mapping[str, str]:
+    """The keys and values of a repeated option, each written in the `form` KEY=VALUE. Raises UsageError."""
     found: dict[str, str] = {}
     for value in values:
         key, equals, text = value.partition("=")
         if not equals or not key:
-            raise click.UsageError(f"{option} takes key=value, not '{value}'")
+            raise click.UsageError(f"{option} expects {form}, not '{value}'")
         if key in found:
-            raise click.UsageError(f"{option} gives '{key}' twice")
+            raise click.UsageError(f"{option} sets '{key}' twice")
         found[key] = text
     return found

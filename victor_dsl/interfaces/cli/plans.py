@@ -56,7 +56,7 @@ def assign(
     every process and on every machine. An experiment that does not run, or does not include the unit, is left out.
     """
     if bool(units) == (input_ is not None):
-        raise click.UsageError("give either UNITs or --input")
+        raise click.UsageError("pass either UNITs or --input")
     options.check_stdin(spec, input_)
     program = compile_or_exit(spec, Surroundings(env_files, state), require_secrets=False)
     out = program.opted_out.get(tenant or "", frozenset())

@@ -73,9 +73,9 @@ def render(
       victor render victor.yml --input in.jsonl --explain-compaction >/dev/null
     """
     if (message is None) == (input_ is None):
-        raise click.UsageError("give either --message or --input")
+        raise click.UsageError("pass either --message or --input")
     if output is not None and input_ is None:
-        raise click.UsageError("--output goes with --input")
+        raise click.UsageError("--output requires --input")
     options.check_stdin(spec, message, input_)
     program = compile_or_exit(spec, Surroundings(env_files, state, untrusted), require_secrets=False)
     caller = Caller.read(program, session=session, tenant=tenant, user=user, arms=arms, variables=variables)

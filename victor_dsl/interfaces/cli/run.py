@@ -110,14 +110,14 @@ def _check(
     if input_ is None:
         for value, option in ((output, "--output"), (resume, "--resume"), (overwrite, "--overwrite")):
             if value:
-                raise click.UsageError(f"{option} goes with --input")
+                raise click.UsageError(f"{option} requires --input")
         return
     if message is not None:
-        raise click.UsageError("give either MESSAGE or --input")
+        raise click.UsageError("pass either MESSAGE or --input")
     if as_json:
         raise click.UsageError("--input always gives JSON lines; --json is for one message or a chat")
     if resume and overwrite:
-        raise click.UsageError("give either --resume or --overwrite")
+        raise click.UsageError("pass either --resume or --overwrite")
     if resume and output in (None, "-"):
         raise click.UsageError("--resume needs an --output that is a file")
 

@@ -17,7 +17,7 @@ def checked(choice: Choice, history: History, budget: int) -> Choice:
     groups = frozenset(map(operator.index, choice.groups))
     for position in groups:
         if not 0 <= position < len(history.groups):
-            raise ComponentError(f"it kept group {position}; there are {len(history.groups)} (0 is the first)")
+            raise ComponentError(f"it chose group {position}, but the last is {len(history.groups) - 1}")
     if not isinstance(choice.summary, str | None):
         raise ComponentError(f"its summary is {choice.summary.__class__.__name__}, not text")
     if not isinstance(choice.reasons, Mapping):

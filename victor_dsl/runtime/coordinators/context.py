@@ -263,8 +263,8 @@ def _cannot_fit(turn: Turn, window: int, must_stay: int) -> BudgetError:
     answer = turn.settings.max_tokens or 0
     total = system + tools + must_stay + answer
     return BudgetError(
-        f"the request cannot fit the context window of {window} tokens, however much of the history is left out: "
+        f"the request cannot fit the context window of {window} tokens, even without any history: "
         f"it needs {total} (system prompt {system}, tools {tools}, messages that must stay {must_stay}, "
         f"max_tokens for the answer {answer})",
-        hint=f"take {total - window} tokens off the largest of these, or choose a model with a larger window",
+        hint=f"shorten the largest of these by {total - window} tokens, or choose a model with a larger window",
     )

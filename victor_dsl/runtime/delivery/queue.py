@@ -186,7 +186,7 @@ class ExporterQueue:
                 refused = await store(self.exporter, batch)
             except StoreError as error:
                 self.fault = str(error)
-                self._report(self.node, f"events are not stored yet: {error}", {"code": error.code})
+                self._report(self.node, f"events could not be stored: {error}", {"code": error.code})
                 attempt += 1
                 if self._clock.monotonic() >= last or (self._closed.is_set() and attempt >= CLOSING_ATTEMPTS):
                     refused = [RefusedEvent(event, str(error)) for event in batch]
@@ -205,7 +205,7 @@ class ExporterQueue:
         try:
             await self._letters.put(self.node, refused, self._clock.now())
         except StoreError as error:
-            self._drop(len(refused), f"events can neither be delivered nor put aside: {error}")
+            self._drop(len(refused), f"events were dropped: delivery and the dead letters both failed: {error}")
         else:
             self.put_aside += len(refused)
             message = f"events are put aside (see 'victor dead-letters'): {refused[0].reason}"

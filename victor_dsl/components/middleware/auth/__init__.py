@@ -84,7 +84,7 @@ async def build(config: Config, context: Context) -> AsyncIterator[Middleware]:
     from victor_dsl.components.middleware.auth.key_sources import FileKeys, KeySource, TableKeys
 
     def report(error: StoreError) -> None:
-        context.report(f"keys cannot be checked; those seen before keep working: {error}", {"code": error.code})
+        context.report(f"the key source is unreachable; cached keys stay valid: {error}", {"code": error.code})
 
     source: KeySource
     if config.database is not None:

@@ -61,7 +61,7 @@ class Config(ToolConfig):
         None, description="Globs of the server's tools that are offered. Left out, all are.", examples=[["read_*"]]
     )
     deny: list[str] = Field(
-        default_factory=list, description="Globs of the server's tools that are not offered, whatever `allow` says."
+        default_factory=list, description="Globs of the server's excluded tools; they take precedence over `allow`."
     )
     startup_seconds: float = Field(
         30.0, gt=0, description="The time limit for starting the server, connecting to it and listing its tools."
