@@ -1,6 +1,6 @@
-"""The compiler: text in, a Program out, by a list of passes. Each gives its result and its diagnostics.
+"""The compiler: text in, a Program out, by a list of passes. Each returns its result and its diagnostics.
 
-reader -> extends -> families -> interpolate -> (for each variation: overlays -> check -> link) -> lint -> lower
+reader -> extends -> interpolate -> (for each variation: overlays -> check -> link) -> lint; for each plan, on demand: lower
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from victor_dsl.source.reader import Files, Included
 P = TypeVar("P", bound=AttrsInstance)
 
 _OF_ABSENCE = frozenset({"missing-key", "no-model", "undefined-variable", "unknown-name", "unused-name"})
-"""Faults that say that something is not there."""
+"""Codes of faults about missing names; dropped while a file cannot be read."""
 
 
 @frozen

@@ -94,7 +94,7 @@ class Lowering:
 
 
 def _dependency_order(needs: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
-    """Every id after those that it needs; otherwise the order stays."""
+    """The ids in topological order, otherwise in the order of the spec."""
     sorter = TopologicalSorter(needs)
     sorter.prepare()
     position = {id: place for place, id in enumerate(needs)}

@@ -18,7 +18,7 @@ AUTH = "auth"
 
 @define
 class Overlay:
-    """Lays `over` on `base`, collecting faults. `guarded` holds the rules of tenants and arms."""
+    """Lays `over` on `base`, collecting faults. `guarded` enforces the rules of tenants and arms."""
 
     guarded: bool = False
     diagnostics: list[Diagnostic] = field(factory=list)

@@ -28,9 +28,9 @@ else:
 
 
 def is_fault(error: BaseException) -> bool:
-    """Whether what a component raised is its own fault.
+    """Whether the exception is the component's own fault, not a cancellation from outside.
 
-    It is not where the current task is being cancelled, or the process interrupted: that must be raised again.
+    A cancellation of the current task, and an interrupt of the process, must be raised again.
     """
     if isinstance(error, Exception):
         return True
@@ -51,7 +51,7 @@ def component_error(error: BaseException, node: str | None = None) -> VictorErro
 
 
 def internal_error(error: BaseException, node: str | None = None) -> ComponentError:
-    """An error that nobody foresaw, for callers: its text may quote prompts or configuration, so only the log has it."""
+    """An internal error as callers see it: its text may quote prompts or configuration, so only the log has it."""
     id = secrets.token_hex(4)
     logging.getLogger("victor_dsl").error("internal error %s%s", id, f" in {node}" if node else "", exc_info=error)
     failure = ComponentError(f"internal error {id}; see the log", node=node)

@@ -38,7 +38,7 @@ class Contributor(Protocol):
     """A piece of the system prompt."""
 
     async def contribute(self, turn: Turn) -> str:
-        """The text; empty says that there is nothing to add. Raises ContributorError."""
+        """The text; empty if there is nothing to add. Raises ContributorError."""
         ...
 
 
@@ -67,7 +67,7 @@ class ToolSelection(Protocol):
     """A way to choose the tools that a turn offers."""
 
     async def select(self, tools: Sequence[Tool], turn: Turn) -> Sequence[Tool]:
-        """A part of `tools`, best first, at most `turn.settings.k` of them; empty says that none was found."""
+        """A part of `tools`, best first, at most `turn.settings.k` of them; empty if none fits."""
         ...
 
 
@@ -119,7 +119,7 @@ class Embedder(Protocol):
 
 @runtime_checkable
 class Database(Protocol):
-    """A place to keep rows; `dialect` is `sqlite`, `postgres` or `redis`."""
+    """A database; `dialect` is `sqlite`, `postgres` or `redis`."""
 
     dialect: str
 
@@ -141,7 +141,7 @@ class SqlDatabase(Database, Protocol):
         ...
 
     def for_tenant(self, tenant: str | None) -> SqlDatabase:
-        """The same database as that tenant sees it, each call in a transaction of its own; None is nobody's rows."""
+        """The same database as that tenant sees it, each call in a transaction of its own; None: rows without a tenant."""
         ...
 
     def for_every_tenant(self) -> SqlDatabase:
@@ -154,11 +154,11 @@ class RedisDatabase(Database, Protocol):
     """A database that speaks Redis; texts come back as bytes."""
 
     async def command(self, *words: str | bytes) -> Any:
-        """What the server answers to a command. Raises StoreError."""
+        """The reply to a command. Raises StoreError."""
         ...
 
     async def run_script(self, script: str, keys: Sequence[str], arguments: Sequence[str | bytes]) -> Any:
-        """What a Lua script gives, which runs alone; `keys` are all that it touches. Raises StoreError."""
+        """The result of a Lua script, which runs atomically; `keys` lists every key that it uses. Raises StoreError."""
         ...
 
 

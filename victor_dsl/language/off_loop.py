@@ -72,7 +72,7 @@ class OffLoop:
         return await call
 
     async def run_if(self, is_large: bool, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """The function's result: from a thread where the work is large, else computed here, where it is sooner done."""
+        """The function's result: from a thread where the work is large, else computed on the loop, which is faster."""
         if is_large:
             return await self.run(function, *arguments, **named)
         return function(*arguments, **named)

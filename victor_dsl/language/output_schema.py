@@ -1,4 +1,4 @@
-"""The JSON Schemas of what comes out: events, and rendered turns. What goes in has its own (`schema`)."""
+"""Schemas of outputs: events and rendered turns. Those of specs are in `schema`."""
 
 from __future__ import annotations
 

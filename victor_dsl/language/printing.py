@@ -51,7 +51,7 @@ def in_function() -> Iterator[None]:
 
 @contextmanager
 def out_of_function() -> Iterator[None]:
-    """What runs inside prints where it would without the function that called it."""
+    """Inside, prints go to their usual stream again, even within `in_function`."""
     token = IN_FUNCTION.set(False)
     try:
         yield

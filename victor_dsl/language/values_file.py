@@ -15,7 +15,7 @@ from victor_dsl.values.settings import Layer, Origin
 
 
 def read_values(data: bytes, name: str, source: str) -> Layer:
-    """The layer that the bytes of a YAML or JSON file are; `name` is the file's, its suffix says which of the two.
+    """Parses the bytes of a settings file into a layer; the suffix of its `name` says whether it is YAML or JSON.
 
     Nothing in it is expanded: `${env:NAME}` is text. Raises ProviderError that names every fault with its place.
     """

@@ -114,7 +114,7 @@ class Generation:
             await self._quiet.wait()
 
     async def stop(self) -> None:
-        """Waits for the running turns, cancels those that take too long, and gives up those that still do not end."""
+        """Waits for the running turns, cancels those that take too long, and abandons those that still do not end."""
         for seconds in (DRAIN_SECONDS, CANCEL_SECONDS):
             try:
                 async with asyncio.timeout(seconds):
@@ -218,7 +218,7 @@ def arms_of(program: Program, turn: Turn) -> dict[str, str]:
 
 
 def _unit(experiment: Experiment, turn: Turn) -> str | None:
-    """What the experiment assigns of this turn; None where the turn has none."""
+    """The turn's unit id: session, user or tenant; None if the turn has none."""
     return {"session": turn.session, "user": turn.user, "tenant": turn.tenant}[experiment.unit]
 
 

@@ -204,7 +204,7 @@ def _check(reply: Reply, node: str) -> None:
 
 
 def _tokens(reply: Reply, estimate: Estimate | None) -> dict[str, Any]:
-    """What a call used, and where it was estimated, how far that was off."""
+    """What a call used, and where it was estimated, the estimate's error."""
     usage = reply.usage
     tokens = {
         "input_tokens": usage.input_tokens,

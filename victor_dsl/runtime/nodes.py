@@ -38,7 +38,7 @@ Report = Callable[[str, str, Mapping[str, Any]], None]
 
 
 def ignore(node: str, message: str, data: Mapping[str, Any]) -> None:
-    """A report that goes nowhere."""
+    """Discards a report."""
 
 
 @frozen

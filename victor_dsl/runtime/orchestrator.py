@@ -149,14 +149,18 @@ class Orchestrator:
                 if is_fault(error):
                     self._must_be_open()
                 failure = error.as_json() if isinstance(error, VictorError) else {"code": "component"}
-                self._analytics.beside("reload", {"ok": False, "plan": old.base.digest, "error": failure["code"]})
+                self._analytics.record_outside_turns(
+                    "reload", {"ok": False, "plan": old.base.digest, "error": failure["code"]}
+                )
                 raise
             finally:
                 self._opening = None
             self._current = new
             self._analytics.pipeline = program.name
             leaving = self._delivery.replace(self._queues(new))
-            self._analytics.beside("reload", {"ok": True, "plan": new.base.digest, "before": old.base.digest})
+            self._analytics.record_outside_turns(
+                "reload", {"ok": True, "plan": new.base.digest, "before": old.base.digest}
+            )
             self._retiring[old] = asyncio.create_task(self._retire(old, leaving), name="retirement of a program")
 
     async def render(self, request: Request) -> Rendered:
@@ -280,7 +284,7 @@ class Orchestrator:
 
 
 def _placed(emit: Emit) -> Emit:
-    """The caller's `emit`. What it raises becomes an EmitError, so that no component is blamed."""
+    """The caller's `emit`. What it raises becomes an EmitError, so that the error is not attributed to a component."""
 
     async def pass_on(delta: Delta) -> None:
         try:

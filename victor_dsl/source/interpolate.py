@@ -46,7 +46,7 @@ class Reference:
 
 
 class Interpolated:
-    """A text with references. `value` is what it comes to; None is a typed unknown: a reference has no value.
+    """A text with references. `value` is the expanded text; None is a typed unknown: a reference has no value.
 
     The value may be a secret: neither `str` nor `repr` shows it.
     """

@@ -196,7 +196,7 @@ class _Composer:
         return tuple(step for step in steps if step is not None)
 
     def unexpected(self, start: int, expected: str) -> _Stop:
-        """What stands here does not belong here."""
+        """An unexpected character."""
         found = _WORD.match(self.text, start)
         word = found.group() if found else ""
         wanted = expected

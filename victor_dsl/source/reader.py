@@ -125,7 +125,7 @@ class Included:
         return tuple(self._bytes)
 
     def add(self, path: str, further: str) -> None:
-        """Says that the file at `path` includes another, whose content then belongs to its hash."""
+        """Registers an included file for the hash of the file at `path`."""
         self._extra.setdefault(path, []).append(further)
 
     def hash(self, path: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What the YAML parser reports, and tags that nothing knows, in words for the person who wrote the file."""
+"""What the YAML parser reports, and unknown tags, in words for the person who wrote the file."""
 
 from __future__ import annotations
 

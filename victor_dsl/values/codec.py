@@ -112,7 +112,7 @@ class _Line(Model):
 
 
 def _beyond_types(line: _Line) -> Iterable[Fault]:
-    """What the types of a request line cannot say."""
+    """Checks across the fields of a request line."""
     if (line.message is None) == (line.messages is None):
         both = "" if line.message is None else ", not both"
         yield Fault((), f"a request has either 'message' or 'messages'{both}")

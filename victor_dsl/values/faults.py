@@ -73,7 +73,7 @@ def dotted(path: Path) -> str:
 
 
 def kind_of(value: Any) -> str:
-    """What a value is, in plain words."""
+    """The name of a value's type."""
     if value is None:
         return "null"
     if isinstance(value, bool):

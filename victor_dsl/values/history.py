@@ -25,7 +25,7 @@ class Group:
 
 @frozen
 class Before:
-    """What the session's last compaction kept: the positions `kept` among the first `seen` groups.
+    """The result of the session's last compaction: the positions `kept` among the first `seen` groups.
 
     Only groups that have not changed since count; positions are those of the present history.
     """

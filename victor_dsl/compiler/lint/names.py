@@ -76,7 +76,7 @@ def every_name_is_used(subject: LintInput) -> Iterator[Diagnostic]:
 
 
 def every_key_has_an_effect(subject: LintInput) -> Iterator[Diagnostic]:
-    """The keys in UNREAD, so that nobody relies on them."""
+    """Warns about keys that have no effect yet."""
     for pattern in UNREAD:
         for path, leaf in _matches(subject.document, pattern, ()):
             yield Diagnostic(

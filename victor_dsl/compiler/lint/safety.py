@@ -62,7 +62,7 @@ class _Module:
 
 
 def _fault(text: str, directory: Path, modules: dict[str, _Module]) -> tuple[str, str] | None:
-    """What is wrong with `module:function`, and a hint; None where nothing is."""
+    """The fault of `module:function` and a hint, or None."""
     name, colon, function = text.partition(":")
     if not colon or not function.isidentifier() or not all(part.isidentifier() for part in name.split(".")):
         dotted = not colon and "." in text and all(part.isidentifier() for part in text.split("."))

@@ -137,7 +137,7 @@ def _faults(subject: LintInput, variation: Variation, source: _Source) -> Iterat
 
 
 def _in_words(problem: str, known: Mapping[str, Iterable[str]]) -> tuple[str, str]:
-    """What Jinja says, in our words where they help, and what to do."""
+    """Jinja's error as a message and a hint."""
     if unclosed := re.search(r"innermost block that needs to be closed is '(\w+)'", problem):
         tag = unclosed[1]
         return f"this template ends inside '{{% {tag} %}}'", f"close it with `{{% end{tag} %}}`"

@@ -94,7 +94,7 @@ class PerCatalogue(Generic[T]):
         self._off_loop = OffLoop()
 
     async def of(self, tools: tuple[Tool, ...]) -> T:
-        """What is made of the catalogue."""
+        """The cached index of the catalogue."""
         if len(tools) < LARGE:
             return self._small.get(tools) or self._small.put(tools, self._make(tools))
         found = self._large.get(tools)

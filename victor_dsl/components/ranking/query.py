@@ -71,7 +71,7 @@ def both_ends(text: str, most: int) -> str:
 
 
 def clause_factors(best: float, strengths: Sequence[float]) -> tuple[float, list[float]]:
-    """What the scores by the whole query, and those by each clause, are multiplied by.
+    """The weights of the whole query and of each clause.
 
     `best` is the best tool's score by the whole query and `strengths` those by each clause. The score of a tool is the sum
     of its score by the whole query and of its best by a clause: so the right tool for each thing that is asked for comes

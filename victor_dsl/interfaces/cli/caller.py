@@ -15,7 +15,7 @@ from victor_dsl.values.request import API_KEY, Request
 
 @frozen
 class Caller:
-    """The caller of every request of one command. What a request line says itself wins."""
+    """The caller of every request of one command. Fields of a request line take precedence."""
 
     session: str | None = None
     tenant: str | None = None

@@ -29,12 +29,12 @@ def say(text: str) -> None:
 
 
 def error_line(text: str) -> str:
-    """`error: …`, its first word in red where there is colour."""
+    """`error: …`, its first word in red on a colour terminal."""
     return f"{click.style('error:', fg='red', bold=True)} {text}"
 
 
 def warning_line(text: str) -> str:
-    """`warning: …`, its first word in yellow where there is colour."""
+    """`warning: …`, its first word in yellow on a colour terminal."""
     return f"{click.style('warning:', fg='yellow', bold=True)} {text}"
 
 

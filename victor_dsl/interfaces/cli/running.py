@@ -70,7 +70,7 @@ async def opened(program: Program, node_id: str) -> AsyncIterator[Any]:
 
 
 async def connect(program: Program, registry: Registry) -> list[str]:
-    """Opens every component of every plan, and closes it. Each failure once; empty where there was none."""
+    """Opens every component of every plan, and closes it. The distinct failures."""
     failures: dict[str, None] = {}
 
     def report(node: str, message: str, _: Mapping[str, Any]) -> None:

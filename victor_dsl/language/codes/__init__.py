@@ -79,7 +79,7 @@ class Explanation:
         return self.meaning.split(". ")[0].rstrip(".") + "."
 
     def examples(self) -> list[tuple[str, str]]:
-        """What a reader is shown, each with its title: the files beside the spec, the wrong one, its output, the right one."""
+        """The parts of a diagnostic's page, with their titles: the files beside the spec, the wrong one, its output, the right one."""
         beside = [(f"With {name}", shown(text)) for name, text in self.beside.items()]
         command = " ".join(("victor validate", *self.options, self.file))
         return [*beside, ("Wrong", shown(self.wrong)), (command, self.output), ("Right", shown(self.right))]

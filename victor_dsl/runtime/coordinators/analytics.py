@@ -66,10 +66,10 @@ class AnalyticsCoordinator:
         if len(self._reported) >= REPORTED:
             del self._reported[next(iter(self._reported))]
         self._reported[key] = None
-        self.beside("error", {"code": "component", "node": node, "message": message, **data})
+        self.record_outside_turns("error", {"code": "component", "node": node, "message": message, **data})
         return True
 
-    def beside(self, type: EventType, data: Mapping[str, Any]) -> None:
+    def record_outside_turns(self, type: EventType, data: Mapping[str, Any]) -> None:
         """Records something that belongs to no turn."""
         now = self._clock.now()
         self._deliver(Event(uuid7(now), type, now, "", None, self.pipeline, str(data.get("plan", "")), {}, data))

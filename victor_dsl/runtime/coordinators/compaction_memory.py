@@ -45,7 +45,7 @@ class PastCompaction:
         return cls(conversation, bytes(kept), sent, tokens)
 
     def before(self, conversation: bytes, groups: Sequence[Group], places: Sequence[int | None]) -> Before | None:
-        """What it kept of the leading groups whose messages have not changed since.
+        """The result of the session's last compaction, for the leading groups whose messages have not changed since.
 
         `places` says where each message of the groups stands in the present conversation.
         """

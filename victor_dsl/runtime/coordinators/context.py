@@ -247,7 +247,7 @@ def _conversation(turn: Turn) -> Conversation:
 
 
 def _key(turn: Turn, marks: bytes) -> Hashable:
-    """What the conversation is remembered by: its session, or its first three messages where the caller names none."""
+    """The cache key of the conversation: its session, or its first three messages where the caller names none."""
     return turn.tenant, turn.request.session or marks[: 3 * WIDTH]
 
 

@@ -62,7 +62,7 @@ class Delivery:
         return [queue.status().as_json() for queue in self.queues]
 
     async def close(self) -> dict[str, int]:
-        """Delivers what is queued, and puts what `FLUSH_SECONDS` do not suffice for into the dead letters.
+        """Delivers what is queued; after `FLUSH_SECONDS`, moves the rest to the dead letters.
 
         Returns how many events each exporter has lost altogether.
         """

@@ -12,7 +12,7 @@ SATURATION, LENGTH = 1.2, 0.6
 
 
 def facts(reading: Reading) -> Floats:
-    """How much each group tells.
+    """How informative each group is.
 
     New words count, and words that the next group takes up, the rarer the more; also that something happened, times, amounts
     and names. An answer tells more than a remark, and people tell more where they speak of themselves than where they

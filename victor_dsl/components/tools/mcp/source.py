@@ -105,7 +105,7 @@ class McpTools:
         return connection
 
     def _update(self, listed: list[mcp_types.Tool]) -> None:
-        """Takes the server's list over; `tools` stays the same object where nothing changed."""
+        """Replaces the tool list by the server's; `tools` stays the same object where nothing changed."""
         offered = [tool for tool in listed if self._offers(tool.name)]
         tools = tuple({tool.name: self._tool(tool) for tool in reversed(offered)}.values())[::-1]  # the first of a name
         if self._tools and (fault := self._too_many(tools)) is not None:
