@@ -46,7 +46,7 @@ class _Settled:
 
 
 class ConfigCoordinator:
-    """Settles the turns of one plan. As long as the providers return the same layers, nothing is settled anew."""
+    """Settles the turns of one plan. While the providers return the same layers, the merged settings are reused."""
 
     def __init__(self, plan: Plan, providers: Sequence[tuple[Node, Provider]]) -> None:
         self._plan = plan
@@ -111,7 +111,8 @@ class ConfigCoordinator:
         if not turn.rendering and self._faults.get(subject) != failure.message:
             self._faults[subject] = failure.message
             _bound(self._faults, SUBJECTS)
-            logger.warning("%s: the last good values stay in force: %s", node.id, failure.message)
+            if good is not None:
+                logger.warning("%s: the last good values stay in force: %s", node.id, failure.message)
             turn.record("error", {**failure.as_json(), "node": node.id})
         return good
 
