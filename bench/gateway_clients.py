@@ -30,7 +30,7 @@ Client = Callable[[str], Any]
 MODEL = "gpt-4o-mini"
 SYSTEM = "You are a helpful assistant."
 QUESTION = "Say hello to the world in one sentence."
-MESSAGES = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": QUESTION}]
+MESSAGES: Any = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": QUESTION}]
 BODY = {"model": MODEL, "messages": MESSAGES, "temperature": 0.0}
 REPLY_BEGINS = "All is well."
 WARM_CALLS = 50
@@ -119,8 +119,7 @@ async def openai(base: str) -> AsyncIterator[Call]:
 
         async def call() -> str:
             completion = await client.chat.completions.create(model=MODEL, messages=MESSAGES, temperature=0.0)
-            text: str = completion.choices[0].message.content
-            return text
+            return completion.choices[0].message.content or ""
 
         yield call
 

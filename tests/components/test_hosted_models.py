@@ -172,5 +172,5 @@ def test_a_tool_s_definition_is_written_once(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_request_that_needs_the_slower_encoder_has_its_tools() -> None:
     tools = ToolDefinitions(lambda tool: {"name": tool.name, "description": tool.description})
     body = {"tools": tools.of([Tool("a", "half a pair: \ud800")]), "messages": ["\ud800"]}
-    expected = {"tools": [{"name": "a", "description": "half a pair: \ud800"}], "messages": ["\ud800"]}
+    expected = {"tools": [{"name": "a", "description": "half a pair: \ufffd"}], "messages": ["\ufffd"]}
     assert json.loads(encode(body)) == expected

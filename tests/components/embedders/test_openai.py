@@ -124,7 +124,7 @@ async def test_what_is_kept_on_disk_is_not_asked_for_and_the_key_is_not_in_the_f
         ({"data": [{"embedding": "YWJj"}, {"embedding": [1.0]}]}, "list of numbers"),
         ({"data": [{"embedding": [1e300]}, {"embedding": [1.0]}]}, "not finite"),
         ({"data": [{"embedding": "AADAfw=="}, {"embedding": [1.0]}]}, "not finite"),
-        (b'{"data": [{"embedding": [NaN]}, {"embedding": [1.0]}]}', "not a JSON object"),
+        (b'{"data": [{"embedding": [NaN]}, {"embedding": [1.0]}]}', "not finite"),
         (b"<html>", "not a JSON object"),
         (b"", "an empty body"),
     ],
