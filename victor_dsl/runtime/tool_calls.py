@@ -17,6 +17,7 @@ from victor_dsl.graph.plan import Node
 from victor_dsl.language.boundary import describe, is_fault
 from victor_dsl.language.component import Clock
 from victor_dsl.language.kinds import ToolSource
+from victor_dsl.language.time_limit import renewable
 from victor_dsl.nearest import suggest
 from victor_dsl.runtime.coordinators.tool_selection import allowed
 from victor_dsl.runtime.middleware import Layer, chain
@@ -109,7 +110,8 @@ class ToolCalls:
         limit = asyncio.timeout(source.timeout_seconds)
         try:
             async with limit:
-                text = await source.source.call(call, turn)
+                with renewable(limit, source.timeout_seconds):
+                    text = await source.source.call(call, turn)
         except BaseException as error:
             if not is_fault(error):
                 raise

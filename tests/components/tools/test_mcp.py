@@ -18,17 +18,22 @@ from attrs import evolve
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCResponse
 
-from tests.components.context import TURN, Surroundings, surroundings
+from tests.components.context import TURN, StillClock, Surroundings, surroundings
 from tests.servers import filesystem_server
 from victor_dsl.components.http_tools import Redaction
 from victor_dsl.components.tools.mcp import Config, build, connection, process, source
 from victor_dsl.components.tools.mcp.process import Lines, TooLong
 from victor_dsl.components.tools.mcp.repair import repair
 from victor_dsl.errors import ComponentError, ToolError
+from victor_dsl.graph.plan import Node
+from victor_dsl.language import time_limit
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Secret
 from victor_dsl.language.kinds import ToolSource
+from victor_dsl.runtime.tool_calls import ToolCalls
+from victor_dsl.source.located import Span
 from victor_dsl.values.message import ToolCall
+from victor_dsl.values.tool import Tool
 
 WILD = [sys.executable, str(Path(__file__).parent / "wild_server.py")]
 PATIENCE_SECONDS = 30
@@ -498,6 +503,24 @@ async def test_the_readable_parts_of_a_result_reach_the_model(
 ) -> None:
     async with wild(context) as tools:
         assert await call(tools, "answer", result=result) == expected
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"), [(5, "nothing"), (100, "Error: the tool 'wild__slow' exceeded its time")]
+)
+async def test_progress_begins_the_time_limit_anew_but_not_for_ever(
+    context: Context, monkeypatch: pytest.MonkeyPatch, steps: int, expected: str
+) -> None:
+    monkeypatch.setattr(time_limit, "MOST_TIMES", 4)
+    monkeypatch.setattr(process, "GRACE_SECONDS", 0.1)
+    config = Config(name="wild", command=WILD, timeout_seconds=0.7)
+    async with build(config, context) as tools:
+        slow = Tool("wild__slow", source="tools/wild")
+        node = Node("tools/wild", "mcp", config, (), Span("victor.yml", 1, 1, 1, 1), "")
+        calls = ToolCalls([(node, tools)], (), StillClock())
+        made = ToolCall("1", "wild__slow", json.dumps({"steps": steps}))
+        [message] = await calls.answer([made], TURN.replace(tools=(slow,)), {})
+        assert message.text().startswith(expected)
 
 
 async def test_a_result_that_cannot_be_read_is_explained_in_one_line(context: Context) -> None:

@@ -127,6 +127,10 @@ def main() -> None:
             ]
             send({"id": id, "result": {"tools": tools}})
         elif method == "tools/call":
+            if params["name"] == "slow":
+                for step in range(params["arguments"]["steps"]):
+                    time.sleep(0.2)
+                    send({"method": "notifications/progress", "params": {"progressToken": params["_meta"]["progressToken"], "progress": step}})  # fmt: skip
             result = call(params["name"], params.get("arguments") or {}, id)
             if result is not None:
                 send({"id": id, "result": result})

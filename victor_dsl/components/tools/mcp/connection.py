@@ -22,6 +22,7 @@ from victor_dsl.components.tools.mcp.repair import fault_of, repaired
 from victor_dsl.errors import ComponentError, ToolError
 from victor_dsl.language.boundary import describe, is_fault
 from victor_dsl.language.component import Context
+from victor_dsl.language.time_limit import renewal
 from victor_dsl.storage.ending import to_the_end
 
 FIRST_PAUSE_SECONDS = 0.5
@@ -133,8 +134,13 @@ class Connection:
         return result
 
     async def _answer(self, client: Client, name: str, arguments: dict[str, Any]) -> CallToolResult:
+        renew = renewal()  # here: progress arrives in another task
+
+        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+            renew()
+
         try:
-            return await client.call_tool(name, arguments)
+            return await client.call_tool(name, arguments, progress_callback=on_progress)
         except asyncio.CancelledError:
             self._recheck.set()  # the call may have run out of time because the server hangs
             raise
