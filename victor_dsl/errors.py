@@ -6,18 +6,18 @@
     ├── UsageError               exit 2: the call is at fault
     ├── RequestError             exit 1: one request (or one line of a batch) is at fault
     ├── Refused                  the turn may not run: an unknown tenant, a closed orchestrator
-    │   ├── Unauthenticated      the caller's key is missing, or does not hold
+    │   ├── Unauthenticated      the caller's key is missing or not valid
     │   └── LimitReached         a limit of the caller is used up
     ├── ComponentError           a live component failed
     │   ├── ProviderError        a settings layer could not be read
     │   ├── ContributorError     a piece of the system prompt could not be made
-    │   ├── ToolError            a tool failed; the model is told, the turn goes on
+    │   ├── ToolError            a tool failed; the model gets the error, the turn goes on
     │   ├── StoreError           a session store, database or exporter failed
-    │   ├── TimedOut             a turn took longer than it may
+    │   ├── TimedOut             a turn exceeded its time limit
     │   └── ModelError           a model did not answer; `kind` says why
-    ├── EmitError                the caller's own `emit` raised: whoever reads the stream has gone, say
+    ├── EmitError                the caller's own `emit` raised, for example because its client disconnected
     ├── BudgetError              the turn cannot fit the model's context window
-    └── SecretError              a secret or variable that the spec names is not there
+    └── SecretError              a secret or variable that the spec names is missing
 
 Faults of a spec are diagnostics, collected and placed; `SpecError` only carries them to a Python caller.
 """

@@ -59,7 +59,9 @@ TURNS = {
 
 
 def _data(stream: bytes) -> list[bytes]:
-    return [data for data in Decoder().feed(stream) if data != b"[DONE]"]
+    events = [data for data in Decoder().feed(stream) if data != b"[DONE]"]
+    assert events
+    return events
 
 
 @pytest.mark.parametrize("stream", [OPENAI_TEXT, OPENAI_TOOLS], ids=["text", "tools"])

@@ -216,7 +216,7 @@ class _Composer(Nesting):
             return None
 
     def tag(self, event: Any, allowed: tuple[str, ...]) -> str | None:
-        """The core schema's name of the tag, or None where there is none that counts."""
+        """The core schema's name of the tag, or None for a tag that is absent or ignored."""
         if event.ctag is None:
             return None
         tag = read_tag(event, self.file, self.text, allowed)
