@@ -178,6 +178,7 @@ class ModelError(ComponentError):
     `kind` is one of a few words; `status` is the HTTP status where there was one. Kinds in `TRANSIENT` may
     pass by themselves, so a retry is worth it. A fallback stands in for those in `STAND_IN`, which another model may not have.
     Of a request that is too long, `counted` is its input and `window` what is allowed, in tokens, where the server told.
+    `usage`, a `values.message.Usage`, is what the failed call used, where that is known.
     """
 
     code = "model"
@@ -195,8 +196,10 @@ class ModelError(ComponentError):
         retry_after_s: float | None = None,
         counted: int | None = None,
         window: int | None = None,
+        usage: Any = None,
     ) -> None:
         super().__init__(message, node=node, hint=hint)
+        self.usage = usage
         self.kind: ModelErrorKind = kind
         self.status = status
         self.retry_after_s = retry_after_s

@@ -192,6 +192,12 @@ class ToolSelectionConfig(ListedConfig):
     """The fields that every tool selection has."""
 
     k: int | None = Field(None, ge=1, description="The maximum number of tools to offer; the same as `settings.k`.")
+    most: int | None = Field(
+        None,
+        ge=1,
+        description="The maximum number of tools that a session is offered before its set begins anew; the same as "
+        "`settings.most`.",
+    )
     fallback: Annotated[str | dict[str, Any] | None, Nested("tool_selection")] = Field(
         None, description="The selection to use when this one fails or finds nothing. By default all tools are offered."
     )

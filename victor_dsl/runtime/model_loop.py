@@ -53,16 +53,16 @@ class ModelLoop:
             calls = reply.message.tool_calls
             if not calls:
                 stop_reason = "max_tool_rounds" if rounds > most_rounds else reply.stop_reason
-                return Reply(reply.message, trace.usage, stop_reason, reply.model)
+                return Reply(reply.message, trace.usage, stop_reason, reply.response_model, trace.model)
             offered = {tool.name: tool for tool in turn.tools}
             trace.used += tuple(call.name for call in calls if call.name in offered)
             if rounds > most_rounds:
                 message = evolve(reply.message, tool_calls=(), content=reply.message.content or "")
-                return Reply(message, trace.usage, "max_tool_rounds", reply.model)
+                return Reply(message, trace.usage, "max_tool_rounds", reply.response_model, trace.model)
             callers = [call for call in calls if call.name in offered and offered[call.name].source is None]
             incomplete = incomplete_calls(reply)
             if len(callers) == len(calls) and not incomplete:
-                return Reply(reply.message, trace.usage, "tool_calls", reply.model)
+                return Reply(reply.message, trace.usage, "tool_calls", reply.response_model, trace.model)
             added = (reply.message, *await self._results(calls, callers, incomplete, turn, last=rounds == most_rounds))
             rounds += 1
             trace.exchange += added
@@ -161,10 +161,11 @@ class ModelLoop:
         trace = turn.trace
         trace.usage += reply.usage
         trace.model = name
+        reply = evolve(reply, model=name)
         if window is not None and estimate is not None:
             window.learn(turn, estimate.size, reply.usage.input_tokens)
         tokens = _tokens(reply, estimate)
-        about = {"response_model": reply.model, "stop_reason": reply.stop_reason, "error": None}
+        about = {"response_model": reply.response_model, "stop_reason": reply.stop_reason, "error": None}
         turn.record("model_call", {**self._timing(name, started, stream), **about, **tokens})
         turn.record("token_usage", {"model": name, **tokens})
         return reply

@@ -115,13 +115,18 @@ _is_plain, _tokens = attrgetter("is_plain"), attrgetter("tokens")  # many times 
 class Usage:
     """Tokens and cost of one model call or one turn; None where the model reported none.
 
-    `input_tokens` counts all input, cached or not; `cached_tokens` is the share of it read from a prompt cache.
+    `input_tokens` counts all input: `cached_tokens` of it were read from a prompt cache, and `cache_write_tokens` written to one.
+    `output_tokens` counts all output: `reasoning_tokens` of it were spent on thoughts. `estimated` says that the model did not
+    report some of these counts, as when its answer broke off.
     """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    estimated: bool = False
 
     @property
     def cost_shown(self) -> float | None:
@@ -136,6 +141,9 @@ class Usage:
             _sum(self.output_tokens, other.output_tokens),
             _sum(self.cost_usd, other.cost_usd),
             _sum(self.cached_tokens, other.cached_tokens),
+            _sum(self.cache_write_tokens, other.cache_write_tokens),
+            _sum(self.reasoning_tokens, other.reasoning_tokens),
+            self.estimated or other.estimated,
         )
 
 
@@ -144,9 +152,14 @@ NO_USAGE = Usage()
 
 @frozen
 class Delta:
-    """A piece of a streamed reply's text."""
+    """A piece of a streamed reply: its text, or the model's thoughts about it.
 
-    text: str
+    `restart` takes back all text of the reply that was streamed before: the answer broke off, and begins anew.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    restart: bool = False
 
 
 StopReason = Literal["stop", "length", "tool_calls", "content_filter", "max_tool_rounds", "error"]
@@ -154,11 +167,15 @@ StopReason = Literal["stop", "length", "tool_calls", "content_filter", "max_tool
 
 @value
 class Reply:
-    """What a handler returns. A tool's reply is a message of role `tool`; `model` is the name of the model that answered."""
+    """What a handler returns. A tool's reply is a message of role `tool`.
+
+    `model` is the spec's name of the model that answered; `response_model` is what the server calls that model.
+    """
 
     message: Message
     usage: Usage = NO_USAGE
     stop_reason: StopReason = "stop"
+    response_model: str | None = None
     model: str | None = None
 
 

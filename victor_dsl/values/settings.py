@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from attrs import Factory, frozen
-from pydantic import AfterValidator, BaseModel, Field, Strict
+from pydantic import AfterValidator, BaseModel, Field, Strict, model_validator
 
 from victor_dsl.values.frozen import freeze
 from victor_dsl.values.model import Model, OrNull
@@ -40,7 +40,19 @@ class Limits(Model):
 class Thinking(Model):
     """Extended thinking, where the model has it."""
 
-    budget_tokens: int = Field(ge=1, description="The most tokens that the model may think for.")
+    type: Literal["enabled", "adaptive", "disabled"] = Field(
+        "enabled",
+        description="`enabled` thinks within `budget_tokens`; with `adaptive` the model decides itself how long it thinks.",
+    )
+    budget_tokens: int | None = Field(
+        None, ge=1, description="The most tokens that the model may think for; for `enabled` alone."
+    )
+
+    @model_validator(mode="after")
+    def _has_its_budget(self) -> Self:
+        if (self.type == "enabled") != (self.budget_tokens is not None):
+            raise ValueError("`enabled` needs `budget_tokens`, and the other types have none")
+        return self
 
 
 class Settings(Model):
@@ -55,11 +67,35 @@ class Settings(Model):
     top_p: float | None = Field(None, gt=0, le=1, description="Nucleus sampling: the cumulative probability.")
     max_tokens: int | None = Field(None, ge=1, description="The most tokens of one answer.")
     stop: Strings | None = Field(None, description="Texts at which the model stops.")
+    frequency_penalty: float | None = Field(
+        None, ge=-2, le=2, description="Above 0, tokens are less likely the more often the text has them already."
+    )
+    presence_penalty: float | None = Field(
+        None, ge=-2, le=2, description="Above 0, tokens are less likely if the text has them already."
+    )
     seed: int | None = Field(None, description="A seed for models that sample reproducibly.")
     response_format: Annotated[dict[str, Any], AfterValidator(freeze)] | None = Field(
         None, description="The answer's format, as the OpenAI API writes it."
     )
     thinking: Thinking | None = Field(None, description="Extended thinking, where the model has it.")
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = Field(
+        None, description="How much a reasoning model thinks, where the model has such a parameter."
+    )
+    tool_choice: str | None = Field(
+        None,
+        min_length=1,
+        description="Whether the model's first answer calls tools: `auto`, `none`, `required`, or the name of the tool "
+        "that it must call. Later answers of the turn are free to call tools or not.",
+    )
+    parallel_tool_calls: bool | None = Field(
+        None, description="Whether one answer may call several tools. By default the model's own default applies."
+    )
+    broken_stream: Literal["error", "hold", "restart", "continue"] | None = Field(
+        None,
+        description="What happens when an answer breaks off after some of its text was streamed. `error` fails the turn (the "
+        "default). `hold` streams nothing until the answer is complete, so that another try can replace it. `restart` takes the "
+        "text back and tries again. `continue` tries again and goes on where the new text agrees with the old.",
+    )
     max_tool_rounds: Annotated[int, Field(ge=0), OrNull()] = Field(
         8, description="How often the model may call tools in one turn."
     )
@@ -67,6 +103,12 @@ class Settings(Model):
         default_factory=Limits, description="The caller's limits and allowed tools."
     )
     k: int | None = Field(None, ge=1, description="How many tools are offered at most; the same as `tool_selection.k`.")
+    most: int | None = Field(
+        None,
+        ge=1,
+        description="How many tools a session is offered at most before its set begins anew; `tool_selection.most`. "
+        "By default three times `k`.",
+    )
     alpha: float | None = Field(
         None, ge=0, le=1, description="The weight of meaning against words in selection; `tool_selection.alpha`."
     )
@@ -105,7 +147,7 @@ def setting_paths(group: type[BaseModel] = Settings, above: tuple[str, ...] = ()
 _RATES = ("requests_per_minute", "tokens_per_minute", "concurrency")
 
 LIFTED: Mapping[tuple[str, str | None], Mapping[str, tuple[str, ...]]] = {
-    ("tool_selection", None): {"k": ("k",), "alpha": ("alpha",)},
+    ("tool_selection", None): {"k": ("k",), "most": ("most",), "alpha": ("alpha",)},
     ("compaction", None): {"threshold": ("threshold",), "target_ratio": ("target_ratio",)},
     ("middleware", "rate_limit"): {name: ("limits", name) for name in _RATES},
 }

@@ -204,7 +204,11 @@ class Writer:
             "cached_tokens": usage.cached_tokens,
             "cost_usd": usage.cost_shown,
         }
-        about |= {"latency_ms": self._since(started), "response_model": reply.model, "stop_reason": reply.stop_reason}
+        about |= {
+            "latency_ms": self._since(started),
+            "response_model": reply.response_model,
+            "stop_reason": reply.stop_reason,
+        }
         turn.record("model_call", {**about, "error": None, **tokens})
         turn.record("token_usage", {"model": self._name, "purpose": "summary", **tokens})
         return reply

@@ -71,7 +71,7 @@ class MessageRequest:
 
     def _settings(self, settings: Settings) -> dict[str, Any]:
         values: dict[str, Any] = {"max_tokens": settings.max_tokens or self.default_max_tokens}
-        if settings.thinking is not None:
+        if settings.thinking is not None and settings.thinking.budget_tokens is not None:
             values.update(self._thinking(settings, settings.thinking.budget_tokens))
         elif self.sampling:  # the API refuses sampling settings together with thinking
             if settings.temperature is not None:
