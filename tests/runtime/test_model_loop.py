@@ -66,6 +66,33 @@ async def told(stage: Stage, *replies: Any, spec: str = "") -> list[str | None]:
     return [message.text() for message in model.turns[1].messages if message.role == "tool"]
 
 
+async def test_a_fallback_answers_with_its_own_settings(stage: Stage) -> None:
+    main, spare = Says([ModelError("down", kind="overloaded")]), Says(["from spare"])
+    stage.objects |= {"models/main": main, "models/spare": spare, "exporters/given": Spy()}
+    spec = TWO.replace("main: {type: given}", "main: {type: given, settings: {temperature: 0.3, stop: [M]}}")
+    spec = spec.replace("spare: {type: given}", "spare: {type: given, settings: {temperature: 1, max_tokens: 800}}")
+    async with stage.orchestrator(spec) as orchestrator:
+        await orchestrator.chat("go")
+    first, second = main.turns[0].settings, spare.turns[0].settings
+    assert (first.model, first.temperature, first.stop, first.max_tokens) == ("main", 0.3, ("M",), None)
+    assert (second.model, second.temperature, second.stop, second.max_tokens) == ("spare", 1.0, None, 800)
+
+
+async def test_a_fallbacks_history_leaves_room_for_the_fallbacks_own_answer(stage: Stage) -> None:
+    main, spare = Says([ModelError("down", kind="overloaded")]), Says(["ok"])
+    stage.objects |= {"models/main": main, "models/spare": spare, "exporters/given": Spy()}
+    spec = TWO.replace("main: {type: given}", "main: {type: given, context_window: 1000}")
+    spec = spec.replace(
+        "spare: {type: given}", "spare: {type: given, context_window: 1000, settings: {max_tokens: 600}}"
+    )
+    messages = tuple(Message("user" if i % 2 == 0 else "assistant", "x" * 200) for i in range(13))
+    async with stage.orchestrator(spec + "compaction: {type: recent, threshold: 1}") as orchestrator:
+        await orchestrator.answer(Request(messages=messages))
+    sizes = [messages_tokens(model.turns[0].messages) for model in (main, spare)]
+    assert sizes[0] == messages_tokens(messages)
+    assert sizes[1] <= 400
+
+
 async def test_a_tools_result_goes_back_to_the_model_and_into_the_session(stage: Stage) -> None:
     model, _, spy = set_up(stage, [call("good")], "done", "again")
     async with stage.orchestrator(ONE) as orchestrator:

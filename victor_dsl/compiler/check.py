@@ -22,6 +22,7 @@ from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.interpolate import Interpolated
 from victor_dsl.source.located import NOWHERE, Located, Path, Span
 from victor_dsl.source.reader import resolve
+from victor_dsl.values.settings import MODEL_SETTINGS, SETTING_NAMES
 
 
 @frozen(eq=False)
@@ -203,7 +204,7 @@ class Checker:
         without_type = Located({k: v for k, v in body.value.items() if k != "type"}, body.span, body.key_span)
         what = _called(node, component.type)
         config, faults = validate(component.config, without_type, given, path, what)
-        self.diagnostics += faults
+        self.diagnostics += [_with_section(fault, kind) for fault in faults]
         return Item(
             node, component, config, body, path, tuple(child for child in children if child), frozenset(given.unknown)
         )
@@ -327,6 +328,20 @@ def secret_of(value: Any) -> Secret | None:
             path = os.path.abspath(reference.path) if reference.source == "file" else ""
             return Secret(reference.source, reference.name, path)
     return None
+
+
+def _with_section(fault: Diagnostic, kind: Kind) -> Diagnostic:
+    """The fault; of a setting that no model has of its own, with a hint where to write it."""
+    if kind.name != "models" or fault.code != "unknown-key" or fault.path[2:-1] != ("settings",):
+        return fault
+    name = str(fault.path[-1])
+    if name not in SETTING_NAMES:
+        return fault
+    hint = (
+        f"it holds for whole turns: write it in the spec's own `settings`; a model may have {', '.join(MODEL_SETTINGS)}"
+    )
+    message = f"a model has no '{name}' of its own"
+    return Diagnostic(fault.code, message, fault.span, fault.path, hint)
 
 
 def _sound(rest: Mapping[str, Located], faults: list[Diagnostic]) -> Spec | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from victor_dsl.compiler.check import Item
 from victor_dsl.compiler.overlays import leaves, same, type_of
 from victor_dsl.compiler.validate import to_python, validate
 from victor_dsl.language.kinds import KINDS
@@ -34,12 +35,30 @@ def layer_of(source: str, document: Located, at: Path, types: Mapping[str, str])
         values = model.model_dump(mode="json", exclude_unset=True) if model is not None else {}
     vars = document.get("vars")
     variables = to_python(vars).value if vars is not None and isinstance(vars.value, dict) else {}
-    origins: dict[str, Origin] = {}
-    for name, part in (("settings", settings), ("vars", vars)):
-        if part is not None and isinstance(part.value, dict):
-            for path, leaf in leaves(part):
-                origins[".".join(map(str, (name, *path)))] = Origin(source, leaf.span.file, leaf.span.line)
+    origins = _origins(source, settings=settings, vars=vars)
     return Layer(source, values, variables, origins), diagnostics
+
+
+def model_layers(models: Iterable[Item]) -> dict[str, Layer]:
+    """The layer of each model that has settings of its own, by its name."""
+    layers: dict[str, Layer] = {}
+    for item in models:
+        settings = getattr(item.config, "settings", None)
+        if settings is not None:
+            values = settings.model_dump(mode="json", exclude_unset=True)
+            origins = _origins(item.id, settings=item.located.get("settings"))
+            layers[item.id.split("/", 1)[1]] = Layer(item.id, values, {}, origins)
+    return layers
+
+
+def _origins(source: str, **parts: Located | None) -> dict[str, Origin]:
+    """Where each value of a layer was written, by its dotted path."""
+    return {
+        ".".join(map(str, (name, *path))): Origin(source, leaf.span.file, leaf.span.line)
+        for name, part in parts.items()
+        if part is not None and isinstance(part.value, dict)
+        for path, leaf in leaves(part)
+    }
 
 
 def _settings(document: Located, at: Path, lifts: tuple[_Lift, ...]) -> tuple[Located | None, list[Diagnostic]]:

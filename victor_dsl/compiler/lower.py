@@ -15,11 +15,11 @@ from victor_dsl.compiler.link import references
 from victor_dsl.compiler.overlays import AUTH
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.graph.plan import Node, Plan, PromptPolicy, Roles
-from victor_dsl.language.config import Around, Config, FilePath, Secret, annotated_fields
+from victor_dsl.language.config import Around, Config, FilePath, ModelConfig, Secret, annotated_fields
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.spec import VERSION
 from victor_dsl.source.reader import Included
-from victor_dsl.values.settings import Layer, lifted_fields
+from victor_dsl.values.settings import lifted_fields
 
 ASIDE = ("databases", "exporters", "sessions")
 """Sections that are no part of the request path, and so of the digest, unless a node of it needs theirs."""
@@ -52,9 +52,10 @@ class Lowering:
             roles=roles,
             spec=variation.spec,
             overlays=variation.overlays,
+            models=variation.models,
             prompt=policy,
             request=frozenset(checked.spec.request or ()) if checked.spec else frozenset(),
-            digest=_digest(roles, meanings, needs, policy, (variation.spec, *variation.overlays)),
+            digest=_digest(roles, meanings, needs, policy, variation),
         )
 
     def _node(
@@ -113,6 +114,8 @@ def _without_lifted(item: Item) -> Config:
     """The config without the values that are settings: those are in the layers, not in the structure."""
     section, _, name = item.id.partition("/")
     assert item.config is not None
+    if isinstance(item.config, ModelConfig):
+        return item.config if item.config.settings is None else item.config.model_copy(update={"settings": None})
     if "." in name and KINDS[section].shape == "one":
         return item.config  # a nested one's are its own
     fields = lifted_fields(section, item.component.type)
@@ -159,7 +162,7 @@ def _digest(
     meanings: Mapping[str, str],
     needs: Mapping[str, tuple[str, ...]],
     prompt: PromptPolicy,
-    layers: tuple[Layer, ...],
+    variation: Variation,
 ) -> str:
     path = [id for id in meanings if id.split("/", 1)[0] not in ASIDE]
     reached: set[str] = set()
@@ -167,6 +170,8 @@ def _digest(
         if (id := path.pop()) not in reached:
             reached.add(id)
             path += needs[id]
+    layers = (variation.spec, *variation.overlays)
+    of_models = {name: layer.settings for name, layer in variation.models.items() if layer.settings}
     return _sha256(
         {
             "victor": VERSION,
@@ -174,6 +179,7 @@ def _digest(
             "order": [roles.providers, roles.contributors, roles.tools, roles.admission, roles.middleware],
             "prompt": [prompt.max_tokens, prompt.overflow],
             "layers": [[layer.settings, layer.vars] for layer in layers if layer.settings or layer.vars],
+            **({"models": of_models} if of_models else {}),
         }
     )
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from victor_dsl.compiler.check import Checked, Checker
-from victor_dsl.compiler.layers import layer_of
+from victor_dsl.compiler.check import Checked, Checker, Item
+from victor_dsl.compiler.layers import layer_of, model_layers
 from victor_dsl.compiler.overlays import Overlay, leaves, name_of, same, type_of
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.source.diagnostic import Diagnostic, Related
@@ -25,8 +25,8 @@ Arms = tuple[tuple[str, str], ...]
 
 @frozen(eq=False)
 class Variation:
-    """The spec for one tenant (None: no overlay) and some arms. `overlays` are the layers over the providers; `source`
-    is the document with its tenants and experiments, as it was written."""
+    """The spec for one tenant (None: no overlay) and some arms. `overlays` are the layers over the providers, `models` those
+    of models with settings of their own; `source` is the document with its tenants and experiments, as it was written."""
 
     tenant: str | None
     arms: Arms
@@ -34,6 +34,7 @@ class Variation:
     checked: Checked
     spec: Layer
     overlays: tuple[Layer, ...]
+    models: Mapping[str, Layer]
 
     @property
     def label(self) -> str:
@@ -104,6 +105,7 @@ class Variations:
     _layers: dict[str | tuple[str, str], Layer] = field(factory=dict)
     _documents: dict[tuple[str | None, Arms], Located] = field(factory=dict)
     _made: dict[tuple[str | None, Arms], Variation] = field(factory=dict)
+    _models: dict[tuple[Item, ...], Mapping[str, Layer]] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self.tenants = {name: _with(tenant) for name, tenant in _maps(self.document.get("tenants"))}
@@ -131,7 +133,8 @@ class Variations:
             layers = [] if tenant is None else [self._tenant_layer(tenant)]
             layers += [self._arm_layer(*arm) for arm in arms]
             checked = self.checker.check(self._merged(tenant, arms))
-            self._made[key] = Variation(tenant, arms, self.document, checked, self._spec, tuple(layers))
+            models = self._model_layers(checked.sections["models"])
+            self._made[key] = Variation(tenant, arms, self.document, checked, self._spec, tuple(layers), models)
         return self._made[key]
 
     def has(self, tenant: str | None, arms: Mapping[str, str]) -> bool:
@@ -219,6 +222,11 @@ class Variations:
             overlay, at = self.experiments[experiment][arm], _arm_path(experiment, arm)
             self._layers[key] = self._layer(f"arm {experiment}.{arm}", overlay, at)
         return self._layers[key]
+
+    def _model_layers(self, models: tuple[Item, ...]) -> Mapping[str, Layer]:
+        if models not in self._models:
+            self._models[models] = model_layers(models)
+        return self._models[models]
 
     def _layer(self, source: str, overlay: Located, at: Path) -> Layer:
         layer, faults = layer_of(source, overlay, at, self._types)

@@ -92,7 +92,8 @@ class Plan:
     """What turns of one tenant overlay and one set of arms run.
 
     `nodes` are in dependency order. The layer `spec` is below those of the providers; `overlays` (tenant, then arms) are
-    above them, the lowest first. `request` lists the settings that a request may set beyond the usual ones. `digest`
+    above them, the lowest first. `models` are the layers of models with settings of their own: that of the model which
+    answers is just above `spec`. `request` lists the settings that a request may set beyond the usual ones. `digest`
     does not depend on how the spec is formatted.
     """
 
@@ -106,6 +107,7 @@ class Plan:
     prompt: PromptPolicy
     request: frozenset[str]
     digest: str
+    models: Mapping[str, Layer] = field(factory=dict)
     by_id: Mapping[str, Node] = field(init=False, repr=False)
 
     def __str__(self) -> str:
@@ -116,6 +118,12 @@ class Plan:
     @by_id.default
     def _index(self) -> Mapping[str, Node]:
         return {node.id: node for node in self.nodes}
+
+    def only_model(self) -> str | None:
+        """The model that answers where no setting names one: the only one that is not a member of another; else None."""
+        members = {need for id in self.roles.models.values() for need in self.by_id[id].needs}
+        names = [name for name, id in self.roles.models.items() if id not in members]
+        return names[0] if len(names) == 1 else None
 
     def with_needs(self, ids: Iterable[str]) -> tuple[Node, ...]:
         """The nodes of these ids and all that they need, in dependency order."""

@@ -26,6 +26,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from victor_dsl.values.model import NAME_PATTERN
 from victor_dsl.values.model import Model as Model  # noqa: PLC0414 - components take it from here
+from victor_dsl.values.settings import ModelSettings
 from victor_dsl.values.tool import CostTier, Tool
 
 
@@ -252,8 +253,14 @@ class ExporterConfig(ListedConfig):
 
 
 class ModelConfig(Config):
-    """The fields that every model has."""
+    """The fields that every model has. The `settings` are values of a turn: the live object is built without them."""
 
+    settings: ModelSettings | None = Field(
+        None,
+        description="Settings in force when this model answers, also as a fallback or as a member of a pool. They override "
+        "the spec's own `settings`; providers, tenants, arms and requests override them. `null` unsets a setting.",
+        examples=[{"temperature": 1, "max_tokens": 800}],
+    )
     context_window: int | None = Field(
         None, ge=1, description="The model's context window, in tokens. By default it is looked up by the model's name."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, evolve
@@ -24,7 +24,10 @@ NOT_ALONE = "Error: this tool is answered by the caller and was not called; call
 
 
 class ModelLoop:
-    """Answers a composed turn with a plan's models and tools; `context` makes it fit each model's window."""
+    """Answers a composed turn with a plan's models and tools; `context` makes it fit each model's window.
+
+    `for_model` gives the turn as it goes to another model.
+    """
 
     def __init__(
         self,
@@ -33,12 +36,14 @@ class ModelLoop:
         middleware: Sequence[Layer],
         tools: ToolCalls,
         clock: Clock,
+        for_model: Callable[[Turn, str], Turn],
     ) -> None:
         self._models = models
         self._context = context
         self._handler = chain(middleware, self._call)
         self._tools = tools
         self._clock = clock
+        self._for_model = for_model
 
     async def answer(self, turn: Turn) -> Reply:
         """The final reply, with the usage of all model calls. Raises ModelError when no model answered.
@@ -108,7 +113,7 @@ class ModelLoop:
                 if not self._may_stand_in(name, failed, failures[-1]):
                     continue
                 try:
-                    attempt = await self._context.fit(turn.replace(settings=turn.settings.replace(model=name)))
+                    attempt = await self._context.fit(self._for_model(turn, name))
                 except BudgetError:
                     continue  # its window is too small for this turn
                 turn.record("error", error_data(failures[-1]))

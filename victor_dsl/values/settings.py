@@ -11,7 +11,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, Self, get_args
 
 from attrs import Factory, frozen
-from pydantic import AfterValidator, BaseModel, Field, Strict, model_validator
+from pydantic import AfterValidator, BaseModel, Field, Strict, create_model, model_validator
 
 from victor_dsl.values.frozen import freeze
 from victor_dsl.values.model import Model, OrNull
@@ -132,6 +132,18 @@ def default_settings() -> Settings:
 
 SETTING_NAMES: frozenset[str] = frozenset(Settings.model_fields)
 
+MODEL_SETTINGS: tuple[str, ...] = (
+    *("temperature", "top_p", "max_tokens", "stop", "frequency_penalty", "presence_penalty", "seed", "response_format"),
+    *("thinking", "reasoning_effort", "tool_choice", "parallel_tool_calls"),
+)
+"""What a request to a model says; a model may have such settings of its own, which are in force when it answers."""
+
+_FIELDS: dict[str, Any] = {
+    name: (Settings.model_fields[name].annotation, Settings.model_fields[name]) for name in MODEL_SETTINGS
+}
+ModelSettings = create_model("ModelSettings", __base__=Model, __module__=__name__, **_FIELDS)
+ModelSettings.__doc__ = "Settings of one model, in force when it answers."
+
 
 def setting_paths(group: type[BaseModel] = Settings, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """The path of every setting that is not itself a group of settings."""
@@ -166,7 +178,7 @@ REQUEST_SETTINGS: frozenset[str] = frozenset({"temperature", "top_p", "max_token
 
 @frozen
 class Origin:
-    """Where a value in force came from: `source` is `default`, `spec`, `request`, a provider's node id,
+    """Where a value in force came from: `source` is `default`, `spec`, `request`, a model's or a provider's node id,
     `tenant acme` or `arm tone.warm`; `file` and `line` where it was written, if anywhere."""
 
     source: str

@@ -286,3 +286,75 @@ async def test_a_rendering_leaves_the_report_of_a_fault_to_the_next_turn(
     assert (rendering.errors, len(turn.errors)) == ([], 1)
     [line] = caplog.messages
     assert "providers/given: the last good values stay in force" in line
+
+
+MODELS = """
+models:
+  main: {type: echo, settings: {temperature: 0.2, stop: [MAIN], thinking: {type: adaptive}}}
+  spare: {type: echo, settings: {temperature: 1, max_tokens: 80, thinking: null}}
+  plain: {type: echo}
+settings: {model: main, fallbacks: [spare], temperature: 0.1, max_tokens: 100, thinking: {type: adaptive}, seed: 1}
+providers: [given]
+request: [model]
+tenants: {acme: {with: {settings: {temperature: 0.5}}}, plain: {with: {settings: {model: plain}}}}
+"""
+
+
+async def test_a_models_settings_are_above_the_specs_and_below_all_others(stage: Stage) -> None:
+    config = coordinator(stage, MODELS, Layer("p", {"stop": ["P"]}))
+    turn = await config.settle(Told().turn)
+    settings = turn.settings
+    assert (settings.temperature, settings.stop, settings.max_tokens, settings.seed) == (0.2, ("P",), 100, 1)
+    assert origins(turn)["settings.temperature"] == Origin(
+        "models/main", turn.layers[0].origins["settings.model"].file, 5
+    )
+    acme = await coordinator(stage, MODELS, Layer("p"), tenant="acme").settle(Told("acme").turn)
+    assert (acme.settings.temperature, acme.settings.stop) == (0.5, ("MAIN",))
+    asked = await config.settle(Told(settings={"temperature": 0.9}).turn)
+    assert asked.settings.temperature == 0.9
+
+
+@pytest.mark.parametrize("settings", [{"model": "spare"}, {}])
+async def test_they_are_those_of_the_model_in_force_whoever_chose_it(stage: Stage, settings: dict[str, Any]) -> None:
+    layer = Layer("p", {} if settings else {"model": "spare"})
+    turn = await coordinator(stage, MODELS, layer).settle(Told(settings=settings).turn)
+    assert (turn.settings.model, turn.settings.temperature, turn.settings.max_tokens) == ("spare", 1.0, 80)
+    assert turn.settings.thinking is None
+    assert origins(turn)["settings.max_tokens"].source == "models/spare"
+
+
+async def test_another_model_answers_with_its_own_settings(stage: Stage) -> None:
+    config = coordinator(stage, MODELS, Layer("p", {"seed": 5}))
+    turn = await config.settle(Told().turn)
+    spare = config.for_model(turn, "spare").settings
+    assert (spare.model, spare.temperature, spare.stop, spare.max_tokens, spare.seed) == ("spare", 1.0, None, 80, 5)
+    assert spare.thinking is None
+    plain = config.for_model(config.for_model(turn, "spare"), "plain").settings
+    assert (plain.model, plain.temperature, plain.stop, plain.max_tokens) == ("plain", 0.1, None, 100)
+    back = config.for_model(config.for_model(turn, "spare"), "main")
+    assert (back.settings, back.layers) == (turn.settings, turn.layers)
+
+
+async def test_what_middleware_changed_stays_with_another_model(stage: Stage) -> None:
+    config = coordinator(stage, MODELS, Layer("p"))
+    turn = await config.settle(Told().turn)
+    changed = turn.replace(settings=turn.settings.replace(temperature=0.77, k=3, tool_choice="none"))
+    spare = config.for_model(changed, "spare").settings
+    assert (spare.temperature, spare.k, spare.tool_choice, spare.max_tokens) == (0.77, 3, "none", 80)
+
+
+async def test_a_requests_values_stay_above_and_its_limit_below_another_models(stage: Stage) -> None:
+    config = coordinator(stage, MODELS, Layer("p"))
+    turn = await config.settle(Told(settings={"temperature": 0.9, "max_tokens": 90}).turn)
+    spare = config.for_model(turn, "spare").settings
+    assert (turn.settings.max_tokens, spare.temperature, spare.max_tokens) == (90, 0.9, 80)
+    lower = await config.settle(Told(settings={"max_tokens": 40}).turn)
+    assert config.for_model(lower, "spare").settings.max_tokens == 40
+
+
+async def test_a_members_settings_are_above_its_pools(stage: Stage) -> None:
+    config = coordinator(stage, MODELS, Layer("p"))
+    turn = await config.settle(Told().turn)
+    member = config.for_model(turn, "main", "spare").settings
+    assert (member.model, member.temperature, member.stop, member.thinking) == ("main", 1.0, ("MAIN",), None)
+    assert config.for_model(config.for_model(turn, "main", "spare"), "main").settings == turn.settings

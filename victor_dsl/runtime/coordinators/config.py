@@ -1,6 +1,7 @@
 """The config coordinator: settles the values in force for a turn from their layers.
 
-spec < providers by priority < tenant < arms < request. Maps merge deep, anything else replaces, null removes.
+spec < the model that answers < providers by priority < tenant < arms < request. Maps merge deep, anything else replaces,
+null removes.
 """
 
 from __future__ import annotations
@@ -22,10 +23,13 @@ from victor_dsl.nearest import suggest
 from victor_dsl.values.codec import read_settings, read_vars
 from victor_dsl.values.faults import Fault, Faulty
 from victor_dsl.values.frozen import freeze
-from victor_dsl.values.settings import REQUEST_SETTINGS, Layer, Settings, merge_deep
+from victor_dsl.values.settings import MODEL_SETTINGS, REQUEST_SETTINGS, Layer, Settings, merge_deep
 from victor_dsl.values.turn import Turn
 
 logger = logging.getLogger("victor_dsl")
+
+REQUEST = "request"
+"""The source of a request's layer."""
 
 REMEMBERED = 1_000
 """How many checked layers, and how many settled combinations of layers, are remembered."""
@@ -52,6 +56,7 @@ class ConfigCoordinator:
         self._plan = plan
         self._providers = tuple(providers)
         self._models = frozenset(plan.roles.models)
+        self._only_model = plan.only_model()
         self._may_request = REQUEST_SETTINGS | plan.request
         self._good: dict[tuple[str, str | None], Layer] = {}
         self._faults: dict[tuple[str, str | None], str] = {}
@@ -66,16 +71,60 @@ class ConfigCoordinator:
             if layer is not None:
                 layers.append(layer)
         layers += self._plan.overlays
-        key = tuple(layers)
-        settled = self._settled.get(key)
-        if settled is None:
-            settled = self._settled[key] = self._settle(key)
-            _bound(self._settled, REMEMBERED)
+        settled = self._settled_from(tuple(layers))
         request = turn.request
+        if self._plan.models:
+            wanted = request.settings.get("model")
+            settled = self._with_models(settled, wanted if isinstance(wanted, str) else settled.settings.model)
         if request.settings or request.vars:
             settled = self._with_request(settled, request.settings, request.vars)
         turn.trace.values = settled.digest
         return turn.replace(settings=settled.settings, vars=settled.vars, layers=settled.layers)
+
+    def for_model(self, turn: Turn, name: str, member: str | None = None) -> Turn:
+        """A settled turn as it goes to another model, or to a member of it: with that model's own settings instead.
+
+        Settings that middleware has changed since stay as they are, and no limit of a request is above the model's own.
+        """
+        if not self._plan.models or not turn.layers:
+            return turn.replace(settings=turn.settings.replace(model=name))
+        own = set(self._plan.models.values())
+        layers = tuple(layer for layer in turn.layers if layer not in own and layer.source != REQUEST)
+        present = [layer.source.partition("/")[2] for layer in turn.layers if layer in own]
+        before = self._for_models(turn, layers, *present).settings
+        after = self._for_models(turn, layers, name, member)
+        changes = {
+            setting: getattr(after.settings, setting)
+            for setting in MODEL_SETTINGS
+            if getattr(turn.settings, setting) == getattr(before, setting)
+        }
+        return turn.replace(settings=turn.settings.replace(model=name, **changes), layers=after.layers)
+
+    def _for_models(self, turn: Turn, layers: tuple[Layer, ...], *names: str | None) -> _Settled:
+        settled = self._with_models(self._settled_from(layers), *names)
+        request = turn.request
+        if not request.settings and not request.vars:
+            return settled
+        wanted, limit = dict(request.settings), settled.settings.max_tokens
+        if limit is not None and (wanted.get("max_tokens") or 0) > limit:
+            del wanted["max_tokens"]
+        return self._with_request(settled, wanted, request.vars)
+
+    def _settled_from(self, layers: tuple[Layer, ...]) -> _Settled:
+        settled = self._settled.get(layers)
+        if settled is None:
+            settled = self._settled[layers] = self._settle(layers)
+            _bound(self._settled, REMEMBERED)
+        return settled
+
+    def _with_models(self, settled: _Settled, *names: str | None) -> _Settled:
+        """The values with the settings of these models, the first lowest, just above those of the spec."""
+        models = self._plan.models
+        own = [models[name] for name in names if name is not None and name in models]
+        if not own:
+            return settled
+        spec, *others = settled.layers
+        return self._settled_from((spec, *own, *others))
 
     async def _read(self, node: Node, provider: Provider, turn: Turn) -> Layer | None:
         """The provider's layer; its last good one if this one is faulty; None if there is none and it is optional."""
@@ -157,7 +206,7 @@ class ConfigCoordinator:
         try:
             if faults:
                 raise Faulty(faults)
-            layer = Layer("request", wanted, read_vars(vars))
+            layer = Layer(REQUEST, wanted, read_vars(vars))
             raw, merged = merge_deep(base.raw, wanted), merge_deep(base.vars, vars)
             read_settings(wanted)
             complete = self._complete(read_settings(raw))
@@ -171,9 +220,9 @@ class ConfigCoordinator:
         """The settings with their model, which need not be set where there is only one."""
         if settings.model is not None:
             return settings
-        if len(self._models) != 1:
+        if self._only_model is None:
             raise Faulty([Fault(("settings", "model"), f"settings.model is not set; {suggest('', self._models)}")])
-        return settings.replace(model=next(iter(self._models)))
+        return settings.replace(model=self._only_model)
 
 
 def _check_layer(layer: Layer, models: frozenset[str]) -> None:
