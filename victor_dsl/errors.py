@@ -114,8 +114,7 @@ class Refused(VictorError):
 
     def as_json(self) -> dict[str, Any]:
         """The error object of an output line, with `retry_after_s` where that is known."""
-        told = super().as_json()
-        return told if self.retry_after_s is None else {**told, "retry_after_s": round(self.retry_after_s, 3)}
+        return _with_wait(super().as_json(), self.retry_after_s)
 
 
 class Unauthenticated(Refused):
@@ -213,7 +212,7 @@ class ModelError(ComponentError):
 
     def as_json(self) -> dict[str, Any]:
         """The error object of an output line, with the kind in its code: `model-rate_limited`."""
-        return {"code": f"model-{self.kind}", "message": str(self)}
+        return _with_wait({"code": f"model-{self.kind}", "message": str(self)}, self.retry_after_s)
 
 
 class EmitError(VictorError):
@@ -232,3 +231,8 @@ class SecretError(VictorError):
     """A variable or file that the spec names is not there at run time."""
 
     code = "missing-secret"
+
+
+def _with_wait(error: dict[str, Any], retry_after_s: float | None) -> dict[str, Any]:
+    """An error object with the seconds after which to try again, where they are known."""
+    return error if retry_after_s is None else {**error, "retry_after_s": round(retry_after_s, 3)}

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -114,6 +115,88 @@ def test_resume_does_not_repeat_errors_nor_mistake_repeated_ids(victor: Victor, 
         victor(*RUN, "--resume")
         answers = [(answer["id"], (answer["error"] or {}).get("code")) for answer in read_output(folder)]
         assert sorted(answers, key=str) == [("a", "repeated-id"), ("a", None), (1, "bad-line")]
+
+
+SCRIPTED = """\
+victor: 1
+name: demo
+models:
+  main:
+    type: scripted
+    replies: [{request: one, content: uno}, {request: two, error: unreachable}]
+sessions: {type: sqlite, path: s.db}
+exporters: [{type: sqlite, database: events}]
+databases: {events: {type: sqlite, path: events.db}}
+"""
+
+
+def outcomes(folder: Path) -> list[tuple[Any, str]]:
+    return sorted((line["id"], (line["error"] or {"code": line["reply"]})["code"]) for line in read_output(folder))
+
+
+def test_lines_with_an_error_are_asked_again_after_an_outage(victor: Victor, folder: Path) -> None:
+    (folder / "victor.yml").write_text(SCRIPTED)
+    write_input(folder, {"id": "a", "message": "one"}, {"id": "b", "message": "two"}, {"id": "c", "mesage": "one"})
+    assert victor(*RUN).code == 3
+    assert outcomes(folder) == [("a", "uno"), ("b", "model-unreachable"), ("c", "bad-request")]
+    first = (folder / "out.jsonl").read_text().splitlines()
+    alone = victor(*RUN, "--resume")
+    assert (alone.code, (folder / "out.jsonl").read_text().splitlines()) == (3, first)
+    assert "0 lines answered (3 before, 2 errors among them)" in alone.err
+    assert "--resume --retry-errors asks the lines with an error again" in alone.err
+    still = victor(*RUN, "--resume", "--retry-errors")
+    assert still.code == 3
+    assert "2 lines answered (1 before), 2 errors" in still.err
+    assert outcomes(folder) == [("a", "uno"), ("b", "model-unreachable"), ("c", "bad-request")]
+    (folder / "victor.yml").write_text(SCRIPTED.replace("error: unreachable", "content: due"))
+    write_input(folder, {"id": "a", "message": "one"}, {"id": "b", "message": "two"}, {"id": "c", "message": "one"})
+    done = victor(*RUN, "--resume", "--retry-errors")
+    assert done.code == 0
+    assert "2 lines answered (1 before), in " in done.err
+    assert outcomes(folder) == [("a", "uno"), ("b", "due"), ("c", "uno")]
+    with sqlite3.connect(folder / "events.db") as database:
+        [(turns,)] = database.execute("SELECT count(*) FROM analytics_events WHERE event_type = 'turn'")
+    database.close()
+    assert turns == 5  # a, b three times, c once: a try does not hide behind the events of the one before
+
+
+def test_a_retry_that_is_killed_leaves_nothing_twice(victor: Victor, folder: Path) -> None:
+    (folder / "victor.yml").write_text(SCRIPTED)
+    write_input(folder, *({"id": n, "message": "two"} for n in range(30)), {"id": 30, "message": "one"})
+    assert victor(*RUN).code == 3
+    whole = (folder / "out.jsonl").read_text().splitlines(keepends=True)
+    (folder / "victor.yml").write_text(SCRIPTED.replace("error: unreachable", "content: due"))
+    (folder / ".out.jsonl.without-errors").write_text("left behind")
+    (folder / "out.jsonl").write_text("".join(whole[:20]) + whole[20][:30])
+    assert victor(*RUN, "--resume", "--retry-errors").code == 0
+    assert outcomes(folder) == [*((n, "due") for n in range(30)), (30, "uno")]
+    assert not (folder / ".out.jsonl.without-errors").exists()
+
+
+def test_retry_errors_needs_resume(victor: Victor, folder: Path) -> None:
+    write_input(folder, {"message": "one"})
+    assert "--retry-errors requires --resume" in victor(*RUN, "--retry-errors").err
+
+
+def test_a_batch_slows_down_where_a_model_refuses_its_rate(victor: Victor, folder: Path) -> None:
+    failure = "{error: {kind: rate_limited, retry_after_seconds: 0}}"
+    (folder / "victor.yml").write_text(
+        "victor: 1\nname: demo\nmodels:\n  main: {type: scripted, replies: [" + f"{failure}, " * 3 + "well]}\n"
+    )
+    write_input(folder, {"id": 1, "session": "s", "message": "one"})
+    done = victor(*RUN)
+    assert done.code == 0
+    assert outcomes(folder) == [(1, "well")]
+    assert "a model refuses requests for their rate: continuing in 0 s, with fewer lines at a time" in done.err
+
+
+def test_the_error_of_a_refused_rate_says_when_to_try_again(victor: Victor, folder: Path) -> None:
+    failure = "{error: {kind: rate_limited, retry_after_seconds: 900.5}}"
+    (folder / "victor.yml").write_text(OFFLINE.replace("{type: echo}", f"{{type: scripted, replies: [{failure}]}}"))
+    write_input(folder, {"id": 1, "message": "one"})
+    assert victor(*RUN).code == 3
+    assert read_output(folder)[0]["error"]["retry_after_s"] == 900.5
+    assert victor("run", "victor.yml", "--json", "one").json["error"]["retry_after_s"] == 900.5
 
 
 def test_lines_of_one_session_see_each_other_in_order(victor: Victor, folder: Path) -> None:

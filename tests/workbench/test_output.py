@@ -51,6 +51,40 @@ def test_resume_refuses_a_file_that_is_no_output(tmp_path: Path) -> None:
     assert path.read_text() == '{"id": 1}\nnotes\n'
 
 
+def test_errors_are_dropped_and_the_rest_stays_as_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    good = '{"id":1, "error":null}\n', '{"id": 3}\n'
+    path.write_text(f'{good[0]}{{"id":2,"error":{{"code":"x"}}}}\n{good[1]}{{"id":')
+    path.chmod(0o640)
+    (tmp_path / "link.jsonl").symlink_to(path)
+    with Output(str(tmp_path / "link.jsonl"), "resume") as output:
+        output.drop_errors()
+        with pytest.raises(UsageError, match="another run is writing"):
+            Output(str(path), "resume")
+        output.write({"id": 2})
+    assert path.read_text() == f'{good[0]}{good[1]}{{"id":2}}\n'
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["link.jsonl", "out.jsonl"]
+
+
+def test_a_file_without_room_for_another_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_text('{"id": 1, "error": {"code": "x"}}\n')
+    with Output(str(path), "resume") as output:
+        with monkeypatch.context() as patched:
+
+            def fail(fd: int) -> None:
+                raise OSError(28, "No space left on device")
+
+            patched.setattr(os, "fsync", fail)
+            with pytest.raises(StoreError, match="No space left"):
+                output.drop_errors()
+        assert [answer["id"] for answer in output.answered()] == [1]
+        output.write({"id": 2})
+    assert path.read_text() == '{"id": 1, "error": {"code": "x"}}\n{"id":2}\n'
+    assert [file.name for file in tmp_path.iterdir()] == ["out.jsonl"]
+
+
 def test_two_runs_do_not_write_one_output(tmp_path: Path) -> None:
     path = str(tmp_path / "out.jsonl")
     with Output(path), pytest.raises(UsageError, match="another run is writing"):

@@ -22,6 +22,18 @@ def test_a_record_that_was_kept_gives_the_same_turn_ids(tmp_path: Path) -> None:
     assert kept.turn_id(1) != kept.turn_id("1")
 
 
+def test_a_line_that_is_asked_again_has_a_turn_id_of_its_own(tmp_path: Path) -> None:
+    path, record = record_path(tmp_path / "state", "out.jsonl"), RunRecord.new()
+    once = record.retrying(["a", 1])
+    twice = once.retrying(["a"])
+    ids = [record.turn_id("a"), record.turn_id("a", 1), once.turn_id("a"), once.turn_id("a", 1), twice.turn_id("a")]
+    assert len(set(ids)) == len(ids)
+    assert once.turn_id("b") == record.turn_id("b")
+    assert twice.turn_id(1) == once.turn_id(1) != record.turn_id(1)
+    write_record(path, twice, "out.jsonl")
+    assert read_record(path) == twice
+
+
 def test_turn_ids_are_uuids_of_version_7_and_another_run_has_others() -> None:
     one, other = RunRecord("1", 1_700_000_000.0).turn_id("a"), RunRecord("2", 1_700_000_000.0).turn_id("a")
     assert uuid.UUID(one).version == 7

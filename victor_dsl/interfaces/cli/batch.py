@@ -62,20 +62,26 @@ class Batch:
     mode: Mode = "new"
     concurrency: int = 8
     renders: bool = False
+    retry_errors: bool = False
+    """Asks the lines again that have an error in the output that is resumed."""
     explain: Callable[[Rendered], Iterable[str]] | None = None
     """Gives the lines that are printed beside each rendered request."""
 
     def run(self) -> int:
-        """Runs the batch. The exit code: 0, 3 where a line has an error, 130 or 143 where a signal ended it."""
+        """Runs the batch. The exit code: 0, 3 where the output has an error, 130 or 143 where a signal ended it."""
         with _opened(self.input) as stream:
             if _is_same(stream, self.output):
                 raise UsageError("--input and --output are the same file")
-            with (
-                Output(self.output, self.mode) as output,
-                Ledger(output.answered() if self.mode == "resume" else ()) as ledger,
-            ):
-                run = _Run(self, output, self._record())
-                asyncio.run(run.all(stream, ledger))
+            with Output(self.output, self.mode) as output:
+                record = self._record()
+                if self.retry_errors:
+                    failed = [answer["id"] for answer in output.answered() if answer.get("error") is not None]
+                    record = record.retrying(failed)
+                    write_record(record_path(self.program.state, self.output), record, self.output)
+                    output.drop_errors()
+                with Ledger(output.answered() if self.mode == "resume" else ()) as ledger:
+                    run = _Run(self, output, record, errors_before=ledger.errors)
+                    asyncio.run(run.all(stream, ledger))
         return run.ended()
 
     def _record(self) -> RunRecord:
@@ -95,6 +101,7 @@ class _Run:
     batch: Batch
     output: Output
     record: RunRecord
+    errors_before: int = 0
     tally: Tally = field(factory=Tally)
     began: float = field(factory=time.monotonic)
     stopping: asyncio.Event = field(factory=asyncio.Event)
@@ -127,19 +134,22 @@ class _Run:
         """Prints how the run ended; the exit code."""
         tally, seconds = self.tally, time.monotonic() - self.began
         verb = "rendered" if self.batch.renders else "answered"
-        before = f" ({tally.skipped:,} before)" if tally.skipped else ""
+        failed = f", {count_of(self.errors_before, 'error')} among them" if self.errors_before else ""
+        before = f" ({tally.skipped:,} before{failed})" if tally.skipped else ""
         errors = f", {count_of(tally.errors, 'error')}" if tally.errors else ""
         where = "" if self.batch.output == "-" else f" → {self.batch.output}"
         say(f"{count_of(tally.answered, 'line')} {verb}{before}{errors}, in {seconds:.1f} s{where}")
         if self.signals:
             say("interrupted" if self.batch.output == "-" else "interrupted; --resume continues from here")
             return 128 + self.signals[0]
-        return EXIT_OUTSIDE if tally.errors else EXIT_OK
+        if (tally.errors or self.errors_before) and self.batch.output != "-" and not self.batch.renders:
+            say("--resume --retry-errors asks the lines with an error again")
+        return EXIT_OUTSIDE if tally.errors or self.errors_before else EXIT_OK
 
     def _job(self, orchestrator: Orchestrator, show_progress: Callable[[Tally, float], None] | None) -> Job:
         async def answer(line: Line) -> Mapping[str, Any]:
             request = self.batch.caller.complete(read_request(line.data))
-            request = evolve(request, id=line.id, turn_id=self.record.turn_id(line.id))
+            request = evolve(request, id=line.id, turn_id=self.record.turn_id(line.id, line.tries))
             if self.batch.renders:
                 rendered = await orchestrator.render(request)
                 if self.batch.explain is not None:
@@ -160,7 +170,10 @@ class _Run:
             if show_progress is not None:
                 show_progress(self.tally, time.monotonic() - self.began)
 
-        return Job(answer, fail, self.output.write, watch, session=self.batch.caller.session)
+        def report_pause(seconds: float) -> None:
+            say(f"a model refuses requests for their rate: continuing in {seconds:.0f} s, with fewer lines at a time")
+
+        return Job(answer, fail, self.output.write, watch, self.batch.caller.session, report_pause)
 
     @contextmanager
     def _signals(self, work: asyncio.Future[Tally]) -> Iterator[None]:

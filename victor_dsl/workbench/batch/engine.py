@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from victor_dsl.errors import ComponentError, VictorError
 from victor_dsl.language.boundary import component_error, is_fault
 from victor_dsl.workbench.batch.ledger import Ledger
 from victor_dsl.workbench.batch.lines import Line
+from victor_dsl.workbench.batch.pace import Pace, wait_after
 
 AHEAD_BYTES = 64 << 20
 """The most bytes of input in memory, whatever the number of lines."""
@@ -34,7 +37,8 @@ class Job:
 
     `answer` returns a line's output object. For a line with an error, and where `answer` raises, `fail` returns the
     object. `write` stores it; an error of `write` ends the run. `watch` is called after that. `session` is the session
-    of lines that name none; with None each such line is a session of its own.
+    of lines that name none; with None each such line is a session of its own. `slowed` is called when the run pauses for so
+    many seconds because a provider refuses requests for their rate.
     """
 
     answer: Callable[[Line], Awaitable[Mapping[str, Any]]]
@@ -42,6 +46,7 @@ class Job:
     write: Callable[[Mapping[str, Any]], None]
     watch: Callable[[Line, Mapping[str, Any]], None]
     session: str | None = None
+    slowed: Callable[[float], None] | None = None
 
 
 async def run_lines(
@@ -53,14 +58,16 @@ async def run_lines(
     ahead: int | None = None,
     stopping: asyncio.Event | None = None,
     tally: Tally | None = None,
+    pace: Pace | None = None,
 ) -> Tally:
     """Does the job for every line that the ledger admits; returns the counts.
 
     At most `concurrency` lines are worked on at a time, and at most `ahead` are in memory, waiting ones included. Once
-    `stopping` is set no further line is begun, and those begun are finished. Raises what reading the lines or `write`
-    raises, and ComponentError if a line got no output.
+    `stopping` is set no further line is begun, and those begun are finished. A line that a provider refuses for its rate is
+    asked again at a slower pace. Raises what reading the lines or `write` raises, and ComponentError if a line got no output.
     """
-    run = _Run(job, ledger, asyncio.Semaphore(concurrency), ahead or 16 * concurrency, tally or Tally(), stopping)
+    pace = pace or Pace(concurrency, partial(_wait, stopping) if stopping else asyncio.sleep)
+    run = _Run(job, ledger, pace, ahead or 16 * concurrency, tally or Tally(), stopping)
     try:
         async with asyncio.TaskGroup() as group:
             reading = group.create_task(run.read(lines, group))
@@ -78,7 +85,7 @@ async def run_lines(
 class _Run:
     job: Job
     ledger: Ledger
-    slots: asyncio.Semaphore
+    pace: Pace
     ahead: int
     tally: Tally
     stopping: asyncio.Event | None
@@ -116,24 +123,32 @@ class _Run:
 
     async def work(self, session: str | int) -> None:
         queue = self.waiting[session]
-        while queue and not self.stopped():
-            async with self.slots:
-                if self.stopped():
-                    break
-                line = queue.popleft()
-                try:
-                    output = await self.output(line)
-                    self.job.write(output)
-                    self.unwritten -= 1
-                    self.tally.answered += 1
-                    self.tally.errors += output.get("error") is not None
-                    self.tally.done_bytes += line.size + 1
-                    self.job.watch(line, output)
-                finally:
-                    self.pending -= 1
-                    self.pending_bytes -= line.size
-                    self.room.set()
+        while queue and (output := await self.final_output(queue[0])) is not None:
+            line = queue.popleft()
+            self.job.write(output)
+            self.unwritten -= 1
+            self.tally.answered += 1
+            self.tally.errors += output.get("error") is not None
+            self.tally.done_bytes += line.size + 1
+            self.job.watch(line, output)
+            self.pending -= 1
+            self.pending_bytes -= line.size
+            self.room.set()
         del self.waiting[session]
+
+    async def final_output(self, line: Line) -> Mapping[str, Any] | None:
+        """The line's output, after so many tries as a provider's rate limit takes; None once the run is stopped."""
+        while True:
+            async with self.pace as began:
+                if self.stopped():
+                    return None
+                output = await self.output(line)
+            line = evolve(line, tries=line.tries + 1)
+            if (seconds := wait_after(output, line.tries)) is None:
+                self.pace.succeed()
+                return output
+            if self.pace.slow_down(seconds, began) and self.job.slowed is not None:
+                self.job.slowed(seconds)
 
     async def output(self, line: Line) -> Mapping[str, Any]:
         if line.error is not None:
@@ -144,6 +159,13 @@ class _Run:
             if not is_fault(error):
                 raise
             return self.job.fail(line, component_error(error))
+
+
+async def _wait(stopping: asyncio.Event, seconds: float) -> None:
+    """Sleeps, but no longer than until the run is stopped."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
 
 
 async def _cancel_after(event: asyncio.Event, task: asyncio.Task[None]) -> None:

@@ -30,8 +30,11 @@ class Ledger:
         self._rows.execute("CREATE TABLE seen (id PRIMARY KEY, line INTEGER) WITHOUT ROWID")
         self._rows.execute("CREATE TABLE answered (id PRIMARY KEY) WITHOUT ROWID")
         self._rows.execute("BEGIN")
+        self.errors = 0
+        """How many of those answers are errors."""
         for answer in answers:
             error = answer.get("error")
+            self.errors += error is not None
             nameless = isinstance(error, dict) and error.get("code") in (BadLine.code, RepeatedId.code)
             key = _line_key(error.get("line")) if error and nameless else _key(answer["id"])
             self._rows.execute("INSERT OR IGNORE INTO answered VALUES (?)", (key,))

@@ -34,7 +34,11 @@ class Output:
         self._fd = 1 if path == "-" else _open(path, mode)
         self._regular = stat.S_ISREG(os.fstat(self._fd).st_mode) and path != "-"
         if self._regular:
-            self._lock()
+            try:
+                self._lock()
+            except UsageError:
+                os.close(self._fd)
+                raise
             if mode == "overwrite":
                 os.ftruncate(self._fd, 0)
             self._end = _whole_length(self._fd)
@@ -49,6 +53,10 @@ class Output:
 
     def answered(self) -> Iterator[dict[str, Any]]:
         """The objects that are in the file already, in order. Raises UsageError at a line that is not a reply."""
+        return (answer for _, answer in self._lines())
+
+    def _lines(self) -> Iterator[tuple[bytes, dict[str, Any]]]:
+        """Every line of the file, as it is written and as an object."""
         if not self._regular:
             return
         with Path(self.path).open("rb") as file:
@@ -61,7 +69,34 @@ class Output:
                     raise UsageError(
                         f"{self.name}:{number} is not a reply line; only the output of an earlier run can be resumed"
                     )
-                yield answer
+                yield text, answer
+
+    def drop_errors(self) -> None:
+        """Leaves the answers without an error, in a new file that takes the old one's place: a kill leaves one or the other.
+
+        Raises UsageError as `answered` does, StoreError if the new file cannot be written; then the old one stays.
+        """
+        target = Path(os.path.realpath(self.path))
+        new = target.with_name(f".{target.name}.without-errors")
+        old = self._fd
+        try:
+            self._fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
+            try:
+                os.chmod(new, stat.S_IMODE(os.fstat(old).st_mode))
+                _lock(self._fd)
+                with os.fdopen(os.dup(self._fd), "wb") as file:
+                    file.writelines(text for text, answer in self._lines() if answer.get("error") is None)
+                os.fsync(self._fd)
+                os.replace(new, target)
+            except BaseException:
+                os.close(self._fd)
+                new.unlink(missing_ok=True)
+                self._fd = old
+                raise
+        except OSError as error:
+            raise StoreError(f"cannot write {new}: {error.strerror}") from error
+        os.close(old)
+        self._end = os.lseek(self._fd, 0, os.SEEK_END)
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Writes one line, before it returns; a slow reader of a pipe slows the run down.
@@ -84,14 +119,13 @@ class Output:
             self._end = os.lseek(self._fd, 0, os.SEEK_CUR)
 
     def _lock(self) -> None:
-        if sys.platform != "win32":
-            try:
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                os.close(self._fd)
-                raise UsageError(f"another run is writing {self.name}") from error
-            except OSError:
-                pass  # a file system without locks: the user must take care
+        try:
+            _lock(self._fd)
+            replaced = not os.path.samestat(os.fstat(self._fd), Path(self.path).stat())  # by `drop_errors`
+        except (BlockingIOError, FileNotFoundError):
+            replaced = True
+        if replaced:
+            raise UsageError(f"another run is writing {self.name}")
 
 
 def encode(line: Mapping[str, Any]) -> bytes:
@@ -100,6 +134,17 @@ def encode(line: Mapping[str, Any]) -> bytes:
         return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
     except TypeError:
         return json.dumps(line, default=str).encode() + b"\n"
+
+
+def _lock(fd: int) -> None:
+    """Locks a file. Raises BlockingIOError where another run has it; without locks in a file system the user must take care."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:
+            pass
 
 
 def _open(path: str, mode: Mode) -> int:

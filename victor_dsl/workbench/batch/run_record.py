@@ -6,10 +6,11 @@ import hashlib
 import os
 import time
 import uuid
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import orjson
-from attrs import frozen
+from attrs import evolve, field, frozen
 
 from victor_dsl.errors import StoreError
 from victor_dsl.values.event import uuid7
@@ -18,20 +19,32 @@ from victor_dsl.workbench.batch.lines import LineId
 
 @frozen
 class RunRecord:
-    """The identity of a run, from which the ids of its turns follow; `begun` is in Unix seconds."""
+    """The identity of a run, from which the ids of its turns follow; `begun` is in Unix seconds.
+
+    `retried` says how often a later run asked lines again whose output was an error, by the JSON text of their ids. Their
+    turns have ids of their own: stores have the failed turns already.
+    """
 
     run: str
     begun: float
+    retried: Mapping[str, int] = field(factory=dict)
 
     @classmethod
     def new(cls) -> RunRecord:
         """The record of a run that begins now."""
         return cls(uuid.uuid4().hex, time.time())
 
-    def turn_id(self, line: LineId) -> str:
-        """The UUIDv7 of a line's turn: the same each time this run begins the line."""
-        noise = hashlib.sha256(self.run.encode() + b"\0" + orjson.dumps(line)).digest()[:10]
-        return uuid7(self.begun, noise)
+    def turn_id(self, line: LineId, tries: int = 0) -> str:
+        """The UUIDv7 of a line's turn: the same each time this run begins the line. A further try has another one."""
+        id = orjson.dumps(line)
+        attempt = (self.retried.get(id.decode(), 0), tries)
+        seed = self.run.encode() + b"\0" + id + (b"\0%d\0%d" % attempt if any(attempt) else b"")
+        return uuid7(self.begun, hashlib.sha256(seed).digest()[:10])
+
+    def retrying(self, lines: Iterable[LineId]) -> RunRecord:
+        """The record of the same run when it asks these lines again."""
+        ids = [orjson.dumps(line).decode() for line in lines]
+        return evolve(self, retried={**self.retried, **{id: self.retried.get(id, 0) + 1 for id in ids}})
 
 
 def record_path(state: Path, output: str) -> Path:
@@ -43,12 +56,13 @@ def read_record(path: Path) -> RunRecord | None:
     """The record, or None if there is none. Raises StoreError if it cannot be read."""
     try:
         record = orjson.loads(path.read_bytes())
-        return RunRecord(str(record["run"]), float(record["begun"]))
+        retried = {str(id): int(times) for id, times in record.get("retried", {}).items()}
+        return RunRecord(str(record["run"]), float(record["begun"]), retried)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise StoreError(
             f"{path} is damaged", hint="remove it to go on; lines begun before get new turn ids"
         ) from error
@@ -60,7 +74,8 @@ def write_record(path: Path, record: RunRecord, output: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with new.open("wb") as file:
-            file.write(orjson.dumps({"run": record.run, "begun": record.begun, "output": output}))
+            fields = {"run": record.run, "begun": record.begun, "output": output, "retried": record.retried}
+            file.write(orjson.dumps(fields))
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
