@@ -42,6 +42,7 @@ ModelErrorKind = Literal[
     "context_length",  # the request is longer than the window
     "bad_response",  # an answer that is none: not JSON, half a stream, nothing at all
     "content_filter",  # the provider refused the content
+    "circuit_open",  # not asked, because its last calls failed: another model
 ]
 
 
@@ -182,7 +183,7 @@ class ModelError(ComponentError):
 
     code = "model"
     TRANSIENT = frozenset({"rate_limited", "overloaded", "timeout", "unreachable", "bad_response"})
-    STAND_IN = TRANSIENT | {"authentication", "model_not_found"}
+    STAND_IN = TRANSIENT | {"authentication", "model_not_found", "circuit_open"}
 
     def __init__(
         self,

@@ -120,6 +120,22 @@ def test_middleware_around_different_things_has_no_order(compile: Compile) -> No
     assert codes(compile, text) == []
 
 
+@pytest.mark.parametrize(
+    ("middleware", "expected"),
+    [
+        ("[retry, circuit_breaker, {type: timeout, around: model}]", []),
+        ("[circuit_breaker, retry]", ["unwise-order"]),
+        ("[retry, {type: timeout, around: model}, circuit_breaker]", ["unwise-order"]),
+        ("[timeout, retry, circuit_breaker]", []),
+    ],
+)
+def test_a_circuit_breaker_should_see_each_attempt_and_each_timeout(
+    compile: Compile, middleware: str, expected: list[str]
+) -> None:
+    text = f"victor: 1\nname: s\nmodels: {{main: {{type: echo}}}}\nmiddleware: {middleware}\n"
+    assert codes(compile, text) == expected
+
+
 def budget(window: int, answer: int, rest: str = "") -> str:
     return (
         f"victor: 1\nname: s\nmodels: {{main: {{type: echo, context_window: {window}}}}}\n"

@@ -17,7 +17,12 @@ OUTER_INNER: tuple[tuple[str, str, str], ...] = (
     ("rate_limit", "retry", "each retry would be counted as a request of its own"),
     ("redact", "cache", "the cache would contain what redact removes"),
     ("retry", "timeout", "one timeout holds for all attempts together, and a slow first one leaves none for the next"),
-    ("circuit_breaker", "retry", "an open breaker would be retried"),
+    ("retry", "circuit_breaker", "all attempts of a call count as one failure, and each probe is several calls"),
+    (
+        "circuit_breaker",
+        "timeout",
+        "a call that exceeds the time limit is cancelled, so it does not count as a failure",
+    ),
 )
 
 
