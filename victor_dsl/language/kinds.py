@@ -109,6 +109,14 @@ class Model(Protocol):
 
 
 @runtime_checkable
+class ModelPool(Model, Protocol):
+    """A model that passes each call on to one of its members, by `turn.call_member`; only those calls are recorded."""
+
+    members: Sequence[str]
+    """The members' names."""
+
+
+@runtime_checkable
 class Embedder(Protocol):
     """Texts as vectors."""
 

@@ -8,13 +8,13 @@ Within a session the last count is exact, and only what has changed since then i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import cast
 
 from attrs import define, field
 
 from victor_dsl.errors import ComponentError, ModelError
-from victor_dsl.graph.plan import Node
+from victor_dsl.graph.plan import Node, Plan
 from victor_dsl.language.boundary import component_error, is_fault
 from victor_dsl.language.config import ModelConfig
 from victor_dsl.values.frozen import value
@@ -53,12 +53,16 @@ _BOUNDS = ((0.25, 4.0), (0.0, 1.5))
 
 @define(eq=False)
 class ModelWindow:
-    """One model's window, its tokenizer if there is one, and what was learnt of how it counts."""
+    """One model's window, its tokenizer if there is one, and what was learnt of how it counts.
+
+    A pool has `members`, and the smallest of their windows.
+    """
 
     configured: int | None
     """The window by the spec or the catalogue of models."""
     learnt: ModelTokens
     count: TokenCounter | None = None
+    members: Sequence[ModelWindow] = ()
     # Turns are sized in threads and on the event loop. Each cache is one tuple, read once and replaced whole.
     _tools: tuple[tuple[Tool, ...], Size] = ((), Size())
     _last: tuple[tuple[Message, ...], str | None, tuple[Tool, ...], Hashable, Estimate] | None = None
@@ -67,6 +71,9 @@ class ModelWindow:
     def tokens(self) -> int | None:
         """The smaller of the configured window and the one that the server named; None where neither is known."""
         named, configured = self.learnt.window, self.configured
+        if self.members:
+            known = [tokens for member in self.members if (tokens := member.tokens) is not None]
+            configured = min(known, default=None) if configured is None else min([configured, *known])
         return named if configured is None else configured if named is None else min(named, configured)
 
     @property
@@ -264,7 +271,15 @@ class TokenEstimates:
             self._models[identity] = ModelTokens()
         return self._models[identity]
 
-    async def window(self, node: Node) -> ModelWindow:
+    async def windows(self, plan: Plan) -> dict[str, ModelWindow]:
+        """The windows of a plan's models by name. Raises ComponentError where a tokenizer cannot be loaded."""
+        found: dict[str, ModelWindow] = {}
+        for node in plan.with_needs(plan.roles.models.values()):  # in dependency order: members before their pool
+            if node.kind == "models":
+                found[node.id] = await self.window(node, [found[id] for id in node.needs if id in found])
+        return {name: found[id] for name, id in plan.roles.models.items()}
+
+    async def window(self, node: Node, members: Sequence[ModelWindow] = ()) -> ModelWindow:
         """The window of a model's node. Raises ComponentError where its tokenizer cannot be loaded.
 
         What is learnt belongs to the model as its server knows it, whatever its name in a spec.
@@ -280,7 +295,9 @@ class TokenEstimates:
             raise ComponentError(message, node=node.id, hint=failure.hint) from error
         name = getattr(config, "model", None) or node.id
         identity = (node.type, name, getattr(config, "base_url", None), count is not None)
-        return ModelWindow(config.window(), self.of(identity), count)
+        if members:
+            count = members[0].count  # members are the same model, as a rule
+        return ModelWindow(config.window(), self.of(identity), count, members)
 
 
 def _session(turn: Turn) -> tuple[str | None, str]:

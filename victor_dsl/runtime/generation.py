@@ -183,7 +183,7 @@ class Generation:
     async def _open_pipeline(self, plan: Plan) -> AsyncIterator[Pipeline]:
         nodes = self._shared.nodes
         memory = self._shared.memory
-        models = {name: await memory.estimates.window(plan.by_id[id]) for name, id in plan.roles.models.items()}
+        models = await memory.estimates.windows(plan)
         async with nodes.open(path_nodes(plan, answering=self._shared.answering), self.program) as objects:
             try:
                 pipeline = Pipeline(plan, objects, self._shared.clock, memory.compactions, models)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import define, evolve
@@ -10,24 +11,22 @@ from attrs import define, evolve
 from victor_dsl.errors import BudgetError, ComponentError, ModelError
 from victor_dsl.language.boundary import internal_error, is_unforeseen
 from victor_dsl.language.component import Clock
-from victor_dsl.language.kinds import Model
+from victor_dsl.language.kinds import Model, ModelPool
 from victor_dsl.runtime.context_window import Estimate
 from victor_dsl.runtime.coordinators.analytics import error_data
+from victor_dsl.runtime.coordinators.config import ConfigCoordinator
 from victor_dsl.runtime.coordinators.context import ContextCoordinator
 from victor_dsl.runtime.middleware import Layer, chain
 from victor_dsl.runtime.tool_calls import ToolCalls, incomplete_calls, shorter_result
 from victor_dsl.values.message import Delta, Message, Reply, ToolCall
-from victor_dsl.values.turn import Turn
+from victor_dsl.values.turn import Handler, Turn
 
 NO_MORE_ROUNDS = "Error: no more tools can be called in this turn; answer with what is known."
 NOT_ALONE = "Error: this tool is answered by the caller and was not called; call it again, without other tools."
 
 
 class ModelLoop:
-    """Answers a composed turn with a plan's models and tools; `context` makes it fit each model's window.
-
-    `for_model` gives the turn as it goes to another model.
-    """
+    """Answers a composed turn with a plan's models and tools; `context` makes it fit each model's window."""
 
     def __init__(
         self,
@@ -36,14 +35,15 @@ class ModelLoop:
         middleware: Sequence[Layer],
         tools: ToolCalls,
         clock: Clock,
-        for_model: Callable[[Turn, str], Turn],
+        config: ConfigCoordinator,
     ) -> None:
         self._models = models
+        self._pools = frozenset(name for name, model in models.items() if isinstance(model, ModelPool))
         self._context = context
         self._handler = chain(middleware, self._call)
         self._tools = tools
         self._clock = clock
-        self._for_model = for_model
+        self._config = config
 
     async def answer(self, turn: Turn) -> Reply:
         """The final reply, with the usage of all model calls. Raises ModelError when no model answered.
@@ -113,7 +113,7 @@ class ModelLoop:
                 if not self._may_stand_in(name, failed, failures[-1]):
                     continue
                 try:
-                    attempt = await self._context.fit(self._for_model(turn, name))
+                    attempt = await self._context.fit(self._config.for_model(turn, name))
                 except BudgetError:
                     continue  # its window is too small for this turn
                 turn.record("error", error_data(failures[-1]))
@@ -145,24 +145,42 @@ class ModelLoop:
         return failure.kind in ModelError.STAND_IN
 
     async def _call(self, turn: Turn) -> Reply:
-        """The innermost handler: one call of one model."""
+        """The innermost handler: one call of one model, or of members of a pool until one answers."""
         name = turn.settings.model or ""
-        window = self._context.model(turn)
-        estimate = None if window is None else window.estimate(turn)
-        stream = _Stream(turn, self._clock)
-        started = self._clock.monotonic()
+        answer = self._models[name].answer
+        if name not in self._pools:
+            return await self._ask(name, None, answer, turn)
         try:
-            reply = await self._models[name].answer(stream.watch(turn))
+            reply = await answer(turn.replace(call_member=partial(self._ask, name)))
             _check(reply, f"models/{name}")
-        except ModelError as error:
-            error.node = error.node or f"models/{name}"
-            failure = {"error": error.kind, "status": error.status}
-            turn.record("model_call", {**self._timing(name, started, stream), **failure})
-            raise
         except BaseException as error:
             if not is_unforeseen(error):
                 raise
             raise internal_error(error, f"models/{name}") from error
+        return evolve(reply, model=name)
+
+    async def _ask(self, name: str, member: str | None, answer: Handler, turn: Turn) -> Reply:
+        """The reply of a model, or of a member of the pool `name`; the call is recorded."""
+        node = f"models/{member or name}"
+        if member is not None:
+            turn = self._config.for_model(turn, name, member)
+        window = self._context.model(turn)
+        estimate = None if window is None else window.estimate(turn)
+        called = {"model": name} if member is None else {"model": name, "member": member}
+        stream = _Stream(turn, self._clock)
+        started = self._clock.monotonic()
+        try:
+            reply = await answer(stream.watch(turn))
+            _check(reply, node)
+        except ModelError as error:
+            error.node = error.node or node
+            failure = {"error": error.kind, "status": error.status}
+            turn.record("model_call", {**called, **self._timing(started, stream), **failure})
+            raise
+        except BaseException as error:
+            if not is_unforeseen(error):
+                raise
+            raise internal_error(error, node) from error
         trace = turn.trace
         trace.usage += reply.usage
         trace.model = name
@@ -171,14 +189,13 @@ class ModelLoop:
             window.learn(turn, estimate.size, reply.usage.input_tokens)
         tokens = _tokens(reply, estimate)
         about = {"response_model": reply.response_model, "stop_reason": reply.stop_reason, "error": None}
-        turn.record("model_call", {**self._timing(name, started, stream), **about, **tokens})
-        turn.record("token_usage", {"model": name, **tokens})
+        turn.record("model_call", {**called, **self._timing(started, stream), **about, **tokens})
+        turn.record("token_usage", {**called, **tokens})
         return reply
 
-    def _timing(self, model: str, started: float, stream: _Stream) -> dict[str, Any]:
-        """The model and its times; `ttft_ms` is the time to the first piece, None where none was streamed."""
+    def _timing(self, started: float, stream: _Stream) -> dict[str, Any]:
+        """A call's times; `ttft_ms` is the time to the first piece, None where none was streamed."""
         return {
-            "model": model,
             "latency_ms": round((self._clock.monotonic() - started) * 1000, 3),
             "ttft_ms": None if stream.first is None else round((stream.first - started) * 1000, 3),
         }

@@ -100,7 +100,7 @@ class Pipeline:
             around_model,
             ToolCalls(self._sources, self._around("tool"), clock),
             clock,
-            self._config.for_model,
+            self._config,
         )
         self._steps: tuple[Step, ...] = (
             self._prompt.compose,

@@ -31,6 +31,11 @@ def bare(handler: Handler) -> Handler:
     return handler
 
 
+async def call_directly(_: str, handler: Handler, turn: Turn) -> Reply:
+    """The handler's reply: outside of a model loop nobody records the calls of a pool's members."""
+    return await handler(turn)
+
+
 @frozen
 class CompactionRecord:
     """What compaction did to a turn, in tokens of its messages.
@@ -111,7 +116,8 @@ class Trace:
 
     It is the one mutable thing that a turn carries. `exchange` has the messages that the turn adds to its session before
     the reply: the user's, as the middleware left it, then calls and results. `values` is the hash of the values in force,
-    `selection` the tools offered, `used` the name of each tool call. `mending` is None where nothing was mended.
+    `selection` the tools offered, `used` the name of each tool call. `mending` is None where nothing was mended. `failed` are the
+    node ids of members of pools that failed in this turn: they are tried last from then on.
     """
 
     session: str
@@ -125,6 +131,7 @@ class Trace:
     exchange: tuple[Message, ...] = ()
     selection: SelectionRecord | None = None
     used: tuple[str, ...] = ()
+    failed: frozenset[str] = frozenset()
     mending: Mending | None = None
 
 
@@ -135,7 +142,8 @@ class Turn:
     `messages` is the conversation without system messages, oldest first; `system` the system prompt, None until it is
     composed; `tools` are the candidates, then the tools offered; `call` is set only inside a tool's handler. `emit` takes the
     pieces of the streamed reply; `record` takes events and never waits. `around_model` wraps a handler in the plan's
-    middleware around models: a component that calls a model does so through it. `streaming` says whether anyone listens to
+    middleware around models: a component that calls a model does so through it. `call_member` calls a member of a pool, by the
+    member's name and handler, with the member's settings, and records the call. `streaming` says whether anyone listens to
     `emit`, `rendering` that no model may be called. `deadline` is in seconds of the event loop's clock. `request` is what
     the caller sent; its `system_messages` end the system prompt. `layers` are the sources of settings and vars, lowest
     first; `contributions` the pieces of the system prompt.
@@ -157,6 +165,7 @@ class Turn:
     emit: Emit = discard
     record: Record = forget
     around_model: Callable[[Handler], Handler] = bare
+    call_member: Callable[[str, Handler, Turn], Awaitable[Reply]] = call_directly
     streaming: bool = False
     rendering: bool = False
     pipeline: str = ""

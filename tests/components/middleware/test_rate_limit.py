@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.components.context import StillClock
 from tests.components.middleware.harness import Heard, a_reply, a_turn, harness, passed
-from victor_dsl.components.middleware.rate_limit.buckets import SWEEP_AFTER, Demand, MemoryBuckets, SubjectUsage
+from victor_dsl.components.usage_buckets import SWEEP_AFTER, Demand, MemoryBuckets, SubjectUsage
 from victor_dsl.errors import ComponentError, LimitReached, ModelError, Refused, StoreError
 from victor_dsl.values.message import Delta, Message, Reply, Usage
 from victor_dsl.values.settings import Limits, Settings

@@ -15,8 +15,8 @@ import pytest
 
 from tests.components.middleware.harness import Guard, a_reply, a_turn, harness, passed
 from tests.services import RedisServer
-from victor_dsl.components.middleware.rate_limit.buckets import Demand
 from victor_dsl.components.middleware.rate_limit.redis_buckets import RedisBuckets
+from victor_dsl.components.usage_buckets import Demand
 from victor_dsl.errors import LimitReached, Refused
 from victor_dsl.storage.redis_client import RedisClient
 from victor_dsl.values.message import Reply, Usage

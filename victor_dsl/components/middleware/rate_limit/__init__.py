@@ -15,9 +15,10 @@ from victor_dsl.language.kinds import RedisDatabase
 from victor_dsl.lazy import Lazy
 
 if TYPE_CHECKING:
-    from victor_dsl.components.middleware.rate_limit import buckets, handler, redis_buckets
+    from victor_dsl.components import usage_buckets
+    from victor_dsl.components.middleware.rate_limit import handler, redis_buckets
 else:  # 5 ms that `validate` need not pay
-    buckets = Lazy("victor_dsl.components.middleware.rate_limit.buckets")
+    usage_buckets = Lazy("victor_dsl.components.usage_buckets")
     handler = Lazy("victor_dsl.components.middleware.rate_limit.handler")
     redis_buckets = Lazy("victor_dsl.components.middleware.rate_limit.redis_buckets")
 
@@ -72,7 +73,7 @@ async def build(config: Config, context: Context) -> AsyncIterator[handler.RateL
     """The middleware; the counters outlive it. Entering it raises ComponentError if its database is not Redis."""
     refuses = config.when_unavailable == "refuse"
     if config.database is None:
-        memory = buckets.MemoryBuckets(context.memory.setdefault("subjects", {}), context.clock)
+        memory = usage_buckets.MemoryBuckets(context.memory.setdefault("subjects", {}), context.clock)
         yield handler.RateLimit(lambda _: memory, context, config.per, refuses_uncounted=refuses)
         return
     database = context.live(config.database)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from attrs import define, field, frozen
 
-from victor_dsl.components.middleware.rate_limit.buckets import Buckets, Demand, Verdict
+from victor_dsl.components.usage_buckets import Buckets, Demand, Verdict
 from victor_dsl.errors import LimitReached, Refused, StoreError
 from victor_dsl.language.component import Context
 from victor_dsl.values.event import uuid7

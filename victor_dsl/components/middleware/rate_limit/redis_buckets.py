@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from victor_dsl.components.middleware.rate_limit.buckets import GRANTED, MINUTE, Demand, Verdict
+from victor_dsl.components.usage_buckets import GRANTED, MINUTE, Demand, Verdict
 from victor_dsl.errors import StoreError
 from victor_dsl.language.kinds import RedisDatabase
 from victor_dsl.lazy import Lazy
