@@ -6,8 +6,9 @@ import pytest
 from jinja2 import DictLoader
 from jinja2.exceptions import SecurityError, TemplateError, UndefinedError
 
-from victor_dsl.language.sandbox import MOST_CHARACTERS, MOST_SECONDS, Sandbox
+from victor_dsl.language.sandbox import MOST_SECONDS, Sandbox
 from victor_dsl.language.sandbox import render as render_template
+from victor_dsl.language.template_filters import MOST_CHARACTERS
 from victor_dsl.values.frozen import freeze
 from victor_dsl.values.settings import Settings
 
@@ -227,7 +228,7 @@ def test_a_text_is_rendered_anew_only_for_other_values(monkeypatch: pytest.Monke
     assert [render_template(template, values | {"other": n}) for n in range(3)] == ["Acme 0"] * 3
     assert _Counted.written == 1
     assert render_template(template, values | {"more": 1}) == "Acme 1"
-    assert render_template(template, values | {"more": None}) == "Acme None"
+    assert render_template(template, values | {"more": 2}) == "Acme 2"
     assert render_template(template, values) == "Acme 0"
     assert render_template(template, values | {"name": "Acme"}) == "Acme 0"
     assert _Counted.written == 4

@@ -5,60 +5,66 @@ Imported only where there is a template: importing jinja2 takes 50 ms.
 
 from __future__ import annotations
 
-import json
-import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import repeat
 from operator import is_
 from typing import Any
 
-from jinja2 import BaseLoader, StrictUndefined, Template, meta, nodes
+from jinja2 import BaseLoader, Environment, Template, meta, nodes
 from jinja2.exceptions import SecurityError
+from jinja2.lexer import Lexer
 from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 from jinja2.visitor import NodeTransformer
+from pydantic import BaseModel
 
 from victor_dsl.language.template import GLOBALS
+from victor_dsl.language.template_absent import Missing, Unset, what
+from victor_dsl.language.template_filters import MOST_CHARACTERS, bound, bound_bits, filters, format_text, printable
+from victor_dsl.language.template_lines import LineLexer
 from victor_dsl.values.frozen import FrozenList, FrozenMap, value
 from victor_dsl.values.settings import Settings
 
-MOST_CHARACTERS = 1_048_576
-"""The longest text that may be rendered, or made on the way."""
-MOST_ITEMS = 100_000
-"""The most items of a list that is made on the way, all levels counted."""
 MOST_STEPS = 50_000
 """The most rounds of loops and macros in one rendering."""
 MOST_SECONDS = 2.0
 """The longest time of one rendering, checked in every round of a loop or macro."""
-MOST_BITS = 10_000
-"""The largest number that may be computed, in bits."""
-
-FILTERS = (
-    *("abs", "capitalize", "count", "d", "default", "dictsort", "filesizeformat", "first", "float", "groupby", "int"),
-    *("items", "last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "reverse", "round"),
-    *("select", "selectattr", "sort", "string", "sum", "title", "trim", "truncate", "unique", "upper", "urlencode"),
-    "wordcount",
-)
-"""Jinja2's own filters that templates have. Those for HTML, random ones and unbounded ones are left out."""
 TEXT_METHODS = (
     *("capitalize", "casefold", "count", "endswith", "find", "index", "isalnum", "isalpha", "isdigit", "islower"),
     *("isnumeric", "isspace", "istitle", "isupper", "lower", "lstrip", "partition", "removeprefix", "removesuffix"),
     *("rfind", "rpartition", "rsplit", "rstrip", "split", "splitlines", "startswith", "strip", "swapcase", "title"),
     "upper",
 )
-METHODS: tuple[tuple[type, tuple[str, ...]], ...] = (
+METHODS: tuple[tuple[type | tuple[type, ...], tuple[str, ...]], ...] = (
     (str, TEXT_METHODS),
     (Mapping, ("get", "items", "keys", "values")),
     (list, ("count", "index")),
     (tuple, ("count", "index")),
+    ((int, float, type(None)), ()),
 )
-WIDTH = re.compile(r"%[^%a-zA-Z]*(\d{4}|\*)")
+"""The methods of values, by the type of the value. A template calls them; it cannot hand them on or print them."""
 
+CALLED = "()"
+"""Ends the name of an attribute that is called at once."""
+INSTEAD: Mapping[str, str] = {
+    "join": "items | join(', ')",
+    "format": "'%s' | format(value)",
+    "format_map": "'%s' | format(value)",
+    "replace": "text | replace('old', 'new')",
+    "append": "{% set items = items + [item] %}",
+    "extend": "{% set items = items + more %}",
+    "sort": "items | sort",
+    "reverse": "items | reverse",
+}
+"""What a template writes for methods of Python that it does not have."""
 
-_SMALL = (str, int, float, type(None), Undefined)
-_UNCHANGEABLE = (str, int, float, type(None), type(missing), FrozenMap, FrozenList, Settings)
+NO_TENANT = Unset("this turn has no tenant; write `{% if tenant %}` or `tenant | default('…')`", name="tenant")
+NO_USER = Unset("this turn has no user; write `{% if user %}` or `user | default('…')`", name="user")
+
+_UNCHANGEABLE = (str, int, float, type(None), type(missing), FrozenMap, FrozenList, Settings, Unset)
 
 
 @value(eq=False)
@@ -76,13 +82,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self, loader: BaseLoader | None = None) -> None:
-        super().__init__(
-            loader=loader, undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True,
-            finalize=_weighed, auto_reload=False,
-        )  # fmt: skip
-        self.filters = {name: self.filters[name] for name in FILTERS} | {
-            "format": _format, "indent": _indent, "join": _join, "replace": _replace, "tojson": _tojson,
-        }  # fmt: skip
+        super().__init__(loader=loader, undefined=Missing, autoescape=False, finalize=printable, auto_reload=False)
+        self.filters = filters()
+        self.tests = {**self.tests, "none": _is_none}
         self.globals = {name: self.globals[name] for name in GLOBALS}
         self.names: tuple[str, ...] = ()
         """The names that the templates compiled so far look up, each once."""
@@ -103,12 +105,66 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if time.monotonic() > self._end:
             raise SecurityError(f"exceeded its time limit of {MOST_SECONDS:g} seconds")
 
-    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Text, maps and lists have the harmless methods alone; anything else has what Jinja2 considers safe."""
+    @property
+    def lexer(self) -> Lexer:
+        """The rules of white space."""
+        return _lexer()
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """A key of a map before anything else; a set value of settings; a method where it is called (`_Bounds` marks that)."""
+        if isinstance(obj, Mapping) and attribute in obj:
+            return obj[attribute]
+        if isinstance(obj, BaseModel):
+            return self._setting(obj, attribute)
+        name = attribute.removesuffix(CALLED)
         for of, methods in METHODS:
             if isinstance(obj, of):
-                return attr in methods
-        return super().is_safe_attribute(obj, attr, value)
+                if name in methods and name != attribute:
+                    return getattr(obj, name)
+                if isinstance(obj, Mapping) and name in obj:
+                    return obj[name]
+                return self._no_attribute(obj, name, methods)
+        return super().getattr(obj, name)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """An item or key; with a text, also what `getattr` finds."""
+        try:
+            return obj[argument]
+        except (AttributeError, TypeError, LookupError):
+            if isinstance(argument, str):
+                return self.getattr(obj, argument)
+            return self.undefined(obj=obj, name=argument)
+
+    def _setting(self, group: BaseModel, name: str) -> Any:
+        if name not in type(group).model_fields:
+            return self.undefined(obj=group, name=name.removesuffix(CALLED))
+        value = getattr(group, name)
+        hint = f"the setting '{name}' is not set; write `{{% if … %}}` or `| default(…)`"
+        if isinstance(value, tuple):
+            return list(value)
+        return Unset(hint, name=name) if value is None else value
+
+    def _no_attribute(self, obj: Any, name: str, methods: Sequence[str]) -> Undefined:
+        hint = None
+        if name in methods:
+            hint = f"'{name}' is a method of {what(obj)}: call it, `.{name}(…)`"
+            hint += f"; or write `['{name}']` for a key" if isinstance(obj, Mapping) else ""
+        elif hasattr(obj, name):
+            return self.unsafe_undefined(obj, name)
+        return self.undefined(hint=hint, obj=obj, name=name)
+
+    def unsafe_undefined(self, obj: Any, attribute: str) -> Undefined:
+        """What stands for an attribute that templates do not have."""
+        hint = f"templates have no `.{attribute}` of {what(obj)}"
+        if instead := INSTEAD.get(attribute):
+            hint += f"; write `{instead}`"
+        return self.undefined(hint, obj=obj, name=attribute, exc=SecurityError)
+
+    def call(self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: PYI063 - as Jinja2 declares it
+        """Calls a macro, a method or one of the few functions."""
+        if not callable(__obj):
+            raise SecurityError(f"{what(__obj)} cannot be called")
+        return super().call(__context, __obj, *args, **kwargs)
 
     def wrap_str_format(self, value: Any) -> None:
         """Does not wrap `str.format`, which leaves it as unsafe as other methods: its widths have no bounds."""
@@ -116,14 +172,14 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Bounds the operators whose result may be much larger than their operands."""
         if operator == "%" and isinstance(left, str):
-            return _format(left, *(right if isinstance(right, tuple) else (right,)))
+            return format_text(left, *(right if isinstance(right, tuple) else (right,)))
         if operator == "*":
             _bound_product(left, right)
             _bound_product(right, left)
         elif operator == "+" and isinstance(left, str | list | tuple) and isinstance(right, str | list | tuple):
-            _bound(len(left) + len(right), left)
+            bound(len(left) + len(right), left)
         elif operator == "**" and isinstance(left, int) and isinstance(right, int):
-            _bound_bits(left.bit_length() * right)
+            bound_bits(left.bit_length() * right)
         return super().call_binop(context, operator, left, right)
 
     def _generate(
@@ -138,6 +194,16 @@ class Sandbox(ImmutableSandboxedEnvironment):
         found = meta.find_undeclared_variables(bounded)  # after the checks, whose errors name the template
         self.names = (*self.names, *found.difference(self.names))
         return code
+
+
+@cache
+def _lexer() -> LineLexer:
+    return LineLexer(Environment(autoescape=False))  # noqa: S701 - prompts are no HTML
+
+
+def _is_none(value: Any) -> bool:
+    """Whether the value is null, or one that this turn does not have."""
+    return value is None or isinstance(value, Unset)
 
 
 def render(template: Template, values: Mapping[str, Any]) -> str:
@@ -170,7 +236,7 @@ def _rendered(environment: Sandbox, template: Template, values: Mapping[str, Any
         for piece in template.root_render_func(context):
             length += len(piece)
             if length > MOST_CHARACTERS:
-                _bound(length)
+                bound(length)
             pieces.append(piece)
     except Exception:  # noqa: BLE001 - Jinja2 raises it again
         environment.handle_exception()  # with the template's own lines in the traceback
@@ -178,7 +244,7 @@ def _rendered(environment: Sandbox, template: Template, values: Mapping[str, Any
 
 
 class _Bounds(NodeTransformer):
-    """Puts a step into each loop and macro, and turns `a ~ b` into a join, which is bounded."""
+    """Puts a step into each loop and macro, turns `a ~ b` into a join, which is bounded, and marks methods that are called."""
 
     def __init__(self, environment: Sandbox) -> None:
         self._environment = environment
@@ -191,6 +257,12 @@ class _Bounds(NodeTransformer):
 
     def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node:  # noqa: N802
         return self._with_step(node)
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        if isinstance(node.node, nodes.Getattr):
+            node.node.attr += CALLED
+        return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
@@ -207,95 +279,10 @@ class _Bounds(NodeTransformer):
         return node.set_lineno(line).set_environment(self._environment)
 
 
-def _bound(size: int, of: Any = "") -> None:
-    if isinstance(of, str) and size > MOST_CHARACTERS:
-        raise SecurityError(f"makes a text of more than {MOST_CHARACTERS:,} characters")
-    if not isinstance(of, str) and size > MOST_ITEMS:
-        raise SecurityError(f"makes a list of more than {MOST_ITEMS:,} items")
-
-
-def _bound_bits(bits: int) -> None:
-    if bits > MOST_BITS:
-        raise SecurityError(f"makes a number of more than {MOST_BITS:,} bits")
-
-
 def _bound_product(one: Any, times: Any) -> None:
     if not isinstance(times, int):
         return
     if isinstance(one, str | list | tuple):
-        _bound(len(one) * times, one)
+        bound(len(one) * times, one)
     elif isinstance(one, int):
-        _bound_bits(one.bit_length() + times.bit_length())
-
-
-def _weighed(value: Any) -> Any:
-    """The value, unless its text is over the bounds: a list of one list many times over is small until it is written."""
-    if isinstance(value, _SMALL):
-        return value
-    items = characters = 0
-    waiting: list[Any] = [value]
-    while waiting:
-        here = waiting.pop()
-        items += 1
-        if isinstance(here, Undefined):
-            str(here)  # raises; within a list, Python would write `Undefined`
-        characters += len(here) if isinstance(here, str) else 4
-        _bound(items, ())
-        _bound(characters)
-        if isinstance(here, Mapping):
-            waiting += [*here.keys(), *here.values()]
-        elif isinstance(here, list | tuple | set | frozenset):
-            waiting += here
-    return value
-
-
-def _text(value: Any) -> str:
-    text: str = str(_weighed(value))
-    return text
-
-
-def _join(value: Iterable[Any], d: str = "", attribute: str | None = None) -> str:
-    """The items' texts with `d` between them."""
-    if attribute is not None:
-        raise SecurityError("join has no `attribute` here; write `map(attribute=…) | join`")
-    parts: list[str] = []
-    length = 0
-    for item in value:
-        parts.append(_text(item))
-        length += len(parts[-1]) + len(d)
-        _bound(length)
-        _bound(len(parts), ())
-    return d.join(parts)
-
-
-def _replace(text: Any, old: str, new: str, count: int = -1) -> str:
-    """The text with `old` replaced by `new`."""
-    known: str = _text(text)
-    found = known.count(old) if count < 0 else min(count, known.count(old))
-    _bound(len(known) + found * (len(new) - len(old)))
-    return known.replace(old, new, count)
-
-
-def _format(pattern: Any, *values: Any, **named: Any) -> str:
-    """`printf` formatting: `"%.2f"|format(price)`."""
-    pattern = str(pattern)
-    if WIDTH.search(pattern):
-        raise SecurityError("formats with a width of more than 999")
-    longest = max((len(_text(value)) for value in (*values, *named.values())), default=0)
-    _bound(len(pattern) + pattern.count("%") * longest)
-    text: str = pattern % (named or values)
-    return text
-
-
-def _indent(text: Any, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
-    """The text with each line indented: the first only with `first`, empty ones only with `blank`."""
-    space = width if isinstance(width, str) else " " * min(width, 100)
-    lines = _text(text).split("\n")
-    _bound(sum(map(len, lines)) + len(lines) * len(space))
-    moved = [space + line if (first or number) and (line or blank) else line for number, line in enumerate(lines)]
-    return "\n".join(moved)
-
-
-def _tojson(value: Any, indent: int | None = None) -> str:
-    """The value as JSON for a model to read: nothing is escaped for HTML."""
-    return json.dumps(_weighed(value), ensure_ascii=False, indent=None if indent is None else max(0, min(indent, 8)))
+        bound_bits(one.bit_length() + times.bit_length())

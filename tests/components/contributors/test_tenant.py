@@ -62,11 +62,11 @@ async def test_a_change_takes_effect_after_the_ttl(world: World) -> None:
 
 async def test_a_tenant_without_an_active_row_has_the_default(world: World) -> None:
     await world.put("acme", "Old.", active=False)
-    await world.put("default", "For {{ tenant }}.")
+    await world.put("default", "For {{ tenant | default('all') }}.")
     templates = world.contributor(default="default")
     assert await templates.contribute(ACME) == "For acme."
     assert await templates.contribute(ACME.replace(tenant="'; DROP TABLE x; --\0")) == "For '; DROP TABLE x; --\0."
-    assert await templates.contribute(ACME.replace(tenant=None)) == "For None."
+    assert await templates.contribute(ACME.replace(tenant=None)) == "For all."
 
 
 async def test_recipe_2_a_tenant_without_a_template_is_an_error(world: World) -> None:
@@ -81,8 +81,8 @@ async def test_recipe_2_a_tenant_without_a_template_is_an_error(world: World) ->
     ("template", "message"),
     [
         ("Hi\n{{ prodct }}", "tenant_prompt_templates[\"acme\"]:2: 'prodct' is undefined; did you mean 'product'?"),
-        ("{{ ''.__class__ }}", "access to attribute '__class__' of 'str' object is unsafe"),
-        ("{{ settings.__init__.__globals__ }}", "unsafe"),
+        ("{{ ''.__class__ }}", "templates have no `.__class__` of text"),
+        ("{{ settings.__init__.__globals__ }}", "settings have no '__init__'"),
         ("{% include 'secrets.txt' %}", "there is no template 'secrets.txt'"),
         ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "rounds of its loops"),
         ("{{ 'x' * 99999999 }}", "makes a text of more than"),

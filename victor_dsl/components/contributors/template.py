@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     import jinja2.meta as jinja2_meta
 
     from victor_dsl.language import sandbox
+    from victor_dsl.language import template_absent as absent
 else:
     asyncio = Lazy("asyncio")
     jinja2 = Lazy("jinja2")
     jinja2_meta = Lazy("jinja2.meta")
     sandbox = Lazy("victor_dsl.language.sandbox")
+    absent = Lazy("victor_dsl.language.template_absent")
 
 MOST_BYTES = 1_048_576
 UNDEFINED = re.compile(r"^'(\w+)' is undefined$")
@@ -44,9 +46,18 @@ class Config(ContributorConfig):
     """Renders a Jinja2 template into the system prompt, for each turn.
 
     The template sees every variable of `vars` by its name, and `session`, `tenant`, `user` and `settings`. An undefined
-    variable is an error, never an empty text. Templates run in a sandbox: they read these values and nothing else, and the
-    rounds of their loops and the length of their text are bounded. A template file may include, import and extend files
-    of its own folder, and is read again when one of them changes.
+    variable is an error, never an empty text; so are a tenant, user or setting that a turn does not have, unless the template
+    asks before: `{% if user %}`, `user | default('you')`. A key of a map comes before a method of the same name: `order.items` is the
+    key, `order.items()` the method.
+
+    A line that holds only block tags (`{% … %}`) and comments, none of them with `-` or `+`, vanishes with its line end. A tag
+    with `-` or `+` does what it does in Jinja2 by default. White space at the ends of the whole text is removed.
+
+    Templates run in a sandbox: they read these values and nothing else, and the rounds of their loops and the length of their
+    text are bounded. Of Jinja2's filters they have `abs capitalize count d default dictsort filesizeformat first float format
+    groupby indent int items join last length list lower map max min reject rejectattr replace reverse round select selectattr
+    sort string sum title tojson trim truncate unique upper urlencode wordcount`. A template file may include, import and extend
+    files of its own folder, and is read again when one of them changes.
     """
 
     path: Annotated[str | None, FilePath(included=True, template=True)] = Field(
@@ -64,6 +75,9 @@ class Config(ContributorConfig):
             raise ValueError("give either 'path' or 'template'" + (", not both" if self.path is not None else ""))
         return self
 
+
+VERSION = 2
+"""2: of white space around tags, only lines that hold nothing but tags vanish."""
 
 EXAMPLE = "{type: template, template: 'You help users of {{ product }}.'}"
 
@@ -188,8 +202,9 @@ def rendered(template: jinja2.Template, turn: Turn) -> str:
 
 def _values(turn: Turn) -> Mapping[str, Any]:
     """What a template sees. The four names of the turn itself win over vars."""
-    own = {"session": turn.session, "tenant": turn.tenant, "user": turn.user, "settings": turn.settings}
-    return {**turn.vars, **own}
+    tenant = sandbox.NO_TENANT if turn.tenant is None else turn.tenant
+    user = sandbox.NO_USER if turn.user is None else turn.user
+    return {**turn.vars, "session": turn.session, "tenant": tenant, "user": user, "settings": turn.settings}
 
 
 def template_error(
@@ -221,7 +236,7 @@ def _message(error: Exception, turn: Turn) -> str:
         return f"{message}; {suggest(found[1], _values(turn))}"
     if isinstance(error, RecursionError):
         return "is nested, or calls itself, too deeply"
-    return message or type(error).__name__
+    return absent.plain(error) or type(error).__name__
 
 
 def _last_line(traceback: TracebackType | None, templates: Collection[str]) -> tuple[str, int] | None:

@@ -41,6 +41,9 @@ class Config(TenantRowsConfig, ContributorConfig):
     )
 
 
+VERSION = 2
+"""As that of `template`."""
+
 EXAMPLE = "{type: tenant, database: app, max_tokens: 500, default: default}"
 
 

@@ -1,0 +1,92 @@
+"""What templates find where nothing is: names that are undefined, values that are not set, and errors without Python's words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2.runtime import StrictUndefined
+from jinja2.utils import missing
+from pydantic import BaseModel
+
+from victor_dsl.nearest import suggest
+from victor_dsl.values.faults import kind_of
+
+_TYPES = {
+    **dict.fromkeys(("str", "Markup"), "text"),
+    **dict.fromkeys(("int", "float", "complex"), "a number"),
+    "bool": "true or false",
+    "NoneType": "null",
+    **dict.fromkeys(("dict", "FrozenMap", "mappingproxy"), "a map"),
+    **dict.fromkeys(("list", "tuple", "FrozenList", "dict_items", "dict_keys", "dict_values", "range"), "a list"),
+    **dict.fromkeys(("generator", "filter", "map", "reversed", "odict_items"), "a list that is read once"),
+    **dict.fromkeys(("builtin_function_or_method", "method", "function", "type", "Macro"), "a function"),
+    **dict.fromkeys(("Settings", "Limits", "ToolLimits", "Thinking"), "a group of settings"),
+    **dict.fromkeys(("Undefined", "Missing", "Unset"), "undefined"),
+    "LoopContext": "the loop",
+    "Namespace": "a namespace",
+    "TemplateModule": "an imported template",
+}
+_NAMES = "|".join(_TYPES)
+_BARE = "str|int|float|bool|NoneType|list|tuple|dict|FrozenMap|FrozenList"
+_PYTHON = re.compile(rf"""(['"])(?:\w+\.)*({_NAMES})(?: object)?\1(?: object)?|\b({_BARE})\b""")
+
+
+def plain(error: Exception) -> str:
+    """The message of a Python error, with the names of Python's types in plain words."""
+    message = str(error)
+    if not isinstance(error, TypeError | AttributeError | ValueError | LookupError):
+        return message
+    if "__" in message:  # such as: type str doesn't define __round__ method
+        return "a value does not fit what is done with it"
+    return _PYTHON.sub(lambda match: _TYPES[match[2] or match[3]], message)
+
+
+class Missing(StrictUndefined):
+    """A name, key or attribute that is not there: any use of it but `is defined` and `default` is an error."""
+
+    __slots__ = ()
+
+    @property
+    def _undefined_message(self) -> str:
+        hint, of = self._undefined_hint, self._undefined_obj
+        name: Any = self._undefined_name
+        if hint:
+            return hint
+        if of is missing:
+            return f"'{name}' is undefined"
+        if isinstance(of, Mapping):
+            keys = [key for key in of if isinstance(key, str)]
+            return f"there is no key '{name}'; {suggest(str(name), keys, what='keys')}"
+        if isinstance(of, BaseModel):
+            return f"settings have no '{name}'; {suggest(str(name), type(of).model_fields)}"
+        if isinstance(name, int) and isinstance(of, str | list | tuple):
+            return f"there is no item {name}: there are {len(of)}"
+        return f"{what(of)} has no '{name}'"
+
+
+class Unset(Missing):
+    """A value that a turn need not have, such as its user: false in an `if`, equal to nothing else, and an error in any other use."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:  # type: ignore[override]
+        return False
+
+    def __eq__(self, other: object) -> bool:  # type: ignore[override]
+        return other is None or isinstance(other, Unset)
+
+    def __ne__(self, other: object) -> bool:  # type: ignore[override]
+        return not self == other
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(None)
+
+
+def what(value: Any) -> str:
+    """A value's kind in plain words, for messages."""
+    named = _TYPES.get(type(value).__name__)
+    return (
+        named if named is not None else kind_of(value) if isinstance(value, str | int | float | list | dict) else "this"
+    )
