@@ -142,7 +142,7 @@ class _Run:
         if self.signals:
             say("interrupted" if self.batch.output == "-" else "interrupted; --resume continues from here")
             return 128 + self.signals[0]
-        if (tally.errors or self.errors_before) and self.batch.output != "-" and not self.batch.renders:
+        if self.errors_before:
             say("--resume --retry-errors asks the lines with an error again")
         return EXIT_OUTSIDE if tally.errors or self.errors_before else EXIT_OK
 
