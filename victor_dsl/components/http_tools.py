@@ -34,6 +34,11 @@ def checked_tool_headers(headers: dict[str, str]) -> dict[str, str]:
     return checked_headers(headers, key_fields="`secret_headers` or `bearer_token`", reserved=_RESERVED_HEADERS)
 
 
+def is_text_type(type: str) -> bool:
+    """Whether a media type is that of text."""
+    return type.startswith("text/") or type.endswith(("json", "xml", "yaml", "javascript", "x-www-form-urlencoded"))
+
+
 def secret_headers(headers: Mapping[str, Secret], bearer_token: Secret | None, context: Context) -> dict[str, str]:
     """The headers that carry secrets. Raises SecretError, and ComponentError for a text that no header can carry."""
     found = {name: context.secret(secret) for name, secret in headers.items()}

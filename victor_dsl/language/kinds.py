@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # a spec is checked without the values that flow
 
     from victor_dsl.values.event import Event
     from victor_dsl.values.history import Choice, History
-    from victor_dsl.values.message import Message, Reply, ToolCall
+    from victor_dsl.values.message import Content, Message, Reply, ToolCall
     from victor_dsl.values.settings import Layer
     from victor_dsl.values.tool import Tool
     from victor_dsl.values.turn import Handler, Turn
@@ -53,8 +53,10 @@ class ToolSource(Protocol):
         """The definitions: the same object as long as nothing changed."""
         ...
 
-    async def call(self, call: ToolCall, turn: Turn) -> str:
-        """The result's text, of any length: the runtime limits the time and cuts the text.
+    async def call(self, call: ToolCall, turn: Turn) -> Content:
+        """The result, of any length: text, or a tuple of parts with text and images (`values.images`).
+
+        The runtime limits the time, cuts the text, and leaves out images that are too many.
 
         Whatever it raises becomes an error for the model, which reads a ToolError's message as it is. `call.arguments` is
         a JSON object, not yet checked against the tool's parameters.

@@ -1,11 +1,12 @@
 """Answers a model's tool calls: each within its time limit, its result cut to size, and its failure as an error for the model.
 
-Sources of tools return text or raise; the rules for all of them are here.
+Sources of tools return text or parts, or raise; the rules for all of them are here.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,13 +22,17 @@ from victor_dsl.language.time_limit import renewable
 from victor_dsl.nearest import suggest
 from victor_dsl.runtime.coordinators.tool_selection import allowed
 from victor_dsl.runtime.middleware import Layer, chain
-from victor_dsl.values.message import Message, Reply, ToolCall, without_lone_surrogates
-from victor_dsl.values.tokens import CHARACTERS_PER_TOKEN, text_tokens
+from victor_dsl.values.images import MOST_IMAGE_BYTES, is_image, text_part
+from victor_dsl.values.message import Content, Message, Part, Reply, ToolCall, without_lone_surrogates
+from victor_dsl.values.tokens import CHARACTERS_PER_TOKEN, MESSAGE_OVERHEAD, text_tokens
 from victor_dsl.values.turn import Turn
 
 MOST_ERROR_TOKENS = 500
 """How long an error may be that the model receives; its cause stands at the beginning."""
 
+
+MOST_IMAGES = 8
+"""How many images of one result the model sees."""
 
 LEAST_RESULT_TOKENS = 100
 """A shorter result is not cut to make a turn fit its model's window."""
@@ -93,13 +98,13 @@ class ToolCalls:
                 raise ToolError(incomplete[call])
             _check(call, turn)
             reply = await self._handler(turn.replace(call=call))
-            text = reply.message.text()
+            content: Content = reply.message.content or ""
         except (ToolError, Refused) as error:
             code = error.code
-            text = _cut(without_lone_surrogates(f"Error: {error.message}"), MOST_ERROR_TOKENS)
+            content = _cut(without_lone_surrogates(f"Error: {error.message}"), MOST_ERROR_TOKENS)
         latency_ms = round((self._clock.monotonic() - started) * 1000, 3)
         turn.record("tool_call", {**_about(call, turn), "ok": code is None, "error": code, "latency_ms": latency_ms})
-        return Message("tool", text, tool_call_id=call.id, name=call.name)
+        return Message("tool", content, tool_call_id=call.id, name=call.name)
 
     async def _call(self, turn: Turn) -> Reply:
         """The innermost handler: one call of one tool."""
@@ -111,7 +116,7 @@ class ToolCalls:
         try:
             async with limit:
                 with renewable(limit, source.timeout_seconds):
-                    text = await source.source.call(call, turn)
+                    content = await source.source.call(call, turn)
         except BaseException as error:
             if not is_fault(error):
                 raise
@@ -121,16 +126,13 @@ class ToolCalls:
             if isinstance(error, ToolError):
                 raise
             raise ToolError(f"the tool '{call.name}' failed: {describe(error)}") from error
-        if not isinstance(text, str):
-            raise ToolError(f"the tool '{call.name}' returned {type(text).__name__} instead of text")
-        return Reply(
-            Message(
-                "tool",
-                _cut(without_lone_surrogates(text), source.max_result_tokens),
-                tool_call_id=call.id,
-                name=call.name,
-            )
-        )
+        if isinstance(content, str):
+            content = _cut(without_lone_surrogates(content), source.max_result_tokens)
+        elif isinstance(content, tuple) and all(map(_is_part, content)):
+            content = _bounded(content, source.max_result_tokens)
+        else:
+            raise ToolError(f"the tool '{call.name}' returned {type(content).__name__} instead of text or parts")
+        return Reply(Message("tool", content, tool_call_id=call.id, name=call.name))
 
 
 def shorter_result(messages: Sequence[Message], exchange: Sequence[Message]) -> tuple[Message, Message] | None:
@@ -140,6 +142,8 @@ def shorter_result(messages: Sequence[Message], exchange: Sequence[Message]) -> 
     longest = max(results, key=lambda message: message.tokens, default=None)
     if longest is None or longest.tokens < LEAST_RESULT_TOKENS:
         return None
+    if not longest.is_text():  # images cannot be cut: the text alone is most often short enough
+        return longest, evolve(longest, content=f"{longest.text()}\n[images are left out: there is no room for them]")
     return longest, evolve(longest, content=_cut(longest.text(), longest.tokens // 2))
 
 
@@ -176,3 +180,40 @@ def _cut(text: str, most_tokens: int) -> str:
     if text_tokens(text) <= most_tokens:
         return text
     return f"{text[: most_tokens * CHARACTERS_PER_TOKEN]}\n[cut: only the first {most_tokens:,} tokens are shown]"
+
+
+def _bounded(parts: tuple[Part, ...], most_tokens: int) -> Content:
+    """The parts within the limit, in their order: texts are cut, and of images that are too many only their number is said."""
+    bounded: list[Part] = []
+    left_out: Counter[str] = Counter()
+    room, images = most_tokens, 0
+    for part in parts:
+        tokens = Message("tool", (part,)).tokens - MESSAGE_OVERHEAD
+        if not is_image(part):
+            if room > 0:
+                bounded.append(text_part(_cut(without_lone_surrogates(part["text"]), room)))
+        elif (reason := _too_much(part, tokens, room, images)) is not None:
+            left_out[reason] += 1
+            continue
+        else:
+            images += 1
+            bounded.append(part)
+        room -= tokens
+    bounded += [text_part(f"[images that are left out: {number}; {reason}]") for reason, number in left_out.items()]
+    return tuple(bounded) if images else "\n".join(part["text"] for part in bounded)
+
+
+def _too_much(part: Part, tokens: int, room: int, images: int) -> str | None:
+    """Why an image is left out; None where it is shown."""
+    if images == MOST_IMAGES:
+        return f"only the first {MOST_IMAGES} are shown"
+    if len(part["image_url"]["url"]) > MOST_IMAGE_BYTES * 4 // 3 + 100:
+        return f"more than {MOST_IMAGE_BYTES:,} bytes"
+    return "the tool's max_result_tokens are used up" if tokens > room else None
+
+
+def _is_part(part: object) -> bool:
+    """Whether the part is one that a result may have: text, or an image that is written into it."""
+    if not isinstance(part, Mapping):
+        return False
+    return is_image(part) or (part.get("type") == "text" and isinstance(part.get("text"), str))

@@ -16,6 +16,9 @@ Role = Literal["system", "user", "assistant", "tool"]
 Part = Mapping[str, Any]
 """One part of a message's content, as the OpenAI chat format writes it: `{"type": "text", "text": …}`."""
 
+Content = str | tuple[Part, ...]
+"""What a message says: text, or parts."""
+
 
 @frozen
 class ToolCall:
@@ -39,7 +42,7 @@ class Message:
     """
 
     role: Role
-    content: str | tuple[Part, ...] | None = None
+    content: Content | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     name: str | None = None

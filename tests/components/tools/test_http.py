@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from yarl import URL
 
 from tests.components.context import TURN, surroundings
-from tests.components.tools.calling import answer
+from tests.components.tools.calling import answer, answer_message
 from victor_dsl.components.tools.http import Config, build
 from victor_dsl.components.tools.http.parameters import json_schema
 from victor_dsl.components.tools.http.request import filled
@@ -26,9 +26,11 @@ from victor_dsl.errors import ComponentError, ToolError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Secret
 from victor_dsl.language.kinds import ToolSource
+from victor_dsl.values.images import image_part
 from victor_dsl.values.message import ToolCall
 
 ENVIRONMENT = {"TOKEN": "s3cret-token", "KEY": "k3y"}
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(9)
 ANY = {"a": {}, "b": {"default": None}}
 
 
@@ -56,6 +58,16 @@ class Api:
                 await self.over.wait()
             case "picture":
                 return web.Response(body=b"\x89PNG" * 100, content_type="image/png")
+            case "photo":
+                return web.Response(body=PNG, content_type="image/jpeg")  # a type that is wrong
+            case "photo_of_bytes":
+                return web.Response(body=PNG, content_type="application/octet-stream")
+            case "photo_large":
+                return web.Response(body=PNG + bytes(3_000_000), content_type="image/png")
+            case "photo_enormous":
+                return web.Response(body=PNG + bytes(9_000_000), content_type="image/png")
+            case "photo_of_an_error":
+                return web.Response(body=PNG, content_type="image/png", status=404)
             case "latin":
                 return web.Response(
                     body="Grüße".encode("latin-1"), headers={"Content-Type": "text/plain; charset=latin-1"}
@@ -265,6 +277,7 @@ async def test_a_missing_answer_is_an_error_at_the_time_limit(context: Context, 
         ("/latin", "Grüße"),
         ("/odd", "café \ufffd"),
         ("/picture", "[image/png, 400 bytes; it cannot be shown as text]"),
+        ("/photo_enormous", "[image/png, more than 5,000,000 bytes; it cannot be shown]"),
     ],
 )
 async def test_an_answer_becomes_text(context: Context, api: Api, path: str, expected: str) -> None:
@@ -272,9 +285,17 @@ async def test_an_answer_becomes_text(context: Context, api: Api, path: str, exp
         assert await call(live) == expected
 
 
+@pytest.mark.parametrize(("path", "size"), [("/photo", 17), ("/photo_of_bytes", 17), ("/photo_large", 3_000_017)])
+async def test_an_image_is_shown_to_the_model(context: Context, api: Api, path: str, size: int) -> None:
+    async with tool(context, api, path) as live:
+        message = await answer_message(live, config(api, path), "")
+    assert message.content == (image_part(PNG + bytes(size - len(PNG))),)
+
+
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
+        ("/photo_of_an_error", r"HTTP 404 Not Found: \[image/png, 17 bytes; it cannot be shown as text\]"),
         ("/missing", 'HTTP 404 Not Found: {"error": "no order'),
         ("/cut", "the request to 127.0.0.1 failed"),
         ("/round", "redirects more than 5 times"),

@@ -32,6 +32,7 @@ from victor_dsl.language.config import Secret
 from victor_dsl.language.kinds import ToolSource
 from victor_dsl.runtime.tool_calls import ToolCalls
 from victor_dsl.source.located import Span
+from victor_dsl.values.images import image_part, text_part
 from victor_dsl.values.message import ToolCall
 from victor_dsl.values.tool import Tool
 
@@ -68,7 +69,7 @@ async def wild(context: Context, **options: Any) -> AsyncIterator[ToolSource]:
         yield tools
 
 
-async def call(tools: ToolSource, name: str, tenant: str | None = None, /, **arguments: Any) -> str:
+async def call(tools: ToolSource, name: str, tenant: str | None = None, /, **arguments: Any) -> Any:
     async with asyncio.timeout(PATIENCE_SECONDS):
         return await tools.call(ToolCall("c1", f"wild__{name}", json.dumps(arguments)), TURN.replace(tenant=tenant))
 
@@ -96,7 +97,7 @@ async def test_a_real_server_tells_the_time(context: Context) -> None:
         now = listed["clock__get_current_time"]
         assert (now.cost, now.domain, now.source) == ("free", "time", "tools/wild")
         assert "timezone" in now.parameters["properties"]
-        result = await tools.call(ToolCall("1", now.name, '{"timezone": "Etc/UTC"}'), TURN)
+        result: Any = await tools.call(ToolCall("1", now.name, '{"timezone": "Etc/UTC"}'), TURN)
         assert json.loads(result)["timezone"] == "Etc/UTC"
         with pytest.raises(ToolError, match="Nowhere"):
             await tools.call(ToolCall("2", now.name, '{"timezone": "Nowhere"}'), TURN)
@@ -249,6 +250,18 @@ async def test_an_answer_of_50_mb_is_an_error_of_only_its_call(context: Context,
         assert await call(tools, "count") == "1", "it is the same process"
 
 
+PNG = image_part(b"\x89PNG\r\n\x1a\n" + bytes(9))
+PHOTO = {"type": "image", "mimeType": "image/jpeg", "data": "iVBORw0K\nGgoAAAAAAAAAAAA"}
+FOUND = [
+    {"type": "text", "text": "A cat:"},
+    PHOTO,
+    {"type": "resource", "resource": {"uri": "file:///cat", "blob": PHOTO["data"]}},
+    {"type": "resource", "resource": {"uri": "file:///a.csv", "mimeType": "text/csv", "blob": "bmFtZSxhZ2U="}},
+    {"type": "image", "mimeType": "image/png", "data": "?"},
+    {"type": "image", "mimeType": "image/svg+xml", "data": "PHN2Zy8+"},
+]
+
+
 async def test_content_other_than_text_is_described(context: Context) -> None:
     async with wild(context) as tools:
         assert (await call(tools, "picture")).splitlines() == [
@@ -259,6 +272,18 @@ async def test_content_other_than_text_is_described(context: Context) -> None:
             "inside",
             "[resource file:///b: unknown type, 3 bytes; it cannot be shown as text]",
         ]
+        assert await call(tools, "answer", result={"content": FOUND}) == (
+            text_part("A cat:"),
+            PNG,
+            PNG,
+            text_part("name,age"),
+            text_part("[image: image/png; its base64 cannot be read]"),
+            text_part("<svg/>"),
+        )
+        with pytest.raises(ToolError, match=r"^no cat$"):
+            await call(
+                tools, "answer", result={"content": [PHOTO, {"type": "text", "text": "no cat"}], "isError": True}
+            )
         assert await call(tools, "structured") == '{"a": 1}'
 
 

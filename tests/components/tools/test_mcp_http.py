@@ -52,7 +52,7 @@ async def shop(context: Context, port: int, **options: Any) -> AsyncIterator[Too
         yield tools
 
 
-async def call(tools: ToolSource, name: str, **arguments: Any) -> str:
+async def call(tools: ToolSource, name: str, **arguments: Any) -> Any:
     return await tools.call(ToolCall("1", f"shop__{name}", json.dumps(arguments)), TURN)
 
 

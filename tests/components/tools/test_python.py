@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from tests.components.context import TURN, surroundings
-from tests.components.tools.calling import answer
+from tests.components.tools.calling import answer, answer_message
 from victor_dsl.components.tools.python import Config, build
 from victor_dsl.errors import ComponentError, ToolError
 from victor_dsl.language.kinds import ToolSource
 from victor_dsl.language.off_loop import THREAD_NAME
+from victor_dsl.values.images import image_part, text_part
 from victor_dsl.values.message import ToolCall
 
 MODULE = '''
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from victor_dsl.values.turn import Turn
 
 print("imported")
+PNG = b"\\x89PNG\\r\\n\\x1a\\n" + bytes(9)
 gate = threading.Event()
 begun = threading.Event()
 
@@ -75,6 +77,19 @@ async def later(text: str, turn: Turn) -> str:
 def where(a, /, b=2, c=3, *, d=4): return [a, b, c, d, threading.current_thread().name]
 def nothing(): pass
 def picture(): return b"\\x89PNG\\r\\n"
+class Figure:
+    def _repr_png_(self): return PNG
+class Blank:
+    def _repr_png_(self): return None
+    def __str__(self): return "blank"
+def photo(): return PNG
+def figure(): return Figure()
+def mixed(): return ["before", PNG, {"a": 1}, Figure()]
+async def photos(): return PNG, bytearray(PNG)
+def nested(): return {"photo": PNG}
+def blank(): return Blank()
+def classes(): return [Figure, 1]
+def enormous(): return PNG + bytes(6_000_000)
 def utf8(): return "caf\\u00e9".encode()
 def of_bytes(): return [b"a\\0", bytearray(b"ok")]
 def raises(): raise ValueError("no such order")
@@ -213,12 +228,34 @@ async def test_names_that_pydantic_uses_itself_are_allowed_as_arguments(tmp_path
         ("surrogate", "a\ufffd"),
         ("picture", "[6 bytes; they cannot be shown as text]"),
         ("utf8", "caf\u00e9"),
+        ("nested", '{"photo":"[17 bytes; they cannot be shown as text]"}'),
+        ("blank", '"blank"'),
+        ("classes", "[\"<class 'shop.tools.Figure'>\",1]"),
+        ("enormous", "[6,000,017 bytes; an image of more than 5,000,000 bytes cannot be shown]"),
         ("of_bytes", '["[2 bytes; they cannot be shown as text]","ok"]'),
         ("coroutine_maker", "made for s in MainThread"),
     ],
 )
 async def test_a_result_becomes_text(tmp_path: Path, function: str, result: str) -> None:
     assert await call(tmp_path, function) == result
+
+
+PNG = image_part(b"\x89PNG\r\n\x1a\n" + bytes(9))
+
+
+@pytest.mark.parametrize(
+    ("function", "parts"),
+    [
+        ("photo", (PNG,)),
+        ("figure", (PNG,)),
+        ("photos", (PNG, PNG)),
+        ("mixed", (text_part("before"), PNG, text_part('{"a":1}'), PNG)),
+    ],
+)
+async def test_an_image_is_shown_to_the_model(tmp_path: Path, function: str, parts: tuple[Any, ...]) -> None:
+    async with tool(tmp_path, function) as source:
+        message = await answer_message(source, Config(function=f"tools:{function}", name=function), "{}")
+    assert message.content == parts
 
 
 async def test_results_that_are_not_json_become_text_or_an_error(tmp_path: Path) -> None:
@@ -298,7 +335,7 @@ async def test_a_cancelled_call_is_cancelled_at_once(tmp_path: Path) -> None:
 async def test_many_calls_at_once_all_end(tmp_path: Path) -> None:
     async with tool(tmp_path, "lookup") as source:
         calls = [source.call(ToolCall("c", "python", f'{{"order": {n}}}'), TURN) for n in range(100)]
-        assert [json.loads(text)["order"] for text in await asyncio.gather(*calls)] == list(range(100))
+        assert [json.loads(str(text))["order"] for text in await asyncio.gather(*calls)] == list(range(100))
 
 
 async def test_what_a_tool_prints_goes_to_standard_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,13 +9,14 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from victor_dsl.components.http_tools import Redaction, secret_headers
+from victor_dsl.components.http_tools import Redaction, is_text_type, secret_headers
 from victor_dsl.components.tools.http.config import Config
 from victor_dsl.components.tools.http.parameters import Arguments
 from victor_dsl.components.tools.http.request import Request, filled
 from victor_dsl.errors import ToolError
 from victor_dsl.language.component import Context
-from victor_dsl.values.message import ToolCall
+from victor_dsl.values.images import MOST_IMAGE_BYTES, bytes_note, image_part
+from victor_dsl.values.message import Content, ToolCall
 from victor_dsl.values.tokens import CHARACTERS_PER_TOKEN
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
@@ -28,7 +29,7 @@ BYTES_PER_CHARACTER = 4
 
 HEADERS = {
     "User-Agent": "victor_dsl",
-    "Accept": "application/json, text/*;q=0.9",
+    "Accept": "application/json, text/*;q=0.9, image/*;q=0.1",
     "Accept-Encoding": "identity",  # so that the bytes that are counted are those of the text
 }
 
@@ -70,7 +71,7 @@ class HttpTool:
     async def tools(self) -> Sequence[Tool]:
         return self.fixed_tools
 
-    async def call(self, call: ToolCall, turn: Turn) -> str:
+    async def call(self, call: ToolCall, turn: Turn) -> Content:
         arguments = orjson.loads(call.arguments or "{}")
         if faults := self._arguments.faults(arguments):
             raise ToolError("; ".join(faults))
@@ -83,7 +84,7 @@ class HttpTool:
             # Not chained: some errors of aiohttp hold the request's headers, and so its secrets.
             raise ToolError(f"the request to {self._host.host} failed: {reason}") from None
 
-    async def _answer(self, request: Request) -> str:
+    async def _answer(self, request: Request) -> Content:
         url, method, body = URL(request.url, encoded=True), request.method, request.body
         for _ in range(MOST_REDIRECTS + 1):
             headers = {**self._headers, **(self._secrets if url.origin() == self._host else {})}
@@ -114,29 +115,30 @@ class HttpTool:
             raise ToolError(f"{self._host.host} redirects to {origin}, which is not in `allow_hosts`")
         return target
 
-    async def _result(self, response: aiohttp.ClientResponse) -> str:
-        body, is_whole = await self._read(response)
-        if "Content-Type" in response.headers and not _is_text(response.content_type):
-            size = f"{len(body):,} bytes" if is_whole else f"more than {len(body):,} bytes"
-            text = f"[{response.content_type}, {size}; it cannot be shown as text]"
+    async def _result(self, response: aiohttp.ClientResponse) -> Content:
+        is_ok = 200 <= response.status < 300
+        is_image = is_ok and response.content_type.startswith("image/")
+        body, is_whole = await self._read(response, MOST_IMAGE_BYTES if is_image else self._most_bytes)
+        if "Content-Type" in response.headers and not is_text_type(response.content_type):
+            if is_ok and is_whole and (image := image_part(body)) is not None:
+                return (image,)
+            text = bytes_note(body, response.content_type)
+            if not is_whole:
+                text = f"[{response.content_type}, more than {len(body):,} bytes; it cannot be shown]"
         else:
             text = self._redaction.redact(_decoded(body, response.charset))
-        if not 200 <= response.status < 300:
+        if not is_ok:
             raise ToolError(f"HTTP {response.status} {response.reason or ''}: {text}".rstrip(": "))
         return text
 
-    async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
-        """As much of the body as the model may see, and a little more; and whether that is all."""
+    async def _read(self, response: aiohttp.ClientResponse, most_bytes: int) -> tuple[bytes, bool]:
+        """The body, or as much of it as is allowed; and whether that is all."""
         body = bytearray()
         async for chunk in response.content.iter_chunked(64 * 1024):
             body += chunk
-            if len(body) > self._most_bytes:
-                return bytes(body[: self._most_bytes]), False
+            if len(body) > most_bytes:
+                return bytes(body[:most_bytes]), False
         return bytes(body), True
-
-
-def _is_text(type: str) -> bool:
-    return type.startswith("text/") or type.endswith(("json", "xml", "yaml", "javascript", "x-www-form-urlencoded"))
 
 
 def _decoded(body: bytes, charset: str | None) -> str:

@@ -15,7 +15,7 @@ import mcp_types
 import orjson
 from mcp.client import Transport
 
-from victor_dsl.components.http_tools import Redaction, secret_headers
+from victor_dsl.components.http_tools import Redaction, is_text_type, secret_headers
 from victor_dsl.components.tools.mcp.config import Config
 from victor_dsl.components.tools.mcp.connection import Connection, OnLost, Server
 from victor_dsl.components.tools.mcp.process import Launch, server_process
@@ -23,7 +23,8 @@ from victor_dsl.components.tools.mcp.streamable_http import http_server
 from victor_dsl.errors import ComponentError, ToolError
 from victor_dsl.language.component import Context
 from victor_dsl.storage.ending import to_the_end
-from victor_dsl.values.message import ToolCall
+from victor_dsl.values.images import bytes_note, from_base64, image_part, text_part
+from victor_dsl.values.message import Content, Part, ToolCall
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
 
@@ -77,14 +78,18 @@ class McpTools:
     async def tools(self) -> Sequence[Tool]:
         return self._tools
 
-    async def call(self, call: ToolCall, turn: Turn) -> str:
+    async def call(self, call: ToolCall, turn: Turn) -> Content:
         connection = await self._connection(None if self._config.stateless else turn.tenant)
         arguments = orjson.loads(call.arguments or "{}")
         result = await connection.call(call.name.removeprefix(self._prefix), arguments)
-        text = self._server.redaction.redact(text_of(result))
+        parts = [self._redacted(part) for part in parts_of(result)]
+        text = "\n".join(part["text"] for part in parts if part["type"] == "text")
         if result.is_error:
             raise ToolError(text or "the tool failed without a message")
-        return text
+        return text if all(part["type"] == "text" for part in parts) else tuple(parts)
+
+    def _redacted(self, part: Part) -> Part:
+        return text_part(self._server.redaction.redact(part["text"])) if part["type"] == "text" else part
 
     async def _connection(self, tenant: str | None) -> Connection:
         """The tenant's connection, begun where there is none yet. Raises ToolError where there would be too many."""
@@ -151,32 +156,40 @@ def _flat(schema: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "properties": {**properties, **rest["properties"]}}
 
 
-def text_of(result: mcp_types.CallToolResult) -> str:
-    """Texts as they are, and a note for any other content; the structured result where there is no content."""
+def parts_of(result: mcp_types.CallToolResult) -> list[Part]:
+    """Texts and images, and a note for any other content; the structured result where there is no content."""
     if not result.content and result.structured_content is not None:
-        return json.dumps(result.structured_content, ensure_ascii=False)
-    return "\n".join(_text(block) for block in result.content)
+        return [text_part(json.dumps(result.structured_content, ensure_ascii=False))]
+    return [_part(block) for block in result.content]
 
 
-def _text(block: mcp_types.ContentBlock) -> str:
+def _part(block: mcp_types.ContentBlock) -> Part:
     match block:
         case mcp_types.TextContent():
-            return block.text
+            return text_part(block.text)
         case mcp_types.ImageContent():
-            return _note("image", block.mime_type, block.data)
+            return _of_bytes("image", block.mime_type, block.data)
         case mcp_types.AudioContent():
-            return _note("audio", block.mime_type, block.data)
+            return _of_bytes("audio", block.mime_type, block.data)
         case mcp_types.ResourceLink():
-            return f"[a link to {block.title or block.name}: {block.uri}]"
+            return text_part(f"[a link to {block.title or block.name}: {block.uri}]")
         case mcp_types.EmbeddedResource():
             inner = block.resource
             if isinstance(inner, mcp_types.BlobResourceContents):
-                return _note(f"resource {inner.uri}", inner.mime_type or "unknown type", inner.blob)
-            return inner.text
+                return _of_bytes(f"resource {inner.uri}", inner.mime_type or "unknown type", inner.blob)
+            return text_part(inner.text)
 
 
-def _note(what: str, type: str, base64: str) -> str:
-    return f"[{what}: {type}, {len(base64) * 3 // 4:,} bytes; it cannot be shown as text]"
+def _of_bytes(what: str, type: str, base64: str) -> Part:
+    """An image where the bytes are one, whatever type the server calls them; the text of a text file; else a note."""
+    content = from_base64(base64)
+    if content is None:
+        return text_part(f"[{what}: {type}; its base64 cannot be read]")
+    if (image := image_part(content)) is not None:
+        return image
+    if is_text_type(type):
+        return text_part(content.decode("utf-8", "replace"))
+    return text_part(bytes_note(content, f"{what}: {type}"))
 
 
 def _server(config: Config, context: Context) -> Server:

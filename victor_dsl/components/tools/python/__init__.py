@@ -19,7 +19,8 @@ class Config(ToolConfig):
     and TypedDicts (before Python 3.12, those of `typing_extensions`). The docstring's first paragraph is the description; a
     section `Args:` describes the arguments. A parameter `turn: Turn` receives the turn and is not in the schema. A plain
     function runs in a thread, so it may block; an `async def` runs on the event loop. The model receives what the function
-    returns, as text or as JSON. What the function prints goes to standard error.
+    returns, as text or as JSON. Bytes of a PNG, JPEG, GIF or WebP file are shown to it as an image, and so are objects with a
+    method `_repr_png_`, such as Pillow's images; a list may mix images and texts. What the function prints goes to standard error.
     """
 
     function: Annotated[str, FunctionName()] = Field(

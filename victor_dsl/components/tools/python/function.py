@@ -1,4 +1,4 @@
-"""A Python function that a model calls: arguments are checked against its signature, and its result becomes text."""
+"""A Python function that a model calls: arguments are checked against its signature, and its result becomes text or images."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import inspect
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from types import NoneType
 from typing import Any
 
 import orjson
@@ -17,12 +18,19 @@ from victor_dsl.language.config import ToolConfig
 from victor_dsl.language.importing import import_function
 from victor_dsl.language.off_loop import OffLoop
 from victor_dsl.language.printing import in_function, routed_output
-from victor_dsl.values.message import ToolCall, without_lone_surrogates
+from victor_dsl.values.images import bytes_note, image_part, text_part
+from victor_dsl.values.message import Content, Part, ToolCall, without_lone_surrogates
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
 
 MOST_THREADS = 32
 """How many calls of one function may block at once; further ones wait, within their timeout."""
+
+MOST_PARTS = 100
+"""In a longer list images are not looked for."""
+
+_NO_IMAGE = (str, dict, int, float, NoneType)
+_BYTES = (bytes, bytearray, memoryview)
 
 
 @asynccontextmanager
@@ -53,7 +61,7 @@ class FunctionTool:
     async def tools(self) -> Sequence[Tool]:
         return self.fixed_tools
 
-    async def call(self, call: ToolCall, turn: Turn) -> str:
+    async def call(self, call: ToolCall, turn: Turn) -> Content:
         positional, named = self._signature.read(call.arguments, turn)
         with in_function():
             if self._is_async:
@@ -62,14 +70,38 @@ class FunctionTool:
                 result = await self._off_loop.run(self._function, *positional, **named)
                 if inspect.isawaitable(result):
                     result = await result
-        return text_of(result)
+            if isinstance(result, _NO_IMAGE):
+                return text_of(result)
+            return await self._off_loop.run(content_of, result)  # drawing an image may take long
+
+
+def content_of(result: Any) -> Content:
+    """A result as the model receives it: images as images, alone or in a list, and anything else as text. Raises ToolError."""
+    if (image := _image(result)) is not None:
+        return (image,)
+    if isinstance(result, list | tuple) and len(result) <= MOST_PARTS:
+        images = [_image(item) for item in result]
+        if any(images):
+            return tuple(image or text_part(text_of(item)) for image, item in zip(images, result, strict=True))
+    return text_of(result)
+
+
+def _image(value: Any) -> Part | None:
+    """The image that the value is: its bytes, or an object that notebooks show as one, such as Pillow's images."""
+    if isinstance(value, _BYTES):
+        return image_part(bytes(value))
+    draw = None if isinstance(value, type) else getattr(value, "_repr_png_", None)
+    if not callable(draw):
+        return None
+    content = draw()
+    return image_part(content) if isinstance(content, bytes) else None
 
 
 def text_of(result: Any) -> str:
     """A result as the model receives it: text unchanged, bytes as UTF-8 or as a note, anything else as JSON. Raises ToolError."""
     if isinstance(result, str):
         return without_lone_surrogates(result)
-    if isinstance(result, bytes | bytearray | memoryview):
+    if isinstance(result, _BYTES):
         return _bytes_text(bytes(result))
     try:
         return orjson.dumps(result, default=_to_json, option=orjson.OPT_NON_STR_KEYS).decode()
@@ -85,11 +117,11 @@ def _bytes_text(content: bytes) -> str:
     with suppress(UnicodeDecodeError):
         if "\0" not in (text := content.decode()):
             return text
-    return f"[{len(content):,} bytes; they cannot be shown as text]"
+    return bytes_note(content)
 
 
 def _to_json(value: Any) -> Any:
-    if isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, _BYTES):
         return _bytes_text(bytes(value))
     dump = getattr(value, "model_dump", None)
     if callable(dump):
