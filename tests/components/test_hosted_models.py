@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from victor_dsl.components import hosted_models
-from victor_dsl.components.hosted_models import HostedConfig, Prices, ToolDefinitions, find_known_model, known_models
+from victor_dsl.components import api_tools
+from victor_dsl.components.api_tools import ToolDefinitions
+from victor_dsl.components.hosted_models import HostedConfig, Prices, find_known_model, known_models
 from victor_dsl.components.models import anthropic, echo, openai
 from victor_dsl.language.config import Secret
 from victor_dsl.transport.http import encode
@@ -118,7 +119,12 @@ def test_reasoning_models_are_known_by_their_names(name: str, reasoning: bool) -
         ({"base_url": "ftp://x"}, "http://"),
         ({"base_url": "http://"}, "host"),
         ({"base_url": "https://user:pass@x/v1"}, "user and password"),
-        ({"base_url": "https://x/v1?api-version=1"}, "spaces are not allowed"),
+        ({"base_url": "https://x/v1?api-version=1"}, "write what follows"),
+        ({"base_url": "https://x/v1#part"}, "spaces are not allowed"),
+        ({"query": {"api-key": "sk-1"}}, "write it as `api_key`"),
+        ({"query": {"accessToken": "x"}}, "write it as `api_key`"),
+        ({"query": {"api-version": "a\nb"}}, "cannot be printed"),
+        ({"query": {"": "x"}}, "is empty"),
         ({"headers": {"Authorization": "Bearer x"}}, "api_key"),
         ({"headers": {"X-Api-Key": "x"}}, "api_key"),
         ({"headers": {"Content-Length": "3"}}, "cannot be changed"),
@@ -164,7 +170,7 @@ def test_a_tool_s_definition_is_written_once(monkeypatch: pytest.MonkeyPatch) ->
         expected = [{"name": "a", "description": tool.description} for tool in tools]
         assert json.loads(encode({"tools": definitions.of(tools)})) == {"tools": expected}
     assert written == ["first", "changed"]
-    monkeypatch.setattr(hosted_models, "MAX_CACHED_TOOLS", 2)
+    monkeypatch.setattr(api_tools, "MAX_CACHED_TOOLS", 2)
     definitions.of([Tool("b", "third"), first])
     assert written == ["first", "changed", "third", "first"]
 

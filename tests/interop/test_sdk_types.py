@@ -15,12 +15,20 @@ from tests.components.models.recorded import (
     ANTHROPIC_TOOLS,
     OPENAI_TEXT,
     OPENAI_TOOLS,
+    RESPONSES_TEXT,
+    RESPONSES_TOOLS,
     anthropic_whole,
+    called,
     openai_whole,
+    reasoned,
+    response,
+    spoken,
 )
 from tests.components.models.test_failures import GOOD
+from tests.interop.typed import faults
 from victor_dsl.transport.sse import Decoder
 from victor_dsl.values.message import Message, ToolCall
+from victor_dsl.values.request import Request
 from victor_dsl.values.settings import Settings, Thinking
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
@@ -34,6 +42,16 @@ BROKEN = (
     Message("user", "And in Rome?"),
     Message("assistant", None, (ToolCall("call_2", "weather", '{"city": '),)),
     Message("tool", ({"type": "text", "text": "See:"}, IMAGE), tool_call_id="call_2"),
+)
+TEXT_PART = {"type": "text", "text": "Hi."}
+CHOOSING = HELLO.replace(tools=(WEATHER, SHOT))
+ITEMS = [reasoned(), {**spoken("I look."), "phase": "commentary"}, called("weather", "{}", "c")]
+REASONED = Message(
+    "assistant",
+    "I look.",
+    (ToolCall("c", "weather", "{}"),),
+    extra={"response_items": ITEMS},
+    written_by="test-model",
 )
 TURNS = {
     "plain": HELLO,
@@ -55,6 +73,29 @@ TURNS = {
         )
     ),
     "thinking": HELLO.replace(settings=Settings(max_tokens=4000, thinking=Thinking(budget_tokens=2000))),
+    "small thinking": HELLO.replace(settings=Settings(thinking=Thinking(budget_tokens=1))),
+    "adaptive": HELLO.replace(settings=Settings(thinking=Thinking(type="adaptive"), reasoning_effort="high")),
+    "disabled": HELLO.replace(settings=Settings(thinking=Thinking(type="disabled"), temperature=0.5)),
+    "tool settings": CHOOSING.replace(
+        settings=Settings(
+            tool_choice="required",
+            parallel_tool_calls=False,
+            frequency_penalty=0.5,
+            presence_penalty=-0.5,
+            reasoning_effort="minimal",
+        )
+    ),
+    "one tool": CHOOSING.replace(
+        settings=Settings(tool_choice="a tool with spaces", thinking=Thinking(type="adaptive"))
+    ),
+    "no tool": CHOOSING.replace(settings=Settings(tool_choice="none", parallel_tool_calls=True)),
+    "json": HELLO.replace(settings=Settings(response_format={"type": "text"})),
+    "session": HELLO.replace(
+        request=Request(session="s"), system="Be kind.", messages=(*ASKED_WEATHER, *BROKEN), tools=(WEATHER,)
+    ),
+    "marked": HELLO.replace(messages=(Message("user", ({**TEXT_PART, "cache_control": {"type": "ephemeral"}},)),)),
+    "no parts": HELLO.replace(messages=(Message("user", ()), *BROKEN)),
+    "reasoning": HELLO.replace(messages=(*HELLO.messages, REASONED, Message("tool", "Rain.", tool_call_id="c"))),
 }
 
 
@@ -74,6 +115,21 @@ def test_openais_answers_are_true() -> None:
     openai_types.ChatCompletion.model_validate_json(json.dumps(openai_whole({"content": "Hi."})), strict=True)
 
 
+@pytest.mark.parametrize("stream", [RESPONSES_TEXT, RESPONSES_TOOLS], ids=["text", "tools"])
+def test_the_events_of_the_responses_api_are_true(stream: bytes) -> None:
+    from openai.types.responses import ResponseStreamEvent
+
+    event: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
+    for data in _data(stream):
+        event.validate_json(data, strict=True)
+
+
+def test_the_answers_of_the_responses_api_are_true() -> None:
+    from openai.types.responses import Response
+
+    Response.model_validate_json(json.dumps(response([reasoned(), spoken("Hi.")])), strict=True)
+
+
 @pytest.mark.parametrize("stream", [ANTHROPIC_TEXT, ANTHROPIC_TOOLS], ids=["text", "tools"])
 def test_anthropics_events_are_true(stream: bytes) -> None:
     event: TypeAdapter[Any] = TypeAdapter(anthropic_types.RawMessageStreamEvent)
@@ -88,18 +144,43 @@ def test_anthropics_answers_are_true() -> None:
 
 
 @pytest.mark.parametrize("turn", TURNS.values(), ids=TURNS.keys())
-@pytest.mark.parametrize("type", ["openai", "anthropic"])
-async def test_what_is_sent_is_what_the_sdk_would_send(type: str, turn: Turn) -> None:
-    async with Playback(GOOD[type]) as server, asking(type, server.url) as model:
+@pytest.mark.parametrize("fields", [{}, {"prompt_cache": {"ttl": "1h"}}], ids=["", "cached"])
+@pytest.mark.parametrize("type", ["openai", "responses", "anthropic"])
+async def test_what_is_sent_is_what_the_sdk_would_send(type: str, turn: Turn, fields: dict[str, Any]) -> None:
+    async with Playback(GOOD[type]) as server, asking(type, server.url, **fields) as model:
         await model.answer(turn)
-    _params(type).validate_json(json.dumps(server.asked[0].body))
+    body = server.asked[0].body
+    if type == "anthropic":  # the API still has these for older models, and the SDK no longer
+        body = {key: value for key, value in body.items() if key not in ("temperature", "top_p")}
+    assert not faults(body, _params(type))
 
 
-def _params(type: str) -> TypeAdapter[Any]:
-    if type == "openai":
-        from openai.types.chat import completion_create_params as openai_params
+@pytest.mark.parametrize("type", ["openai", "responses", "anthropic"])
+async def test_the_check_of_what_is_sent_sees_a_key_too_many(type: str) -> None:
+    async with Playback(GOOD[type]) as server, asking(type, server.url) as model:
+        await model.answer(HELLO.replace(tools=(WEATHER,)))
+    body = server.asked[0].body
+    assert not faults(body, _params(type))
+    messages = "input" if type == "responses" else "messages"
+    for wrong in (
+        {**body, "extra": 1},
+        {**body, messages: [{**body[messages][0], "extra": 1}]},
+        {**body, messages: [{**body[messages][0], "role": "nobody"}]},
+        {**body, "tools": [{**body["tools"][0], "extra": 1}]},
+    ):
+        assert faults(wrong, _params(type))
 
-        return TypeAdapter(openai_params.CompletionCreateParams)
+
+def _params(type: str) -> Any:
+    match type:
+        case "openai":
+            from openai.types.chat import completion_create_params as openai_params
+
+            return openai_params.CompletionCreateParams
+        case "responses":
+            from openai.types.responses import response_create_params as responses_params
+
+            return responses_params.ResponseCreateParams
     from anthropic.types import message_create_params as anthropic_params
 
-    return TypeAdapter(anthropic_params.MessageCreateParams)
+    return anthropic_params.MessageCreateParams

@@ -19,7 +19,11 @@ from tests.components.models.recorded import (
     block,
     openai_chunk,
     openai_whole,
+    reasoned,
+    response,
+    responses_stream,
     said,
+    spoken,
 )
 from tests.components.models.test_failures import GOOD, failing
 from tests.interop.refusals import IN_A_STREAM, REFUSALS, TOO_LONG, Refusal
@@ -258,6 +262,13 @@ async def test_an_answer_without_a_word_says_that_max_tokens_was_used_up(type: s
         body = {**openai_whole({"content": ""}, "length"), "usage": {"prompt_tokens": 9, "completion_tokens": 500}}
         last = {"choices": [], "usage": body["usage"]}
         stream = events(openai_chunk({"content": ""}), openai_chunk({}, "length"), last, "[DONE]")
+    elif type == "responses":
+        cut = {
+            "incomplete_details": {"reason": "max_output_tokens"},
+            "usage": {"input_tokens": 9, "output_tokens": 500},
+        }
+        body = response([reasoned()], "incomplete", **cut)
+        stream = events(*responses_stream([reasoned()], body, end="response.incomplete"))
     else:
         body = {**anthropic_whole([], "max_tokens"), "usage": {"input_tokens": 9, "output_tokens": 500}}
         end = {"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": {"output_tokens": 500}}
@@ -282,6 +293,12 @@ async def test_halves_of_surrogate_pairs_are_joined_or_replaced(
     if type == "openai":
         body = openai_whole({"content": "".join(pieces)})
         stream = events(*(openai_chunk({"content": piece}) for piece in pieces), openai_chunk({}, "stop"), "[DONE]")
+    elif type == "responses":
+        body = response([spoken("".join(pieces))])
+        delta = {"type": "response.output_text.delta", "output_index": 0}
+        stream = events(
+            *({**delta, "delta": piece} for piece in pieces), {"type": "response.completed", "response": body}
+        )
     else:
         body = anthropic_whole([{"type": "text", "text": "".join(pieces)}])
         deltas = block(0, {"type": "text", "text": ""}, *map(said, pieces))
@@ -311,21 +328,52 @@ async def test_halves_of_surrogate_pairs_are_not_sent(type: str) -> None:
 async def test_arguments_that_are_no_object_are_sent_as_one(type: str, arguments: str) -> None:
     call = Message("assistant", None, (ToolCall("a", "weather", arguments),))
     turn = HELLO.replace(messages=(*HELLO.messages, call, Message("tool", "Error", tool_call_id="a")))
-    sent = (await _sent(type, turn))["messages"][1]
-    if type == "openai":
-        assert isinstance(json.loads(sent["tool_calls"][0]["function"]["arguments"]), dict)
-    else:
-        assert isinstance(sent["content"][0]["input"], dict)
+    sent = await _sent(type, turn)
+    match type:
+        case "openai":
+            written = json.loads(sent["messages"][1]["tool_calls"][0]["function"]["arguments"])
+        case "responses":
+            written = json.loads(sent["input"][1]["arguments"])
+        case _:
+            written = sent["messages"][1]["content"][0]["input"]
+    assert isinstance(written, dict)
 
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 
 
+SHOTS = HELLO.replace(
+    messages=(
+        *HELLO.messages,
+        Message("assistant", None, (ToolCall("a", "shot", "{}"), ToolCall("b", "shot", "{}"))),
+        Message("tool", ({"type": "text", "text": "Seen:"}, IMAGE), tool_call_id="a"),
+        Message("tool", (IMAGE,), tool_call_id="b"),
+    )
+)
+
+
+async def test_an_image_of_a_tool_is_part_of_its_result_where_the_api_has_that() -> None:
+    results = (await _sent("anthropic", SHOTS))["messages"][2]["content"]
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
+    assert [result["content"] for result in results] == [
+        [{"type": "text", "text": "Seen:"}, image],
+        [image],
+    ]
+    outputs = (await _sent("responses", SHOTS))["input"][3:]
+    image = {"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "auto"}
+    assert [output["output"] for output in outputs] == [[{"type": "input_text", "text": "Seen:"}, image], [image]]
+
+
+@TYPES
+async def test_a_model_that_cannot_see_gets_a_note_for_each_image(type: str) -> None:
+    turn = SHOTS.replace(messages=(*SHOTS.messages, Message("user", (IMAGE,))))
+    sent = json.dumps(await _sent(type, turn, images=False))
+    assert "AAAA" not in sent
+    assert sent.count("an image, which this model cannot see") == 3
+
+
 async def test_an_image_of_a_tool_goes_to_the_user_after_all_results() -> None:
-    calls = (ToolCall("a", "shot", "{}"), ToolCall("b", "shot", "{}"))
-    seen = Message("tool", ({"type": "text", "text": "Seen:"}, IMAGE), tool_call_id="a")
-    alone = Message("tool", (IMAGE,), tool_call_id="b")
-    turn = HELLO.replace(messages=(*HELLO.messages, Message("assistant", None, calls), seen, alone))
+    turn = SHOTS
     sent = (await _sent("openai", turn))["messages"]
     assert [message["role"] for message in sent] == ["user", "assistant", "tool", "tool", "user"]
     assert sent[2]["content"] == "Seen:"
@@ -333,14 +381,24 @@ async def test_an_image_of_a_tool_goes_to_the_user_after_all_results() -> None:
     assert sent[4]["content"] == [IMAGE, IMAGE]
 
 
-async def test_two_calls_with_one_id_have_a_result_each() -> None:
+@TYPES
+async def test_two_calls_with_one_id_have_a_result_each(type: str) -> None:
     calls = (ToolCall("a", "weather", '{"n": 1}'), ToolCall("a", "weather", '{"n": 2}'))
     results = (Message("tool", "one", tool_call_id="a"), Message("tool", "two", tool_call_id="a"))
     turn = HELLO.replace(messages=(*HELLO.messages, Message("assistant", None, calls), *results))
-    sent = (await _sent("anthropic", turn))["messages"]
-    ids = [call["id"] for call in sent[1]["content"]]
+    sent = await _sent(type, turn)
+    match type:
+        case "openai":
+            ids = [call["id"] for call in sent["messages"][1]["tool_calls"]]
+            answered = [message["tool_call_id"] for message in sent["messages"][2:]]
+        case "responses":
+            ids = [item["call_id"] for item in sent["input"][1:3]]
+            answered = [item["call_id"] for item in sent["input"][3:]]
+        case _:
+            ids = [call["id"] for call in sent["messages"][1]["content"]]
+            answered = [result["tool_use_id"] for result in sent["messages"][2]["content"]]
     assert len(set(ids)) == 2
-    assert [result["tool_use_id"] for result in sent[2]["content"]] == ids
+    assert answered == ids
 
 
 @TYPES
@@ -348,7 +406,7 @@ async def test_two_calls_with_one_id_have_a_result_each() -> None:
 async def test_parameters_are_sent_as_a_schema_of_an_object(type: str, parameters: dict[str, Any]) -> None:
     sent = await _sent(type, HELLO.replace(tools=(Tool("ping", "", parameters),)))
     tool = sent["tools"][0]
-    schema = tool["function"]["parameters"] if type == "openai" else tool["input_schema"]
+    schema = tool["input_schema"] if type == "anthropic" else tool.get("function", tool)["parameters"]
     assert schema == {"type": "object", "properties": parameters.get("properties", {})}
 
 

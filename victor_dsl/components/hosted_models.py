@@ -5,26 +5,27 @@ A model adds what differs from API to API: how a turn is written as a request's 
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 import orjson
+from attrs import evolve
 from pydantic import Field
 
 from victor_dsl.errors import ModelError
 from victor_dsl.language.component import Context
+from victor_dsl.language.config import Model as Config
 from victor_dsl.language.config import ModelConfig
 from victor_dsl.language.http_config import HttpConfig
 from victor_dsl.lazy import Lazy
-from victor_dsl.transport.json_values import Malformed, join_surrogates, parse_json
-from victor_dsl.values.message import Delta, Reply, StopReason
-from victor_dsl.values.tool import Tool
+from victor_dsl.transport.json_values import Malformed, join_surrogates
+from victor_dsl.values.message import NO_USAGE, Delta, Message, Part, Reply, StopReason, Usage
+from victor_dsl.values.tokens import text_tokens
 from victor_dsl.values.turn import Turn
 
 if TYPE_CHECKING:
@@ -32,16 +33,14 @@ if TYPE_CHECKING:
 else:
     http = Lazy("victor_dsl.transport.http")
 
-MAX_CACHED_TOOLS = 4096
-"""How many tool definitions are cached as JSON; beyond that, the cache starts again."""
+NO_IMAGE: Part = {"type": "text", "text": "(an image, which this model cannot see)"}
 
 MAX_PAUSES = 10
 """How often an answer that the server pauses is continued."""
 
+_IMAGES = ("image_url", "image", "input_image")
 _KNOWN_MODELS = Path(__file__).with_name("known_models.json")
 _VERSION_SUFFIX = re.compile(r"(-\d{8}|-\d{4}-\d{2}-\d{2}|@\d{8}|-latest)$")
-_API_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_NOT_IN_TOOL_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 class Prices(NamedTuple):
@@ -107,10 +106,22 @@ def _known_model(
     return KnownModel(context_window, Prices(**prices, **long), reasoning)
 
 
+class PromptCache(Config):
+    """How long a prompt stays cached."""
+
+    ttl: Literal["5m", "1h"] = Field(
+        "5m",
+        description="How long the cache keeps a prompt after its last use. Anthropic asks twice the price of plain input for "
+        "writing with `1h`. With OpenAI, `1h` requests the longer retention, which is up to 24 hours.",
+    )
+
+
 class HostedConfig(HttpConfig, ModelConfig):
     """The fields of every model behind HTTP."""
 
-    RESERVED_FIELDS: ClassVar[frozenset[str]] = frozenset({"model", "messages", "system", "tools", "stream"})
+    RESERVED_FIELDS: ClassVar[frozenset[str]] = frozenset(
+        {"model", "messages", "input", "instructions", "system", "tools", "stream"}
+    )
 
     model: str = Field(
         min_length=1,
@@ -119,6 +130,20 @@ class HostedConfig(HttpConfig, ModelConfig):
     sampling: bool | None = Field(
         None,
         description="Whether to send `temperature` and `top_p`. By default they go to every model except those known to refuse them.",
+    )
+    images: bool = Field(
+        True,
+        description="Whether the model sees images. With `false`, a note takes the place of each image in a message or a "
+        "tool's result.",
+    )
+    prompt_cache: bool | PromptCache = Field(
+        True,
+        description=(
+            "Whether to use the provider's prompt cache, and for how long: `false`, `true` or a map with `ttl`. An `anthropic` "
+            "model gets marks where the next request begins the same: after the tools, the system prompt and the "
+            "conversation. An `openai` model gets a key for each session, if it is OpenAI's own or this field is written."
+        ),
+        examples=[False, {"ttl": "1h"}],
     )
     timeout_seconds: float = Field(
         600.0, gt=0, description="The time limit for a whole answer, from opening the connection to the last byte."
@@ -182,6 +207,14 @@ class Interrupted(Malformed):
     """The server says itself that it could not finish its answer."""
 
 
+class Reported(Malformed):
+    """The server reports an error inside of its answer."""
+
+    def __init__(self, error: Any) -> None:
+        super().__init__("it contains an error")
+        self.error = error
+
+
 class Unsupported(ValueError):
     """The turn needs a feature that the API does not have; the message says which."""
 
@@ -193,18 +226,24 @@ def without_path(base_url: str, path: str) -> str:
     return base_url
 
 
+Piece = tuple[str, str]
+"""What an event of a stream brings: text, and thoughts."""
+
+NO_PIECE: Piece = ("", "")
+
+
 class Answer(Protocol):
     """Reads one answer of a model's API. Every method raises Malformed."""
 
     finished: bool
     """Whether the last event of the stream was added."""
 
-    def add(self, event: Mapping[str, Any]) -> str:
-        """Adds an event of a stream; returns the text that it brings."""
+    def add(self, event: Mapping[str, Any]) -> Piece:
+        """Adds an event of a stream, or the whole answer of a server that does not stream; returns what it brings."""
         ...
 
-    def add_whole(self, answer: Mapping[str, Any]) -> str:
-        """Adds an answer that is not streamed; returns its text."""
+    def add_whole(self, answer: Mapping[str, Any]) -> Piece:
+        """Adds an answer that is not streamed; returns its text and thoughts."""
         ...
 
     def end(self) -> None:
@@ -213,6 +252,10 @@ class Answer(Protocol):
 
     def continued(self, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """The request that continues an answer which the server has paused; None where it is complete."""
+        ...
+
+    def usage(self, written: int = 0) -> Usage:
+        """The usage that was reported so far. Where that is less output than the `written` tokens, these are its estimate."""
         ...
 
     def reply(self) -> Reply:
@@ -238,6 +281,7 @@ class HostedModel:
     ) -> None:
         self._node = context.node
         self._prices = config.prices()
+        self._sees_images = config.images
         self._write = write
         self._new_answer = new_answer
         url = f"{config.base_url}{path}"
@@ -257,97 +301,68 @@ class HostedModel:
     async def answer(self, turn: Turn) -> Reply:
         """Sends the request and reads its answer, which is streamed if the turn is. Raises ModelError."""
         answer = self._new_answer(turn, self._prices)
+        streamed: list[str] = []
         try:
+            return await self._reply(turn, answer, streamed)
+        except ModelError as error:
+            usage = answer.usage(text_tokens("".join(streamed)))
+            error.usage = None if usage == NO_USAGE else usage
+            raise
+
+    async def _reply(self, turn: Turn, answer: Answer, streamed: list[str]) -> Reply:
+        failures = self._http.failures
+        try:
+            if not self._sees_images:
+                turn = turn.replace(messages=tuple(map(_without_images, turn.messages)))
             body: Mapping[str, Any] | None = self._write(turn)
             for _ in range(MAX_PAUSES + 1):
                 if body is None:
                     break
-                await self._ask(body, turn, answer)
+                await self._ask(body, turn, answer, streamed)
                 body = answer.continued(body)
             if body is not None:
                 raise Malformed(f"it paused more than {MAX_PAUSES} times")
             reply = answer.reply()
         except Unsupported as error:
             raise ModelError(str(error), kind="bad_request", node=self._node) from error
+        except Reported as error:
+            raise failures.of_error_object(error.error) from error
         except Interrupted as error:
-            raise self._http.failures.interrupted(str(error)) from error
+            raise failures.interrupted(str(error)) from error
         except Malformed as error:
-            raise self._http.failures.bad_response(str(error)) from error
+            raise failures.bad_response(str(error)) from error
         if reply.stop_reason == "length" and not reply.message.content and not reply.message.tool_calls:
-            raise self._http.failures.nothing_written(turn.settings.max_tokens, reply.usage.output_tokens)
+            raise failures.nothing_written(turn.settings.max_tokens, reply.usage.output_tokens)
         return reply
 
-    async def _ask(self, body: Mapping[str, Any], turn: Turn, answer: Answer) -> None:
+    async def _ask(self, body: Mapping[str, Any], turn: Turn, answer: Answer, streamed: list[str]) -> None:
+        """Sends a request and adds its answer; what a stream brings is also added to `streamed`."""
         if not turn.streaming:
             answer.add_whole(await self._http.post(body))
             return
-        text = ""
+        text = thoughts = ""
         async with aclosing(self._http.stream(body, lambda: answer.finished, answer.end)) as events:
             async for event in events:
-                text += answer.add(event)
-                if text and not "\ud800" <= text[-1] <= "\udbff":  # half of a pair waits for the other
-                    await turn.emit(Delta(join_surrogates(text)))
-                    text = ""
-        if text:
-            await turn.emit(Delta(join_surrogates(text)))
+                more_text, more_thoughts = answer.add(event)
+                text += more_text
+                thoughts += more_thoughts
+                if not (text or thoughts) or _ends_in_half(text) or _ends_in_half(thoughts):
+                    continue
+                delta = Delta(join_surrogates(text), join_surrogates(thoughts))
+                streamed += (delta.text, delta.reasoning)
+                await turn.emit(delta)
+                text = thoughts = ""
+        if text or thoughts:
+            await turn.emit(Delta(join_surrogates(text), join_surrogates(thoughts)))
 
 
-class ToolDefinitions:
-    """Tool definitions in an API's format, as JSON that is written once for each tool."""
-
-    def __init__(self, write: Callable[[Tool], Mapping[str, Any]]) -> None:
-        self._write = write
-        self._written: dict[int, tuple[Tool, orjson.Fragment]] = {}
-
-    def of(self, tools: Iterable[Tool]) -> list[orjson.Fragment]:
-        """The definitions of the tools, in their order."""
-        return [self._definition(tool) for tool in tools]
-
-    def _definition(self, tool: Tool) -> orjson.Fragment:
-        # By identity, since comparing a tool's parameters costs more than writing them. The entry keeps the tool alive,
-        # so no other tool gets its id.
-        entry = self._written.get(id(tool))
-        if entry is None:
-            if len(self._written) >= MAX_CACHED_TOOLS:
-                self._written.clear()
-            entry = tool, orjson.Fragment(http.encode(self._write(tool)))
-            self._written[id(tool)] = entry
-        return entry[1]
+def _without_images(message: Message) -> Message:
+    if message.is_text() or not isinstance(message.content, tuple):
+        return message
+    parts = tuple(NO_IMAGE if part.get("type") in _IMAGES else part for part in message.content)
+    return evolve(message, content=parts)
 
 
-def join_arguments(arguments: str) -> str:
-    """A tool call's arguments with surrogate pairs joined, also where JSON writes them as escapes."""
-    if "\\ud" in arguments.lower():
-        try:
-            orjson.loads(arguments)
-        except orjson.JSONDecodeError:
-            value = parse_json(arguments.encode("utf-8", "surrogatepass"))
-            if isinstance(value, dict):
-                return http.encode(value).decode()
-    return join_surrogates(arguments)
-
-
-def object_schema(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A tool's parameters as a schema of an object, which APIs require of tools without parameters too."""
-    if parameters.get("type") and "properties" in parameters:
-        return parameters
-    return {"type": "object", "properties": {}, **parameters}
-
-
-def api_tool_name(name: str) -> str:
-    """The tool's name as model APIs accept it: 1 to 64 letters, digits, `_` and `-`.
-
-    Any other name is replaced by one that is derived from it, and the same every time.
-    """
-    if _API_TOOL_NAME.fullmatch(name):
-        return name
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{_NOT_IN_TOOL_NAMES.sub('_', name)[:55]}_{digest}"
-
-
-def original_tool_name(name: str, tools: tuple[Tool, ...]) -> str:
-    """The name of the tool that was sent as `name`; `name` itself where it was sent unchanged."""
-    for tool in tools:
-        if tool.name != name and api_tool_name(tool.name) == name:
-            return tool.name
-    return name
+def _ends_in_half(text: str) -> bool:
+    """Whether it ends with the first half of a surrogate pair, which waits for the other half."""
+    return bool(text) and "\ud800" <= text[-1] <= "\udbff"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Any, ClassVar, Self
 
@@ -10,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from victor_dsl.language.config import Model, Secret
 
 _RESERVED_HEADERS = frozenset({"host", "content-type", "content-length", "transfer-encoding", "connection", "accept"})
+_NAMES_A_KEY = re.compile(r"key|token|secret|passw|signature|credential|auth|^(sig|code)$", re.IGNORECASE)
 _KEY_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"})
 
 
@@ -37,6 +39,11 @@ class HttpConfig(Model):
         description="More headers for every request. Write keys as `api_key`, which is never logged.",
         examples=[{"OpenAI-Organization": "org-123"}],
     )
+    query: dict[str, str] = Field(
+        default_factory=dict,
+        description="The query of every request's address. Write keys as `api_key`: an address is logged by every proxy.",
+        examples=[{"api-version": "2025-04-01-preview"}],
+    )
     extra_body: dict[str, Any] = Field(
         default_factory=dict,
         description="More fields for the JSON body of every request, for features that only this server has.",
@@ -50,6 +57,8 @@ class HttpConfig(Model):
     @field_validator("base_url")
     @classmethod
     def _base_url_is_an_address(cls, base_url: str) -> str:
+        if "?" in base_url:
+            raise ValueError("must end with its path; write what follows the '?' as `query`")
         return checked_address(base_url)
 
     @field_validator("headers")
@@ -57,11 +66,21 @@ class HttpConfig(Model):
     def _headers_are_allowed(cls, headers: dict[str, str]) -> dict[str, str]:
         return checked_headers(headers)
 
+    @field_validator("query")
+    @classmethod
+    def _query_is_allowed(cls, query: dict[str, str]) -> dict[str, str]:
+        for name, value in query.items():
+            if _NAMES_A_KEY.search(name):
+                raise ValueError(f"the parameter '{name}' carries a key: write it as `api_key`, which keeps it secret")
+            if not name or not name.isprintable() or not value.isprintable():
+                raise ValueError(f"the parameter '{name}' is empty or contains characters that cannot be printed")
+        return query
+
     @field_validator("extra_body")
     @classmethod
     def _extra_body_replaces_nothing(cls, extra: dict[str, Any]) -> dict[str, Any]:
         for name in sorted(cls.RESERVED_FIELDS & extra.keys()):
-            raise ValueError(f"'extra_body' cannot set '{name}', which the component itself sets")
+            raise ValueError(f"cannot set '{name}', which the component itself sets")
         return extra
 
     @field_validator("proxy")

@@ -55,6 +55,11 @@ class ServerConfig(TimeLimits, Protocol):
         ...
 
     @property
+    def query(self) -> Mapping[str, str]:
+        """The query of every request's address."""
+        ...
+
+    @property
     def proxy(self) -> str | None:
         """The URL of an HTTP proxy."""
         ...
@@ -78,7 +83,7 @@ class Http:
     ) -> None:
         self._config = config
         self._node = node
-        self._url = URL(url)
+        self._url = URL(url).with_query(config.query) if config.query else URL(url)
         self._secret = secret
         self._headers = {"Content-Type": "application/json", "User-Agent": "victor_dsl", **headers, **config.headers}
         self._session: aiohttp.ClientSession | None = None

@@ -13,7 +13,20 @@ from victor_dsl.values.message import Message, Role, ToolCall
 
 ROLES: tuple[str, ...] = get_args(Role)
 KEYS = ("role", "content", "tool_calls", "tool_call_id", "name", "pinned")
-EXTRA_KEYS = ("reasoning", "reasoning_content", "reasoning_details", "thinking_blocks", "extra_content")
+RESPONSE_ITEMS = "response_items"
+"""The output items of an answer of OpenAI's Responses API, which it needs back as they were."""
+
+EXTRA_KEYS = (
+    "reasoning",
+    "reasoning_content",
+    "reasoning_details",
+    "reasoning_text",
+    "reasoning_opaque",
+    "thinking",
+    "thinking_blocks",
+    "extra_content",
+    RESPONSE_ITEMS,
+)
 """What some providers need back with an answer of theirs that calls tools."""
 
 ANSWER_KEYS = frozenset({"refusal", "annotations", "audio", "function_call", "written_by", *EXTRA_KEYS})

@@ -179,7 +179,8 @@ def _fault(model: type[BaseModel], error: Any, path: Path, subject: Subject) -> 
         )
     if kind in RULES:
         message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
-        return Fault(path, f"{subject.name}: {message}" if subject.name else message, kind=kind)
+        part = subject.part(path)
+        return Fault(path, f"{part}: {message}" if part else message, kind=kind)
     if kind == "float_type" and isinstance(written, int) and not isinstance(written, bool):
         kind = "finite_number"  # too large to be one
     if kind in _TYPES:

@@ -16,8 +16,10 @@ from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
 
 KEY = "sk-very-secret-1234567890"
-MODULES = {"openai": openai, "anthropic": anthropic}
-PATHS = {"openai": "/v1", "anthropic": ""}
+MODULES = {"openai": openai, "responses": openai, "anthropic": anthropic}
+"""The modules of the APIs."""
+PATHS = {"openai": "/v1", "responses": "/v1", "anthropic": ""}
+API: dict[str, dict[str, Any]] = {"openai": {}, "responses": {"api": "responses"}, "anthropic": {}}
 
 HELLO = TURN.replace(messages=(Message("user", "Hello!"),))
 WEATHER = Tool("weather", "The weather of a city.", {"type": "object", "properties": {"city": {"type": "string"}}})
@@ -32,7 +34,13 @@ ASKED_WEATHER = (
 async def asking(type: str, url: str, **fields: Any) -> AsyncIterator[Model]:
     """An open model of that type at that address."""
     module = MODULES[type]
-    written = {"model": "test-model", "base_url": url + PATHS[type], "api_key": Secret("env", "KEY"), **fields}
+    written = {
+        "model": "test-model",
+        "base_url": url + PATHS[type],
+        "api_key": Secret("env", "KEY"),
+        **API[type],
+        **fields,
+    }
     config = module.Config.model_validate(written)
     around = surroundings(Path("/nowhere"), "models/main", environment={"KEY": KEY})
     async with module.build(config, around.context) as model:
@@ -44,9 +52,13 @@ class Listener:
 
     def __init__(self) -> None:
         self.pieces: list[str] = []
+        self.thoughts = ""
 
     async def emit(self, delta: Delta) -> None:
-        self.pieces.append(delta.text)
+        assert delta.text or delta.reasoning
+        self.thoughts += delta.reasoning
+        if delta.text:
+            self.pieces.append(delta.text)
 
     def to(self, turn: Turn) -> Turn:
         """The turn with this listener."""

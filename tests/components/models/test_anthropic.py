@@ -18,6 +18,7 @@ from tests.components.models.recorded import (
 )
 from victor_dsl.errors import ModelError
 from victor_dsl.values.message import Message, Reply, ToolCall, Usage
+from victor_dsl.values.request import Request
 from victor_dsl.values.settings import Settings, Thinking
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
@@ -136,8 +137,10 @@ async def test_thoughts_before_a_call_are_kept_as_they_are_and_go_back() -> None
         *block(3, call, wrote("{}")),
         *anthropic_end("tool_use"),
     )
-    reply, pieces = await heard(stream)
-    assert pieces == ["I look."]
+    listener = Listener()
+    async with Playback(streamed(stream, "end")) as server, asking("anthropic", server.url) as model:
+        reply = await model.answer(listener.to(HELLO))
+    assert (listener.pieces, listener.thoughts) == (["I look."], "Paris, then.")
     assert reply.message.content == (THOUGHT, hidden, {"type": "text", "text": "I look."})
     assert reply.message.text() == "I look."
     back = await told(Message("user", "x"), reply.message, Message("tool", "Rain.", tool_call_id="t1"))
@@ -222,7 +225,10 @@ async def test_the_request_of_a_turn_is_marked_at_the_ends_of_what_stays() -> No
         ],
         "system": [{"type": "text", "text": "Be kind.", "cache_control": MARK}],
         "messages": [
-            {"role": "user", "content": [{"type": "text", "text": "How is the weather in Paris?"}]},
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "How is the weather in Paris?", "cache_control": MARK}],
+            },
             {
                 "role": "assistant",
                 "content": [{"type": "tool_use", "id": "call_1", "name": "weather", "input": {"city": "Paris"}}],
@@ -251,6 +257,93 @@ async def test_a_single_question_is_not_written_to_the_cache() -> None:
     )
 
 
+def marks(body: dict[str, Any]) -> list[Any]:
+    """The texts, names and results that are marked, in the order of the request."""
+    found = [tool["name"] for tool in body.get("tools", ()) if "cache_control" in tool]
+    found += [block["text"] for block in body.get("system", ()) if "cache_control" in block]
+    for message in body["messages"]:
+        for part in message["content"]:
+            inner = part.get("content", ()) if part["type"] == "tool_result" else ()
+            found += [name_of(block) for block in (*inner, part) if "cache_control" in block]
+    return found
+
+
+def name_of(block: dict[str, Any]) -> str:
+    return str(block.get("text") or block.get("tool_use_id"))
+
+
+CHAT = (
+    Message("user", "one"),
+    Message("assistant", "two"),
+    Message("user", "three"),
+    Message("assistant", "four"),
+    Message("user", "five"),
+)
+SESSION = HELLO.replace(request=Request(session="s"), system="Be kind.", tools=(WEATHER,))
+
+
+@pytest.mark.parametrize(
+    ("messages", "marked"),
+    [
+        (CHAT[:1], ["one"]),
+        (CHAT[:3], ["one", "three"]),
+        (CHAT, ["three", "five"]),
+        (ASKED_WEATHER, ["How is the weather in Paris?", "call_1"]),
+    ],
+)
+async def test_a_session_is_marked_where_the_last_request_ended_and_where_this_one_does(
+    messages: tuple[Message, ...], marked: list[str]
+) -> None:
+    assert marks(await sent(SESSION.replace(messages=messages))) == ["weather", "Be kind.", *marked]
+
+
+async def test_a_round_of_many_calls_is_still_marked_where_the_request_before_ended() -> None:
+    """More blocks than the API looks back over."""
+    calls = tuple(ToolCall(str(number), "weather", "{}") for number in range(30))
+    results = tuple(Message("tool", "Rain.", tool_call_id=call.id) for call in calls)
+    messages = (*CHAT, Message("assistant", None, calls), *results)
+    assert marks(await sent(SESSION.replace(messages=messages))) == ["weather", "Be kind.", "five", "29"]
+
+
+def marked_by_caller(text: str, **mark: str) -> Message:
+    return Message("user", ({"type": "text", "text": text, "cache_control": {"type": "ephemeral", **mark}},))
+
+
+@pytest.mark.parametrize(
+    ("callers", "marked"),
+    [
+        (["a"], ["Be kind.", "a", "five", "six"]),
+        (["a", "b"], ["Be kind.", "a", "b", "six"]),
+        (["a", "b", "c"], ["a", "b", "c", "six"]),
+        (["a", "b", "c", "d"], ["a", "b", "c", "d"]),
+        (["a", "b", "c", "d", "e"], ["b", "c", "d", "e"]),
+    ],
+)
+async def test_a_callers_marks_come_first_and_all_are_at_most_four(callers: list[str], marked: list[str]) -> None:
+    messages = (*map(marked_by_caller, callers), *CHAT[3:], Message("assistant", "ok"), Message("user", "six"))
+    assert marks(await sent(SESSION.replace(messages=messages))) == marked
+    without = await sent(SESSION.replace(messages=messages), prompt_cache=False)
+    assert marks(without) == callers[-4:]
+
+
+@pytest.mark.parametrize(
+    ("ours", "callers", "lifetimes"),
+    [
+        ({}, {"ttl": "1h"}, ["1h", "1h", None, None]),
+        ({"ttl": "1h"}, {}, ["1h", None, None, None]),
+        ({"ttl": "1h"}, {"ttl": "1h"}, ["1h", "1h", "1h", "1h"]),
+        ({}, {}, [None, None, None, None]),
+    ],
+)
+async def test_no_longer_lifetime_follows_a_shorter_one(
+    ours: dict[str, str], callers: dict[str, str], lifetimes: list[str | None]
+) -> None:
+    messages = (marked_by_caller("a", **callers), *CHAT[1:])
+    body = await sent(SESSION.replace(messages=messages), prompt_cache=ours or True)
+    blocks = [*body["system"], *(block for message in body["messages"] for block in message["content"])]
+    assert [block["cache_control"].get("ttl") for block in blocks if "cache_control" in block] == lifetimes
+
+
 async def test_thoughts_are_never_marked() -> None:
     messages = (Message("user", "x"), Message("assistant", (TEXT, THOUGHT)))
     content = (await sent(HELLO.replace(messages=messages)))["messages"][-1]["content"]
@@ -273,6 +366,80 @@ async def test_every_setting_that_the_api_has_is_sent() -> None:
 async def test_a_format_that_the_api_does_not_have_is_refused_here() -> None:
     for shape in ({"type": "json_object"}, {"type": "json_schema"}, {"type": "json_schema", "json_schema": {}}):
         assert "response_format" in str(await refused(HELLO.replace(settings=Settings(response_format=shape))))
+
+
+@pytest.mark.parametrize(
+    ("settings", "written"),
+    [
+        ({"tool_choice": "auto"}, {"type": "auto"}),
+        ({"tool_choice": "none", "parallel_tool_calls": False}, {"type": "none"}),
+        ({"tool_choice": "required"}, {"type": "any"}),
+        ({"tool_choice": "weather"}, {"type": "tool", "name": "weather"}),
+        ({"tool_choice": "required", "parallel_tool_calls": False}, {"type": "any", "disable_parallel_tool_use": True}),
+        ({"parallel_tool_calls": True}, {"type": "auto", "disable_parallel_tool_use": False}),
+        ({}, None),
+    ],
+)
+async def test_the_choice_of_a_tool_is_sent_with_tools(settings: dict[str, Any], written: Any) -> None:
+    turn = HELLO.replace(settings=Settings(**settings))
+    assert (await sent(turn.replace(tools=(WEATHER,)))).get("tool_choice") == written
+    if settings.get("tool_choice") != "weather":
+        assert "tool_choice" not in await sent(turn)
+
+
+@pytest.mark.parametrize("choice", ["required", "weather"])
+async def test_thinking_is_left_out_where_a_tool_must_be_called(choice: str) -> None:
+    thinking = Thinking(budget_tokens=2000)
+    settings = Settings(tool_choice=choice, thinking=thinking, temperature=0.5)
+    body = await sent(HELLO.replace(tools=(WEATHER,), settings=settings))
+    assert "thinking" not in body
+    assert body["temperature"] == 0.5
+    body = await sent(HELLO.replace(tools=(WEATHER,), settings=settings.replace(tool_choice="auto")))
+    assert "thinking" in body
+
+
+@pytest.mark.parametrize(
+    ("effort", "written"), [("none", None), ("minimal", "low"), ("low", "low"), ("xhigh", "xhigh"), ("max", "max")]
+)
+async def test_effort_is_sent_beside_the_format(effort: Any, written: str | None) -> None:
+    shape = {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}
+    body = await sent(HELLO.replace(settings=Settings(reasoning_effort=effort, response_format=shape)))
+    shaped = {"format": {"type": "json_schema", "schema": {}}}
+    assert body["output_config"] == (shaped if written is None else {"effort": written, **shaped})
+
+
+async def test_penalties_are_not_sent() -> None:
+    body = await sent(HELLO.replace(settings=Settings(frequency_penalty=0.5, presence_penalty=0.5)))
+    assert set(body) == {"model", "messages", "max_tokens"}
+
+
+async def test_thinking_has_at_least_the_smallest_budget() -> None:
+    body = await sent(HELLO.replace(settings=Settings(thinking=Thinking(budget_tokens=100))))
+    assert (body["thinking"]["budget_tokens"], body["max_tokens"]) == (1024, 4096 + 1024)
+    settings = Settings(thinking=Thinking(budget_tokens=100), max_tokens=1024)
+    assert "must be less than max_tokens (1024)" in (await refused(HELLO.replace(settings=settings))).message
+
+
+@pytest.mark.parametrize(
+    ("type", "mode", "written"),
+    [
+        ("adaptive", None, {"type": "adaptive"}),
+        ("adaptive", "adaptive", {"type": "adaptive"}),
+        ("disabled", None, {"type": "disabled"}),
+        ("disabled", "adaptive", {"type": "disabled"}),
+        ("disabled", "budget", {"type": "disabled"}),
+    ],
+)
+async def test_thinking_is_sent_as_its_type(type: Any, mode: str | None, written: dict[str, Any]) -> None:
+    settings = Settings(thinking=Thinking(type=type), temperature=0.5)
+    body = await sent(HELLO.replace(settings=settings), thinking_mode=mode)
+    assert body["thinking"] == written
+    assert ("temperature" in body) is (type == "disabled")
+
+
+async def test_adaptive_thinking_is_refused_where_the_spec_says_that_the_model_has_none() -> None:
+    turn = HELLO.replace(settings=Settings(thinking=Thinking(type="adaptive")))
+    assert "`thinking_mode` is `budget`" in (await refused(turn, thinking_mode="budget")).message
 
 
 async def test_thinking_by_budget_and_by_its_own_measure() -> None:

@@ -1,4 +1,4 @@
-"""Every way that a server fails, for both APIs."""
+"""Every way that a server fails, for every API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 from tests.components.models.asking import HELLO, KEY, MODULES, Listener, asking
 from tests.components.models.playback import Answer, Piece, Playback, events, streamed, whole
-from tests.components.models.recorded import FINISHED, TEXT, anthropic_whole, openai_whole
+from tests.components.models.recorded import FINISHED, TEXT, anthropic_whole, openai_whole, response, spoken
 from victor_dsl.errors import ModelError, SecretError
 from victor_dsl.transport import http
 from victor_dsl.values.turn import Turn
@@ -25,6 +25,7 @@ TYPES = pytest.mark.parametrize("type", list(MODULES))
 STREAMING = pytest.mark.parametrize("streaming", [False, True], ids=["plain", "streamed"])
 GOOD = {
     "openai": whole(openai_whole({"content": "Hi."})),
+    "responses": whole(response([spoken("Hi.")])),
     "anthropic": whole(anthropic_whole([{"type": "text", "text": "Hi."}])),
 }
 

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
-from tests.components.models.asking import ASKED_WEATHER, HELLO, KEY, WEATHER, Listener, asking
+from tests.components.models.asking import ASKED_WEATHER, HELLO, KEY, MODULES, WEATHER, Listener, asking
 from tests.components.models.playback import Playback, events, streamed, whole
 from tests.components.models.recorded import (
     OPENAI_LAST,
@@ -14,9 +15,12 @@ from tests.components.models.recorded import (
     openai_chunk,
     openai_whole,
 )
+from victor_dsl.components.api_tools import TOOL_CHOICES, api_tool_name
 from victor_dsl.components.models.openai import EXAMPLE, Config
-from victor_dsl.errors import ModelError
+from victor_dsl.errors import ModelError, RequestError
+from victor_dsl.language.config import Secret
 from victor_dsl.values.message import Message, Reply, ToolCall, Usage
+from victor_dsl.values.request import Request
 from victor_dsl.values.settings import Settings, Thinking
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Turn
@@ -230,6 +234,101 @@ async def test_every_setting_is_sent_and_none_that_is_not_set() -> None:
         "prompt_cache_key": "support",
     }  # fmt: skip
     assert set(await sent(HELLO)) == {"model", "messages"}
+
+
+CHOOSING = HELLO.replace(tools=(WEATHER, Tool("files.read")))
+
+
+@pytest.mark.parametrize(
+    ("choice", "written"),
+    [
+        ("auto", "auto"),
+        ("none", "none"),
+        ("required", "required"),
+        ("weather", {"type": "function", "function": {"name": "weather"}}),
+        ("files.read", {"type": "function", "function": {"name": api_tool_name("files.read")}}),
+    ],
+)
+async def test_the_choice_of_a_tool_is_sent_with_tools(choice: str, written: Any) -> None:
+    settings = Settings(tool_choice=choice, parallel_tool_calls=False)
+    body = await sent(CHOOSING.replace(settings=settings))
+    assert (body["tool_choice"], body["parallel_tool_calls"]) == (written, False)
+    if choice in TOOL_CHOICES:
+        assert not {"tool_choice", "parallel_tool_calls"} & set(await sent(HELLO.replace(settings=settings)))
+
+
+@pytest.mark.parametrize("turn", [HELLO, CHOOSING], ids=["no tools", "tools"])
+async def test_a_chosen_tool_that_is_not_offered_is_an_error_of_the_request(turn: Turn) -> None:
+    for type in MODULES:
+        async with asking(type, "http://127.0.0.1:1") as model:
+            with pytest.raises(RequestError, match="no tool named 'wether' is offered"):
+                await model.answer(turn.replace(settings=Settings(tool_choice="wether")))
+
+
+async def test_penalties_and_effort_are_sent_where_the_model_accepts_them() -> None:
+    settings = Settings(frequency_penalty=0.5, presence_penalty=-1.0, reasoning_effort="low")
+    body = await sent(HELLO.replace(settings=settings))
+    assert (body["frequency_penalty"], body["presence_penalty"], body["reasoning_effort"]) == (0.5, -1.0, "low")
+    body = await sent(HELLO.replace(settings=settings), model="gpt-5-mini")
+    assert set(body) == {"model", "messages", "reasoning_effort"}
+
+
+IN_A_SESSION = HELLO.replace(session="s", plan="p", request=Request(session="s"))
+
+
+async def test_a_session_has_a_cache_key_of_its_own_that_does_not_reveal_it() -> None:
+    async def key(turn: Turn, **fields: Any) -> Any:
+        return (await sent(turn, **{"prompt_cache": True, **fields})).get("prompt_cache_key")
+
+    first = await key(IN_A_SESSION)
+    assert re.fullmatch("[0-9a-f]{32}", first)
+    assert await key(IN_A_SESSION.replace(messages=ASKED_WEATHER)) == first
+    others = [IN_A_SESSION.replace(session="t"), IN_A_SESSION.replace(plan="q"), IN_A_SESSION.replace(tenant="t")]
+    assert len({first, *[await key(turn) for turn in others]}) == 4
+    assert await key(HELLO) is None
+    assert await key(IN_A_SESSION, prompt_cache_key="support") == "support"
+    assert await key(IN_A_SESSION, prompt_cache=False) is None
+
+
+async def test_other_servers_than_openai_get_a_cache_key_only_where_the_spec_asks_for_it() -> None:
+    assert set(await sent(IN_A_SESSION)) == {"model", "messages"}
+    long = await sent(IN_A_SESSION, prompt_cache={"ttl": "1h"})
+    assert set(long) == {"model", "messages", "prompt_cache_key", "prompt_cache_retention"}
+    assert long["prompt_cache_retention"] == "24h"
+    config = Config.model_validate({"model": "m", "api_key": Secret("env", "KEY")})
+    assert (config.prompt_cache, config.is_openai) == (True, True)
+
+
+async def test_azure_is_asked_with_its_version_and_its_key() -> None:
+    fields = {"api_key_header": "api-key", "query": {"api-version": "2025-04-01-preview", "x": "a b&c"}}
+    async with Playback(HI) as server, asking("openai", server.url, **fields) as model:
+        await model.answer(HELLO)
+    asked = server.asked[0]
+    assert asked.path == "/v1/chat/completions?api-version=2025-04-01-preview&x=a+b%26c"
+    assert asked.headers["api-key"] == KEY
+    assert "authorization" not in asked.headers
+
+
+async def test_a_callers_mark_for_another_cache_is_not_sent() -> None:
+    part = {"type": "text", "text": "Hi."}
+    marked = {**part, "cache_control": {"type": "ephemeral"}}
+    body = await sent(HELLO.replace(messages=(Message("user", (marked, part)),)))
+    assert body["messages"] == [{"role": "user", "content": [part, part]}]
+
+
+async def test_a_message_without_parts_is_sent_as_empty_text() -> None:
+    assert (await sent(HELLO.replace(messages=(Message("user", ()),))))["messages"] == [{"role": "user", "content": ""}]
+
+
+async def test_older_forms_of_an_answer_are_read() -> None:
+    reply = await answered(openai_whole({"content": None, "audio": {"id": "a", "transcript": "Hi there."}}))
+    assert reply.message.text() == "Hi there."
+    call = {"name": "weather", "arguments": '{"city": "Rome"}'}
+    reply = await answered(openai_whole({"content": None, "function_call": call}, "function_call"))
+    assert [(one.name, one.arguments) for one in reply.message.tool_calls] == [("weather", '{"city": "Rome"}')]
+    deltas = [{"function_call": {"name": "weather", "arguments": ""}}, {"function_call": {"arguments": '{"a": 1}'}}]
+    reply, _ = await heard(events(*map(openai_chunk, deltas), openai_chunk({}, "function_call"), "[DONE]"))
+    assert [(one.name, one.arguments) for one in reply.message.tool_calls] == [("weather", '{"a": 1}')]
 
 
 async def test_reasoning_models_are_asked_in_their_way() -> None:

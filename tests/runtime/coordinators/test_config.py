@@ -102,7 +102,7 @@ async def test_the_hash_of_the_values_changes_with_them(stage: Stage) -> None:
         ({"limits": {"tools": {"deny": [3]}}}, "settings.limits.tools.deny[0] must be text, not a number"),
         ({"model": "mian"}, "settings.model: models has no 'mian'; did you mean 'main'?"),
         ({"fallbacks": ["spare", "spair"]}, "settings.fallbacks[1]: models has no 'spair'; did you mean 'spare'?"),
-        ({"thinking": {}}, "`enabled` needs `budget_tokens`"),
+        ({"thinking": {}}, "settings.thinking: `enabled` needs `budget_tokens`"),
     ],
 )
 async def test_a_bad_value_is_told_with_its_path_and_place(stage: Stage, settings: Any, told: str) -> None:

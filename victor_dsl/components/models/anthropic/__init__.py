@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from victor_dsl.components.hosted_models import HostedConfig, HostedModel, without_path
+from victor_dsl.components.hosted_models import HostedConfig, HostedModel, PromptCache, without_path
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Secret
 from victor_dsl.language.kinds import Model
@@ -17,9 +17,10 @@ from victor_dsl.language.kinds import Model
 class Config(HostedConfig):
     """Answers by a server that speaks Anthropic's messages API.
 
-    This API has no `seed`, so none is sent. A `temperature` above 1 is sent as 1, the API's maximum. The only
-    `response_format` is `json_schema`. An answer that the server pauses (`pause_turn`) is continued. `thinking` is left out of
-    a call that follows the results of tools which another model called without thoughts, since the API refuses it there.
+    This API has no `seed` and no penalties, so none are sent. A `temperature` above 1 is sent as 1, the API's maximum. The only
+    `response_format` is `json_schema`. An answer that the server pauses (`pause_turn`) is continued. A thinking budget below
+    1,024 tokens, the API's minimum, is sent as 1,024. `thinking` is left out where the API refuses it: where `tool_choice`
+    requires a tool, and in a call that follows the results of tools which another model called without thoughts.
     """
 
     base_url: str = Field(
@@ -45,15 +46,9 @@ class Config(HostedConfig):
     thinking_mode: Literal["budget", "adaptive"] | None = Field(
         None,
         description=(
-            "How `settings.thinking` is sent: as a `budget` of tokens, or as `adaptive`, where the model decides how much to "
-            "think. The default is what the model is known to accept, else `budget`."
-        ),
-    )
-    prompt_cache: bool = Field(
-        True,
-        description=(
-            "Whether to mark the constant beginning (tools, system prompt, and the conversation after its first answer) for the "
-            "prompt cache. Writing to the cache costs a quarter more than other input, reading a tenth of it."
+            "How the model accepts `settings.thinking`: as a `budget` of tokens, or as `adaptive`, where it decides itself how "
+            "much to think. By default thinking is sent as the setting writes it, but as `adaptive` to models that are known "
+            "to accept nothing else."
         ),
     )
 
@@ -80,11 +75,19 @@ def build(config: Config, context: Context) -> AbstractAsyncContextManager[Model
         config.model,
         default_max_tokens=config.default_max_tokens,
         sampling=not config.reasoning if config.sampling is None else config.sampling,
-        thinking_mode=config.thinking_mode or ("adaptive" if config.reasoning else "budget"),
-        prompt_cache=config.prompt_cache,
+        both=True,
+        thinking_mode=config.thinking_mode or ("adaptive" if config.reasoning else None),
+        cache=_mark(config.prompt_cache),
         extra_body=config.extra_body,
     )
     headers = {"anthropic-version": config.version}
     return HostedModel(
         config, context, path="/v1/messages", headers=headers, write=request.body, new_answer=MessageAnswer
     )
+
+
+def _mark(cache: bool | PromptCache) -> dict[str, str] | None:
+    if not cache:
+        return None
+    is_long = isinstance(cache, PromptCache) and cache.ttl == "1h"
+    return {"type": "ephemeral", "ttl": "1h"} if is_long else {"type": "ephemeral"}

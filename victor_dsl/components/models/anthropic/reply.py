@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
+from attrs import evolve
 
-from victor_dsl.components.hosted_models import Prices, join_arguments, original_tool_name, unknown_reason
+from victor_dsl.components.api_tools import join_arguments, original_tool_name
+from victor_dsl.components.hosted_models import NO_PIECE, Piece, Prices, unknown_reason
 from victor_dsl.transport.json_values import Malformed, as_count, as_list, as_map, as_text, join_surrogates, parse_json
 from victor_dsl.values.message import NO_USAGE, Message, Part, Reply, StopReason, ToolCall, Usage
 from victor_dsl.values.turn import Turn
@@ -45,8 +47,8 @@ class MessageAnswer:
         self._earlier_usage = NO_USAGE
         self._model: str | None = None
 
-    def add(self, event: Mapping[str, Any]) -> str:
-        """Adds an event, or the whole answer of a server that does not stream; returns the text that it brings.
+    def add(self, event: Mapping[str, Any]) -> Piece:
+        """Adds an event, or the whole answer of a server that does not stream; returns what it brings.
 
         Unknown events are ignored, as the API's documentation asks of clients.
         """
@@ -56,7 +58,7 @@ class MessageAnswer:
             case "content_block_start":
                 block = dict(as_map(event.get("content_block"), "a block"))
                 self._blocks[_index(event)] = block
-                return as_text(block.get("text"), "a block's text") if block.get("type") == "text" else ""
+                return _piece(block)
             case "content_block_delta":
                 return self._extend(_index(event), as_map(event.get("delta"), "a delta"))
             case "message_delta":
@@ -67,15 +69,16 @@ class MessageAnswer:
                 self.finished = True
             case "message":
                 return self.add_whole(event)
-        return ""
+        return NO_PIECE
 
-    def add_whole(self, message: Mapping[str, Any]) -> str:
-        """Adds an answer that is not streamed; returns its text."""
+    def add_whole(self, message: Mapping[str, Any]) -> Piece:
+        """Adds an answer that is not streamed; returns its text and thoughts."""
         blocks = [as_map(block, "a block") for block in as_list(message.get("content"), "its content")]
         self._blocks = dict(enumerate(blocks))
         self._stop = as_text(message.get("stop_reason"), "a stop_reason") or None
         self._start(message)
-        return "".join(as_text(block.get("text"), "a block's text") for block in blocks if block.get("type") == "text")
+        pieces = [_piece(block) for block in blocks]
+        return "".join(text for text, _ in pieces), "".join(thoughts for _, thoughts in pieces)
 
     def end(self) -> None:
         """Nothing: this API ends its streams with `message_stop`."""
@@ -97,6 +100,16 @@ class MessageAnswer:
             return {**body, "messages": [*before, last]}
         return {**body, "messages": [*before, last, {"role": "assistant", "content": said}]}
 
+    def usage(self, written: int = 0) -> Usage:
+        """The usage that was reported so far, with at least the output that was `written`."""
+        usage = self._earlier_usage + _usage(self._usage, self._prices)
+        missing = written - (usage.output_tokens or 0)
+        if missing <= 0:
+            return usage
+        output = (as_count(self._usage.get("output_tokens")) or 0) + missing
+        usage = self._earlier_usage + _usage({**self._usage, "output_tokens": output}, self._prices)
+        return evolve(usage, estimated=True)
+
     def reply(self) -> Reply:
         """The complete answer; one that was cut off is Malformed."""
         if self._stop is None:
@@ -111,8 +124,7 @@ class MessageAnswer:
             elif block.get("type") in _THOUGHTS or (block.get("type") == "text" and block.get("text")):
                 parts.append({key: _clean(value) for key, value in block.items() if key != "citations"})
         message = Message("assistant", _content(parts, calls), tuple(calls))
-        usage = self._earlier_usage + _usage(self._usage, self._prices)
-        return Reply(message, usage, stop, self._model)
+        return Reply(message, self.usage(), stop, self._model)
 
     def _whole_block(self, index: int, block: dict[str, Any]) -> dict[str, Any]:
         """The block with the input that was streamed for it."""
@@ -130,7 +142,7 @@ class MessageAnswer:
             arguments = orjson.dumps(block.get("input") or {}).decode()
         return ToolCall(id, original_tool_name(name, self._turn.tools), join_arguments(arguments))
 
-    def _extend(self, index: int, delta: dict[str, Any]) -> str:
+    def _extend(self, index: int, delta: dict[str, Any]) -> Piece:
         block = self._blocks.get(index)
         if block is None:
             raise Malformed("a piece belongs to no block")
@@ -140,8 +152,8 @@ class MessageAnswer:
         elif key := _TEXT_FIELDS.get(str(kind)):
             piece = as_text(delta.get(key), "a piece")
             block[key] = as_text(block.get(key), "a block") + piece
-            return piece if kind == "text_delta" else ""
-        return ""
+            return piece if kind == "text_delta" else "", piece if kind == "thinking_delta" else ""
+        return NO_PIECE
 
     def _start(self, message: Mapping[str, Any]) -> None:
         if isinstance(message.get("model"), str):
@@ -173,6 +185,16 @@ def _content(parts: list[Part], calls: list[ToolCall]) -> str | tuple[Part, ...]
         return tuple(parts)
     text = "".join(part["text"] for part in parts if part["type"] == "text")
     return text or (None if calls else "")
+
+
+def _piece(block: Mapping[str, Any]) -> Piece:
+    """The text and the thoughts that a block begins with."""
+    match block.get("type"):
+        case "text":
+            return as_text(block.get("text"), "a block's text"), ""
+        case "thinking":
+            return "", as_text(block.get("thinking"), "thoughts")
+    return NO_PIECE
 
 
 def _clean(value: Any) -> Any:

@@ -8,7 +8,15 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
-from victor_dsl.components.hosted_models import ToolDefinitions, Unsupported, api_tool_name, object_schema
+from victor_dsl.components.api_tools import (
+    CallIds,
+    ToolDefinitions,
+    api_tool_name,
+    chosen_tool,
+    object_schema,
+)
+from victor_dsl.components.hosted_models import Unsupported
+from victor_dsl.components.models.anthropic.cache_marks import Block, Mark, mark
 from victor_dsl.errors import RequestError
 from victor_dsl.transport.json_values import parse_json
 from victor_dsl.values.message import Message, Part, ToolCall
@@ -19,29 +27,37 @@ from victor_dsl.values.turn import Turn
 EMPTY = "(empty)"
 """Replaces empty text: the API refuses empty blocks and messages."""
 
-_NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
-_CACHE_CONTROL = {"type": "ephemeral"}
+LEAST_THINKING = 1024
+"""The smallest budget of thoughts that the API accepts."""
 
-Block = dict[str, Any]
+_NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
+_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
+_NO_THINKING = {"type": "disabled"}
+_CHOICES = {"auto": "auto", "none": "none", "required": "any"}
 
 
 @frozen
 class MessageRequest:
-    """Writes requests to one model. `sampling` says whether it accepts `temperature` and `top_p`."""
+    """Writes requests to one model.
+
+    `sampling` says whether it accepts `temperature` and `top_p`, and `both` whether it accepts them together. With the
+    `thinking_mode` None, thinking is sent as the settings ask for it. `cache` marks the request for the prompt cache.
+    """
 
     model: str
     default_max_tokens: int
     sampling: bool
-    thinking_mode: Literal["budget", "adaptive"]
-    prompt_cache: bool
+    both: bool
+    thinking_mode: Literal["budget", "adaptive"] | None
+    cache: Mark | None
     extra_body: Mapping[str, Any]
     _tools: ToolDefinitions = field(init=False, factory=lambda: ToolDefinitions(_tool))
 
     def body(self, turn: Turn) -> dict[str, Any]:
         """The request's body, with marks for the prompt cache. Raises Unsupported and RequestError.
 
-        The conversation is marked only after its first answer: caching a single question costs money, and nothing
-        would read it.
+        The conversation is marked in a session and after its first answer: caching a single question costs money, and
+        nothing would read it.
         """
         body: dict[str, Any] = {"model": self.model}
         tools: list[Any] = self._tools.of(turn.tools)
@@ -49,53 +65,80 @@ class MessageRequest:
         if not messages:
             raise RequestError("the request has no message of a user; the system prompt alone is not answered")
         if tools:
+            tools[-1] = _tool(turn.tools[-1])
             body["tools"] = tools
         if turn.system:
             body["system"] = [{"type": "text", "text": turn.system}]
         body["messages"] = messages
-        if self.prompt_cache:
-            if tools:
-                tools[-1] = {**_tool(turn.tools[-1]), "cache_control": _CACHE_CONTROL}
-            if turn.system:
-                body["system"][-1]["cache_control"] = _CACHE_CONTROL
-            if any(message["role"] == "assistant" for message in messages):
-                _mark_last(messages[-1]["content"])
-        settings = turn.settings
-        if settings.thinking is not None and self.thinking_mode == "budget" and _lacks_thoughts(messages):
-            settings = settings.replace(thinking=None)
-        body.update(self._settings(settings))
+        has_history = any(message["role"] == "assistant" for message in messages)
+        mark(body, self.cache, conversation=has_history or turn.request.session is not None)
+        body.update(self._settings(turn, messages))
         if turn.streaming:
             body["stream"] = True
         body.update(self.extra_body)
         return body
 
-    def _settings(self, settings: Settings) -> dict[str, Any]:
+    def _settings(self, turn: Turn, messages: list[dict[str, Any]]) -> dict[str, Any]:
+        settings = turn.settings
         values: dict[str, Any] = {"max_tokens": settings.max_tokens or self.default_max_tokens}
-        if settings.thinking is not None and settings.thinking.budget_tokens is not None:
-            values.update(self._thinking(settings, settings.thinking.budget_tokens))
-        elif self.sampling:  # the API refuses sampling settings together with thinking
+        choice = _tool_choice(turn)
+        if choice:
+            values["tool_choice"] = choice
+        # The API refuses a tool that must be called together with thinking.
+        is_forced = choice is not None and choice["type"] in ("any", "tool")
+        thinking = {} if is_forced else self._thinking(settings, messages)
+        values.update(thinking)
+        if self.sampling and thinking.get("thinking", _NO_THINKING) == _NO_THINKING:  # it also refuses both of these
             if settings.temperature is not None:
                 values["temperature"] = min(settings.temperature, 1.0)
-            if settings.top_p is not None:
+            if settings.top_p is not None and (self.both or settings.temperature is None):
                 values["top_p"] = settings.top_p
         if settings.stop:
             values["stop_sequences"] = list(settings.stop)
+        output: dict[str, Any] = {}
+        if settings.reasoning_effort in _EFFORTS:
+            output["effort"] = _EFFORTS[settings.reasoning_effort]
         if settings.response_format and settings.response_format.get("type") != "text":
-            values["output_config"] = {"format": _format(settings.response_format)}
+            output["format"] = _format(settings.response_format)
+        if output:
+            values["output_config"] = output
         return values
 
-    def _thinking(self, settings: Settings, budget: int) -> dict[str, Any]:
-        if self.thinking_mode == "adaptive":
-            return {"thinking": {"type": "adaptive"}}
-        thinking = {"type": "enabled", "budget_tokens": budget}
+    def _thinking(self, settings: Settings, messages: list[dict[str, Any]]) -> dict[str, Any]:
+        thinking = settings.thinking
+        if thinking is None:
+            return {}
+        if thinking.budget_tokens is None or self.thinking_mode == "adaptive":
+            type = "disabled" if thinking.type == "disabled" else "adaptive"
+            if type == "adaptive" and self.thinking_mode == "budget":
+                raise Unsupported("thinking.type is `adaptive`, but this model's `thinking_mode` is `budget`")
+            return {"thinking": {"type": type}}
+        if _lacks_thoughts(messages):
+            return {}
+        budget = max(thinking.budget_tokens, LEAST_THINKING)
+        enabled = {"type": "enabled", "budget_tokens": budget}
         if settings.max_tokens is None:
-            return {"thinking": thinking, "max_tokens": self.default_max_tokens + budget}
+            return {"thinking": enabled, "max_tokens": self.default_max_tokens + budget}
         if budget >= settings.max_tokens:
             raise Unsupported(
                 f"thinking.budget_tokens ({budget}) must be less than max_tokens ({settings.max_tokens}), "
                 "which covers the thoughts and the answer"
             )
-        return {"thinking": thinking}
+        return {"thinking": enabled}
+
+
+def _tool_choice(turn: Turn) -> dict[str, Any] | None:
+    name, parallel = chosen_tool(turn), turn.settings.parallel_tool_calls
+    if name is None:
+        if not turn.tools or parallel is None:
+            return None
+        name = "auto"
+    choice: dict[str, Any] = {"type": _CHOICES.get(name, "tool")}
+    if choice["type"] == "tool":
+        choice["name"] = name
+    if parallel is not None and choice["type"] != "none":
+        choice["disable_parallel_tool_use"] = not parallel
+    return choice
 
 
 def _format(response_format: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,20 +168,12 @@ def _lacks_thoughts(messages: list[dict[str, Any]]) -> bool:
     return answer is not None and answer["content"][0]["type"] not in ("thinking", "redacted_thinking")
 
 
-def _mark_last(blocks: list[Block]) -> None:
-    """Marks the last block that may be marked: the API refuses the mark on thoughts."""
-    for block in reversed(blocks):
-        if block["type"] not in ("thinking", "redacted_thinking"):
-            block["cache_control"] = _CACHE_CONTROL
-            return
-
-
 def _messages(conversation: Iterable[Message]) -> list[dict[str, Any]]:
     """The conversation as the API requires it: the user begins, roles alternate, no message is empty.
 
     Raises Unsupported.
     """
-    ids = _Ids()
+    ids = CallIds(_api_id)
     written: list[dict[str, Any]] = []
     for message in conversation:
         role = "assistant" if message.role == "assistant" else "user"
@@ -156,38 +191,11 @@ def _messages(conversation: Iterable[Message]) -> list[dict[str, Any]]:
     return written
 
 
-class _Ids:
-    """Makes the ids of tool calls unique, and replaces characters that the API refuses.
-
-    A conversation may repeat an id, even within a message. A result belongs to the first call with its id that has none.
-    """
-
-    def __init__(self) -> None:
-        self._open: dict[str, list[str]] = {}
-        self._used: set[str] = set()
-
-    def of_call(self, id: str) -> str:
-        plain = _NOT_IN_IDS.sub("_", id) or "call"
-        unique, number = plain, 1
-        while unique in self._used:
-            number += 1
-            unique = f"{plain}_{number}"
-        self._used.add(unique)
-        self._open.setdefault(id, []).append(unique)
-        return unique
-
-    def of_result(self, id: str) -> str:
-        unanswered = self._open.get(id)
-        if not unanswered:
-            return _NOT_IN_IDS.sub("_", id) or "call"
-        return unanswered.pop(0) if len(unanswered) > 1 else unanswered[0]
-
-    def next_answer(self) -> None:
-        """A new answer of the model begins: results that follow belong to its calls, not to earlier ones."""
-        self._open.clear()
+def _api_id(id: str) -> str:
+    return _NOT_IN_IDS.sub("_", id)
 
 
-def _blocks(message: Message, ids: _Ids) -> list[Block]:
+def _blocks(message: Message, ids: CallIds) -> list[Block]:
     if message.role == "tool":
         result: Block = {"type": "tool_result", "tool_use_id": ids.of_result(message.tool_call_id or "")}
         if content := _content(message):
@@ -205,6 +213,13 @@ def _content(message: Message) -> list[Block]:
 
 
 def _part(part: Part) -> Block | None:
+    """A part as a block, with the caller's mark for the prompt cache."""
+    block = _unmarked(part)
+    marked = part.get("cache_control")
+    return block if block is None or not isinstance(marked, Mapping) else {**block, "cache_control": marked}
+
+
+def _unmarked(part: Part) -> Block | None:
     """A part as a block. A part whose type the OpenAI format does not have is passed on as a block."""
     match part.get("type"):
         case "text":
@@ -219,7 +234,7 @@ def _part(part: Part) -> Block | None:
         case "input_audio" | "refusal" as kind:
             raise Unsupported(f"a message has a part of type '{kind}', which this API does not support")
         case _:
-            return dict(part)
+            return {key: value for key, value in part.items() if key != "cache_control"}
 
 
 def _source(url: Any) -> Block:
@@ -239,7 +254,7 @@ def _text(text: str) -> Block:
     return {"type": "text", "text": text}
 
 
-def _tool_use(call: ToolCall, ids: _Ids) -> Block:
+def _tool_use(call: ToolCall, ids: CallIds) -> Block:
     arguments = parse_json((call.arguments or "{}").encode("utf-8", "surrogatepass"))
     if arguments is None:
         arguments = call.arguments

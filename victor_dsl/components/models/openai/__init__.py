@@ -1,4 +1,4 @@
-"""A model behind any server that speaks OpenAI's `/chat/completions`: OpenAI, Azure, vLLM, Ollama, gateways."""
+"""A model behind any server that speaks one of OpenAI's APIs: OpenAI, Azure, vLLM, Ollama, gateways."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from victor_dsl.components.hosted_models import HostedConfig, HostedModel, without_path
+from victor_dsl.components.hosted_models import HostedConfig, HostedModel, PromptCache, without_path
+from victor_dsl.components.models.openai.prompt_cache import CacheFields
 from victor_dsl.components.models.openai.tokenizer import token_counter
 from victor_dsl.language.component import Context
 from victor_dsl.language.http_config import OpenAIServerConfig
@@ -20,17 +21,25 @@ _REASONING_MODELS = re.compile(r"(?:.*/)?(?:o[1-9]|gpt-(?:[5-9]|\d\d))(?!.*-chat
 
 
 class Config(OpenAIServerConfig, HostedConfig):
-    """Answers by a server that speaks OpenAI's chat completions API.
+    """Answers by a server that speaks OpenAI's chat completions API, or its Responses API.
 
-    Requests go to `base_url` followed by `/chat/completions`. `thinking` is not sent, because this API expresses
-    reasoning in words, such as `extra_body: {reasoning_effort: low}`. `stop` is not sent to OpenAI's reasoning models, which
-    refuse it.
+    With `api: chat`, requests go to `base_url` followed by `/chat/completions`; with `api: responses`, to `base_url` followed by
+    `/responses`. Nothing is stored on the server: a request contains the whole conversation, with the encrypted reasoning of
+    earlier answers.
+
+    `stop`, `temperature`, `top_p` and penalties are not sent to OpenAI's reasoning models, which refuse them. The Responses API
+    has no `stop`, `seed` and penalties. `thinking` is not sent, because these APIs have `reasoning_effort` for it.
 
     With an answer that calls tools, some servers need back what they sent beside it: `reasoning_content` (DeepSeek, Kimi),
     `reasoning_details` (OpenRouter), or a call's `extra_content` (Gemini). It is kept with the answer, in sessions too, and
-    goes only to the model that wrote it. Images in a tool's result go into a user's message after the results.
+    goes only to the model that wrote it. With `api: chat`, images in a tool's result go into a user's message after the
+    results.
     """
 
+    api: Literal["chat", "responses"] = Field(
+        "chat",
+        description="Which of OpenAI's APIs the server is called by. Most other servers have only `chat`.",
+    )
     organization: str | None = Field(None, description="The organization that is charged for the requests.")
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
         None,
@@ -44,7 +53,14 @@ class Config(OpenAIServerConfig, HostedConfig):
         description="Whether to request usage at the end of a stream. Set it to false for servers that refuse that.",
     )
     prompt_cache_key: str | None = Field(
-        None, description="A key that routes requests with a common prefix to the same cache.", examples=["support"]
+        None,
+        description="A key that routes requests with a common prefix to the same cache. By default each session has one "
+        "(see `prompt_cache`).",
+        examples=["support"],
+    )
+    reasoning_summary: Literal["auto", "concise", "detailed"] | None = Field(
+        None,
+        description="Requests a summary of the model's reasoning, which is streamed as its thoughts; for `api: responses`.",
     )
     tokenizer: Literal["auto", "estimate", "cl100k_base", "o200k_base", "o200k_harmony"] = Field(
         "auto",
@@ -58,11 +74,16 @@ class Config(OpenAIServerConfig, HostedConfig):
     @field_validator("base_url", mode="after")
     @classmethod
     def _base_url_is_without_path(cls, base_url: str) -> str:
-        return without_path(base_url, "/chat/completions")
+        return without_path(without_path(base_url, "/chat/completions"), "/responses")
 
     def counter(self) -> Callable[[str], int] | None:
         """The tokenizer that `tokenizer` selects."""
         return token_counter(self.tokenizer, self.model)
+
+    @property
+    def is_openai(self) -> bool:
+        """Whether the server is OpenAI's own."""
+        return self.base_url.startswith("https://api.openai.com/")
 
     @cached_property
     def reasoning(self) -> bool:
@@ -75,24 +96,48 @@ EXAMPLE = '{type: openai, model: gpt-4.1-mini, api_key: "${env:OPENAI_API_KEY}"}
 
 def build(config: Config, context: Context) -> AbstractAsyncContextManager[Model]:
     """The client. It owns its connections while it is entered."""
-    from victor_dsl.components.models.openai.reply import ChatAnswer
-    from victor_dsl.components.models.openai.request import ChatRequest
+    from victor_dsl.components.models.openai.chat_reply import ChatAnswer
+    from victor_dsl.components.models.openai.chat_request import ChatRequest
+    from victor_dsl.components.models.openai.responses_reply import ResponseAnswer
+    from victor_dsl.components.models.openai.responses_request import ResponsesRequest
 
-    request = ChatRequest(
-        config.model,
-        max_tokens_field=config.max_tokens_field or ("max_completion_tokens" if config.reasoning else "max_tokens"),
-        sampling=not config.reasoning if config.sampling is None else config.sampling,
-        stops=not config.reasoning,
-        prompt_cache_key=config.prompt_cache_key,
-        stream_usage=config.stream_usage,
-        extra_body=config.extra_body,
-    )
-    headers = {"OpenAI-Organization": config.organization} if config.organization else {}
+    sampling = not config.reasoning if config.sampling is None else config.sampling
+    request: ChatRequest | ResponsesRequest
+    answer: type[ChatAnswer | ResponseAnswer]
+    if config.api == "responses":
+        path, answer = "/responses", ResponseAnswer
+        request = ResponsesRequest(
+            config.model,
+            sampling=sampling,
+            reasoning=config.reasoning,
+            reasoning_summary=config.reasoning_summary,
+            cache_fields=_cache_fields(config),
+            extra_body=config.extra_body,
+        )
+    else:
+        path, answer = "/chat/completions", ChatAnswer
+        request = ChatRequest(
+            config.model,
+            max_tokens_field=config.max_tokens_field or ("max_completion_tokens" if config.reasoning else "max_tokens"),
+            sampling=sampling,
+            stops=not config.reasoning,
+            cache_fields=_cache_fields(config),
+            stream_usage=config.stream_usage,
+            extra_body=config.extra_body,
+        )
     return HostedModel(
         config,
         context,
-        path="/chat/completions",
-        headers=headers,
+        path=path,
+        headers={"OpenAI-Organization": config.organization} if config.organization else {},
         write=request.body,
-        new_answer=lambda turn, prices: ChatAnswer(turn, prices, config.model),
+        new_answer=lambda turn, prices: answer(turn, prices, config.model),
     )
+
+
+def _cache_fields(config: Config) -> CacheFields:
+    """Other servers get these fields only where the spec asks for them, since many refuse what they do not know."""
+    cache = config.prompt_cache
+    is_used = bool(cache) and ("prompt_cache" in config.model_fields_set or config.is_openai)
+    is_long = isinstance(cache, PromptCache) and cache.ttl == "1h"
+    return CacheFields(config.prompt_cache_key, per_session=is_used, retention="24h" if is_used and is_long else None)

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from attrs import define, field
+from attrs import define, evolve, field
 
-from victor_dsl.components.hosted_models import Prices, join_arguments, original_tool_name, unknown_reason
+from victor_dsl.components.api_tools import join_arguments, original_tool_name
+from victor_dsl.components.hosted_models import NO_PIECE, Piece, Prices, unknown_reason
 from victor_dsl.transport.json_values import Malformed, as_count, as_list, as_map, as_text, join_surrogates, parse_json
 from victor_dsl.values.chat_format import EXTRA_KEYS, call_extra
 from victor_dsl.values.message import Message, Reply, StopReason, ToolCall, Usage
@@ -33,6 +34,19 @@ _STOP_REASONS: Mapping[str, StopReason] = {
     "tool_use": "tool_calls",
 }
 """In lower case."""
+
+
+_CONTINUED = ("text", "summary", "thinking", "data")
+"""The fields of a part of thoughts whose text a stream continues."""
+
+_THOUGHT_FIELDS = (
+    "reasoning_content",
+    "reasoning",
+    "reasoning_text",
+    "thinking",
+    "reasoning_details",
+    "thinking_blocks",
+)
 
 
 @define
@@ -73,35 +87,39 @@ class ChatAnswer:
         self._usage: dict[str, Any] = {}
         self._model: str | None = None
 
-    def add_whole(self, completion: Mapping[str, Any]) -> str:
-        """Adds an answer that is not streamed; returns its text."""
+    def add_whole(self, completion: Mapping[str, Any]) -> Piece:
+        """Adds an answer that is not streamed; returns its text and thoughts."""
         return self.add(completion)
 
-    def add(self, chunk: Mapping[str, Any]) -> str:
-        """Adds a chunk, or a whole completion; returns the text that it brings."""
+    def add(self, chunk: Mapping[str, Any]) -> Piece:
+        """Adds a chunk, or a whole completion; returns the text and the thoughts that it brings."""
         if isinstance(chunk.get("model"), str):
             self._model = chunk["model"]
         if chunk.get("usage"):
             self._usage = as_map(chunk["usage"], "its usage")
         choices = as_list(chunk.get("choices"), "its list of choices")
         if not choices:
-            return ""
+            return NO_PIECE
         choice = as_map(choices[0], "a choice")
         self._finish_reason = as_text(choice.get("finish_reason"), "a finish_reason") or self._finish_reason
         whole = choice.get("message") is not None
         message = as_map(choice["message"] if whole else choice.get("delta"), "a message")
         for position, call in enumerate(as_list(message.get("tool_calls"), "tool_calls")):
             self._add_call(as_map(call, "a tool call"), position if whole else None)
+        if message.get("function_call"):  # the API's older form of a call
+            self._add_call({"index": 0, "function": message["function_call"]}, None)
         for key in EXTRA_KEYS:
             if message.get(key):
                 self._extra[key] = _merged(self._extra.get(key), message[key])
-        text = _answer_text(message.get("content"))
+        text, thoughts = _read_content(message.get("content"))
+        if isinstance(audio := message.get("audio"), dict):
+            text += as_text(audio.get("transcript"), "a transcript")
         if refusal := as_text(message.get("refusal"), "a refusal"):
             self._refused = True
             text += refusal
         if text:
             self._text.append(text)
-        return text
+        return text, thoughts or _thoughts(message)
 
     def end(self) -> None:
         """The stream has ended with `[DONE]`."""
@@ -109,6 +127,12 @@ class ChatAnswer:
 
     def continued(self, body: Mapping[str, Any]) -> None:
         """None: this API never pauses an answer."""
+
+    def usage(self, written: int = 0) -> Usage:
+        """The usage that was reported so far, with at least the output that was `written`."""
+        if written <= (as_count(self._usage.get("completion_tokens")) or 0):
+            return read_usage(self._usage, self._prices)
+        return evolve(read_usage({**self._usage, "completion_tokens": written}, self._prices), estimated=True)
 
     def reply(self) -> Reply:
         """The complete answer; one that was cut off is Malformed."""
@@ -125,7 +149,7 @@ class ChatAnswer:
         message = Message(
             "assistant", content or (None if calls else ""), calls, extra=extra or None, written_by=written_by
         )
-        return Reply(message, _usage(self._usage, self._prices), stop, self._model)
+        return Reply(message, self.usage(), stop, self._model)
 
     def _stop_reason(self) -> StopReason:
         if self._finish_reason is not None:
@@ -206,25 +230,49 @@ def _continues(last: Any, part: Any) -> bool:
 
 
 def _joined(key: str, before: Any, piece: Any) -> Any:
-    if key in ("text", "summary", "thinking", "data") and isinstance(before, str) and isinstance(piece, str):
+    if key in _CONTINUED and isinstance(before, str) and isinstance(piece, str):
         return before + piece
     return before if piece is None else piece
 
 
-def _usage(reported: Mapping[str, Any], prices: Prices | None) -> Usage:
-    """The reported usage, and its cost where the prices are known."""
-    input_tokens, output_tokens = as_count(reported.get("prompt_tokens")), as_count(reported.get("completion_tokens"))
-    details = reported.get("prompt_tokens_details")
+def read_usage(
+    reported: Mapping[str, Any], prices: Prices | None, input: str = "prompt", output: str = "completion"
+) -> Usage:
+    """The reported usage, and its cost where the prices are known. `input` and `output` are what the API calls them."""
+    input_tokens, output_tokens = as_count(reported.get(f"{input}_tokens")), as_count(reported.get(f"{output}_tokens"))
+    details = reported.get(f"{input}_tokens_details")
     cached = as_count(details.get("cached_tokens")) if isinstance(details, dict) else None
     cost = None
     if prices and input_tokens is not None and output_tokens is not None:
-        cache_read = min(cached or 0, input_tokens)  # this API counts cached input in `prompt_tokens`
+        cache_read = min(cached or 0, input_tokens)  # this API counts cached input in its input
         cost = prices.cost(plain=input_tokens - cache_read, output=output_tokens, cache_read=cache_read)
     return Usage(input_tokens, output_tokens, cost, cached)
 
 
-def _answer_text(content: Any) -> str:
-    if isinstance(content, list):
-        parts = [as_map(part, "a part") for part in content]
-        return "".join(as_text(part.get("text"), "a part's text") for part in parts if part.get("type") == "text")
-    return as_text(content, "its content")
+def _read_content(content: Any) -> Piece:
+    """The text and the thoughts of a message's content. Mistral writes both as a list of parts."""
+    if not isinstance(content, list):
+        return as_text(content, "its content"), ""
+    text = thoughts = ""
+    for part in (as_map(part, "a part") for part in content):
+        if part.get("type") == "text":
+            text += as_text(part.get("text"), "a part's text")
+        elif part.get("type") == "thinking":
+            thoughts += _text_of(part.get("thinking"))
+    return text, thoughts
+
+
+def _thoughts(message: Mapping[str, Any]) -> str:
+    """The thoughts of a message or a piece of one, in the first of the fields that servers write them to."""
+    return next((text for key in _THOUGHT_FIELDS if (value := message.get(key)) and (text := _text_of(value))), "")
+
+
+def _text_of(thoughts: Any) -> str:
+    """The text of thoughts: text, or a list of parts."""
+    if isinstance(thoughts, str):
+        return thoughts
+    if not isinstance(thoughts, list):
+        return ""
+    parts = [part for part in thoughts if isinstance(part, dict)]
+    texts = [part.get("text") or part.get("summary") or part.get("thinking") for part in parts]
+    return "".join(text for text in texts if isinstance(text, str))
