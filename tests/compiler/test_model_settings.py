@@ -67,7 +67,7 @@ def test_a_models_settings_count_in_the_digest(program: Programme) -> None:
         ("{temprature: 1}", "settings has no 'temprature'", "did you mean 'temperature'?"),
         ("{temperature: 3}", "settings.temperature must be at most 2, not 3", ""),
         ("{stop: x}", "settings.stop must be a list, not the text 'x'", "write it as a list: `[x]`"),
-        ("{thinking: {type: enabled}}", "models.spare (echo): `enabled` needs `budget_tokens`", ""),
+        ("{thinking: {type: enabled}}", "settings.thinking: `enabled` needs `budget_tokens`", ""),
         *(
             (f"{{{name}: {value}}}", f"a model has no '{name}' of its own", "write it in the spec's own `settings`")
             for name, value in (

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections.abc import Mapping
 from typing import Literal
 
 from attrs import field, frozen
+
+from victor_dsl.values.rendezvous import score, uniform
 
 Unit = Literal["session", "user", "tenant"]
 
@@ -31,26 +31,19 @@ class Experiment:
 def assign(experiment: Experiment, unit: str) -> str | None:
     """The unit's arm; None where it is not in the experiment.
 
-    Each arm draws u in (0, 1) from SHA-256 of salt, arm and unit, and scores -weight / ln u; the highest score wins, so
-    that P(arm) = weight / sum and a changed weight moves as few units as can be (weighted rendezvous hashing:
-    Schindelhauer & Schomaker 2005, "Weighted distributed hash tables").
+    Each arm draws u in (0, 1) from SHA-256 of salt, arm and unit, and scores -weight / ln u; the highest score wins
+    (`values.rendezvous`).
     """
     if experiment.status != "running":
         return None
     salt = experiment.salt or experiment.name
-    if experiment.coverage < 1.0 and _uniform(f"{salt}\0coverage\0{unit}") >= experiment.coverage:
+    if experiment.coverage < 1.0 and uniform(f"{salt}\0coverage\0{unit}") >= experiment.coverage:
         return None
     best, best_score = None, -1.0
     for arm, weight in experiment.arms.items():
         if weight <= 0:
             continue
-        score = -weight / math.log(_uniform(f"{salt}\0arm\0{arm}\0{unit}"))
-        if score > best_score:
-            best, best_score = arm, score
+        drawn = score(weight, f"{salt}\0arm\0{arm}\0{unit}")
+        if drawn > best_score:
+            best, best_score = arm, drawn
     return best
-
-
-def _uniform(text: str) -> float:
-    """A number in (0, 1), the same everywhere for one text."""
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-    return ((int.from_bytes(digest[:8], "big") >> 11) + 0.5) / (1 << 53)

@@ -120,10 +120,13 @@ def _settings(plan: Plan) -> Mapping[str, Any]:
 
 def _models(plan: Plan, values: Mapping[str, Any]) -> Iterator[Stop]:
     models = dict(plan.roles.models)
-    chosen = values.get("model") or (next(iter(models)) if len(models) == 1 else None)
+    chosen = values.get("model") or plan.only_model()
+    pools = {need: id for id in models.values() for need in plan.by_id[id].needs}
     order = [name for name in (chosen, *(values.get("fallbacks") or ())) if name in models]
     for name in dict.fromkeys([*order, *models]):
         note = "answers" if name == chosen else "stands in" if name in order else "if a provider or request names it"
+        if name not in order and models[name] in pools:
+            note = f"for {pools[models[name]]}"
         yield _stop(plan, models[name], note)
 
 

@@ -9,6 +9,7 @@ from victor_dsl.compiler.lint.files import included_files_exist, provided_values
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.lint.limits import every_limit_is_enforced, every_limiter_has_a_limit
 from victor_dsl.compiler.lint.middleware import admission_knows_enough, middleware_order
+from victor_dsl.compiler.lint.models import members_of_a_pool_are_alike, pools_have_models_as_members
 from victor_dsl.compiler.lint.names import a_model_is_chosen, databases_fit, every_key_has_an_effect, every_name_is_used
 from victor_dsl.compiler.lint.safety import functions_exist, no_literal_secrets, nothing_of_its_own_runs
 from victor_dsl.compiler.lint.templates import templates_are_sound
@@ -27,6 +28,8 @@ RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
     every_limit_is_enforced,
     every_limiter_has_a_limit,
     a_model_is_chosen,
+    pools_have_models_as_members,
+    members_of_a_pool_are_alike,
     context_budget,
     every_name_is_used,
     every_key_has_an_effect,

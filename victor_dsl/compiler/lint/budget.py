@@ -9,6 +9,7 @@ from attrs import define, field, frozen
 
 from victor_dsl.compiler.check import Item
 from victor_dsl.compiler.lint.input import LintInput
+from victor_dsl.compiler.lint.models import member_names, only_model
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.config import FilePath, annotated_fields
 from victor_dsl.source.diagnostic import Diagnostic, Related
@@ -91,7 +92,10 @@ def _models(variation: Variation, settings: Mapping[str, Any]) -> list[Item]:
     models = {item.id.split("/", 1)[1]: item for item in variation.checked.sections["models"]}
     named = [settings.get("model"), *(settings.get("fallbacks") or ())]
     found = [models[name] for name in named if name in models]
-    return found or (list(models.values()) if len(models) == 1 else [])
+    if not found and (only := only_model(variation.checked.sections["models"])) is not None:
+        found = [only]
+    members = [models[name] for item in found for name in member_names(item) if name in models]
+    return [*found, *members]
 
 
 @define

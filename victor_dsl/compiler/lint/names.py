@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from victor_dsl.compiler.link import references
 from victor_dsl.compiler.lint.input import LintInput
+from victor_dsl.compiler.lint.models import only_model
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.config import DatabaseConfig
 from victor_dsl.source.diagnostic import Diagnostic, Related
@@ -19,6 +20,8 @@ def a_model_is_chosen(subject: LintInput) -> Iterator[Diagnostic]:
         models = variation.checked.document.get("models")
         names = models.value if models is not None else {}
         if not isinstance(names, dict) or len(names) == 1 or id(names) in seen or _chosen(variation):
+            continue
+        if only_model(variation.checked.sections["models"]) is not None:
             continue
         seen.add(id(names))
         label = f" for {variation.label}" if variation.label else ""
@@ -54,6 +57,7 @@ def every_name_is_used(subject: LintInput) -> Iterator[Diagnostic]:
     from_outside = any(item.component.type != "inline" for item in base.sections["providers"]) or (
         base.spec is not None and "model" in (base.spec.request or ())
     )
+    only = only_model(base.sections["models"])
     for kind in ("models", "databases", "embedders"):
         if kind == "models" and (len(base.sections[kind]) < 2 or from_outside):
             continue
@@ -64,7 +68,7 @@ def every_name_is_used(subject: LintInput) -> Iterator[Diagnostic]:
             continue  # one of them may be meant by the name that is not there
         for item in base.sections[kind]:
             name = item.id.split("/", 1)[1]
-            if (kind, name) not in subject.used:
+            if (kind, name) not in subject.used and item is not only:
                 yield Diagnostic(
                     "unused-name",
                     f"nothing uses '{name}' of {kind}",

@@ -37,7 +37,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Specs that cannot work, or look like a mistake": (
         *("no-model", "unknown-function", "untrusted-code", "template-syntax", "undefined-variable", "over-budget"),
         *("compaction-too-late", "before-auth", "idle-limiter", "unheld-limit", "wrong-database", "unwise-order"),
-        "no-effect",
+        *("no-effect", "nested-pool", "uneven-pool"),
     ),
 }
 """The codes by subject, in the order in which a spec is read."""
