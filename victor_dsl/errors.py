@@ -45,6 +45,9 @@ ModelErrorKind = Literal[
     "circuit_open",  # not asked, because its last calls failed: another model
 ]
 
+TimeLimit = Literal["connect", "first_token", "silence", "total"]
+"""A time limit of a model's own configuration: for the connection, the first token, the silence after it, the whole answer."""
+
 
 class VictorError(Exception):
     """An error that a person can act on: what was tried, on which node, what to do.
@@ -178,7 +181,8 @@ class ModelError(ComponentError):
     `kind` is one of a few words; `status` is the HTTP status where there was one. Kinds in `TRANSIENT` may
     pass by themselves, so a retry is worth it. A fallback stands in for those in `STAND_IN`, which another model may not have.
     Of a request that is too long, `counted` is its input and `window` what is allowed, in tokens, where the server told.
-    `usage`, a `values.message.Usage`, is what the failed call used, where that is known.
+    `usage`, a `values.message.Usage`, is what the failed call used, where that is known. `limit` is the spec's own time limit
+    that ended the call, if one did. `in_tool_call` says that the answer broke off after it had begun to call a tool.
     """
 
     code = "model"
@@ -197,9 +201,13 @@ class ModelError(ComponentError):
         counted: int | None = None,
         window: int | None = None,
         usage: Any = None,
+        limit: TimeLimit | None = None,
+        in_tool_call: bool = False,
     ) -> None:
         super().__init__(message, node=node, hint=hint)
         self.usage = usage
+        self.limit = limit
+        self.in_tool_call = in_tool_call
         self.kind: ModelErrorKind = kind
         self.status = status
         self.retry_after_s = retry_after_s

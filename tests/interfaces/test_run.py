@@ -33,6 +33,8 @@ REPLY_KEYS = [
     "tenant",
     "reply",
     "stop_reason",
+    "model",
+    "response_model",
     "variants",
     "usage",
     "latency_ms",

@@ -333,7 +333,7 @@ FALLS_BACK = [
     "authentication",
     "model_not_found",
 ]
-STAYS = ["bad_request", "content_filter", "context_length"]
+STAYS = ["bad_request", "content_filter"]
 
 
 @pytest.mark.parametrize("kind", FALLS_BACK)
@@ -366,17 +366,109 @@ async def test_no_other_model_is_asked_what_would_fail_there_too(stage: Stage, k
     assert spare.turns == []
 
 
-async def test_a_larger_window_stands_in_where_the_request_was_too_long(stage: Stage) -> None:
+@pytest.mark.parametrize("kind", STAYS)
+async def test_the_spec_may_let_a_fallback_answer_after_further_errors(stage: Stage, kind: Any) -> None:
+    stage.objects |= {
+        "models/main": Says([ModelError("no", kind=kind)]),
+        "models/spare": Says(["yes"]),
+        "exporters/given": Spy(),
+    }
+    spec = TWO.replace("fallbacks: [spare]", f"fallbacks: [spare], fallbacks_on: [{kind}]")
+    async with stage.orchestrator(spec) as orchestrator:
+        assert (await orchestrator.chat("go")).message.text() == "yes"
+
+
+async def test_a_fallback_answers_where_a_reply_was_filtered_if_the_spec_says_so(stage: Stage) -> None:
+    filtered = Reply(Message("assistant", "I can't."), Usage(10, 5, 0.5), stop_reason="content_filter")
+    stage.objects |= {"models/main": Says([filtered]), "models/spare": Says(["yes"]), "exporters/given": (spy := Spy())}
+    async with stage.orchestrator(TWO) as orchestrator:
+        assert (await orchestrator.chat("go")).message.text() == "I can't."
+    async with stage.orchestrator(TWO.replace("[spare]", "[spare], fallbacks_on: [content_filter]")) as orchestrator:
+        reply = await orchestrator.chat("go")
+    assert (reply.message.text(), reply.usage) == ("yes", Usage(20, 10, 1.0))
+    assert [data["error"] for data in spy.data("model_call")] == [None, "content_filter", None]
+
+
+WINDOWS = {"unknown": ("", ""), "larger": ("4000", "8000"), "unknown and known": ("", "8000")}
+
+
+@pytest.mark.parametrize("windows", WINDOWS.values(), ids=WINDOWS.keys())
+async def test_another_model_is_asked_where_the_request_was_too_long(stage: Stage, windows: tuple[str, str]) -> None:
     stage.objects |= {
         "models/main": Says([ModelError("too long", kind="context_length")]),
         "models/spare": Says(["yes"]),
         "exporters/given": Spy(),
     }
-    spec = TWO.replace("main: {type: given}", "main: {type: given, context_window: 4000}").replace(
-        "spare: {type: given}", "spare: {type: given, context_window: 8000}"
-    )
+    spec = TWO
+    for name, window in zip(("main", "spare"), windows, strict=True):
+        field = f", context_window: {window}" if window else ""
+        spec = spec.replace(f"{name}: {{type: given}}", f"{name}: {{type: given{field}}}")
     async with stage.orchestrator(spec) as orchestrator:
         assert (await orchestrator.chat("go")).message.text() == "yes"
+
+
+async def test_a_model_with_no_larger_window_is_not_asked_what_was_too_long(stage: Stage) -> None:
+    spare = Says(["yes"])
+    stage.objects |= {
+        "models/main": Says([ModelError("too long", kind="context_length")]),
+        "models/spare": spare,
+        "exporters/given": Spy(),
+    }
+    spec = TWO.replace("{type: given}", "{type: given, context_window: 4000}")
+    async with stage.orchestrator(spec) as orchestrator:
+        with pytest.raises(ModelError, match="too long"):
+            await orchestrator.chat("go")
+    assert spare.turns == []
+
+
+async def test_a_message_that_only_a_fallback_can_hold_goes_there_at_once(stage: Stage) -> None:
+    main, spare = Says(["main"]), Says([[call("good")], "yes"])
+    stage.objects |= {
+        "models/main": main,
+        "models/spare": spare,
+        "exporters/given": (spy := Spy()),
+        "tools/given": Toolbox({"good": good}),
+    }
+    spec = TWO.replace("main: {type: given}", "main: {type: given, context_window: 2000}").replace(
+        "spare: {type: given}", "spare: {type: given, context_window: 50000}"
+    )
+    async with stage.orchestrator(spec + "tools: [given]") as orchestrator:
+        rendered = await orchestrator.render(Request(message="word " * 5_000))
+        reply = await orchestrator.chat("word " * 5_000)
+    assert (reply.message.text(), reply.model) == ("yes", "spare")
+    assert rendered.error is None
+    assert rendered.settings["model"] == "spare"
+    assert main.turns == []
+    assert [data["code"] for data in spy.data("error")] == ["over-budget"]
+
+
+async def test_a_result_is_cut_to_the_window_of_a_stand_in(stage: Stage) -> None:
+    async def long(vars: Mapping[str, Any]) -> str:
+        return "result " * 3_000
+
+    main, spare = Says([[call("good")], ModelError("no", kind="overloaded")]), Says(["yes"])
+    stage.objects |= {
+        "models/main": main,
+        "models/spare": spare,
+        "exporters/given": Spy(),
+        "tools/given": Toolbox({"good": long}),
+    }
+    spec = TWO.replace("spare: {type: given}", "spare: {type: given, context_window: 1000}") + "tools: [given]"
+    async with stage.orchestrator(spec) as orchestrator:
+        assert (await orchestrator.chat("go")).message.text() == "yes"
+    assert "[cut: only the first" in spare.turns[0].messages[-1].text()
+
+
+async def test_a_result_is_cut_where_the_model_refuses_it_as_too_long(stage: Stage) -> None:
+    async def long(vars: Mapping[str, Any]) -> str:
+        return "result " * 3_000
+
+    refusal = ModelError("too long", kind="context_length", counted=6_000, window=1_000)
+    model, _, _ = set_up(stage, [call("good")], refusal, "yes")
+    stage.objects["tools/given"] = Toolbox({"good": long})
+    async with stage.orchestrator(ONE) as orchestrator:
+        assert (await orchestrator.chat("go")).message.text() == "yes"
+    assert "[cut: only the first" in model.turns[-1].messages[-1].text()
 
 
 async def test_a_stand_in_with_a_smaller_window_is_sent_less(stage: Stage) -> None:
@@ -430,6 +522,48 @@ async def test_an_answer_that_is_empty_is_none(stage: Stage, nothing: Any) -> No
     assert spy.data("model_call")[0]["error"] == "bad_response"
 
 
+@pytest.mark.parametrize("nothing", ["", Reply(Message("assistant", None))])
+async def test_an_empty_answer_after_a_tools_result_is_a_reply(stage: Stage, nothing: Any) -> None:
+    set_up(stage, [call("good")], nothing)
+    async with stage.orchestrator(ONE) as orchestrator:
+        reply = await orchestrator.chat("go")
+    assert (reply.message.text(), reply.stop_reason) == ("", "stop")
+
+
+async def test_an_empty_answer_that_was_cut_off_is_none_after_a_result_too(stage: Stage) -> None:
+    set_up(stage, [call("good")], Reply(Message("assistant", ""), stop_reason="length"))
+    async with stage.orchestrator(ONE) as orchestrator:
+        with pytest.raises(ModelError, match="empty"):
+            await orchestrator.chat("go")
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ("{tool_choice: required}", ["required", None, None]),
+        ("{tool_choice: good, max_tool_rounds: 2}", ["good", None, "none"]),
+        ("{max_tool_rounds: 1}", [None, "none", None]),
+        ("{max_tool_rounds: 0}", ["none", None]),
+        ("{tool_choice: required, max_tool_rounds: 0}", ["required", None]),
+    ],
+)
+async def test_the_choice_of_tools_holds_for_the_first_answer_and_none_follows_the_last_round(
+    stage: Stage, settings: str, expected: list[str | None]
+) -> None:
+    model, _, _ = set_up(stage, *[[call("good")]] * (len(expected) - 1), "done")
+    async with stage.orchestrator(ONE + f"settings: {settings}") as orchestrator:
+        assert (await orchestrator.chat("go")).message.text() == "done"
+    assert [turn.settings.tool_choice for turn in model.turns] == expected
+
+
+async def test_the_callers_tools_may_be_called_after_the_last_round(stage: Stage) -> None:
+    model, _, _ = set_up(stage, [call("good")], [call("theirs")])
+    async with stage.orchestrator(ONE + "settings: {max_tool_rounds: 1}") as orchestrator:
+        answer = await orchestrator.answer(Request(message="go", tools=(Tool("theirs"),)))
+    assert answer.stop_reason == "tool_calls"
+    assert [turn.settings.tool_choice for turn in model.turns] == [None, None]
+
+
 async def test_a_stand_in_stays_for_the_rest_of_the_turn(stage: Stage) -> None:
     main, spare = Says([ModelError("no", kind="timeout"), "main again"]), Says([[call("good")], "done"])
     stage.objects |= {
@@ -443,7 +577,7 @@ async def test_a_stand_in_stays_for_the_rest_of_the_turn(stage: Stage) -> None:
     assert (len(main.turns), len(spare.turns)) == (1, 2)
 
 
-async def test_the_time_to_the_first_piece_is_measured_where_one_is_streamed(stage: Stage) -> None:
+async def test_the_time_to_the_first_piece_is_measured_whether_anyone_listens_or_not(stage: Stage) -> None:
     clock = HandClock()
 
     async def slow(turn: Turn) -> str:
@@ -464,7 +598,7 @@ async def test_the_time_to_the_first_piece_is_measured_where_one_is_streamed(sta
         await settle()
         clock.move(2)
     first, second = spy.data("model_call")
-    assert (first["ttft_ms"], first["latency_ms"], second["ttft_ms"]) == (250.0, 750.0, None)
+    assert (first["ttft_ms"], first["latency_ms"], second["ttft_ms"]) == (250.0, 750.0, 250.0)
 
 
 async def test_a_source_with_fixed_tools_is_not_asked_for_them_and_its_place_stays(stage: Stage) -> None:

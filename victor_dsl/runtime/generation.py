@@ -13,16 +13,17 @@ from attrs import field, frozen
 from victor_dsl.errors import RequestError
 from victor_dsl.experiments.assignment import Experiment, assign
 from victor_dsl.graph.plan import Node, Plan, Program
-from victor_dsl.language.boundary import internal_error, is_unforeseen
+from victor_dsl.language.boundary import component_error, internal_error, is_unforeseen
 from victor_dsl.language.component import Clock
 from victor_dsl.nearest import suggest
-from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator
+from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator, error_data
 from victor_dsl.runtime.coordinators.context import ContextMemory
 from victor_dsl.runtime.lease import Leases
 from victor_dsl.runtime.middleware import chain
 from victor_dsl.runtime.nodes import LiveNodes
 from victor_dsl.runtime.pipeline import Pipeline, path_nodes
 from victor_dsl.storage.ending import to_the_end
+from victor_dsl.values.event import uuid7
 from victor_dsl.values.message import Message, Reply
 from victor_dsl.values.turn import Handler, Turn
 
@@ -33,6 +34,9 @@ IDLE_PLANS = 256
 
 DRAIN_SECONDS = 30.0
 """How long closing waits for running turns before it cancels them."""
+
+FAILED_HERE = "[the turn failed here]"
+"""The assistant's message that ends a failed turn in a session's history."""
 
 CANCEL_SECONDS = 10.0
 """How long closing waits for cancelled turns before it goes on without them."""
@@ -138,7 +142,10 @@ class Generation:
         return turn.replace(arms=arms, plan=plan.digest), plan
 
     async def _run(self, turn: Turn) -> Reply:
-        """The reply; where the turn belongs to a session, its messages are appended there, whole or not at all."""
+        """The reply; where the turn belongs to a session, its messages are appended there.
+
+        A turn that fails adds nothing, unless it has called tools.
+        """
         turn, plan = await self.planned(turn)
         if not belongs_to_session(turn):
             return await self._answer(turn, plan)
@@ -157,18 +164,28 @@ class Generation:
                 self._expose(turn)
             turn = await with_messages(turn, pipeline)
             turn.trace.exchange = turn.messages[-1:]
-            reply = await pipeline.answer(turn)
+            try:
+                reply = await pipeline.answer(turn)
+            except BaseException:
+                if turn.trace.ran_tools and belongs_to_session(turn):
+                    await to_the_end(self._remember_failed(turn, pipeline))
+                raise
             if belongs_to_session(turn):
-                try:
-                    messages = (*turn.trace.exchange, *_closed(reply.message))
-                    await pipeline.sessions.append(turn.tenant, turn.session, turn.id, messages)
-                except BaseException as error:
-                    if not is_unforeseen(error):
-                        raise
-                    raise internal_error(error, plan.roles.sessions) from error
+                await _append(turn, turn.id, (*turn.trace.exchange, *_closed(reply.message)), pipeline)
             return reply
         finally:
             self.pipelines.end(lease)
+
+    async def _remember_failed(self, turn: Turn, pipeline: Pipeline) -> None:
+        """Appends what a failed turn did, so that its tools are not called again for the same purpose.
+
+        It is stored beside the turn, not as the turn: another try with the turn's id finds it in its history, and is stored.
+        """
+        id = f"{turn.id}/failed/{uuid7(self._shared.clock.now())}"
+        try:
+            await _append(turn, id, (*turn.trace.exchange, Message("assistant", FAILED_HERE)), pipeline)
+        except Exception as error:  # noqa: BLE001 - the turn has an error already
+            turn.record("error", error_data(component_error(error)))
 
     def _expose(self, turn: Turn) -> None:
         for experiment in self.program.experiments:
@@ -253,6 +270,15 @@ async def with_messages(turn: Turn, pipeline: Pipeline) -> Turn:
     try:
         history = await pipeline.sessions.load(turn.tenant, turn.session, turn.id)
         return turn.replace(messages=(*history, new))
+    except BaseException as error:
+        if not is_unforeseen(error):
+            raise
+        raise internal_error(error, pipeline.plan.roles.sessions) from error
+
+
+async def _append(turn: Turn, id: str, messages: Sequence[Message], pipeline: Pipeline) -> None:
+    try:
+        await pipeline.sessions.append(turn.tenant, turn.session, id, messages)
     except BaseException as error:
         if not is_unforeseen(error):
             raise

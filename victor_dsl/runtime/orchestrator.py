@@ -129,7 +129,7 @@ class Orchestrator:
         if answer.error is not None:
             raise answer.error
         assert answer.message is not None
-        return Reply(answer.message, answer.usage, answer.stop_reason)
+        return Reply(answer.message, answer.usage, answer.stop_reason, answer.response_model, answer.model)
 
     async def reload(self, program: Program) -> None:
         """Runs new turns on another program; running turns finish on the program that they began with.
@@ -183,7 +183,9 @@ class Orchestrator:
             reply = await generation.handler(turn)
         except BaseException as error:
             if not is_fault(error):
+                latency_ms = (self._clock.monotonic() - started) * 1000
                 turn.record("error", {"code": "cancelled", "node": None})
+                turn.record("turn", turn_data(trace, latency_ms, "cancelled"))
                 raise
             failure = component_error(error)
         latency_ms = (self._clock.monotonic() - started) * 1000
@@ -202,6 +204,8 @@ class Orchestrator:
             latency_ms=latency_ms,
             plan=trace.plan,
             error=failure,
+            model=trace.model if reply is None else reply.model or trace.model,
+            response_model=None if reply is None else reply.response_model,
         )
 
     def _turn(self, request: Request, emit: Emit | None, *, trusted: bool) -> Turn:

@@ -10,7 +10,7 @@ from victor_dsl.errors import RequestError
 from victor_dsl.graph.plan import Node, Plan
 from victor_dsl.language.boundary import internal_error, is_unforeseen
 from victor_dsl.language.component import Clock
-from victor_dsl.language.config import Around, CompactionConfig, ToolSelectionConfig
+from victor_dsl.language.config import Around, CompactionConfig, ModelConfig, ToolSelectionConfig
 from victor_dsl.language.kinds import SessionStore, ToolSource
 from victor_dsl.runtime.context_window import ModelWindow
 from victor_dsl.runtime.coordinators.compaction_memory import CompactionMemory
@@ -19,6 +19,7 @@ from victor_dsl.runtime.coordinators.context import ContextCoordinator
 from victor_dsl.runtime.coordinators.prompt import PromptCoordinator
 from victor_dsl.runtime.coordinators.tool_selection import ToolSelectionCoordinator
 from victor_dsl.runtime.middleware import Layer, chain
+from victor_dsl.runtime.model_calls import ModelCalls
 from victor_dsl.runtime.model_loop import ModelLoop
 from victor_dsl.runtime.tool_calls import ToolCalls
 from victor_dsl.values.message import Reply
@@ -94,19 +95,20 @@ class Pipeline:
         self._context = _context(plan, objects, memory, models)
         around_model = self._around("model")
         self._around_model = partial(chain, around_model) if around_model else None
-        self._loop = ModelLoop(
+        self._models = ModelCalls(
             {name: objects[id] for name, id in roles.models.items() if id in objects},
+            {name: cast("ModelConfig", plan.by_id[id].config).price() for name, id in roles.models.items()},
             self._context,
             around_model,
-            ToolCalls(self._sources, self._around("tool"), clock),
             clock,
             self._config,
         )
+        self._loop = ModelLoop(self._models, ToolCalls(self._sources, self._around("tool"), clock))
         self._steps: tuple[Step, ...] = (
             self._prompt.compose,
             self._list_tools,
             self._selection.select,
-            self._context.fit,
+            self._models.fit,
         )
         self._handler = chain(self._around("turn"), self._innermost)
 

@@ -27,6 +27,7 @@ _VERBS: Mapping[ModelErrorKind, str] = {
     "context_length": "reports that the request is longer than the context window",
     "bad_response": "returned an unusable answer",
     "content_filter": "refused the content",
+    "circuit_open": "failed before",
 }
 _HINTS: Mapping[ModelErrorKind, str] = {
     "authentication": "check its `api_key`",

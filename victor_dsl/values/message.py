@@ -165,7 +165,7 @@ class Delta:
     restart: bool = False
 
 
-StopReason = Literal["stop", "length", "tool_calls", "content_filter", "max_tool_rounds", "error"]
+StopReason = Literal["stop", "length", "tool_calls", "content_filter", "max_tool_rounds", "error", "cancelled"]
 
 
 @value

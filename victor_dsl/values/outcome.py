@@ -17,7 +17,10 @@ from victor_dsl.values.turn import CompactionRecord, Contribution, Mending
 
 @value(kw_only=True, eq=False)
 class Answer:
-    """The answer to a request: a `message`, or an `error`, and then `stop_reason` is `error`."""
+    """The answer to a request: a `message`, or an `error`, and then `stop_reason` is `error`.
+
+    `model` is the spec's name of the model that answered, or was asked last; `response_model` what its server calls it.
+    """
 
     id: str | int
     session: str
@@ -29,6 +32,8 @@ class Answer:
     latency_ms: float
     plan: str
     error: VictorError | None = None
+    model: str | None = None
+    response_model: str | None = None
 
     @property
     def text(self) -> str:
@@ -43,6 +48,8 @@ class Answer:
             "tenant": self.tenant,
             "reply": self.text,
             "stop_reason": self.stop_reason,
+            "model": self.model,
+            "response_model": self.response_model,
             "variants": dict(self.variants),
             "usage": {
                 "input_tokens": self.usage.input_tokens,

@@ -63,6 +63,12 @@ class Settings(Model):
         None,
         description="Fallback models, in order, for when the model fails, does not exist, or lacks access or credit.",
     )
+    fallbacks_on: Annotated[tuple[Literal["content_filter", "bad_request"], ...], Strict(False)] | None = Field(
+        None,
+        description="Further errors after which a fallback answers: `content_filter`, where the provider refused the content, "
+        "and `bad_request`, where it refused the request for any other reason. By default such a turn fails.",
+        examples=[["content_filter"]],
+    )
     temperature: float | None = Field(None, ge=0, le=2, description="Sampling temperature.")
     top_p: float | None = Field(None, gt=0, le=1, description="Nucleus sampling: the cumulative probability.")
     max_tokens: int | None = Field(None, ge=1, description="The most tokens of one answer.")

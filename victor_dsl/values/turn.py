@@ -111,13 +111,29 @@ class Contribution:
 
 
 @define(eq=False)
+class Streamed:
+    """What a turn has streamed to its caller.
+
+    `before` is the text of the turn's earlier answers, and `text` that of the answer under way, by all its tries, where
+    `broken_stream` needs them. `reached` says whether any text of this answer went out; `stuck` that no other try can go on
+    from there.
+    """
+
+    before: str = ""
+    text: list[str] = field(factory=list)
+    reached: bool = False
+    stuck: bool = False
+
+
+@define(eq=False)
 class Trace:
     """What a turn learns on its way, for its answer and its events, also if it fails later.
 
     It is the one mutable thing that a turn carries. `exchange` has the messages that the turn adds to its session before
     the reply: the user's, as the middleware left it, then calls and results. `values` is the hash of the values in force,
-    `selection` the tools offered, `used` the name of each tool call. `mending` is None where nothing was mended. `failed` are the
-    node ids of members of pools that failed in this turn: they are tried last from then on.
+    `selection` the tools offered, `used` the name of each tool call; `ran_tools` says that a tool may have run. `mending` is
+    None where nothing was mended. `failed` are the node ids of members of pools that failed in this turn: they are tried last
+    from then on.
     """
 
     session: str
@@ -132,7 +148,9 @@ class Trace:
     selection: SelectionRecord | None = None
     used: tuple[str, ...] = ()
     failed: frozenset[str] = frozenset()
+    ran_tools: bool = False
     mending: Mending | None = None
+    streamed: Streamed = field(factory=Streamed)
 
 
 @frozen(slots=False, eq=False)
@@ -144,7 +162,8 @@ class Turn:
     pieces of the streamed reply; `record` takes events and never waits. `around_model` wraps a handler in the plan's
     middleware around models: a component that calls a model does so through it. `call_member` calls a member of a pool, by the
     member's name and handler, with the member's settings, and records the call. `streaming` says whether anyone listens to
-    `emit`, `rendering` that no model may be called. `deadline` is in seconds of the event loop's clock. `request` is what
+    `emit`, `rendering` that no model may be called, `fallback_left` that another model answers if this one does not. `deadline`
+    is in seconds of the event loop's clock. `request` is what
     the caller sent; its `system_messages` end the system prompt. `layers` are the sources of settings and vars, lowest
     first; `contributions` the pieces of the system prompt.
     `selection` is set once tools were selected, `compaction` if the history was compacted, `conversation` if `messages` are
@@ -168,6 +187,7 @@ class Turn:
     call_member: Callable[[str, Handler, Turn], Awaitable[Reply]] = call_directly
     streaming: bool = False
     rendering: bool = False
+    fallback_left: bool = False
     pipeline: str = ""
     plan: str = ""
     deadline: float | None = None
@@ -187,6 +207,12 @@ class Turn:
         new = object.__new__(Turn)
         object.__setattr__(new, "__dict__", self.__dict__ | changes)  # `evolve` would take ten times as long
         return new
+
+    @property
+    def may_try_again(self) -> bool:
+        """Whether another try of the answer may follow one that failed: not after text went out that it could not replace."""
+        streamed = self.trace.streamed
+        return not streamed.reached or (self.settings.broken_stream in ("restart", "continue") and not streamed.stuck)
 
     @property
     def kept(self) -> tuple[int, ...] | None:

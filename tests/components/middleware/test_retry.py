@@ -104,6 +104,24 @@ async def test_a_call_is_not_retried_after_its_first_text(tmp_path: Path) -> Non
         assert (len(guard.reached), heard.pieces) == (1, ["Hel"])
 
 
+@pytest.mark.parametrize(
+    ("limit", "fallback_left", "attempts"),
+    [("silence", True, 1), ("silence", False, 2), ("first_token", False, 1), (None, True, 2)],
+)
+async def test_a_time_limit_of_our_own_is_left_to_the_fallbacks(
+    tmp_path: Path, limit: Any, fallback_left: bool, attempts: int
+) -> None:
+    error = ModelError("slow", kind="timeout", limit=limit)
+    async with harness("retry", tmp_path, failing(error)) as guard:
+        turn = a_turn().replace(fallback_left=fallback_left)
+        if attempts == 1:
+            with pytest.raises(ModelError):
+                await guard(turn)
+        else:
+            await guard(turn)
+        assert len(guard.reached) == attempts
+
+
 async def test_a_turn_is_not_retried_after_a_tool_call(tmp_path: Path) -> None:
     called = Trace("s1", exchange=(Message("user", "hi"), Message("assistant", None), Message("tool", "done")))
     async with harness("retry", tmp_path, failing(overloaded()), around="turn") as guard:

@@ -28,8 +28,9 @@ class Config(MiddlewareConfig):
     """Retries a model call after an error that may go away: a rate limit, overload, a timeout, a broken connection.
 
     Before each attempt it pauses for a random time whose upper bound grows, and at least as long as the model's service
-    asks for. A call is not retried after its first text was streamed; around a turn, also not after a tool was called.
-    When the last attempt fails, the fallbacks are tried.
+    asks for. After the first text was streamed, a call is retried only as `settings.broken_stream` allows; around a turn, also
+    not after a tool was called. A time limit of the model's own is not retried while a fallback is left, and one for the first
+    token never. When the last attempt fails, the fallbacks are tried.
     """
 
     around: Literal["turn", "model"] | None = Field(
@@ -82,19 +83,21 @@ class Retry:
                 try:
                     return await handler(watched)
                 except ModelError as error:
-                    pause_s = self._pause(error, attempt)
-                    if pause_s is None or watch.streamed or self._called_tools(turn) or _too_late(turn, pause_s):
+                    pause_s = self._pause(error, attempt, turn)
+                    if pause_s is None or self._called_tools(turn) or _too_late(turn, pause_s):
+                        raise
+                    if watch.streamed and not (turn.trace.streamed.reached and turn.may_try_again):
                         raise
                 await self.clock.sleep(pause_s)
             return await handler(watched)
 
         return retried
 
-    def _pause(self, error: ModelError, attempt: int) -> float | None:
+    def _pause(self, error: ModelError, attempt: int, turn: Turn) -> float | None:
         """The pause before the next attempt in seconds; None if there should be no other attempt."""
         config = self.config
         asked = error.retry_after_s or 0.0
-        if not error.transient or asked > config.max_seconds:
+        if not error.transient or asked > config.max_seconds or _is_our_limit(error, turn):
             return None
         longest = min(config.max_seconds, config.initial_seconds * config.multiplier ** min(attempt - 1, 64))
         return min(config.max_seconds, asked + self.random.random() * longest)
@@ -112,8 +115,13 @@ class _Watch:
     streamed: bool = False
 
     async def pass_on(self, delta: Delta) -> None:
-        self.streamed = True
+        self.streamed = self.streamed or bool(delta.text)
         await self.emit(delta)
+
+
+def _is_our_limit(error: ModelError, turn: Turn) -> bool:
+    """Whether a time limit of the spec ended the call, and a fallback is the better next attempt."""
+    return error.limit == "first_token" or (error.limit is not None and turn.fallback_left)
 
 
 def _too_late(turn: Turn, pause_s: float) -> bool:

@@ -66,7 +66,8 @@ class Timeout:
     def _failure(self, turn: Turn) -> ComponentError:
         limit = f"within {self.seconds:g} s"
         if self.around == "model":
-            return ModelError(f"did not answer {limit}", kind="timeout", node=f"models/{turn.settings.model}")
+            name = turn.settings.model
+            return ModelError(f"did not answer {limit}", kind="timeout", node=f"models/{name}", limit="total")
         if self.around == "tool" and turn.call is not None:
             return ToolError(f"the tool '{turn.call.name}' gave no result {limit}", node=self.node)
         return TimedOut(f"the turn did not end {limit}", node=self.node)

@@ -103,17 +103,13 @@ class ContextCoordinator:
                 fitted = await self._fit_estimated(fitted.replace(compaction=None), window, estimate)
         return fitted
 
-    async def shorter(self, turn: Turn, error: ModelError) -> Turn | None:
-        """The turn made shorter after its model refused it as too long; None where that is not possible."""
+    def learn_refusal(self, turn: Turn, error: ModelError) -> bool:
+        """Learns how the turn's model counts from its refusal of the turn as too long. Returns whether it was one."""
         model = self.model(turn)
         if error.kind != "context_length" or model is None:
-            return None
+            return False
         model.refused(turn, error)
-        try:
-            fitted = await self.fit(turn.replace(compaction=None))
-        except BudgetError:
-            return None
-        return None if fitted.compaction is None else fitted
+        return True
 
     async def compact(self, turn: Turn, window: int | None) -> Turn:
         """The turn with a history that a provider accepts and that fits; `window` is in stated tokens.

@@ -138,7 +138,7 @@ class _StreamCounter:
     characters: int = 0
 
     async def pass_on(self, delta: Delta) -> None:
-        self.characters += len(delta.text)
+        self.characters += len(delta.text) + len(delta.reasoning)
         await self.emit(delta)
 
 

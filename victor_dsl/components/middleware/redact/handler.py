@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from victor_dsl.components.middleware.redact.redactor import RedactedStream, Redactor
 from victor_dsl.values.message import Delta, Message, Part, Reply, ToolCall
@@ -24,7 +24,7 @@ class Redact:
             inner = self.reshape(turn)
             if not turn.streaming:
                 return self._reply(await handler(inner))
-            stream = _Stream(turn.emit, RedactedStream(self.redactor))
+            stream = _Stream(turn.emit, self.redactor)
             reply = await handler(inner.replace(emit=stream.take))
             await stream.end()
             return self._reply(reply)
@@ -98,20 +98,33 @@ class Redact:
         return reply if message is reply.message else evolve(reply, message=message)
 
 
-@frozen
+@define
 class _Stream:
-    """Redacts text and passes it on."""
+    """Redacts text and thoughts, and passes them on."""
 
     emit: Emit
-    stream: RedactedStream
+    redactor: Redactor
+    _text: RedactedStream = field(init=False)
+    _thoughts: RedactedStream = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._text, self._thoughts = RedactedStream(self.redactor), RedactedStream(self.redactor)
 
     async def take(self, delta: Delta) -> None:
-        if piece := self.stream.feed(delta.text):
-            await self.emit(Delta(piece))
+        if delta.restart:
+            self._begin()  # what was held back of the broken answer is taken back too
+        text = self._text.feed(delta.text) if delta.text else ""
+        thoughts = self._thoughts.feed(delta.reasoning) if delta.reasoning else ""
+        if text or thoughts or delta.restart:
+            await self.emit(Delta(text, thoughts, delta.restart))
 
     async def end(self) -> None:
-        if piece := self.stream.end():
-            await self.emit(Delta(piece))
+        text, thoughts = self._text.end(), self._thoughts.end()
+        if text or thoughts:
+            await self.emit(Delta(text, thoughts))
 
 
 def _is(a: object, b: object) -> bool:

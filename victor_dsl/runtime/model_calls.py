@@ -1,0 +1,275 @@
+"""One answer of a model: its tries by the first model and its fallbacks, each made to fit and recorded with what it used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from attrs import evolve
+
+from victor_dsl.errors import BudgetError, ComponentError, ModelError, VictorError
+from victor_dsl.language.boundary import internal_error, is_unforeseen
+from victor_dsl.language.component import Clock
+from victor_dsl.language.kinds import Model, ModelPool
+from victor_dsl.runtime.context_window import Estimate
+from victor_dsl.runtime.coordinators.analytics import error_data
+from victor_dsl.runtime.coordinators.config import ConfigCoordinator
+from victor_dsl.runtime.coordinators.context import ContextCoordinator
+from victor_dsl.runtime.middleware import Layer, chain
+from victor_dsl.runtime.streaming import Try, note_reached
+from victor_dsl.runtime.tool_calls import shorter_result
+from victor_dsl.values.message import NO_USAGE, Reply, Usage
+from victor_dsl.values.tokens import text_tokens
+from victor_dsl.values.turn import Handler, Turn
+
+Price = tuple[float, float] | None
+"""US dollars for a million tokens of input and of output, where they are known."""
+
+
+class ModelCalls:
+    """Asks a plan's models. `context` makes a turn fit a model's window; `prices` are those of the models, by name."""
+
+    def __init__(
+        self,
+        models: Mapping[str, Model],
+        prices: Mapping[str, Price],
+        context: ContextCoordinator,
+        middleware: Sequence[Layer],
+        clock: Clock,
+        config: ConfigCoordinator,
+    ) -> None:
+        self._models = models
+        self._pools = frozenset(name for name, model in models.items() if isinstance(model, ModelPool))
+        self._prices = prices
+        self._context = context
+        self._handler = chain(middleware, self._call)
+        self._clock = clock
+        self._config = config
+
+    async def fit(self, turn: Turn) -> Turn:
+        """The turn as it goes to the first of its models whose window can hold it. Raises BudgetError where none can."""
+        try:
+            return await self._context.fit(turn)
+        except BudgetError as error:
+            for name in turn.settings.fallbacks or ():
+                try:
+                    fitted = await self._context.fit(self._config.for_model(turn, name))
+                except BudgetError:
+                    continue
+                turn.record("error", error_data(error))
+                return fitted
+        return await self.fit_results(turn)
+
+    async def fit_results(self, turn: Turn) -> Turn:
+        """The turn made to fit its model; the results of the open exchange, which must stay, are cut where they are too long."""
+        trace = turn.trace
+        while True:
+            try:
+                return await self._context.fit(turn)
+            except BudgetError:
+                if (cut := shorter_result(turn.messages, trace.exchange)) is None:
+                    raise
+            long, short = cut
+            trace.exchange = tuple(short if message is long else message for message in trace.exchange)
+            turn = turn.replace(messages=tuple(short if message is long else message for message in turn.messages))
+
+    async def answer(self, turn: Turn) -> tuple[Reply, Turn]:
+        """The reply of the first model that answers, and the turn as that model got it. Raises ModelError."""
+        failures: list[ModelError] = []
+        failed = ""
+        names = tuple(dict.fromkeys((turn.settings.model or "", *(turn.settings.fallbacks or ()))))
+        for name in names:
+            attempt = turn
+            if failures:
+                if not self._may_stand_in(name, failed, failures[-1], turn):
+                    continue
+                fitted = await self._fit_other(turn, name)
+                if fitted is None:
+                    continue  # its window is too small for this turn
+                attempt = fitted
+                turn.record("error", error_data(failures[-1]))
+            try:
+                return await self._answer_by(attempt.replace(fallback_left=name != names[-1]))
+            except ModelError as error:
+                failures.append(error)
+                failed = name
+                if not turn.may_try_again:
+                    break
+        raise _all_failed(failures)
+
+    async def _answer_by(self, turn: Turn) -> tuple[Reply, Turn]:
+        """The reply of the turn's model; if it refuses the turn as too long, its reply to a shorter one."""
+        try:
+            return await self._ask_through_middleware(turn), turn
+        except ModelError as error:
+            shorter = await self._shorter(turn, error) if turn.may_try_again else None
+            if shorter is None:
+                raise
+            turn.record("error", error_data(error))
+        return await self._ask_through_middleware(shorter), shorter
+
+    async def _ask_through_middleware(self, turn: Turn) -> Reply:
+        return await self._handler(turn.replace(emit=partial(note_reached, turn)) if turn.streaming else turn)
+
+    async def _shorter(self, turn: Turn, error: ModelError) -> Turn | None:
+        """The turn made shorter after its model refused it as too long; None where that is not possible."""
+        if not self._context.learn_refusal(turn, error):
+            return None
+        try:
+            fitted = await self.fit_results(turn.replace(compaction=None))
+        except BudgetError:
+            return None
+        return None if fitted.messages is turn.messages else fitted
+
+    async def _fit_other(self, turn: Turn, name: str) -> Turn | None:
+        """The turn as it goes to another model; None where that model's window cannot hold it."""
+        try:
+            return await self.fit_results(self._config.for_model(turn, name))
+        except BudgetError:
+            return None
+
+    def _may_stand_in(self, name: str, failed: str, failure: ModelError, turn: Turn) -> bool:
+        if failure.kind == "context_length":
+            window, larger = self._context.window(failed), self._context.window(name)
+            return window is None or larger is None or larger > window
+        return failure.kind in ModelError.STAND_IN or failure.kind in (turn.settings.fallbacks_on or ())
+
+    async def _call(self, turn: Turn) -> Reply:
+        """The innermost handler: one call of one model, or of members of a pool until one answers."""
+        name = turn.settings.model or ""
+        answer = self._models[name].answer
+        if name not in self._pools:
+            return await self._ask(name, None, answer, turn)
+        try:
+            reply = await answer(turn.replace(call_member=partial(self._ask, name)))
+            _check(reply, f"models/{name}", turn)
+        except BaseException as error:
+            if not is_unforeseen(error):
+                raise
+            raise internal_error(error, f"models/{name}") from error
+        return evolve(reply, model=name)
+
+    async def _ask(self, name: str, member: str | None, answer: Handler, turn: Turn) -> Reply:
+        """The reply of a model, or of a member of the pool `name`. However the call ends, it is recorded with its usage."""
+        node, trace = f"models/{member or name}", turn.trace
+        if member is not None:
+            turn = self._config.for_model(turn, name, member)
+        window = self._context.model(turn)
+        estimate = None if window is None else window.estimate(turn)
+        called = {"model": name} if member is None else {"model": name, "member": member}
+        trace.model = name
+        attempt = Try(turn, self._clock)
+        started = self._clock.monotonic()
+        try:
+            reply = await answer(attempt.watched())
+            _check(reply, node, turn)
+            await attempt.end(reply)
+        except BaseException as error:
+            failure: BaseException = internal_error(error, node) if is_unforeseen(error) else error
+            self._record_failure(called, attempt, started, failure, estimate)
+            if isinstance(failure, ModelError):
+                failure.node = failure.node or node
+                if failure.in_tool_call and turn.settings.broken_stream == "continue":
+                    trace.streamed.stuck = True
+            if failure is error:
+                raise
+            raise failure from error
+        trace.usage += reply.usage
+        reply = evolve(reply, model=name)
+        if window is not None and estimate is not None:
+            window.learn(turn, estimate.size, reply.usage.input_tokens)
+        tokens = _tokens(reply.usage, estimate)
+        about = {"response_model": reply.response_model, "stop_reason": reply.stop_reason, "error": None}
+        turn.record("model_call", {**called, **self._timing(started, attempt), **about, **tokens})
+        turn.record("token_usage", {**called, **tokens})
+        return reply
+
+    def _record_failure(
+        self,
+        called: Mapping[str, str],
+        attempt: Try,
+        started: float,
+        error: BaseException,
+        estimate: Estimate | None,
+    ) -> None:
+        turn = attempt.turn
+        usage = self._used(called.get("member", called["model"]), attempt, error, estimate)
+        data = {**called, **self._timing(started, attempt), "error": _word(error)}
+        if isinstance(error, ModelError):
+            data["status"] = error.status
+        if usage is not None:
+            turn.trace.usage += usage
+            tokens = _tokens(usage, None)
+            turn.record("token_usage", {**called, **tokens})
+            data |= tokens
+        turn.record("model_call", data)
+
+    def _used(self, name: str, attempt: Try, error: BaseException, estimate: Estimate | None) -> Usage | None:
+        """What a failed call used: as reported, else estimated where the model had begun to answer, or was cancelled."""
+        reported = error.usage if isinstance(error, ModelError) and isinstance(error.usage, Usage) else NO_USAGE
+        cancelled = not isinstance(error, VictorError)
+        if not attempt.written and reported == NO_USAGE and not cancelled:
+            return None
+        usage = reported
+        if usage.output_tokens is None:
+            usage = evolve(usage, output_tokens=text_tokens("".join(attempt.written)), estimated=True)
+        if usage.input_tokens is None and estimate is not None:
+            usage = evolve(usage, input_tokens=estimate.tokens, estimated=True)
+        if usage.cost_usd is None and usage.input_tokens is not None and (price := self._prices.get(name)) is not None:
+            cost = (usage.input_tokens * price[0] + (usage.output_tokens or 0) * price[1]) / 1_000_000
+            usage = evolve(usage, cost_usd=cost, estimated=True)
+        return usage
+
+    def _timing(self, started: float, attempt: Try) -> dict[str, Any]:
+        """A call's times; `ttft_ms` is the time to the first text or thought, None where nothing was streamed."""
+        return {
+            "latency_ms": round((self._clock.monotonic() - started) * 1000, 3),
+            "ttft_ms": None if attempt.first is None else round((attempt.first - started) * 1000, 3),
+        }
+
+
+def _check(reply: Reply, node: str, turn: Turn) -> None:
+    """Raises ModelError for an answer with nothing in it; after a tool's result that may be all there is to say."""
+    if not isinstance(reply, Reply):
+        raise ComponentError(f"the model returned {type(reply).__name__} instead of a Reply", node=node)
+    refuses = reply.stop_reason == "content_filter"
+    if refuses and turn.fallback_left and turn.may_try_again and "content_filter" in (turn.settings.fallbacks_on or ()):
+        raise ModelError("the provider refused the content", kind="content_filter", node=node, usage=reply.usage)
+    if reply.message.tool_calls or reply.message.content or refuses:
+        return
+    if reply.stop_reason != "stop" or not turn.messages or turn.messages[-1].role != "tool":
+        raise ModelError("returned an empty answer", kind="bad_response", node=node, usage=reply.usage)
+
+
+def _word(error: BaseException) -> str:
+    """What went wrong, for events."""
+    if isinstance(error, ModelError):
+        return error.kind
+    return error.code if isinstance(error, VictorError) else "cancelled"
+
+
+def _tokens(usage: Usage, estimate: Estimate | None) -> dict[str, Any]:
+    """What a call used, and where it was estimated before, the estimate's error."""
+    tokens: dict[str, Any] = {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "cost_usd": usage.cost_shown,
+    }
+    if usage.estimated:
+        tokens["estimated"] = True
+    if estimate is not None:
+        tokens["estimated_tokens"] = estimate.tokens
+        tokens["estimate_error"] = estimate.error(usage.input_tokens)
+    return tokens
+
+
+def _all_failed(failures: Sequence[ModelError]) -> ModelError:
+    first = failures[0]
+    if len(failures) == 1:
+        return first
+    reasons = "; ".join(str(failure) for failure in failures)
+    combined = ModelError(f"no model answered: {reasons}", kind=first.kind, status=first.status)
+    combined.__cause__ = first
+    return combined
