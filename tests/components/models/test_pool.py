@@ -452,3 +452,32 @@ async def test_a_stream_that_breaks_before_its_first_piece_comes_from_the_other_
         await orchestrator.chat("hi", emit=emit)
     assert "".join(pieces) == "Grüß dich, 🌍!"
     assert (len(eu.asked), len(us.asked)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("broken_stream", "shown", "text"),
+    [
+        ("error", "half", None),
+        ("hold", "whole", "whole"),
+        ("restart", "half|whole", "whole"),
+        ("continue", "half and whole", "half and whole"),
+    ],
+)
+async def test_a_broken_answer_goes_on_with_another_member_where_broken_stream_allows_it(
+    tmp_path: Path, broken_stream: str, shown: str, text: str | None
+) -> None:
+    stage, pieces = Stage(tmp_path), []
+    answer = "half and whole" if broken_stream == "continue" else "whole"
+    staged(stage, Endpoint("eu", failure("bad_response"), first_piece="half"), Endpoint(answer, first_piece=answer))
+
+    async def emit(delta: Delta) -> None:
+        pieces.append("|" if delta.restart else delta.text)
+
+    spec = POOL.replace("fallbacks: [spare]", f"broken_stream: {broken_stream}").replace("  spare: {type: given}\n", "")
+    async with stage.orchestrator(spec) as orchestrator:
+        if text is None:
+            with pytest.raises(ModelError, match="busy"):
+                await orchestrator.chat("hi", emit=emit)
+        else:
+            assert (await orchestrator.chat("hi", emit=emit)).message.text() == text
+    assert "".join(pieces) == shown

@@ -40,7 +40,8 @@ class Pool:
         watched = turn.replace(emit=stream.pass_on) if turn.streaming else turn
         failures: list[ModelError] = []
         unavailable: list[tuple[Member, Unavailable]] = []
-        for member in self._ranked(turn, key):
+        ranked = self._ranked(turn, key)
+        for member in ranked:
             call = await member.reserve(turn)
             if isinstance(call, Unavailable):
                 unavailable.append((member, call))
@@ -48,11 +49,12 @@ class Pool:
             if failures:
                 turn.record("error", _data(failures[-1]))
             try:
-                reply = await self._call(member, call, watched)
+                left = turn.fallback_left or member is not ranked[-1]
+                reply = await self._call(member, call, watched.replace(fallback_left=left))
             except ModelError as error:
                 error.node = error.node or member.node
                 turn.trace.failed |= {member.node}
-                if stream.began or error.kind not in ModelError.STAND_IN:
+                if not _goes_on(error, turn) or stream.is_final(turn):
                     raise
                 failures.append(error)
             else:
@@ -90,17 +92,24 @@ class Pool:
         """The one error, where every member failed or could not be called: transient if one of them may answer later."""
         if len(failures) == 1 and not unavailable:
             return failures[0]
+        limit = None
         reasons = [str(failure) for failure in failures]
         reasons += [f"{member.node}: {found.reason}" for member, found in unavailable]
         waits = [found.wait_s for _, found in unavailable if found.wait_s is not None]
         if failures:
             chosen = next((failure for failure in failures if failure.transient), failures[0])
             kind, status, wait_s = chosen.kind, chosen.status, chosen.retry_after_s
+            limit = chosen.limit
         else:
             at_limit = any(found.is_limit for _, found in unavailable)
             kind, status, wait_s = "rate_limited" if at_limit else "circuit_open", None, min(waits, default=None)
         error = ModelError(
-            f"no member answered: {'; '.join(reasons)}", kind=kind, node=self._node, status=status, retry_after_s=wait_s
+            f"no member answered: {'; '.join(reasons)}",
+            kind=kind,
+            node=self._node,
+            status=status,
+            retry_after_s=wait_s,
+            limit=limit,
         )
         error.__cause__ = failures[0] if failures else None
         return error
@@ -108,14 +117,22 @@ class Pool:
 
 @define
 class _Stream:
-    """Passes pieces on, and records that one was streamed."""
+    """Passes pieces on, and records that text was streamed."""
 
     emit: Emit
     began: bool = False
 
     async def pass_on(self, delta: Delta) -> None:
-        self.began = True
+        self.began = self.began or bool(delta.text)
         await self.emit(delta)
+
+    def is_final(self, turn: Turn) -> bool:
+        """Whether text went out that another member's answer could not replace or continue."""
+        return not turn.may_try_again or (self.began and not turn.trace.streamed.reached)
+
+
+def _goes_on(error: ModelError, turn: Turn) -> bool:
+    return error.kind in ModelError.STAND_IN or error.kind in (turn.settings.fallbacks_on or ())
 
 
 def _session(turn: Turn) -> bytes:
