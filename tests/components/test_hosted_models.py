@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from victor_dsl.components import api_tools
 from victor_dsl.components.api_tools import ToolDefinitions
-from victor_dsl.components.hosted_models import HostedConfig, Prices, find_known_model, known_models
+from victor_dsl.components.hosted_models import HostedConfig, find_known_model, known_models
 from victor_dsl.components.models import anthropic, echo, openai
+from victor_dsl.components.prices import Prices
 from victor_dsl.language.config import Secret
 from victor_dsl.transport.http import encode
 from victor_dsl.values.tool import Tool
@@ -91,7 +92,7 @@ def test_each_kind_of_token_has_its_rate() -> None:
 
 
 def test_a_long_prompt_costs_more_in_all_its_tokens() -> None:
-    rates = Prices(2.0, 10.0, 0.2, long_prompt_tokens=100, long_input_factor=2.0, long_output_factor=1.5)
+    rates = Prices(2.0, 10.0, 0.2, long_prompts=((100, Prices(4.0, 15.0, 0.4)),))
     assert rates.cost(plain=50, cache_read=50, output=10) == pytest.approx((100 + 10 + 100) / 1e6)
     assert rates.cost(plain=51, cache_read=50, output=10) == pytest.approx((204 + 20 + 150) / 1e6)
 

@@ -79,7 +79,14 @@ def test_json_prints_the_reply_line_of_the_contract(victor: Victor) -> None:
     [line] = done.lines
     assert list(line) == REPLY_KEYS
     assert (line["session"], line["tenant"], line["reply"], line["error"]) == ("s", "acme", "Hello", None)
-    assert list(line["usage"]) == ["input_tokens", "output_tokens", "cost_usd"]
+    assert list(line["usage"]) == [
+        "input_tokens",
+        "output_tokens",
+        "cached_tokens",
+        "cache_write_tokens",
+        "reasoning_tokens",
+        "cost_usd",
+    ]
     assert line["variants"] == {"tone": "control"}
 
 

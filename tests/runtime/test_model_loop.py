@@ -106,7 +106,7 @@ async def test_a_tools_result_goes_back_to_the_model_and_into_the_session(stage:
         "tool": "good",
         "source": "tools/given",
         "rank": 0,
-        "cost_usd": None,
+        "price_usd": None,
         "ok": True,
         "error": None,
         "latency_ms": 0,

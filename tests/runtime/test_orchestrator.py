@@ -81,7 +81,14 @@ async def test_the_answer_is_the_reply_line_of_the_contract(stage: Stage) -> Non
         "model": "main",
         "response_model": None,
         "variants": {},
-        "usage": {"input_tokens": 10, "output_tokens": 5, "cost_usd": 0.5},
+        "usage": {
+            "input_tokens": 10,
+            "output_tokens": 5,
+            "cached_tokens": None,
+            "cache_write_tokens": None,
+            "reasoning_tokens": None,
+            "cost_usd": 0.5,
+        },
         "plan": plan,
         "error": None,
     }

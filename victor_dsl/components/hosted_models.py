@@ -17,6 +17,7 @@ import orjson
 from attrs import evolve
 from pydantic import Field
 
+from victor_dsl.components.prices import Prices, own_prices
 from victor_dsl.errors import ModelError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Model as Config
@@ -41,32 +42,6 @@ MAX_PAUSES = 10
 _IMAGES = ("image_url", "image", "input_image")
 _KNOWN_MODELS = Path(__file__).with_name("known_models.json")
 _VERSION_SUFFIX = re.compile(r"(-\d{8}|-\d{4}-\d{2}-\d{2}|@\d{8}|-latest)$")
-
-
-class Prices(NamedTuple):
-    """US dollars for a million tokens. A cache price of None is that of plain input.
-
-    For a prompt of more than `long_prompt_tokens`, all input costs `long_input_factor` times as much, and all output
-    `long_output_factor` times.
-    """
-
-    input: float
-    output: float
-    cache_read: float | None = None
-    cache_write: float | None = None
-    long_prompt_tokens: int | None = None
-    long_input_factor: float = 1.0
-    long_output_factor: float = 1.0
-
-    def cost(self, *, plain: int, output: int, cache_read: int = 0, cache_write: int = 0) -> float:
-        """The price of one call. The three kinds of input do not overlap."""
-        read_price = self.input if self.cache_read is None else self.cache_read
-        write_price = self.input if self.cache_write is None else self.cache_write
-        input_cost = plain * self.input + cache_read * read_price + cache_write * write_price
-        output_cost = output * self.output
-        if self.long_prompt_tokens is not None and plain + cache_read + cache_write > self.long_prompt_tokens:
-            input_cost, output_cost = input_cost * self.long_input_factor, output_cost * self.long_output_factor
-        return (input_cost + output_cost) / 1_000_000
 
 
 class KnownModel(NamedTuple):
@@ -96,14 +71,20 @@ def known_models() -> dict[str, KnownModel]:
 def _known_model(
     context_window: int, reasoning: bool = False, long_prompt: Mapping[str, Any] | None = None, **prices: Any
 ) -> KnownModel:
-    long = {}
+    standard = Prices(**prices)
     if long_prompt:
-        long = {
-            "long_prompt_tokens": long_prompt["above"],
-            "long_input_factor": long_prompt["input_factor"],
-            "long_output_factor": long_prompt["output_factor"],
-        }
-    return KnownModel(context_window, Prices(**prices, **long), reasoning)
+        standard = standard._replace(long_prompts=((long_prompt["above"], _times(standard, **long_prompt)),))
+    return KnownModel(context_window, standard, reasoning)
+
+
+def _times(prices: Prices, above: int, input_factor: float, output_factor: float) -> Prices:
+    read, write = prices.cache_read, prices.cache_write
+    return prices._replace(
+        input=prices.input * input_factor,
+        output=prices.output * output_factor,
+        cache_read=None if read is None else read * input_factor,
+        cache_write=None if write is None else write * input_factor,
+    )
 
 
 class PromptCache(Config):
@@ -165,15 +146,7 @@ class HostedConfig(HttpConfig, ModelConfig):
 
     def prices(self) -> Prices | None:
         """The prices: the spec's, else those of the known model. None unless input and output both have one."""
-        known = self.known.prices if self.known else None
-        of_input, of_output = self.input_usd_per_million, self.output_usd_per_million
-        cache_read = self.cached_usd_per_million
-        if known and of_input is None and of_output is None:
-            return known if cache_read is None else known._replace(cache_read=cache_read)
-        if known:
-            of_input = known.input if of_input is None else of_input
-            of_output = known.output if of_output is None else of_output
-        return None if of_input is None or of_output is None else Prices(of_input, of_output, cache_read)
+        return own_prices(self, self.known.prices if self.known else None)
 
     def price(self) -> tuple[float, float] | None:
         """US dollars for a million tokens of input and of output: the spec's prices, else those of the known model."""
@@ -282,6 +255,7 @@ class HostedModel:
         self._node = context.node
         self._prices = config.prices()
         self._sees_images = config.images
+        self._now = context.clock.now
         self._write = write
         self._new_answer = new_answer
         url = f"{config.base_url}{path}"
@@ -300,7 +274,8 @@ class HostedModel:
 
     async def answer(self, turn: Turn) -> Reply:
         """Sends the request and reads its answer, which is streamed if the turn is. Raises ModelError."""
-        answer = self._new_answer(turn, self._prices)
+        prices = self._prices and self._prices.at(self._now())
+        answer = self._new_answer(turn, prices)
         streamed: list[str] = []
         try:
             return await self._reply(turn, answer, streamed)

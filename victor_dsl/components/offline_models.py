@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from victor_dsl.components.prices import own_prices, reported_usage
 from victor_dsl.language.config import ModelConfig
 from victor_dsl.values.message import Delta, Message, Usage, messages_tokens
 from victor_dsl.values.tokens import text_tokens
@@ -16,20 +17,14 @@ class UsageEstimate:
     """Estimates the usage of a turn as `values.tokens` does."""
 
     def __init__(self, config: ModelConfig) -> None:
-        self._price = config.price()
+        self.prices = own_prices(config)
 
     def usage(self, turn: Turn, answer: Message) -> Usage:
         """The tokens of a turn and its answer, and their cost where the spec has a price."""
         tools_tokens = sum([tool.tokens for tool in turn.tools])
         input_tokens = text_tokens(turn.system or "") + messages_tokens(turn.messages) + tools_tokens
         output_tokens = text_tokens(answer.counted_text())
-        return Usage(input_tokens, output_tokens, self.cost(input_tokens, output_tokens))
-
-    def cost(self, input_tokens: int | None, output_tokens: int | None) -> float | None:
-        """US dollars, None where the price or a count is unknown."""
-        if self._price is None or input_tokens is None or output_tokens is None:
-            return None
-        return (input_tokens * self._price[0] + output_tokens * self._price[1]) / 1_000_000
+        return reported_usage(self.prices, input=input_tokens, output=output_tokens)
 
 
 async def stream_words(text: str, turn: Turn) -> None:

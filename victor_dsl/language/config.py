@@ -162,7 +162,7 @@ class ToolConfig(Config):
 
     name: Name | None = Field(None, description="The tool's name, or the prefix of its tools. By default the type.")
     cost: CostTier | None = Field(None, description="The cost tier of one call.")
-    cost_usd: float | None = Field(None, ge=0, description="The price of one call, in US dollars.")
+    cost_usd: float | None = Field(None, ge=0, allow_inf_nan=False, description="The price of one call, in US dollars.")
     domain: str | None = Field(
         None, description="The subject area of the tools, as one word; tool selection may use it."
     )
@@ -264,12 +264,24 @@ class ModelConfig(Config):
     context_window: int | None = Field(
         None, ge=1, description="The model's context window, in tokens. By default it is looked up by the model's name."
     )
-    input_usd_per_million: float | None = Field(None, ge=0, description="The price of a million input tokens.")
-    output_usd_per_million: float | None = Field(None, ge=0, description="The price of a million output tokens.")
+    input_usd_per_million: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="The price of a million input tokens."
+    )
+    output_usd_per_million: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="The price of a million output tokens."
+    )
     cached_usd_per_million: float | None = Field(
         None,
         ge=0,
         description="The price of a million input tokens read from a prompt cache. By default that of other input.",
+        allow_inf_nan=False,
+    )
+    cache_write_usd_per_million: float | None = Field(
+        None,
+        ge=0,
+        description="The price of a million input tokens written to a prompt cache. By default that of other input.",
+        allow_inf_nan=False,
+        examples=[3.75],
     )
 
     def window(self) -> int | None:

@@ -33,10 +33,32 @@ def _object(
     }
 
 
+_TOKENS: Mapping[str, Json] = {
+    "input_tokens": {
+        **_or_null(_COUNT),
+        "description": "All input; null where the model reports none, as in the other counts.",
+    },
+    "output_tokens": {**_or_null(_COUNT), "description": "All output."},
+    "cached_tokens": {**_or_null(_COUNT), "description": "The part of the input that was read from a prompt cache."},
+    "cache_write_tokens": {
+        **_or_null(_COUNT),
+        "description": "The part of the input that was written to a prompt cache.",
+    },
+    "reasoning_tokens": {**_or_null(_COUNT), "description": "The part of the output that was spent on thoughts."},
+}
+_ESTIMATED: Mapping[str, Json] = {
+    "estimated": {
+        "const": True,
+        "description": "There only where some of the counts are estimates, as of a broken answer.",
+    }
+}
 _USAGE: Mapping[str, Json] = {
-    "input_tokens": _COUNT,
-    "output_tokens": _COUNT,
-    "cost_usd": {**_or_null(_NUMBER), "description": "US dollars; null where a price is not known."},
+    **_TOKENS,
+    "cost_usd": {
+        **_or_null(_NUMBER),
+        "description": "US dollars; null where a price is not known. The sum over `turn` events is the bill: it includes "
+        "that over `model_call` events.",
+    },
 }
 _CODE: Json = {**_or_null(_TEXT), "description": "What went wrong, as a word; null where nothing did."}
 
@@ -77,9 +99,17 @@ DATA: Mapping[str, Mapping[str, Json]] = {
             },
         },
     },
-    "token_usage": {"model": _TEXT, **_USAGE},
+    "token_usage": {"model": _TEXT, **_TOKENS},
     "model_call": {"model": _TEXT, "latency_ms": _NUMBER, "error": _CODE},
-    "tool_call": {"ok": {"type": "boolean"}, "error": _CODE, "latency_ms": _NUMBER},
+    "tool_call": {
+        "ok": {"type": "boolean"},
+        "error": _CODE,
+        "latency_ms": _NUMBER,
+        "price_usd": {
+            "type": ["number", "null"],
+            "description": "The price of a call in the spec (`cost_usd` of the tool). No turn's `cost_usd` includes it.",
+        },
+    },
     "compaction": {
         "type": {**_TEXT, "description": "The strategy whose choice was taken."},
         "before": {**_COUNT, "description": "Tokens of the messages before."},
@@ -108,8 +138,12 @@ _ESTIMATE: Mapping[str, Json] = {
     },
 }
 
-MORE: Mapping[str, Mapping[str, Json]] = {"token_usage": _ESTIMATE, "model_call": _ESTIMATE}
-"""What it may have besides: calls that failed, or were made for a summary, have no estimate."""
+MORE: Mapping[str, Mapping[str, Json]] = {
+    "turn": _ESTIMATED,
+    "token_usage": {**_ESTIMATED, **_ESTIMATE},
+    "model_call": {**_USAGE, **_ESTIMATED, **_ESTIMATE},
+}
+"""What it may have besides: calls that failed may have no usage, and those for a summary have no estimate."""
 
 
 def event_schema() -> Json:

@@ -179,10 +179,10 @@ class ModelCalls:
         reply = evolve(reply, model=name)
         if window is not None and estimate is not None:
             window.learn(turn, estimate.size, reply.usage.input_tokens)
-        tokens = _tokens(reply.usage, estimate)
+        usage, estimated = reply.usage, _estimated(reply.usage, estimate)
         about = {"response_model": reply.response_model, "stop_reason": reply.stop_reason, "error": None}
-        turn.record("model_call", {**called, **self._timing(started, attempt), **about, **tokens})
-        turn.record("token_usage", {**called, **tokens})
+        turn.record("model_call", {**called, **self._timing(started, attempt), **about, **usage.as_json(), **estimated})
+        turn.record("token_usage", {**called, **usage.tokens_json(), **estimated})
         return reply
 
     def _record_failure(
@@ -200,9 +200,8 @@ class ModelCalls:
             data["status"] = error.status
         if usage is not None:
             turn.trace.usage += usage
-            tokens = _tokens(usage, None)
-            turn.record("token_usage", {**called, **tokens})
-            data |= tokens
+            turn.record("token_usage", {**called, **usage.tokens_json()})
+            data |= usage.as_json()
         turn.record("model_call", data)
 
     def _used(self, name: str, attempt: Try, error: BaseException, estimate: Estimate | None) -> Usage | None:
@@ -249,20 +248,11 @@ def _word(error: BaseException) -> str:
     return error.code if isinstance(error, VictorError) else "cancelled"
 
 
-def _tokens(usage: Usage, estimate: Estimate | None) -> dict[str, Any]:
-    """What a call used, and where it was estimated before, the estimate's error."""
-    tokens: dict[str, Any] = {
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cached_tokens": usage.cached_tokens,
-        "cost_usd": usage.cost_shown,
-    }
-    if usage.estimated:
-        tokens["estimated"] = True
-    if estimate is not None:
-        tokens["estimated_tokens"] = estimate.tokens
-        tokens["estimate_error"] = estimate.error(usage.input_tokens)
-    return tokens
+def _estimated(usage: Usage, estimate: Estimate | None) -> dict[str, Any]:
+    """The input that was expected, and how far that was off; nothing where none was expected."""
+    if estimate is None:
+        return {}
+    return {"estimated_tokens": estimate.tokens, "estimate_error": estimate.error(usage.input_tokens)}
 
 
 def _all_failed(failures: Sequence[ModelError]) -> ModelError:

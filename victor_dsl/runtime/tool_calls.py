@@ -171,8 +171,8 @@ def _about(call: ToolCall, turn: Turn) -> Mapping[str, Any]:
     """The tool that was called, and its rank among those offered. An unknown tool is recorded without its name, which may be anything."""
     for rank, tool in enumerate(turn.tools):
         if tool.name == call.name:
-            return {"tool": tool.name, "source": tool.source, "rank": rank, "cost_usd": tool.cost_usd}
-    return {"tool": None, "source": None, "rank": None, "cost_usd": None}
+            return {"tool": tool.name, "source": tool.source, "rank": rank, "price_usd": tool.cost_usd}
+    return {"tool": None, "source": None, "rank": None, "price_usd": None}
 
 
 def _cut(text: str, most_tokens: int) -> str:

@@ -7,6 +7,9 @@ from typing import Any
 
 import orjson
 
+MOST_COUNTED = 2**53
+"""Beyond it, numbers are not exact in every JSON reader, and nothing is counted that far."""
+
 
 def parse_json(data: bytes) -> Any:
     """The JSON value, with what is not UTF-8 replaced; None where it is not JSON.
@@ -64,5 +67,5 @@ def as_text(value: Any, what: str) -> str:
 
 
 def as_count(value: Any) -> int | None:
-    """The value if it is a count, None for anything else."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    """The value if it is a count, None for anything else, such as a number that no count reaches."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST_COUNTED else None

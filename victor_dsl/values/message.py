@@ -131,6 +131,23 @@ class Usage:
     reasoning_tokens: int | None = None
     estimated: bool = False
 
+    def tokens_json(self) -> dict[str, Any]:
+        """The tokens by kind, as events show them. `estimated` is there only if some were estimated."""
+        counts: dict[str, Any] = {
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "cached_tokens": self.cached_tokens,
+            "cache_write_tokens": self.cache_write_tokens,
+            "reasoning_tokens": self.reasoning_tokens,
+        }
+        if self.estimated:
+            counts["estimated"] = True
+        return counts
+
+    def as_json(self) -> dict[str, Any]:
+        """The tokens by kind and their cost, as events and reply lines show them."""
+        return {**self.tokens_json(), "cost_usd": self.cost_shown}
+
     @property
     def cost_shown(self) -> float | None:
         """The cost in whole billionths of a dollar, as events and reply lines show it."""

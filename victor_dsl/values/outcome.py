@@ -51,11 +51,7 @@ class Answer:
             "model": self.model,
             "response_model": self.response_model,
             "variants": dict(self.variants),
-            "usage": {
-                "input_tokens": self.usage.input_tokens,
-                "output_tokens": self.usage.output_tokens,
-                "cost_usd": self.usage.cost_shown,
-            },
+            "usage": self.usage.as_json(),
             "latency_ms": round(self.latency_ms, 3),
             "plan": self.plan,
             "error": None if self.error is None else self.error.as_json(),

@@ -91,7 +91,7 @@ async def test_recipe_7_the_values_on_the_page_equal_those_in_the_store(
     wanted = "SELECT count(*) FROM analytics_events WHERE event_type = 'turn'"
     while stored(tmp_path, wanted) != [(12,)]:  # the other exporter has its own pace
         await asyncio.sleep(0)
-    usage = "FROM analytics_events WHERE event_type = 'token_usage'"
+    usage = "FROM analytics_events WHERE event_type = 'model_call'"
     ((tokens, cost, unpriced),) = stored(
         tmp_path,
         "SELECT sum(event_data->>'input_tokens') + sum(event_data->>'output_tokens'), sum(event_data->>'cost_usd'), "

@@ -278,8 +278,8 @@ async def test_recipe_7_tenants_do_not_see_each_other(board: Opened) -> None:
 
 
 async def test_recipe_7_cost_is_told_and_what_is_not_known_is_not_zero(board: Opened) -> None:
-    priced = event("token_usage", input_tokens=10, output_tokens=5, cost_usd=0.25)
-    await board.dashboard.export([priced, priced, event("token_usage", input_tokens=1, output_tokens=1, cost_usd=None)])
+    priced = event("model_call", input_tokens=10, output_tokens=5, cost_usd=0.25)
+    await board.dashboard.export([priced, priced, event("model_call", input_tokens=1, output_tokens=1, cost_usd=None)])
     async with board.socket(headers=BEARER) as socket:
         (bucket,) = (await heard(socket))["seconds"]
     assert (bucket["cost"], bucket["unpriced"]) == (0.5, 1)
@@ -292,8 +292,8 @@ async def test_a_bucket_counts_turns_tools_errors_and_arms() -> None:
         [
             turn(0),
             evolve(turn(1, stop_reason="error"), variants={"tone": "cool", "length": "short"}),
-            event("tool_call", tool="find", ok=True, cost_usd=0.01),
-            event("tool_call", tool="find", ok=False, cost_usd=None),
+            event("tool_call", tool="find", ok=True, price_usd=0.01),
+            event("tool_call", tool="find", ok=False, price_usd=None),
             event("tool_call", tool=None, ok=False),
             event("error", code="tool"),
             event("compaction", before=1),

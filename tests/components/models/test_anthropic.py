@@ -68,14 +68,14 @@ async def refused(turn: Turn, **fields: Any) -> ModelError:
 async def test_a_plain_answer_counts_all_of_its_input() -> None:
     reply = await answered([TEXT, {"type": "text", "text": " There."}])
     assert reply == Reply(
-        Message("assistant", "Hi. There."), Usage(1120, 12, None, 1000), "stop", "claude-sonnet-4-5-20250929"
+        Message("assistant", "Hi. There."), Usage(1120, 12, None, 1000, 100), "stop", "claude-sonnet-4-5-20250929"
     )
 
 
 async def test_a_streamed_answer_is_the_pieces_that_were_heard() -> None:
     reply, pieces = await heard(ANTHROPIC_TEXT)
     assert reply == Reply(
-        Message("assistant", "Grüß dich, 🌍!"), Usage(1120, 12, None, 1000), "stop", "claude-sonnet-4-5-20250929"
+        Message("assistant", "Grüß dich, 🌍!"), Usage(1120, 12, None, 1000, 100), "stop", "claude-sonnet-4-5-20250929"
     )
     assert pieces == ["Grüß", " dich, 🌍!"]
 

@@ -49,13 +49,15 @@ async def heard(stream: bytes, turn: Turn = HELLO, **fields: Any) -> tuple[Reply
 
 async def test_a_plain_answer() -> None:
     reply = await answered(openai_whole({"content": "Hi.", "refusal": None, "annotations": []}))
-    assert reply == Reply(Message("assistant", "Hi."), Usage(1200, 10, None, 1024), "stop", "gpt-4.1-mini-2025-04-14")
+    assert reply == Reply(
+        Message("assistant", "Hi."), Usage(1200, 10, None, 1024, None, 0), "stop", "gpt-4.1-mini-2025-04-14"
+    )
 
 
 async def test_a_streamed_answer_is_the_pieces_that_were_heard() -> None:
     reply, pieces = await heard(OPENAI_TEXT)
     assert reply == Reply(
-        Message("assistant", "Grüß dich, 🌍!"), Usage(1200, 10, None, 1024), "stop", "gpt-4.1-mini-2025-04-14"
+        Message("assistant", "Grüß dich, 🌍!"), Usage(1200, 10, None, 1024, None, 0), "stop", "gpt-4.1-mini-2025-04-14"
     )
     assert pieces == ["Grüß", " dich, 🌍!"]
 

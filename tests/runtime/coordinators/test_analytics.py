@@ -15,6 +15,7 @@ from victor_dsl.errors import ModelError
 from victor_dsl.runtime.coordinators import analytics
 from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator, event_ids
 from victor_dsl.values.event import Event, EventType, uuid7
+from victor_dsl.values.message import Message, Reply, Usage
 from victor_dsl.values.request import Request
 
 TURN_IDS = st.text() | st.builds(
@@ -74,6 +75,9 @@ async def test_a_turn_is_told_whole_and_without_contents(stage: Stage) -> None:
         "latency_ms": 0,
         "input_tokens": 20,
         "output_tokens": 10,
+        "cached_tokens": None,
+        "cache_write_tokens": None,
+        "reasoning_tokens": None,
         "cost_usd": 1.0,
         "model": "main",
         "stop_reason": "stop",
@@ -125,3 +129,23 @@ async def test_many_turns_at_once_keep_their_events_apart(stage: Stage) -> None:
         await asyncio.gather(*(orchestrator.answer(Request(message="a", session=f"s{i}")) for i in range(20)))
     assert len({event.id for event in spy.events}) == len(spy.events) == 60
     assert sorted(event.session for event in spy.of("turn")) == sorted(f"s{i}" for i in range(20))
+
+
+async def test_the_sum_over_turns_is_the_bill_and_that_over_model_calls_too(stage: Stage) -> None:
+    async def look(vars: object) -> str:
+        return "found"
+
+    stage.objects["tools/given"] = Toolbox({"look": look})
+    usage = Usage(100, 20, 0.25, 60, 30, 15)
+    first = Reply(Message("assistant", None, (call("look"),)), usage, "tool_calls")
+    stage.objects["models/main"] = Says([first, Reply(Message("assistant", "done"), usage)])
+    spy = stage.objects["exporters/given"] = Spy()
+    spec = "models: {main: {type: given}}\ntools: [given]\nexporters: [given]"
+    async with stage.orchestrator(spec) as orchestrator:
+        answer = await orchestrator.answer(Request(message="go"))
+    assert answer.usage == Usage(200, 40, 0.5, 120, 60, 30)
+    priced = {type: sum(data["cost_usd"] for data in spy.data(type)) for type in ("turn", "model_call")}
+    assert priced == {"turn": 0.5, "model_call": 0.5}
+    assert {event.type for event in spy.events if "cost_usd" in event.data} == {"turn", "model_call"}
+    for type in ("model_call", "token_usage"):
+        assert [data["reasoning_tokens"] for data in spy.data(type)] == [15, 15]

@@ -198,19 +198,13 @@ class Writer:
             raise
         usage = reply.usage
         turn.trace.usage += usage
-        tokens = {
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-            "cached_tokens": usage.cached_tokens,
-            "cost_usd": usage.cost_shown,
-        }
         about |= {
             "latency_ms": self._since(started),
             "response_model": reply.response_model,
             "stop_reason": reply.stop_reason,
         }
-        turn.record("model_call", {**about, "error": None, **tokens})
-        turn.record("token_usage", {"model": self._name, "purpose": "summary", **tokens})
+        turn.record("model_call", {**about, "error": None, **usage.as_json()})
+        turn.record("token_usage", {"model": self._name, "purpose": "summary", **usage.tokens_json()})
         return reply
 
     def _since(self, started: float) -> float:

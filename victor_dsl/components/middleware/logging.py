@@ -79,13 +79,10 @@ class Logging:
         return logged
 
     def _outcome(self, reply: Reply) -> dict[str, Any]:
-        usage = reply.usage
         values = {
             "outcome": reply.stop_reason,
             "model": reply.model,
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-            "cost_usd": usage.cost_shown,
+            **reply.usage.as_json(),
             "tool_calls": len(reply.message.tool_calls) or None,
         }
         if self._contents:

@@ -12,6 +12,7 @@ import orjson
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from victor_dsl.components.offline_models import UsageEstimate, stream_words
+from victor_dsl.components.prices import reported_usage
 from victor_dsl.errors import ComponentError, ModelError, ModelErrorKind
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import FilePath, Model, ModelConfig
@@ -53,6 +54,10 @@ class Tokens(Model):
     input_tokens: int | None = Field(None, ge=0, description="Tokens of input.")
     output_tokens: int | None = Field(None, ge=0, description="Tokens of output.")
     cached_tokens: int | None = Field(None, ge=0, description="Tokens of input that were read from a prompt cache.")
+    cache_write_tokens: int | None = Field(
+        None, ge=0, description="Tokens of input that were written to a prompt cache."
+    )
+    reasoning_tokens: int | None = Field(None, ge=0, description="Tokens of output that were spent on thoughts.")
 
 
 class Step(Model):
@@ -184,8 +189,14 @@ class Scripted:
         usage = step.usage
         if usage is None:
             return self._estimate.usage(turn, message)
-        cost = self._estimate.cost(usage.input_tokens, usage.output_tokens)
-        return Usage(usage.input_tokens, usage.output_tokens, cost, usage.cached_tokens)
+        return reported_usage(
+            self._estimate.prices,
+            input=usage.input_tokens,
+            output=usage.output_tokens,
+            cached=usage.cached_tokens,
+            written=usage.cache_write_tokens,
+            reasoning=usage.reasoning_tokens,
+        )
 
 
 def _arguments(call: Call) -> str:

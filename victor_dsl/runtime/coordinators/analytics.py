@@ -95,12 +95,9 @@ def event_ids(turn_id: str) -> Callable[[EventType, int], str]:
 
 def turn_data(trace: Trace, latency_ms: float, stop_reason: str) -> dict[str, Any]:
     """The data of a `turn` event."""
-    usage = trace.usage
     data = {
         "latency_ms": round(latency_ms, 3),
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cost_usd": usage.cost_shown,
+        **trace.usage.as_json(),
         "model": trace.model,
         "stop_reason": stop_reason,
         "values": trace.values,

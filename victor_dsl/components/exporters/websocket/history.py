@@ -36,6 +36,8 @@ class Tally:
     failed: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
     cost_usd: float = 0.0
     unpriced: int = 0
     latency: dict[int, int] = field(factory=dict)
@@ -51,6 +53,8 @@ class Tally:
         """Counts tokens and their cost. Calls without a known price are counted as unpriced, not as free."""
         self.input_tokens += int(_number(data.get("input_tokens")))
         self.output_tokens += int(_number(data.get("output_tokens")))
+        self.cached_tokens += int(_number(data.get("cached_tokens")))
+        self.reasoning_tokens += int(_number(data.get("reasoning_tokens")))
         if data.get("cost_usd") is None:
             self.unpriced += 1
         else:
@@ -63,6 +67,8 @@ class Tally:
             "failed": self.failed,
             "input": self.input_tokens,
             "output": self.output_tokens,
+            "cached": self.cached_tokens,
+            "reasoning": self.reasoning_tokens,
             "cost": self.cost_usd,
             "unpriced": self.unpriced,
             "latency": sorted(self.latency.items()),
@@ -71,11 +77,11 @@ class Tally:
 
 @define
 class ToolTally:
-    """Calls of one tool. `cost_usd` is the price of a call in the spec, times the calls."""
+    """Calls of one tool. `price_usd` is the price of a call in the spec, times the calls."""
 
     calls: int = 0
     failed: int = 0
-    cost_usd: float = 0.0
+    price_usd: float = 0.0
 
 
 @define
@@ -98,13 +104,14 @@ class Bucket:
                     tally = _entry(self.arms, (cut(experiment), cut(arm)), (OTHER, OTHER), Tally)
                     tally.finish(data)
                     tally.spend(data)
-            case "token_usage":
-                self.all.spend(data)
+            case "model_call":
+                if "input_tokens" in data:  # not of a call that failed before it used any
+                    self.all.spend(data)
             case "tool_call":
                 tool = _entry(self.tools, cut(data.get("tool") or "(not offered)"), OTHER, ToolTally)
                 tool.calls += 1
                 tool.failed += not data.get("ok")
-                tool.cost_usd += _number(data.get("cost_usd"))
+                tool.price_usd += _number(data.get("price_usd"))
             case "error":
                 code = cut(data.get("code") or "error")
                 code = code if code in self.errors or len(self.errors) < NAMES else OTHER
@@ -115,7 +122,7 @@ class Bucket:
         arms: dict[str, dict[str, Json]] = {}
         for (experiment, arm), tally in self.arms.items():
             arms.setdefault(experiment, {})[arm] = tally.as_json()
-        tools = {name: [tool.calls, tool.failed, tool.cost_usd] for name, tool in self.tools.items()}
+        tools = {name: [tool.calls, tool.failed, tool.price_usd] for name, tool in self.tools.items()}
         return {"t": time, **self.all.as_json(), "errors": self.errors, "tools": tools, "arms": arms}
 
 

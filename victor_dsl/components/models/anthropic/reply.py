@@ -9,7 +9,8 @@ import orjson
 from attrs import evolve
 
 from victor_dsl.components.api_tools import join_arguments, original_tool_name
-from victor_dsl.components.hosted_models import NO_PIECE, Piece, Prices, unknown_reason
+from victor_dsl.components.hosted_models import NO_PIECE, Piece, unknown_reason
+from victor_dsl.components.prices import Prices, reported_usage
 from victor_dsl.transport.json_values import Malformed, as_count, as_list, as_map, as_text, join_surrogates, parse_json
 from victor_dsl.values.message import NO_USAGE, Message, Part, Reply, StopReason, ToolCall, Usage
 from victor_dsl.values.turn import Turn
@@ -23,6 +24,7 @@ _STOP_REASONS: Mapping[str, StopReason] = {
     "refusal": "content_filter",
 }
 _THOUGHTS = ("thinking", "redacted_thinking")
+_TIERS = ("fast", "batch")  # with prices of their own
 _PAUSED = ("pause_turn", "compaction")
 _TEXT_FIELDS = {
     "text_delta": "text",
@@ -162,21 +164,34 @@ class MessageAnswer:
 
     def _add_usage(self, reported: Any) -> None:
         # Later counts are totals, not increments. A count that a later event leaves out remains valid.
-        self._usage.update({key: value for key, value in as_map(reported, "its usage").items() if value is not None})
+        if isinstance(reported, dict):
+            self._usage.update({key: value for key, value in reported.items() if value is not None})
 
 
 def _usage(reported: Mapping[str, Any], prices: Prices | None) -> Usage:
-    """The reported usage, and its cost where the prices are known."""
+    """The reported usage. Input that the cache took or gave is no part of `input_tokens`."""
     plain, output_tokens = as_count(reported.get("input_tokens")), as_count(reported.get("output_tokens"))
-    cache_read = as_count(reported.get("cache_read_input_tokens"))
-    cache_write = as_count(reported.get("cache_creation_input_tokens")) or 0
-    if plain is None:
-        return Usage(None, output_tokens, None, cache_read)
-    cost = None
-    if prices and output_tokens is not None:
-        cost = prices.cost(plain=plain, output=output_tokens, cache_read=cache_read or 0, cache_write=cache_write)
-    # This API does not count cached input in `input_tokens`.
-    return Usage(plain + (cache_read or 0) + cache_write, output_tokens, cost, cache_read)
+    cached, written = (
+        as_count(reported.get(name)) for name in ("cache_read_input_tokens", "cache_creation_input_tokens")
+    )
+    by_time = reported.get("cache_creation")
+    written_5m, written_1h = (_count(by_time, f"ephemeral_{time}_input_tokens") for time in ("5m", "1h"))
+    if written is None and (written_5m is not None or written_1h is not None):
+        written = (written_5m or 0) + (written_1h or 0)
+    return reported_usage(
+        prices,
+        input=None if plain is None else plain + (cached or 0) + (written or 0),
+        output=output_tokens,
+        cached=cached,
+        written=written,
+        written_1h=written_1h or 0,
+        reasoning=_count(reported.get("output_tokens_details"), "thinking_tokens"),
+        tier=next((tier for key in ("speed", "service_tier") if (tier := reported.get(key)) in _TIERS), None),
+    )
+
+
+def _count(counts: Any, name: str) -> int | None:
+    return as_count(counts.get(name)) if isinstance(counts, dict) else None
 
 
 def _content(parts: list[Part], calls: list[ToolCall]) -> str | tuple[Part, ...] | None:

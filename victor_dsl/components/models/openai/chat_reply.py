@@ -9,7 +9,8 @@ import orjson
 from attrs import define, evolve, field
 
 from victor_dsl.components.api_tools import join_arguments, original_tool_name
-from victor_dsl.components.hosted_models import NO_PIECE, Piece, Prices, unknown_reason
+from victor_dsl.components.hosted_models import NO_PIECE, Piece, unknown_reason
+from victor_dsl.components.prices import Prices, reported_usage
 from victor_dsl.transport.json_values import Malformed, as_count, as_list, as_map, as_text, join_surrogates, parse_json
 from victor_dsl.values.chat_format import EXTRA_KEYS, call_extra
 from victor_dsl.values.message import Message, Reply, StopReason, ToolCall, Usage
@@ -85,6 +86,7 @@ class ChatAnswer:
         self._ended = False
         self._refused = False
         self._usage: dict[str, Any] = {}
+        self._tier: str | None = None
         self._model: str | None = None
 
     def add_whole(self, completion: Mapping[str, Any]) -> Piece:
@@ -95,8 +97,10 @@ class ChatAnswer:
         """Adds a chunk, or a whole completion; returns the text and the thoughts that it brings."""
         if isinstance(chunk.get("model"), str):
             self._model = chunk["model"]
-        if chunk.get("usage"):
-            self._usage = as_map(chunk["usage"], "its usage")
+        if isinstance(chunk.get("usage"), dict):
+            self._usage = chunk["usage"] or self._usage
+        if isinstance(chunk.get("service_tier"), str):
+            self._tier = chunk["service_tier"]
         choices = as_list(chunk.get("choices"), "its list of choices")
         if not choices:
             return NO_PIECE
@@ -131,8 +135,10 @@ class ChatAnswer:
     def usage(self, written: int = 0) -> Usage:
         """The usage that was reported so far, with at least the output that was `written`."""
         if written <= (as_count(self._usage.get("completion_tokens")) or 0):
-            return read_usage(self._usage, self._prices)
-        return evolve(read_usage({**self._usage, "completion_tokens": written}, self._prices), estimated=True)
+            return read_usage(self._usage, self._prices, self._tier)
+        return evolve(
+            read_usage({**self._usage, "completion_tokens": written}, self._prices, self._tier), estimated=True
+        )
 
     def reply(self) -> Reply:
         """The complete answer; one that was cut off is Malformed."""
@@ -236,17 +242,49 @@ def _joined(key: str, before: Any, piece: Any) -> Any:
 
 
 def read_usage(
-    reported: Mapping[str, Any], prices: Prices | None, input: str = "prompt", output: str = "completion"
+    reported: Mapping[str, Any],
+    prices: Prices | None,
+    tier: str | None,
+    input: str = "prompt",
+    output: str = "completion",
 ) -> Usage:
-    """The reported usage, and its cost where the prices are known. `input` and `output` are what the API calls them."""
+    """The reported usage. `input` and `output` are what the API calls them.
+
+    Cached input is a part of the input, under a name that differs from server to server.
+    """
     input_tokens, output_tokens = as_count(reported.get(f"{input}_tokens")), as_count(reported.get(f"{output}_tokens"))
-    details = reported.get(f"{input}_tokens_details")
-    cached = as_count(details.get("cached_tokens")) if isinstance(details, dict) else None
-    cost = None
-    if prices and input_tokens is not None and output_tokens is not None:
-        cache_read = min(cached or 0, input_tokens)  # this API counts cached input in its input
-        cost = prices.cost(plain=input_tokens - cache_read, output=output_tokens, cache_read=cache_read)
-    return Usage(input_tokens, output_tokens, cost, cached)
+    of_input, of_output = reported.get(f"{input}_tokens_details"), reported.get(f"{output}_tokens_details")
+    reasoning = _count(of_output, "reasoning_tokens")
+    if output_tokens is not None:
+        total = as_count(reported.get("total_tokens"))
+        missing = None if total is None or input_tokens is None else max(total - input_tokens - output_tokens, 0)
+        if reasoning is None and missing:  # Gemini's thoughts count in the total alone
+            reasoning, output_tokens = missing, output_tokens + missing
+        elif reasoning and (reasoning > output_tokens if missing is None else reasoning <= missing):
+            output_tokens += reasoning  # xAI's thoughts are no part of their output
+    return reported_usage(
+        prices,
+        input=input_tokens,
+        output=output_tokens,
+        cached=_first(
+            _count(of_input, "cached_tokens"),
+            _count(reported, "prompt_cache_hit_tokens"),
+            _count(reported, "cached_tokens"),
+            _count(reported, "cache_read_input_tokens"),
+        ),
+        written=_first(_count(of_input, "cache_write_tokens"), _count(reported, "cache_creation_input_tokens")),
+        reasoning=reasoning,
+        tier=tier,
+    )
+
+
+def _count(counts: Any, name: str) -> int | None:
+    return as_count(counts.get(name)) if isinstance(counts, dict) else None
+
+
+def _first(*counts: int | None) -> int | None:
+    """The first count that the server reports, and of several zeros and one other the other."""
+    return next(filter(None, counts), next((count for count in counts if count is not None), None))
 
 
 def _read_content(content: Any) -> Piece:

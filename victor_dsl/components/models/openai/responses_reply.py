@@ -8,8 +8,9 @@ from typing import Any
 from attrs import evolve
 
 from victor_dsl.components.api_tools import join_arguments, original_tool_name
-from victor_dsl.components.hosted_models import NO_PIECE, Interrupted, Piece, Prices, Reported, unknown_reason
+from victor_dsl.components.hosted_models import NO_PIECE, Interrupted, Piece, Reported, unknown_reason
 from victor_dsl.components.models.openai.chat_reply import read_usage
+from victor_dsl.components.prices import Prices
 from victor_dsl.transport.json_values import Malformed, as_count, as_list, as_map, as_text, join_surrogates
 from victor_dsl.values.chat_format import RESPONSE_ITEMS
 from victor_dsl.values.message import Message, Reply, StopReason, ToolCall, Usage
@@ -75,12 +76,13 @@ class ResponseAnswer:
 
     def usage(self, written: int = 0) -> Usage:
         """The usage that was reported so far, with at least the output that was `written`."""
-        reported = as_map(self._response.get("usage"), "its usage")
+        usage, tier = self._response.get("usage"), self._response.get("service_tier")
+        reported = usage if isinstance(usage, dict) else {}
+        tier = tier if isinstance(tier, str) else None
         if written <= (as_count(reported.get("output_tokens")) or 0):
-            return read_usage(reported, self._prices, "input", "output")
-        return evolve(
-            read_usage({**reported, "output_tokens": written}, self._prices, "input", "output"), estimated=True
-        )
+            return read_usage(reported, self._prices, tier, "input", "output")
+        reported = {**reported, "output_tokens": written}
+        return evolve(read_usage(reported, self._prices, tier, "input", "output"), estimated=True)
 
     def reply(self) -> Reply:
         """The complete answer; one that was cut off is Malformed."""

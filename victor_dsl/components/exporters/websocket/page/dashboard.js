@@ -136,7 +136,9 @@ function figures(all) {
   put("failed", count(all.failed), all.failed ? "bad" : "");
   put("failed-more", `${share(all.failed, all.turns)} of turns`);
   put("tokens", brief(all.input + all.output));
-  put("tokens-more", `${brief(all.input)} in, ${brief(all.output)} out`);
+  const cached = all.cached ? ` (${share(all.cached, all.input)} cached)` : "";
+  const thoughts = all.reasoning ? ` (${share(all.reasoning, all.output)} thoughts)` : "";
+  put("tokens-more", `${brief(all.input)} in${cached}, ${brief(all.output)} out${thoughts}`);
   put("cost", all.unpriced && !all.cost ? "unknown" : usd(all.cost));
   const tools = [...all.tools.values()].reduce((sum, [, , price]) => sum + price, 0);
   put("cost-more", [

@@ -1,9 +1,9 @@
 // Sums the server's buckets over any time range. Nothing here touches the page.
 
-export const empty = () => ({ turns: 0, failed: 0, input: 0, output: 0, cost: 0, unpriced: 0, latency: new Map() });
+export const empty = () => ({ turns: 0, failed: 0, input: 0, output: 0, cached: 0, reasoning: 0, cost: 0, unpriced: 0, latency: new Map() });
 
 export function add(sum, one) {
-  for (const name of ["turns", "failed", "input", "output", "cost", "unpriced"]) sum[name] += one[name];
+  for (const name of ["turns", "failed", "input", "output", "cached", "reasoning", "cost", "unpriced"]) sum[name] += one[name];
   for (const [place, count] of one.latency) sum.latency.set(place, (sum.latency.get(place) ?? 0) + count);
   return sum;
 }
