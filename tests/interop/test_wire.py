@@ -498,6 +498,37 @@ async def test_a_wrong_path_points_to_base_url(type: str) -> None:
     assert "base_url" in str(await failing(type, whole({"detail": "Not Found"}, "404 Not Found")))
 
 
+@TYPES
+async def test_a_broken_stream_says_what_was_used(type: str) -> None:
+    """What was reported before the break; where that is less output than what arrived, an estimate of this."""
+    text = "word " * 100
+    match type:
+        case "openai":
+            stream = events(openai_chunk({"content": text}))
+        case "responses":
+            stream = events(*responses_stream([spoken(text)])[:-2])
+        case _:
+            stream = events(ANTHROPIC_START, *block(0, {"type": "text", "text": ""}, said(text))[:-1])
+    usage = (await failing(type, streamed(stream, "reset"), streaming=True)).usage
+    assert (usage.input_tokens, usage.output_tokens, usage.estimated) == (
+        1120 if type == "anthropic" else None,
+        125,
+        True,
+    )
+    assert (await failing(type, whole({"error": {"message": "no"}}, "500 Oops"))).usage is None
+
+
+async def test_a_pause_counts_in_the_usage_of_a_break() -> None:
+    pause = streamed(
+        events(ANTHROPIC_START, *block(0, {"type": "text", "text": ""}, said("Hi.")), *anthropic_end("pause_turn")),
+        "end",
+    )
+    half = streamed(events(ANTHROPIC_START, *block(0, {"type": "text", "text": ""}, said("word " * 100))[:-1]), "reset")
+    usage = (await failing("anthropic", pause, half, streaming=True, model="claude-sonnet-4-5")).usage
+    assert (usage.input_tokens, usage.output_tokens, usage.estimated) == (2240, 126, True)
+    assert usage.cost_usd is not None
+
+
 async def _answered(type: str, answer: Answer, *, streaming: bool = False, turn: Turn = HELLO) -> Reply:
     async with Playback(answer) as server, asking(type, server.url) as model:
         return await model.answer(Listener().to(turn) if streaming else turn)

@@ -11,8 +11,9 @@ import pytest
 
 import victor_dsl
 from tests.components.models.playback import Playback, whole
-from tests.components.models.recorded import anthropic_whole, openai_whole
+from tests.components.models.recorded import anthropic_whole, called, openai_whole, reasoned, response, spoken
 from tests.interop.refusals import ACCESS, NO_MODEL, TOO_LONG, Refusal
+from victor_dsl.values.codec import read_request
 
 HEAD = "victor: 1\nname: wire\n"
 TOOLS = "tools: [{type: python, name: clock, function: 'clock:clock'}]\n"
@@ -128,3 +129,63 @@ async def test_thinking_waits_for_the_next_turn_where_another_model_began_the_ex
         bodies = [asked.body for asked in claude.asked]
     assert "thinking" not in bodies[0]
     assert "thinking" in bodies[1]
+
+
+THOUGHT = {"type": "thinking", "thinking": "Hm.", "signature": "s"}
+USED = {"type": "tool_use", "id": "a", "name": "weather", "input": {}}
+CALL = {
+    "id": "a",
+    "type": "function",
+    "function": {"name": "weather", "arguments": "{}"},
+    "extra_content": {"google": {"thought_signature": "sig=="}},
+}
+
+
+@pytest.mark.parametrize(
+    ("type", "answers"),
+    [
+        (
+            "openai",
+            [
+                openai_whole({"content": None, "tool_calls": [CALL], "reasoning_content": "Hm."}, "tool_calls"),
+                openai_whole({"content": "Rain."}),
+            ],
+        ),
+        ("openai, api: responses", [response([reasoned(), called("weather", "{}", "a")]), response([spoken("Rain.")])]),
+        (
+            "anthropic",
+            [anthropic_whole([THOUGHT, USED], "tool_use"), anthropic_whole([{"type": "text", "text": "Rain."}])],
+        ),
+    ],
+)
+async def test_a_reply_line_carries_what_the_provider_wants_back(
+    tmp_path: Path, type: str, answers: list[dict[str, Any]]
+) -> None:
+    """A caller that answers its own tools sends the line's `message` back, by JSON."""
+    tool = {"type": "function", "function": {"name": "weather"}}
+    ask = {"role": "user", "content": "How is the weather?"}
+    async with Playback(*map(whole, answers)) as server:
+        version = "" if type == "anthropic" else "/v1"
+        text = f'models: {{main: {{type: {type}, model: m, base_url: "{server.url}{version}", api_key: "${{env:KEY}}", '
+        text += "context_window: 100000}}\nsettings: {model: main, thinking: {budget_tokens: 2000}}\n"
+        async with victor_dsl.open(_spec(tmp_path, text), env={"KEY": "k"}) as orchestrator:
+            first = await orchestrator.answer(read_request({"messages": [ask], "tools": [tool]}))
+            line = json.loads(json.dumps(first.as_json()))
+            assert [call["id"] for call in line["tool_calls"]] == ["a"]
+            result = {"role": "tool", "tool_call_id": "a", "content": "Rain."}
+            second = await orchestrator.answer(
+                read_request({"messages": [ask, line["message"], result], "tools": [tool]})
+            )
+            assert second.message is not None
+            assert second.message.text() == "Rain."
+    sent = server.asked[1].body
+    match type:
+        case "openai":
+            assert sent["messages"][1] == {
+                "role": "assistant", "content": None, "tool_calls": [CALL], "reasoning_content": "Hm.",
+            }  # fmt: skip
+        case "anthropic":
+            assert sent["messages"][1]["content"] == [THOUGHT, USED]
+            assert "thinking" in sent
+        case _:
+            assert sent["input"][1:3] == [reasoned(), called("weather", "{}", "a")]

@@ -41,7 +41,10 @@ class Answer:
         return self.message.text() if self.message is not None else ""
 
     def as_json(self) -> dict[str, Any]:
-        """The answer as a reply line, with `tool_calls` if the caller is to answer some."""
+        """The answer as a reply line, with `tool_calls` if the caller is to answer some.
+
+        `message` is what the caller then sends back before the results, with all that the provider wants back.
+        """
         line: dict[str, Any] = {
             "id": self.id,
             "session": self.session,
@@ -57,7 +60,8 @@ class Answer:
             "error": None if self.error is None else self.error.as_json(),
         }
         if self.message is not None and self.message.tool_calls:
-            line["tool_calls"] = message_to_json(self.message)["tool_calls"]
+            line["message"] = message_to_json(self.message)
+            line["tool_calls"] = line["message"]["tool_calls"]
         return line
 
 

@@ -106,9 +106,8 @@ class ChatAnswer:
             return NO_PIECE
         choice = as_map(choices[0], "a choice")
         self._finish_reason = as_text(choice.get("finish_reason"), "a finish_reason") or self._finish_reason
-        whole = choice.get("message") is not None
-        message = as_map(choice["message"] if whole else choice.get("delta"), "a message")
-        for position, call in enumerate(as_list(message.get("tool_calls"), "tool_calls")):
+        message, whole = self._message_of(choice)
+        for position, call in enumerate(_calls_of(message)):
             self._add_call(as_map(call, "a tool call"), position if whole else None)
         if message.get("function_call"):  # the API's older form of a call
             self._add_call({"index": 0, "function": message["function_call"]}, None)
@@ -124,6 +123,17 @@ class ChatAnswer:
         if text:
             self._text.append(text)
         return text, thoughts or _thoughts(message)
+
+    def _message_of(self, choice: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+        """What a choice brings, and whether it is a whole message.
+
+        Perplexity writes all of the message so far beside each delta, and an empty delta beside a whole message.
+        """
+        delta = as_map(choice.get("delta"), "a delta")
+        is_begun = self._text or self._calls or any(delta.get(key) for key in ("content", "tool_calls"))
+        if choice.get("message") is None or is_begun:
+            return delta, False
+        return as_map(choice["message"], "a message"), True
 
     def end(self) -> None:
         """The stream has ended with `[DONE]`."""
@@ -285,6 +295,11 @@ def _count(counts: Any, name: str) -> int | None:
 def _first(*counts: int | None) -> int | None:
     """The first count that the server reports, and of several zeros and one other the other."""
     return next(filter(None, counts), next((count for count in counts if count is not None), None))
+
+
+def _calls_of(message: Mapping[str, Any]) -> list[Any]:
+    calls = message.get("tool_calls")
+    return [calls] if isinstance(calls, dict) else as_list(calls, "tool_calls")  # TGI streams one call as an object
 
 
 def _read_content(content: Any) -> Piece:
