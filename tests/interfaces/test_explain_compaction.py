@@ -16,7 +16,7 @@ name: demo
 models:
   main: {type: echo, context_window: 150}
 settings: {max_tokens: 40}
-compaction: {type: keywords, words: [region], threshold: 0.6, target_ratio: 0.6}
+compaction: {type: keywords, words: [region], threshold: 0.6, target_ratio: 1.0}
 """
 KEY = "sk-abcdefghijklmnopqrstuvwx"
 

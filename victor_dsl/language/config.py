@@ -214,7 +214,11 @@ class CompactionConfig(ListedConfig):
         description="The share of the context window at which compaction begins; the same as `settings.threshold`.",
     )
     target_ratio: float | None = Field(
-        None, gt=0, le=1, description="The share of the history's tokens to keep; the same as `settings.target_ratio`."
+        None,
+        gt=0,
+        le=1,
+        description="How far the history is reduced: a share of the tokens at which compaction begins; the same as "
+        "`settings.target_ratio`.",
     )
     deadline_seconds: float = Field(5.0, gt=0, description="The time limit, after which the fallback compacts instead.")
     fallback: Annotated[

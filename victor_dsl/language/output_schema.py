@@ -122,6 +122,10 @@ DATA: Mapping[str, Mapping[str, Json]] = {
             "description": "The share of the tokens sent after the session's last compaction that are the same leading part "
             "of those sent now; null at the first.",
         },
+        "reused": {
+            "type": "boolean",
+            "description": "Whether no strategy ran: what an earlier turn of the session left out was left out again.",
+        },
     },
     "exposure": {"experiment": _TEXT, "arm": _TEXT},
     "feedback": {"metric": _TEXT, "value": _NUMBER},

@@ -15,6 +15,8 @@ from victor_dsl.language.boundary import component_error, describe, internal_err
 from victor_dsl.language.component import Clock
 from victor_dsl.language.registry import Registry
 from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator, error_data, turn_data
+from victor_dsl.runtime.coordinators.compaction_memory import CompactionMemory
+from victor_dsl.runtime.coordinators.context import ContextMemory
 from victor_dsl.runtime.delivery import Delivery
 from victor_dsl.runtime.delivery.dead_letters import DeadLetters
 from victor_dsl.runtime.delivery.queue import ExporterQueue
@@ -51,7 +53,8 @@ class Orchestrator:
         self._random = random or Random()  # noqa: S311 - jitter
         self._analytics = AnalyticsCoordinator(program.name, self._clock, self._deliver)
         self._nodes = LiveNodes(registry, self._report, clock=self._clock, random=self._random)
-        self._shared = Shared(self._nodes, self._analytics, self._clock, answering)
+        memory = ContextMemory(compactions=CompactionMemory(of_renders=not answering))
+        self._shared = Shared(self._nodes, self._analytics, self._clock, answering, memory)
         self._current = Generation(program, self._shared)
         self._delivery = Delivery(())
         self._letters = DeadLetters(program.state)

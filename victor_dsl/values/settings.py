@@ -122,7 +122,9 @@ class Settings(Model):
         0.8, description="The share of the window that triggers compaction; `compaction.threshold`."
     )
     target_ratio: Annotated[float, Field(gt=0, le=1), OrNull()] = Field(
-        0.5, description="The share of the history's tokens that compaction keeps; `compaction.target_ratio`."
+        0.5,
+        description="How far compaction reduces the history: a share of the tokens at which it begins; "
+        "`compaction.target_ratio`.",
     )
 
     def replace(self, **changes: Any) -> Self:

@@ -43,7 +43,8 @@ class CompactionRecord:
     `type` is the strategy whose choice was used; `fallback` says that it stood in for one that failed. `target` is the aim:
     `after` exceeds it where the messages that must stay cost more by themselves. `prefix_kept` is the share (0 to 1) of the
     tokens sent after the session's last compaction that lead these messages too, which is what prompt caches can reuse; None
-    where there was no last compaction.
+    where there was no last compaction. `reused` says that no strategy ran: what an earlier turn of the session left out is left
+    out again, and `target` is what the messages may have until it runs anew.
     """
 
     type: str
@@ -52,6 +53,7 @@ class CompactionRecord:
     target: int
     fallback: bool = False
     prefix_kept: float | None = None
+    reused: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """The record as `victor render` and the `compaction` event show it."""
@@ -62,6 +64,7 @@ class CompactionRecord:
             "target": self.target,
             "fallback": self.fallback,
             "prefix_kept": None if self.prefix_kept is None else round(self.prefix_kept, 4),
+            "reused": self.reused,
         }
 
 
@@ -219,7 +222,7 @@ class Turn:
         """The indices in the conversation of the messages that are sent; None where all are."""
         if self.conversation is None:
             return None
-        return tuple(place for place in self.conversation.places if place is not None)
+        return tuple(sorted(place for place in self.conversation.places if place is not None))
 
     def latest_user_text(self) -> str:
         """The text of the latest user message; empty where there is none."""

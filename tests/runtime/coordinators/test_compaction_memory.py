@@ -119,8 +119,8 @@ def test_what_is_remembered_has_bounds(monkeypatch: Any) -> None:
     monkeypatch.setattr(compaction_memory, "MOST_MESSAGES", 50)
     memory = CompactionMemory()
     for session in range(9):
-        memory.put(session, PastCompaction.of(fingerprints(CHAT[:10]), range(10), b"", 1))
+        memory.put(session, PastCompaction(fingerprints(CHAT[:10]), bytes(10), b"", 1, "tested"))
     assert (len(memory), memory.get(5), memory.get(8) is None) == (3, None, False)
-    memory.put(8, PastCompaction.of(fingerprints(CHAT), range(21), b"", 1))
-    memory.put(9, PastCompaction.of(fingerprints(CHAT), range(21), b"", 1))
+    memory.put(8, PastCompaction(fingerprints(CHAT), bytes(21), b"", 1, "tested"))
+    memory.put(9, PastCompaction(fingerprints(CHAT), bytes(21), b"", 1, "tested"))
     assert [memory.get(session) is None for session in range(10)] == [True] * 8 + [False, False]

@@ -264,6 +264,7 @@ def test_what_was_done_is_on_the_turn_and_recorded() -> None:
         "target": CHAT_TOKENS // 2,
         "fallback": False,
         "prefix_kept": None,
+        "reused": False,
     }
     assert told.events == [
         ("compaction", {**after.compaction.as_json(), "messages": len(CHAT), "kept": len(after.kept)})

@@ -1,4 +1,4 @@
-"""Compaction that keeps the newest messages, with prompt caches in mind."""
+"""Compaction that keeps the newest messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Config(CompactionConfig):
     """Keeps the newest messages that fit the token budget.
 
     The oldest are dropped first, a few more at a time than necessary: so the kept part begins at the same message for
-    many turns, and prompt caches stay valid.
+    many turns also with `threshold: 0`, after a restart, and in other processes.
     """
 
 

@@ -11,7 +11,7 @@ class Config(CompactionConfig):
     """Drops the oldest messages first, and stops as soon as the rest fits the token budget.
 
     Whole messages are dropped, a tool call together with its results; no text is cut. While `recent` drops a few more at a
-    time, so that prompt caches stay valid, this keeps as much as fits.
+    time, this keeps as much as fits.
     """
 
 

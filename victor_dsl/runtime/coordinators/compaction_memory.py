@@ -1,4 +1,4 @@
-"""Remembers what the last compaction of each conversation kept, so that the next one can begin with the same messages.
+"""Remembers the last compaction of each conversation, so that later turns can repeat it and send the same messages again.
 
 Prompt caches of providers hold only while a request begins as the one before it did.
 """
@@ -24,25 +24,19 @@ WIDTH = 8
 
 @frozen(eq=False)
 class PastCompaction:
-    """One compaction.
+    """One compaction, and the messages last sent by it.
 
-    `conversation` and `sent` are the fingerprints of the conversation's messages and of those sent; `kept` has one byte
-    for each message of the conversation: 1 if it was kept. `tokens` are those of the messages sent.
+    `conversation` has the fingerprints of the conversation's messages at the time; `kept` has one byte for each: 1 if it was
+    kept. `summary` stands for the others. `type` is the strategy that chose, and `fallback` says whether it stood in. `sent` are the fingerprints of the messages last sent, `tokens` their cost.
     """
 
     conversation: bytes
     kept: bytes
     sent: bytes
     tokens: int
-
-    @classmethod
-    def of(cls, conversation: bytes, places: Iterable[int | None], sent: bytes, tokens: int) -> PastCompaction:
-        """The compaction that kept the messages at these places of the conversation."""
-        kept = bytearray(len(conversation) // WIDTH)
-        for place in places:
-            if place is not None:
-                kept[place] = 1
-        return cls(conversation, bytes(kept), sent, tokens)
+    type: str
+    fallback: bool = False
+    summary: str | None = None
 
     def before(self, conversation: bytes, groups: Sequence[Group], places: Sequence[int | None]) -> Before | None:
         """The result of the session's last compaction, for the leading groups whose messages have not changed since.
@@ -53,21 +47,48 @@ class PastCompaction:
         kept: set[int] = set()
         for position, group in enumerate(groups):
             theirs = [place for index in group.indices if (place := places[index]) is not None]
-            if theirs and theirs[-1] >= same:
+            if theirs and max(theirs) >= same:
                 return Before(frozenset(kept), position) if position else None
             if not theirs or self.kept[theirs[0]]:
                 kept.add(position)
         return Before(frozenset(kept), len(groups))
+
+    def repeated(
+        self, conversation: bytes, groups: Sequence[Group], places: Sequence[int | None]
+    ) -> frozenset[int] | None:
+        """The groups that remain if the same messages are left out again; None where one of those up to the last has changed."""
+        through = self.kept.rfind(0) + 1
+        if not through or conversation[: through * WIDTH] != self.conversation[: through * WIDTH]:
+            return None
+        remaining: set[int] = set()
+        for position, group in enumerate(groups):
+            place = next((place for index in group.indices if (place := places[index]) is not None), None)
+            if group.fixed or place is None or place >= through or self.kept[place]:
+                remaining.add(position)
+        return frozenset(remaining)
 
     def prefix_kept(self, sent: bytes, tokens: Sequence[int]) -> float:
         """The share of the tokens sent then that lead the messages sent now; `tokens` has each message's."""
         return sum(tokens[: _same(self.sent, sent)]) / self.tokens if self.tokens else 1.0
 
 
+def kept_bytes(messages: int, places: Iterable[int | None]) -> bytes:
+    """One byte for each message of a conversation: 1 if it is at one of the places."""
+    kept = bytearray(messages)
+    for place in places:
+        if place is not None:
+            kept[place] = 1
+    return bytes(kept)
+
+
 @define(eq=False)
 class CompactionMemory:
-    """The last compaction of each conversation, in this process only: its fingerprints are salted hashes."""
+    """The last compaction of each conversation, in this process only: its fingerprints are salted hashes.
 
+    `of_renders` says that rendered turns are remembered too, as where nothing but rendering is done.
+    """
+
+    of_renders: bool = False
     _compactions: OrderedDict[Hashable, PastCompaction] = field(factory=OrderedDict)
     _messages: int = 0
 

@@ -11,7 +11,8 @@ larger, by the same ratio (`runtime.context_window`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Mapping
+import math
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from typing import ParamSpec, TypeVar
 
 from attrs import define, evolve, field, frozen
@@ -19,9 +20,15 @@ from attrs import define, evolve, field, frozen
 from victor_dsl.errors import BudgetError, ComponentError, ModelError
 from victor_dsl.language.boundary import describe, is_fault
 from victor_dsl.language.kinds import Compaction
-from victor_dsl.runtime.context_window import Estimate, ModelWindow, TokenEstimates
+from victor_dsl.runtime.context_window import ModelWindow, TokenEstimates
 from victor_dsl.runtime.coordinators.apply_choice import checked, reasons, with_summary
-from victor_dsl.runtime.coordinators.compaction_memory import WIDTH, CompactionMemory, PastCompaction, fingerprints
+from victor_dsl.runtime.coordinators.compaction_memory import (
+    WIDTH,
+    CompactionMemory,
+    PastCompaction,
+    fingerprints,
+    kept_bytes,
+)
 from victor_dsl.values.history import Choice, History, group, newest
 from victor_dsl.values.mending import mend
 from victor_dsl.values.message import messages_tokens
@@ -31,8 +38,14 @@ from victor_dsl.values.turn import CompactionRecord, Conversation, Mending, Turn
 P = ParamSpec("P")
 T = TypeVar("T")
 
+KEPT_AGAIN = "kept, as in the turn before"
+LEFT_OUT_AGAIN = "left out, as in the turn before"
+
 ON_LOOP_MESSAGES = 1_000
 """Up to this many messages, two milliseconds of work, a history is grouped on the event loop."""
+
+PASSES = 3
+"""The most compactions of one request: what is kept may count more, for each stated token, than what is left out."""
 
 
 @define(eq=False)
@@ -44,12 +57,54 @@ class ContextMemory:
 
 
 @frozen
-class _Prepared:
-    """A history in groups, its conversation's fingerprints, and that conversation's last compaction."""
+class _Limits:
+    """What a request's messages have and may have, in stated tokens.
 
+    They have `tokens`. Above `most` they are compacted to `target`. `room` is all that the window leaves for them, None where
+    no window is known.
+    """
+
+    tokens: int
+    most: float
+    target: int
+    window: int | None
+    room: int | None
+
+
+LimitsOf = Callable[[Turn], Awaitable[_Limits]]
+
+
+@frozen
+class _Prepared:
+    """A turn with its whole conversation, in groups, and that conversation's last compaction."""
+
+    turn: Turn
+    conversation: Conversation
     history: History
+    key: Hashable
     fingerprints: bytes
     last: PastCompaction | None
+
+    def repeated(self, types: Collection[str]) -> Choice | None:
+        """What the last compaction kept, and all that has come since; None where it no longer applies, or is none of these types."""
+        if self.last is None or self.last.type not in types:
+            return None
+        groups = self.last.repeated(self.fingerprints, self.history.groups, self.conversation.places)
+        if groups is None or len(groups) == len(self.history.groups):
+            return None
+        why: dict[int, str] = {}
+        if self.turn.rendering:
+            why = {p: KEPT_AGAIN if p in groups else LEFT_OUT_AGAIN for p in range(len(self.history.groups))}
+        return Choice(groups, self.last.summary, why)
+
+    def sent(self, choice: Choice) -> Turn:
+        """The turn with the messages that were chosen."""
+        kept = sorted(index for position in choice.groups for index in self.history.groups[position].indices)
+        messages, summary_at = with_summary(self.history, choice, kept)
+        places = [self.conversation.places[index] for index in kept]
+        if summary_at is not None:
+            places.insert(summary_at, None)
+        return self.turn.replace(messages=messages, conversation=evolve(self.conversation, places=tuple(places)))
 
 
 class ContextCoordinator:
@@ -74,6 +129,7 @@ class ContextCoordinator:
         self._strategies = [(type, strategy)]
         if fallback is not None:
             self._strategies.append((fallback_type or "fallback", fallback))
+        self._strategies.append(("recent", _Newest()))
         self._deadline_s = deadline_s
         self._memory = CompactionMemory() if memory is None else memory
         self._models = models or {}
@@ -91,17 +147,25 @@ class ContextCoordinator:
         """The turn with a history that fits the window of its model. Raises BudgetError."""
         model = self.model(turn)
         window = None if model is None else model.tokens
-        if model is None or window is None or not model.refines:
+        if model is None or window is None:
             return await self.compact(turn, window)
+
+        async def limits_of(turn: Turn) -> _Limits:
+            estimate = await model.estimate_off_loop(turn)
+            # `max_tokens` are the model's own tokens: they are taken off whole, and the room for the request is what scales.
+            answer = turn.settings.max_tokens or 0
+            room = max(1 - answer, int((window - answer) / estimate.ratio))
+            history = estimate.history.stated
+            return _limits(turn, room + answer, history, estimate.size.stated - history)
+
         turn = _mended(turn)
-        estimate = await model.estimate_off_loop(turn)
-        fitted = await self._fit_estimated(turn, window, estimate)
-        if fitted.messages is not turn.messages:
-            # What was kept may count more, for each stated token, than what was left out.
-            estimate = model.estimate(fitted)
-            if estimate.tokens + (turn.settings.max_tokens or 0) > window:
-                fitted = await self._fit_estimated(fitted.replace(compaction=None), window, estimate)
-        return fitted
+        try:
+            return await self._fit(turn, limits_of)
+        except BudgetError as error:
+            if f"{(ratio := model.estimate(turn).ratio):.2f}" == "1.00":
+                raise
+            counts = f"the model's window has {window}, but it counts {ratio:.2f} tokens for each of these"
+            raise BudgetError(f"{error.message}; {counts}", node=error.node, hint=error.hint) from error
 
     def learn_refusal(self, turn: Turn, error: ModelError) -> bool:
         """Learns how the turn's model counts from its refusal of the turn as too long. Returns whether it was one."""
@@ -115,95 +179,109 @@ class ContextCoordinator:
         """The turn with a history that a provider accepts and that fits; `window` is in stated tokens.
 
         It acts when system prompt, tools and messages together exceed `threshold` of the window, or the whole of it with
-        `max_tokens` for the answer. It aims at `target_ratio` of the history's tokens, or less where that is still too
-        much. If the window is unknown (None) it acts only with `threshold: 0`. The messages that must stay may cost more
-        than the aim; if they exceed the window, BudgetError is raised.
+        `max_tokens` for the answer. It then leaves out so much that the messages have `target_ratio` of the tokens at which it
+        acts. The same messages are left out of the conversation's later turns until these exceed the threshold again. With
+        `threshold: 0` it acts on every turn, and aims at `target_ratio` of the history's tokens; if the window is unknown
+        (None) it acts only then. The messages that must stay may cost more than the aim; if they exceed the window, BudgetError
+        is raised.
         """
         turn = _mended(turn)
         if window is None and turn.settings.threshold > 0:
             return turn
-        frame = text_tokens(turn.system or "") + sum([tool.tokens for tool in turn.tools])
-        return await self._compact(turn, window, messages_tokens(turn.messages), frame)
 
-    async def _compact(self, turn: Turn, window: int | None, before: int, frame: int) -> Turn:
-        """Compacts a history of `before` tokens; system prompt and tools have `frame` tokens."""
-        settings = turn.settings
-        target = int(before * settings.target_ratio)
-        room = None
-        if window is not None:
-            room = window - frame - (settings.max_tokens or 0)
-            trigger = int(window * settings.threshold) - frame
-            if settings.threshold > 0:
-                if before <= min(trigger, room):
-                    return turn
-                target = min(target, trigger)
-            target = min(target, room)
-        target = max(target, 0)
-        if turn.compaction is not None and before <= turn.compaction.target:
-            return turn  # threshold 0 acts always, but once on the same messages
-        conversation = _conversation(turn)
-        prepared = await _work(len(turn.messages), self._prepared, turn, conversation)
-        must_stay = prepared.history.fixed_tokens
-        if window is not None and room is not None and must_stay > room:
-            raise _cannot_fit(turn, window, must_stay)
-        if all(group.fixed for group in prepared.history.groups):
+        async def limits_of(turn: Turn) -> _Limits:
+            frame = text_tokens(turn.system or "") + sum([tool.tokens for tool in turn.tools])
+            return _limits(turn, window, messages_tokens(turn.messages), frame)
+
+        return await self._fit(turn, limits_of)
+
+    async def _fit(self, turn: Turn, limits_of: LimitsOf) -> Turn:
+        limits = await limits_of(turn)
+        if self._fits(turn, limits):
             return turn
-        return await self._apply(turn, conversation, prepared, target, max(target, must_stay))
+        whole = _whole(turn)
+        prepared = await _work(len(whole.messages), self._prepared, whole)
+        if turn.settings.threshold > 0:
+            if (choice := prepared.repeated([type for type, _ in self._strategies])) is not None:
+                sent = prepared.sent(choice)
+                after = await limits_of(sent)
+                if after.tokens <= after.most:
+                    return self._finished(prepared, sent, choice, int(after.most))
+            if limits.tokens <= limits.most:
+                return turn
+        return await self._compacted(prepared, limits_of)
 
-    async def _fit_estimated(self, turn: Turn, window: int, estimate: Estimate) -> Turn:
-        # `max_tokens` are the model's own tokens: they are taken off whole, and the room for the request is what scales.
-        answer = turn.settings.max_tokens or 0
-        room = int((window - answer) / estimate.ratio)
-        before = estimate.history.stated
-        try:
-            return await self._compact(turn, max(1, room + answer), before, estimate.size.stated - before)
-        except BudgetError as error:
-            raise BudgetError(
-                f"{error.message}; the model's window has {window}, but it counts {estimate.ratio:.2f} tokens for each of these",
-                node=error.node,
-                hint=error.hint,
-            ) from error
+    def _fits(self, turn: Turn, limits: _Limits) -> bool:
+        """Whether the turn is sent as it is."""
+        if turn.settings.threshold == 0:  # acts always, but once on the same messages
+            return turn.compaction is not None and limits.tokens <= min(turn.compaction.target, limits.most)
+        if limits.tokens > limits.most:
+            return False
+        # A compacted conversation stays so also where a shorter system prompt, or fewer tools, would leave room for all of it.
+        return turn.compaction is not None or limits.tokens <= (limits.most + limits.target) / 2 or not self._memory
 
-    def _prepared(self, turn: Turn, conversation: Conversation) -> _Prepared:
+    async def _compacted(self, prepared: _Prepared, limits_of: LimitsOf) -> Turn:
+        turn, history = prepared.turn, prepared.history
+        limits, must_stay, nth = await limits_of(turn), history.fixed_tokens, 0
+        target, passes = limits.target, 0
+        while True:
+            if limits.window is not None and limits.room is not None and must_stay > limits.room:
+                raise _cannot_fit(turn, limits.window, must_stay)
+            if all(group.fixed for group in history.groups):
+                return turn
+            nth, choice = await self._choose(turn, history, max(target, must_stay), nth)
+            sent = prepared.sent(choice)
+            limits, passes = await limits_of(sent), passes + 1
+            if limits.tokens <= max(limits.most, must_stay) or passes == PASSES:
+                return self._finished(prepared, sent, choice, target, nth)
+            target = limits.target if turn.settings.threshold > 0 else min(target, int(limits.most))
+
+    def _prepared(self, turn: Turn) -> _Prepared:
+        conversation = _conversation(turn)
         made = frozenset(index for index, place in enumerate(conversation.places) if place is None)
         history = group(turn.messages, made)
         marks = fingerprints(conversation.messages)
-        last = self._memory.get(_key(turn, marks))
+        key = _key(turn, marks)
+        last = self._memory.get(key)
         if last is not None:
             history = evolve(history, before=last.before(marks, history.groups, conversation.places))
-        return _Prepared(history, marks, last)
+        return _Prepared(turn, conversation, history, key, marks, last)
 
-    async def _apply(
-        self, turn: Turn, conversation: Conversation, prepared: _Prepared, target: int, budget: int
+    def _finished(
+        self, prepared: _Prepared, sent: Turn, choice: Choice, target: int, strategy: int | None = None
     ) -> Turn:
-        history, last = prepared.history, prepared.last
-        type, choice, fallback = await self._choose(turn, history, budget)
-        kept = sorted(index for position in choice.groups for index in history.groups[position].indices)
-        messages, summary_at = with_summary(history, choice, kept)
-        places = [conversation.places[index] for index in kept]
-        if summary_at is not None:
-            places.insert(summary_at, None)
-        tokens = [message.tokens for message in messages]
-        sent, after = fingerprints(messages), sum(tokens)
-        prefix_kept = None if last is None else last.prefix_kept(sent, tokens)
-        record = CompactionRecord(type, history.tokens, after, target, fallback, prefix_kept)
-        turn.record("compaction", {**record.as_json(), "messages": len(history.messages), "kept": len(kept)})
-        if turn.rendering:
-            turn = turn.replace(why={**turn.why, **reasons(history, choice, type, conversation.places)})
+        """The turn that is sent, with its compaction recorded and remembered; `strategy` is None for one that is repeated."""
+        history, last, places = prepared.history, prepared.last, sent.kept or ()
+        tokens = [message.tokens for message in sent.messages]
+        marks, after = fingerprints(sent.messages), sum(tokens)
+        prefix_kept = None if last is None else last.prefix_kept(marks, tokens)
+        if strategy is None and last is not None:
+            last = evolve(last, sent=marks, tokens=after)
         else:
-            compaction = PastCompaction.of(prepared.fingerprints, places, sent, after)
-            self._memory.put(_key(turn, prepared.fingerprints), compaction)
-        placed = Conversation(conversation.messages, tuple(places))
-        return turn.replace(messages=messages, conversation=placed, compaction=record)
+            kept = kept_bytes(len(prepared.conversation.messages), places)
+            type = self._strategies[strategy or 0][0]
+            last = PastCompaction(prepared.fingerprints, kept, marks, after, type, bool(strategy), choice.summary)
+        if not sent.rendering or self._memory.of_renders:
+            self._memory.put(prepared.key, last)
+        record = CompactionRecord(
+            last.type, history.tokens, after, target, last.fallback, prefix_kept, reused=strategy is None
+        )
+        counts = {"messages": len(history.messages), "kept": len(places)}
+        sent.record("compaction", {**record.as_json(), **counts})
+        if sent.rendering:
+            why = reasons(history, choice, last.type, prepared.conversation.places)
+            sent = sent.replace(why={**sent.why, **why})
+        return sent.replace(compaction=record)
 
-    async def _choose(self, turn: Turn, history: History, budget: int) -> tuple[str, Choice, bool]:
-        """The type of the strategy whose choice is valid, the choice with the fixed groups, and whether it is a fallback."""
-        for nth, (type, strategy) in enumerate(self._strategies):
+    async def _choose(self, turn: Turn, history: History, budget: int, first: int) -> tuple[int, Choice]:
+        """The first strategy from `first` on whose choice is valid, as its number, and the choice with the fixed groups."""
+        for nth in range(first, len(self._strategies)):
+            type, strategy = self._strategies[nth]
             limit = asyncio.timeout(self._deadline_s)
             try:
                 async with limit:
                     choice = await strategy.choose(history, budget, turn)
-                return type, checked(choice, history, budget), nth > 0
+                return nth, checked(choice, history, budget)
             except BaseException as error:
                 if not is_fault(error):
                     raise
@@ -211,7 +289,40 @@ class ContextCoordinator:
                 reason = f"it took longer than {self._deadline_s:g} s" if late else describe(error)
             failure = ComponentError(f"the strategy failed: {reason}", node=f"compaction/{type}")
             turn.record("error", failure.as_json())
-        return "recent", Choice(await _work(len(history.messages), newest, history, budget)), True
+        raise AssertionError("the newest messages can always be kept")
+
+
+@frozen
+class _Newest:
+    """The strategy after all others: it cannot fail."""
+
+    async def choose(self, history: History, budget: int, turn: Turn) -> Choice:  # noqa: ARG002 - the kind's method
+        return Choice(await _work(len(history.messages), newest, history, budget))
+
+
+def _limits(turn: Turn, window: int | None, tokens: int, frame: int) -> _Limits:
+    """The limits of messages that have so many tokens, beside system prompt and tools that have `frame`."""
+    settings = turn.settings
+    room = None if window is None else window - frame - (settings.max_tokens or 0)
+    if window is None or room is None or settings.threshold == 0:
+        target, most = int(tokens * settings.target_ratio), math.inf if room is None else room
+    else:
+        most = min(int(window * settings.threshold) - frame, room)
+        target = int(most * settings.target_ratio)
+    return _Limits(tokens, most, max(0, target if room is None else min(target, room)), window, room)
+
+
+def _whole(turn: Turn) -> Turn:
+    """The turn with all messages of its conversation, also those that an earlier compaction of this turn left out."""
+    conversation = _conversation(turn)
+    if len(conversation.places) >= len(conversation.messages):
+        return turn
+    messages = list(conversation.messages)
+    for message, place in zip(turn.messages, conversation.places, strict=True):
+        if place is not None:
+            messages[place] = message  # a result that was cut is shorter in the turn
+    whole = _mended(turn.replace(messages=tuple(messages), conversation=None, compaction=None))
+    return turn if whole.messages == turn.messages else whole
 
 
 def _mended(turn: Turn) -> Turn:
@@ -243,8 +354,8 @@ def _conversation(turn: Turn) -> Conversation:
 
 
 def _key(turn: Turn, marks: bytes) -> Hashable:
-    """The cache key of the conversation: its session, or its first three messages where the caller names none."""
-    return turn.tenant, turn.request.session or marks[: 3 * WIDTH]
+    """The key of a conversation with one model: its session, or its first three messages where the caller names none."""
+    return turn.tenant, turn.settings.model, turn.request.session or marks[: 3 * WIDTH]
 
 
 async def _work(messages: int, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
