@@ -193,8 +193,8 @@ class Generation:
             if arm is None or experiment.name in turn.request.arms:
                 continue  # a forced arm says nothing about the unit
             unit = _unit(experiment, turn)
-            if unit is not None and self._shared.analytics.first_exposure(experiment.name, unit):
-                turn.record("exposure", {"experiment": experiment.name, "arm": arm})
+            if unit is not None:
+                self._shared.analytics.expose(turn.trace, experiment.name, unit, arm)
 
     @asynccontextmanager
     async def _open_pipeline(self, plan: Plan) -> AsyncIterator[Pipeline]:

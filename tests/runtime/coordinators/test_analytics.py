@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from typing import get_args
+from typing import Any, get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from tests.runtime.stage import HandClock, Says, Spy, Stage, Toolbox, call
 from victor_dsl.errors import ModelError
+from victor_dsl.language.output_schema import event_schema
 from victor_dsl.runtime.coordinators import analytics
 from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator, event_ids
 from victor_dsl.values.event import Event, EventType, uuid7
 from victor_dsl.values.message import Message, Reply, Usage
 from victor_dsl.values.request import Request
+from victor_dsl.values.turn import Trace
 
 TURN_IDS = st.text() | st.builds(
     lambda ms, noise: uuid7(ms / 1000, noise), st.integers(0, 2**42), st.binary(min_size=10, max_size=10)
@@ -100,15 +103,33 @@ def coordinator(into: list[Event]) -> AnalyticsCoordinator:
     return AnalyticsCoordinator("p", HandClock(), into.append)
 
 
-def test_a_unit_is_exposed_once_and_the_memory_of_it_is_bounded(monkeypatch: object) -> None:
+EXPOSURES = [("tone", "s1", "warm"), ("tone", "s1", "plain"), ("tone", "s2", "warm"), ("other", "s1", "warm")]
+
+
+def exposed(*exposures: tuple[str, str, str], pipeline: str = "p") -> list[str]:
+    """The ids of the events that one process records."""
+    events: list[Event] = []
+    seen = AnalyticsCoordinator(pipeline, HandClock(), events.append)
+    for exposure in exposures:
+        seen.expose(Trace("s"), *exposure)
+    for event in events:
+        Draft202012Validator(event_schema()).validate(event.as_json())
+    return [event.id for event in events]
+
+
+def test_an_exposure_has_the_same_id_in_every_process_and_no_other_has_it() -> None:
+    once = exposed(*EXPOSURES)
+    assert exposed(*EXPOSURES, *EXPOSURES) == once
+    assert exposed(*reversed(EXPOSURES)) == once[::-1]
+    assert len({*once, *exposed(*EXPOSURES, pipeline="q")}) == 8
+
+
+def test_the_memory_of_exposures_is_bounded(monkeypatch: Any) -> None:
+    monkeypatch.setattr(analytics, "EXPOSED", 3)
     seen = coordinator([])
-    assert seen.first_exposure("tone", "s1")
-    assert not seen.first_exposure("tone", "s1")
-    assert seen.first_exposure("tone", "s2")
-    assert seen.first_exposure("other", "s1")
-    for number in range(analytics.EXPOSED + 5):
-        seen.first_exposure("many", str(number))
-    assert len(seen._exposed) == analytics.EXPOSED
+    for number in range(8):
+        seen.expose(Trace("s"), "many", str(number), "warm")
+    assert len(seen._exposed) == 3
 
 
 def test_a_report_is_made_once(monkeypatch: object) -> None:

@@ -16,7 +16,7 @@ from victor_dsl.values.event import Event, EventType, uuid7
 from victor_dsl.values.turn import Record, Trace
 
 EXPOSED = 100_000
-"""How many (experiment, unit) pairs are remembered, so that this process records each exposure once."""
+"""How many exposures are remembered, so that this process records each once."""
 
 MOST_NAMES = 100
 """The most names of offered tools in a `turn` event, best first."""
@@ -32,7 +32,7 @@ class AnalyticsCoordinator:
         self.pipeline = pipeline
         self._clock = clock
         self._deliver = deliver
-        self._exposed: dict[tuple[str, str], None] = {}
+        self._exposed: dict[tuple[str, str, str], None] = {}
         self._reported: dict[tuple[str, str], None] = {}
 
     def recorder(self, turn_id: str, trace: Trace) -> Record:
@@ -48,15 +48,23 @@ class AnalyticsCoordinator:
 
         return record
 
-    def first_exposure(self, experiment: str, unit: str) -> bool:
-        """Whether this is the unit's first exposure to the experiment in this process; later calls return False."""
-        key = (experiment, unit)
+    def expose(self, trace: Trace, experiment: str, unit: str, arm: str) -> None:
+        """Records that a unit was exposed to an arm, once in this process.
+
+        The event has the same id in every process and after a restart, so that stores count the exposure once.
+        """
+        key = (experiment, unit, arm)
         if key in self._exposed:
-            return False
+            return
         if len(self._exposed) >= EXPOSED:
             del self._exposed[next(iter(self._exposed))]
         self._exposed[key] = None
-        return True
+        id = event_ids("\0".join(("exposure", self.pipeline, *key)))("exposure", 0)
+        data = {"experiment": experiment, "arm": arm}
+        now = self._clock.now()
+        self._deliver(
+            Event(id, "exposure", now, trace.session, trace.tenant, self.pipeline, trace.plan, trace.arms, data)
+        )
 
     def report(self, node: str, message: str, data: Mapping[str, Any]) -> bool:
         """Records something that happened beside the turns as an `error` event, once. Returns whether it was new."""
