@@ -315,7 +315,7 @@ def _limits(turn: Turn, window: int | None, tokens: int, frame: int) -> _Limits:
 def _whole(turn: Turn) -> Turn:
     """The turn with all messages of its conversation, also those that an earlier compaction of this turn left out."""
     conversation = _conversation(turn)
-    if len(conversation.places) >= len(conversation.messages):
+    if len(conversation.places) - conversation.places.count(None) == len(conversation.messages):
         return turn
     messages = list(conversation.messages)
     for message, place in zip(turn.messages, conversation.places, strict=True):
