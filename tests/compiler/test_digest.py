@@ -140,7 +140,10 @@ def test_an_overlay_counts_in_its_own_plans_alone(program: Programme) -> None:
 
 @pytest.mark.parametrize("file", FILES)
 def test_the_content_of_every_prompt_template_and_included_file_counts(program: Programme, file: str) -> None:
-    before, after = digests(program), digests(program, files={file: FILES[file].replace(".", "!").replace("You", "We")})
+    before, after = (
+        digests(program),
+        digests(program, files={file: FILES[file].replace(".\n", "!\n").replace("You", "We")}),
+    )
     assert not set(before) & set(after)
 
 

@@ -23,7 +23,7 @@ def template(text: str) -> str:
 @pytest.mark.parametrize(
     "text",
     [
-        "{{ product }} {{ session }} {{ tenant }} {{ user }} {{ settings.temperature }}",
+        "{{ product }} {{ session }} {{ tenant or 1 }} {{ user if user }} {{ settings.temperature | default(1) }}",
         "{% if vip is defined %}{{ vip }}{% endif %}",
         "{{ vip | default(1) }}",
         "{% for x in range(3) %}{{ x }}{{ loop.index }}{% endfor %}",

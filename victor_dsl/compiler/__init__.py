@@ -21,6 +21,7 @@ from victor_dsl.compiler.lint import lint
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.lower import Lowering
 from victor_dsl.compiler.overlays import Overlay
+from victor_dsl.compiler.stability import Stability
 from victor_dsl.compiler.variations import Variations
 from victor_dsl.experiments.assignment import Experiment
 from victor_dsl.graph.plan import Arms, Plan, Program
@@ -114,7 +115,16 @@ def compile_spec(
     if any(d.severity == "error" for d in diagnostics) or not _known(subject):
         return Compilation(None, diagnostics, files)
     sources = (*files.names(), *included.names())
-    program = _program(name, directory, state, base.checked, variations, Lowering(included), environment, sources)
+    program = _program(
+        name,
+        directory,
+        state,
+        base.checked,
+        variations,
+        Lowering(included, Stability(files, included)),
+        environment,
+        sources,
+    )
     return Compilation(program, diagnostics, files)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -13,6 +13,7 @@ from attrs import define, field
 from victor_dsl.compiler.check import Checked, Item
 from victor_dsl.compiler.link import references
 from victor_dsl.compiler.overlays import AUTH
+from victor_dsl.compiler.stability import Stability
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.graph.plan import Node, Plan, PromptPolicy, Roles
 from victor_dsl.language.config import Around, Config, FilePath, ModelConfig, Secret, annotated_fields
@@ -30,6 +31,7 @@ class Lowering:
     """Makes plans; nodes of items that plans share are made once."""
 
     included: Included
+    stability: Stability
     _nodes: dict[int, tuple[Node, str]] = field(factory=dict)
 
     def plan(self, name: str, variation: Variation) -> Plan:
@@ -41,7 +43,7 @@ class Lowering:
         meanings: dict[str, str] = {}
         for id in _dependency_order(needs):
             nodes[id], meanings[id] = self._node(items[id], needs[id], nodes, meanings)
-        roles = _roles(checked)
+        roles = _roles(checked, self.stability.sent(variation))
         prompt = checked.spec.prompt if checked.spec and checked.spec.prompt else None
         policy = PromptPolicy(prompt.max_tokens, prompt.overflow) if prompt else PromptPolicy()
         return Plan(
@@ -123,14 +125,13 @@ def _without_lifted(item: Item) -> Config:
     return item.config.model_copy(update=lifted) if lifted else item.config
 
 
-def _roles(checked: Checked) -> Roles:
+def _roles(checked: Checked, contributors: Sequence[Item]) -> Roles:
     sections = checked.sections
 
     def ids(kind: str) -> tuple[str, ...]:
         return tuple(item.id for item in sections[kind])
 
     providers = sorted(sections["providers"], key=_priority)
-    contributors = sorted(sections["contributors"], key=lambda item: -_priority(item))
     middleware = sections["middleware"]
     admission = max((i + 1 for i, item in enumerate(middleware) if item.component.type == AUTH), default=0)
     placed = [(item.id, around, i < admission) for i, item in enumerate(middleware) for around in _around(item)]

@@ -33,7 +33,8 @@ class Component:
     """A component in the registry. `version` is part of every fingerprint.
 
     For middleware: `around` is what it wraps unless its item sets `around`; with `after_auth` it needs what only
-    admission finds out, so it must follow `auth`; `enforces` names the `settings.limits` that it enforces.
+    admission finds out, so it must follow `auth`; `enforces` names the `settings.limits` that it enforces. Of contributors,
+    `varies` says that the text may differ from turn to turn.
     """
 
     kind: Kind
@@ -45,6 +46,7 @@ class Component:
     around: tuple[Around, ...] = ("turn",)
     after_auth: bool = False
     enforces: frozenset[str] = frozenset()
+    varies: bool = False
 
     @property
     def summary(self) -> str:

@@ -85,8 +85,8 @@ class Registry:
 
 
 def describe(kind: Kind, type: str, module: ModuleType) -> Component:
-    """The component that a module is: its `Config`, `build`, `EXAMPLE`, and `VERSION`, `AROUND`, `AFTER_AUTH` and `ENFORCES`
-    where it has them."""
+    """The component that a module is: its `Config`, `build`, `EXAMPLE`, and `VERSION`, `AROUND`, `AFTER_AUTH`,
+    `ENFORCES` and `VARIES` where it has them."""
     around: Around | Sequence[Around] = getattr(module, "AROUND", "turn")
     for needed in ("Config", "build", "EXAMPLE"):
         if not hasattr(module, needed):
@@ -101,4 +101,5 @@ def describe(kind: Kind, type: str, module: ModuleType) -> Component:
         around=(around,) if isinstance(around, str) else tuple(around),
         after_auth=getattr(module, "AFTER_AUTH", False),
         enforces=frozenset(getattr(module, "ENFORCES", ())),
+        varies=getattr(module, "VARIES", False),
     )

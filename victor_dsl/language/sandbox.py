@@ -21,7 +21,7 @@ from jinja2.utils import missing
 from jinja2.visitor import NodeTransformer
 from pydantic import BaseModel
 
-from victor_dsl.language.template import GLOBALS
+from victor_dsl.language.template import GLOBALS, INSTEAD, METHODS
 from victor_dsl.language.template_absent import Missing, Unset, what
 from victor_dsl.language.template_filters import MOST_CHARACTERS, bound, bound_bits, filters, format_text, printable
 from victor_dsl.language.template_lines import LineLexer
@@ -32,35 +32,9 @@ MOST_STEPS = 50_000
 """The most rounds of loops and macros in one rendering."""
 MOST_SECONDS = 2.0
 """The longest time of one rendering, checked in every round of a loop or macro."""
-TEXT_METHODS = (
-    *("capitalize", "casefold", "count", "endswith", "find", "index", "isalnum", "isalpha", "isdigit", "islower"),
-    *("isnumeric", "isspace", "istitle", "isupper", "lower", "lstrip", "partition", "removeprefix", "removesuffix"),
-    *("rfind", "rpartition", "rsplit", "rstrip", "split", "splitlines", "startswith", "strip", "swapcase", "title"),
-    "upper",
-)
-METHODS: tuple[tuple[type | tuple[type, ...], tuple[str, ...]], ...] = (
-    (str, TEXT_METHODS),
-    (Mapping, ("get", "items", "keys", "values")),
-    (list, ("count", "index")),
-    (tuple, ("count", "index")),
-    ((int, float, type(None)), ()),
-)
-"""The methods of values, by the type of the value. A template calls them; it cannot hand them on or print them."""
 
 CALLED = "()"
 """Ends the name of an attribute that is called at once."""
-INSTEAD: Mapping[str, str] = {
-    "join": "items | join(', ')",
-    "format": "'%s' | format(value)",
-    "format_map": "'%s' | format(value)",
-    "replace": "text | replace('old', 'new')",
-    "append": "{% set items = items + [item] %}",
-    "extend": "{% set items = items + more %}",
-    "sort": "items | sort",
-    "reverse": "items | reverse",
-}
-"""What a template writes for methods of Python that it does not have."""
-
 NO_TENANT = Unset("this turn has no tenant; write `{% if tenant %}` or `tenant | default('…')`", name="tenant")
 NO_USER = Unset("this turn has no user; write `{% if user %}` or `user | default('…')`", name="user")
 

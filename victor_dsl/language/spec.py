@@ -46,13 +46,18 @@ class Values(Model):
 
 
 class Prompt(Model):
-    """The budget of the whole system prompt."""
+    """The budget of the whole system prompt, and the order of its pieces."""
 
     max_tokens: int | None = Field(None, ge=1, description="The most tokens of the system prompt. Left out: no limit.")
     overflow: Literal["drop", "truncate", "fail"] = Field(
         "fail",
         description="What happens over it: contributors are dropped, lowest priority first, the prompt is cut at its "
         "end, or the turn fails.",
+    )
+    order: Literal["priority", "stability"] = Field(
+        "priority",
+        description="The order of contributors with equal priority. `priority`: as they are written. `stability`: those whose "
+        "text is the same in all sessions of a tenant come first, so that providers' prompt caches reuse more.",
     )
 
 
@@ -169,7 +174,7 @@ class Spec(Model):
     )
     settings: Settings | None = Field(None, description="Values in force for a turn; their lowest layer.")
     vars: dict[VarName, Any] | None = Field(None, description="Values for templates, by name.")
-    prompt: Prompt | None = Field(None, description="The budget of the whole system prompt.")
+    prompt: Prompt | None = Field(None, description="The budget of the whole system prompt, and its order.")
     variants: dict[Name, Experiment] | None = Field(None, description="Experiments by name; several may run at once.")
     tenants: dict[str, Tenant] | None = Field(None, description="Tenants by id, each an overlay of the spec.")
     request: list[str] | None = Field(

@@ -11,6 +11,7 @@ from victor_dsl.compiler.lint.limits import every_limit_is_enforced, every_limit
 from victor_dsl.compiler.lint.middleware import admission_knows_enough, middleware_order
 from victor_dsl.compiler.lint.models import members_of_a_pool_are_alike, pools_have_models_as_members
 from victor_dsl.compiler.lint.names import a_model_is_chosen, databases_fit, every_key_has_an_effect, every_name_is_used
+from victor_dsl.compiler.lint.prompt import what_varies_comes_last
 from victor_dsl.compiler.lint.safety import functions_exist, no_literal_secrets, nothing_of_its_own_runs
 from victor_dsl.compiler.lint.templates import templates_are_sound
 from victor_dsl.source.diagnostic import Diagnostic
@@ -20,6 +21,7 @@ RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
     included_files_exist,
     provided_values_are_sound,
     templates_are_sound,
+    what_varies_comes_last,
     functions_exist,
     nothing_of_its_own_runs,
     middleware_order,

@@ -46,6 +46,8 @@ class Config(ContributorConfig):
     )
 
 
+VARIES = True
+
 EXAMPLE = '{type: function, function: "support.prompts:opening_hours"}'
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     import asyncio
 
     import jinja2
-    import jinja2.meta as jinja2_meta
 
     from victor_dsl.language import sandbox
     from victor_dsl.language import template_absent as absent
+    from victor_dsl.language import template_files as files
 else:
     asyncio = Lazy("asyncio")
     jinja2 = Lazy("jinja2")
-    jinja2_meta = Lazy("jinja2.meta")
     sandbox = Lazy("victor_dsl.language.sandbox")
     absent = Lazy("victor_dsl.language.template_absent")
+    files = Lazy("victor_dsl.language.template_files")
 
 MOST_BYTES = 1_048_576
 UNDEFINED = re.compile(r"^'(\w+)' is undefined$")
@@ -148,7 +148,7 @@ class FileTemplate:
             name = unread.pop()
             if name in sources:
                 continue
-            path = self._folder / name if name == self._name else confined(self._folder, name)
+            path = self._folder / name if name == self._name else files.confined(self._folder, name)
             try:
                 data, settled = read(path, MOST_BYTES)
             except FileNotFoundError:
@@ -156,7 +156,7 @@ class FileTemplate:
                 continue
             stamps[path] = settled or "unsettled"  # equal to no stamp: a file that may still change is read again
             sources[name] = self._text(name, data)
-            unread += references(parser, name, sources[name])
+            unread += _named(parser, name, sources[name])
         if before is not None and before.sources == sources:
             return Loaded(before.template, sources, stamps)
         return Loaded(sandbox.Sandbox(_loader(sources)).get_template(self._name), sources, stamps)
@@ -177,22 +177,13 @@ def _loader(sources: Mapping[str, str]) -> jinja2.BaseLoader:
     return jinja2.FunctionLoader(lambda name: (sources[name], name, None) if name in sources else None)
 
 
-def confined(folder: Path, name: str) -> Path:
-    """The file of that name in the folder. Raises OSError where the name, or a link, leads out of it."""
-    parts = PurePosixPath(name)
-    path = folder / parts
-    inside = not parts.is_absolute() and ".." not in parts.parts and "\\" not in name and "\0" not in name
-    if not inside or not path.resolve().is_relative_to(folder.resolve()):
-        raise PermissionError(None, "is outside the template's folder", name)
-    return path
-
-
-def references(parser: jinja2.Environment, name: str, source: str) -> Iterator[str]:
-    """The templates that a template includes, imports or extends. Raises TemplateSyntaxError if a name is computed."""
-    for reference in jinja2_meta.find_referenced_templates(parser.parse(source, name, name)):
-        if reference is None:
-            raise jinja2.TemplateSyntaxError("the name of an included template must be plain text", 1, name, name)
-        yield reference
+def _named(parser: jinja2.Environment, name: str, source: str) -> Iterator[str]:
+    """The templates that a template names. Raises TemplateSyntaxError if a name is computed."""
+    for reference in files.references(parser.parse(source, name, name)):
+        if reference.names is None:
+            message = "the name of an included template must be plain text"
+            raise jinja2.TemplateSyntaxError(message, reference.line, name, name)
+        yield from reference.names
 
 
 def rendered(template: jinja2.Template, turn: Turn) -> str:

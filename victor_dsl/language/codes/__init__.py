@@ -35,9 +35,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "Overlays": ("untouchable", "ambiguous-name", "arms-disagree", "bad-weights"),
     "Specs that cannot work, or look like a mistake": (
-        *("no-model", "unknown-function", "untrusted-code", "template-syntax", "undefined-variable", "over-budget"),
-        *("compaction-too-late", "before-auth", "idle-limiter", "unheld-limit", "wrong-database", "unwise-order"),
-        *("no-effect", "nested-pool", "uneven-pool"),
+        *("no-model", "unknown-function", "untrusted-code", "template-syntax", "template-error", "undefined-variable"),
+        *("over-budget", "compaction-too-late", "before-auth", "idle-limiter", "unheld-limit", "wrong-database"),
+        *("unwise-order", "volatile-before-stable", "no-effect", "nested-pool", "uneven-pool"),
     ),
 }
 """The codes by subject, in the order in which a spec is read."""

@@ -1,0 +1,297 @@
+"""Templates are looked through: the files that they name, and names, attributes and methods that are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from tests.compiler.conftest import Compile
+
+SPEC = """\
+victor: 1
+name: s
+models: {main: {type: echo}}
+vars: {product: Acme, brand: {name: B, deep: {a: 1}}, tags: [x], n: 3, on: true, empty: {}, order: {items: [a]}}
+"""
+INLINE = "contributors:\n  - type: template\n    template: |\n"
+FILE = "contributors: [{type: template, path: p/a.j2}]\n"
+
+Found = list[tuple[str, str, str]]
+"""Each fault's place, code and message; the code of a warning begins with `~`."""
+
+
+def found(compile: Compile, text: str, files: Mapping[str, str] | None = None) -> Found:
+    compilation = compile(text, files)
+    return [
+        (f"{d.span.file}:{d.span.line}:{d.span.column}", ("~" if d.severity == "warning" else "") + d.code, d.message)
+        for d in compilation.diagnostics
+    ]
+
+
+def of_text(compile: Compile, template: str, spec: str = SPEC) -> list[tuple[str, str]]:
+    lines = "".join(f"      {line}\n" for line in template.split("\n"))
+    return [(code, message) for _, code, message in found(compile, spec + INLINE + lines)]
+
+
+def of_files(compile: Compile, spec: str = SPEC, **files: str) -> Found:
+    return found(compile, spec + FILE, {f"p/{name.replace('__', '/')}.j2": text for name, text in files.items()})
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ brand.name }} {{ brand['name'] }} {{ brand.deep.a }} {{ brand.items() | list }} {{ brand.get('x', 1) }}",
+        "{{ order.items }} {% for i in order.items %}{{ i.upper() }}{{ i.anything }}{% endfor %}",
+        "{{ product.upper() }} {{ product[0] }} {{ product[:3] }} {{ tags[0] }} {{ tags.count('x') }} {{ empty.x }}",
+        "{{ brand.x | default('') }} {{ brand.y if brand.y is defined }} {{ product.z is defined }}",
+        "{{ settings.model }} {{ settings.threshold }} {{ settings.model.upper() }}",
+        "{{ settings.temperature | default(1) }}{% if settings.k %}{{ settings.k }}{% endif %}",
+        "{% if tenant %}{{ tenant | upper }}{% endif %} {{ user or 'you' }} {{ user == 'ann' }}",
+        "{% set brand = {'z': 1} %}{{ brand.z }}{% with n = brand %}{{ n.z.w }}{% endwith %}",
+        "{% set ns = namespace(items=[]) %}{{ ns.items }}{% for i in tags %}{{ loop.index }}{% endfor %}",
+        "{% macro m(a) %}{{ a.join }}{{ caller() }}{% endmacro %}{% call m(1) %}x{% endcall %}{{ m }}"[:-7],
+        "{% include 'none.j2' ignore missing %}",
+        "{{ range(3) | list }} {{ dict(a=1).a }} {{ 'a' | replace('a', 'b') }} {{ tags | tojson(indent=8) }}",
+    ],
+)
+def test_what_a_template_may_do_is_no_fault(compile: Compile, template: str) -> None:
+    assert of_text(compile, template) == []
+
+
+@pytest.mark.parametrize(
+    ("template", "code", "message"),
+    [
+        ("{{ brand.nmae }}", "undefined-variable", "brand has no 'nmae'"),
+        ("{{ brand['nmae'] }}", "undefined-variable", "brand has no 'nmae'"),
+        ("{{ brand.deep.b }}", "undefined-variable", "brand.deep has no 'b'"),
+        ("{{ brand.deep.a.x }}", "undefined-variable", "brand.deep.a is a number, which has no 'x'"),
+        ("{% if brand.nmae %}{% endif %}", "undefined-variable", "brand has no 'nmae'"),
+        ("{{ product.x }}", "undefined-variable", "product is a text, which has no 'x'"),
+        ("{{ session.id }}", "undefined-variable", "session is a text, which has no 'id'"),
+        ("{% if tenant %}{{ tenant.name }}{% endif %}", "undefined-variable", "tenant is a text, which has no 'name'"),
+        ("{{ n.x }}", "undefined-variable", "n is a number, which has no 'x'"),
+        ("{{ tags.first }}", "undefined-variable", "tags is a list, which has no 'first'"),
+        ("{{ settings.temprature }}", "undefined-variable", "settings has no 'temprature'"),
+        ("{{ settings.temprature | default(1) }}", "undefined-variable", "settings has no 'temprature'"),
+        ("{{ settings['temprature'] }}", "undefined-variable", "settings has no 'temprature'"),
+        ("{{ settings.limits.concurency }}", "undefined-variable", "settings.limits has no 'concurency'"),
+        ("{{ settings.k }}", "undefined-variable", "nothing sets settings.k"),
+        ("{{ settings.limits.concurrency }}", "undefined-variable", "nothing sets settings.limits.concurrency"),
+        ("{{ settings.seed }}", "~undefined-variable", "a turn may have no settings.seed: only a request sets it"),
+        ("{{ tenant }}", "~undefined-variable", "a turn may have no tenant: nothing in this spec asks for one"),
+        ("{{ user | upper }}", "~undefined-variable", "a turn may have no user: nothing in this spec asks for one"),
+        ("{{ 'for ' ~ user }}", "~undefined-variable", "a turn may have no user: nothing in this spec asks for one"),
+        ("{{ brand.items }}", "template-error", "'items' is a method of a map"),
+        ("{% for i in brand.items %}{% endfor %}", "template-error", "'items' is a method of a map"),
+        ("{{ product.upper }}", "template-error", "'upper' is a method of a text"),
+        ("{{ tags.count }}", "template-error", "'count' is a method of a list"),
+        ("{{ product.uper() }}", "template-error", "a template has no `.uper()` of a text"),
+        ("{{ tags.append('y') }}", "template-error", "a template has no `.append()` of a list"),
+        ("{{ brand.update({}) }}", "template-error", "a template has no `.update()` of a map"),
+        ("{{ brand.copy() }}", "template-error", "a template has no `.copy()` of a map"),
+        ("{{ brand.copy }}", "undefined-variable", "brand has no 'copy'"),
+        ("{{ n.bit_length() }}", "template-error", "a template has no `.bit_length()` of a number"),
+        ('{{ ", ".join(tags) }}', "template-error", "a template has no `.join()` of a text"),
+        ('{{ "{}".format(n) }}', "template-error", "a template has no `.format()` of a text"),
+        (
+            "{% for t in tags %}{{ t.join('x') }}{% endfor %}",
+            "template-error",
+            "a template has no `.join()` of a value",
+        ),
+        ("{{ tags | join(attribute='x') }}", "template-error", "`join` has no `attribute` here"),
+        ("{{ tags | join(', ', 'x') }}", "template-error", "`join` has no `attribute` here"),
+        ("{{ 'foo' | replace('o', 42) }}", "template-error", "`replace` takes two texts"),
+        ("{{ 'foo' | indent(200) }}", "template-error", "`indent` goes up to 100 spaces"),
+        ("{{ 'foo' | indent(width=200) }}", "template-error", "`indent` goes up to 100 spaces"),
+        ("{{ tags | tojson(indent=20) }}", "template-error", "`tojson` indents by 0 to 8 spaces"),
+        ("{{ settings }}", "template-error", "`settings` is a group of settings, which is no text"),
+        ("{{ settings | tojson }}", "template-error", "`settings` is a group of settings, which is no text"),
+        ("{{ settings.limits }}", "template-error", "'limits' is a group of settings, which is no text"),
+        ("{{ range }}", "template-error", "'range' is a function, which is no text"),
+        ("{{ 'a' ~ dict }}", "template-error", "'dict' is a function, which is no text"),
+        ("{% macro m() %}{% endmacro %}{{ m }}", "template-error", "'m' is a macro, which is no text"),
+        ("{% macro m() %}{% endmacro %}{{ m | upper }}", "template-error", "'m' is a macro, which is no text"),
+        ("{% for i in tags %}{{ loop }}{% endfor %}", "template-error", "'loop' is no text"),
+        ("{{ self }}", "template-error", "'self' is no text"),
+        ("{% include 'b.j2' %}", "template-error", "a template in the spec cannot name other templates"),
+        ("{% import 'b.j2' as b %}", "template-error", "a template in the spec cannot name other templates"),
+        ("{% extends 'b.j2' %}", "template-error", "a template in the spec cannot name other templates"),
+        ("{% include tags %}", "template-error", "the name of an included template must be plain text"),
+    ],
+)
+def test_what_would_fail_a_turn_is_found(compile: Compile, template: str, code: str, message: str) -> None:
+    assert of_text(compile, template) == [(code, message)]
+
+
+def test_the_hint_of_a_method_of_python_is_the_filter(compile: Compile) -> None:
+    (fault,) = compile(SPEC + INLINE + "      {{ ', '.join(tags) }}\n").diagnostics
+    assert (fault.hint, fault.span.line, fault.span.column) == ("write `items | join(', ')`", 8, 15)
+
+
+@pytest.mark.parametrize(
+    ("more", "lacks"),
+    [
+        ("middleware: [auth]\n", []),
+        ("providers: [{type: tenant, database: app}]\ndatabases: {app: {type: sqlite, path: a.db}}\n", ["user"]),
+        (
+            "providers: [{type: tenant, database: app, optional: true}]\ndatabases: {app: {type: sqlite, path: a.db}}\n",
+            ["tenant", "user"],
+        ),
+    ],
+)
+def test_a_caller_is_asked_for_where_nothing_makes_sure_of_one(compile: Compile, more: str, lacks: list[str]) -> None:
+    messages = [message for _, message in of_text(compile, "{{ tenant }} {{ user }}", SPEC + more)]
+    assert messages == [f"a turn may have no {name}: nothing in this spec asks for one" for name in lacks]
+
+
+def test_a_tenants_own_template_has_its_tenant(compile: Compile) -> None:
+    text = SPEC + "tenants: {acme: {with: {contributors: [{type: template, template: '{{ tenant }}!'}]}}}\n"
+    assert found(compile, text) == []
+
+
+@pytest.mark.parametrize(
+    "more", ["settings: {seed: 7}\n", "providers: [{type: inline, values: {settings: {seed: 7}}}]\n", "variants: {}\n"]
+)
+def test_a_setting_that_is_set_needs_no_question(compile: Compile, more: str) -> None:
+    assert bool(of_text(compile, "{{ settings.seed }}!", SPEC + more)) is (more == "variants: {}\n")
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (
+            {"a": "A {% include 'b.j2' %}", "b": "\n{{ compny }}"},
+            [("p/b.j2:2:4", "undefined-variable", "nothing declares 'compny'")],
+        ),
+        (
+            {"a": "{% include 'x/b.j2' %}", "x__b": "{% include 'c.j2' %}", "c": "{{ brand.nmae }}"},
+            [("p/c.j2:1:10", "undefined-variable", "brand has no 'nmae'")],
+        ),
+        ({"a": "{% include 'b.j2' %}", "b": "{% if %}"}, [("p/b.j2:1:1", "template-syntax", "")]),
+        (
+            {"a": "a\n{% include 'missing.j2' %}"},
+            [("p/a.j2:2:13", "missing-file", "cannot read 'missing.j2': there is no such file")],
+        ),
+        (
+            {"a": "{% include '../v.yml' %}"},
+            [("p/a.j2:1:13", "missing-file", "cannot read '../v.yml': is outside the template's folder")],
+        ),
+        (
+            {"a": "{% include '/etc/passwd' ignore missing %}"},
+            [("p/a.j2:1:13", "missing-file", "cannot read '/etc/passwd': is outside the template's folder")],
+        ),
+        ({"a": "{% include 'none.j2' ignore missing %}"}, []),
+        ({"a": "{% include ['none.j2', 'b.j2'] %}", "b": "b"}, []),
+        (
+            {"a": "{% include ['none.j2', 'no.j2'] %}"},
+            [("p/a.j2:1:14", "missing-file", "cannot read 'none.j2': there is no such file")],
+        ),
+        (
+            {"a": "{% include product %}"},
+            [("p/a.j2:1:1", "template-error", "the name of an included template must be plain text")],
+        ),
+        (
+            {"a": "{% import 'none.j2' as m %}"},
+            [("p/a.j2:1:12", "missing-file", "cannot read 'none.j2': there is no such file")],
+        ),
+        (
+            {"a": "{% extends 'none.j2' %}"},
+            [("p/a.j2:1:13", "missing-file", "cannot read 'none.j2': there is no such file")],
+        ),
+        ({"a": "{% for i in tags %}{% include 'b.j2' %}{% endfor %}", "b": "{{ i }}{{ i.x }}"}, []),
+        ({"a": "{% set s = 1 %}{% include 'b.j2' %}", "b": "{{ s }}"}, []),
+        (
+            {"a": "{% include 'b.j2' %}{{ s }}", "b": "{% set s = 1 %}"},
+            [("p/a.j2:1:24", "undefined-variable", "nothing declares 's'")],
+        ),
+        (
+            {"a": "{% include 'b.j2' without context %}", "b": "{{ product }}"},
+            [("p/b.j2:1:4", "undefined-variable", "an imported template does not see 'product'")],
+        ),
+        (
+            {"a": "{% from 'm.j2' import hi %}{{ hi() }}", "m": "{% macro hi() %}{{ product }}{% endmacro %}"},
+            [("p/m.j2:1:20", "undefined-variable", "an imported template does not see 'product'")],
+        ),
+        (
+            {
+                "a": "{% from 'm.j2' import hi with context %}{{ hi() }}",
+                "m": "{% macro hi() %}{{ product }}{% endmacro %}",
+            },
+            [],
+        ),
+        (
+            {"a": "{% from 'm.j2' import hii %}", "m": "{% macro hi() %}{% endmacro %}"},
+            [("p/a.j2:1:23", "undefined-variable", "'p/m.j2' has no 'hii'")],
+        ),
+        (
+            {"a": "{% import 'm.j2' as m %}{{ m.hii() }}", "m": "{% macro hi() %}{% endmacro %}"},
+            [("p/a.j2:1:30", "undefined-variable", "'p/m.j2' has no 'hii'")],
+        ),
+        ({"a": "{% import 'm.j2' as m %}{{ m.join('x') }}", "m": "{% macro join(a) %}{{ a }}{% endmacro %}"}, []),
+        (
+            {"a": "{% from 'm.j2' import hi as h %}{{ h }}", "m": "{% macro hi() %}{% endmacro %}"},
+            [("p/a.j2:1:29", "template-error", "'h' is a macro, which is no text")],
+        ),
+        (
+            {"a": "{% import 'm.j2' as mm %}{{ mm }}", "m": "{% macro hi() %}{% endmacro %}"},
+            [("p/a.j2:1:21", "template-error", "'mm' is an imported template, which is no text")],
+        ),
+        (
+            {
+                "a": "{% extends 'f.j2' %}{% set s = 1 %}{% block b %}{{ s }}{{ t }}{{ super() }}{% endblock %}",
+                "f": "{% set t = 1 %}{{ s }}{% block b %}{% endblock %}{{ self.b() }}",
+            },
+            [],
+        ),
+        (
+            {"a": "{% extends 'f.j2' %}{% block b %}{{ compny }}{% endblock %}", "f": "{% block b %}{% endblock %}"},
+            [("p/a.j2:1:37", "undefined-variable", "nothing declares 'compny'")],
+        ),
+        (
+            {"a": "{% if tenant %}{% include 'b.j2' %}{% endif %}", "b": "{{ tenant }} {{ user }}"},
+            [("p/b.j2:1:17", "~undefined-variable", "a turn may have no user: nothing in this spec asks for one")],
+        ),
+        ({"a": "{% include 'a.j2' %}{% include 'b.j2' %}", "b": "{% include 'a.j2' %}"}, []),
+    ],
+)
+def test_templates_that_a_template_names_are_looked_through(
+    compile: Compile, files: dict[str, str], expected: Found
+) -> None:
+    faults = of_files(compile, **files)
+    assert [(place, code) for place, code, _ in faults] == [(place, code) for place, code, _ in expected]
+    assert all(message in one[2] for one, (_, _, message) in zip(faults, expected, strict=True))
+
+
+PROVIDED = SPEC + "providers: [{type: file, path: s.yml}]\n"
+
+
+def test_vars_of_a_file_provider_are_declared(compile: Compile) -> None:
+    text = (
+        PROVIDED
+        + INLINE
+        + "      {{ prodct }} {{ plan }} {{ plan.x }} {{ house.color }} {{ house.colour }} {{ settings.k }}\n"
+    )
+    files = {"s.yml": "settings: {k: 2}\nvars: {plan: gold, house: {color: red}}\n"}
+    assert found(compile, text, files) == [
+        ("victor.yml:9:10", "undefined-variable", "nothing declares 'prodct'"),
+        ("victor.yml:9:39", "undefined-variable", "plan is a text, which has no 'x'"),
+        ("victor.yml:9:71", "undefined-variable", "house has no 'colour'"),
+    ]
+
+
+@pytest.mark.parametrize("provider", ["{type: env, prefix: S_}", "{type: file, path: none.yml, optional: true}"])
+def test_where_a_provider_may_give_more_it_is_a_warning(compile: Compile, provider: str) -> None:
+    text = f"{SPEC}providers: [{provider}]\n{INLINE}      {{{{ prodct }}}} {{{{ brand.nmae }}}} {{{{ settings.k }}}}\n"
+    codes = {code for _, code, _ in found(compile, text) if code != "missing-file"}
+    assert codes == {"~undefined-variable"}
+
+
+def test_every_file_of_a_family_counts_for_the_digest(compile: Compile) -> None:
+    digests = set()
+    for text in ("one", "two"):
+        files = {"p/a.j2": "{% include 'b.j2' %}", "p/b.j2": "{% include 'c.j2' %}", "p/c.j2": text}
+        program = compile(SPEC + FILE, files).program
+        assert program is not None
+        digests.add(program.plan_for(None, {}).digest)
+    assert len(digests) == 2

@@ -1,0 +1,171 @@
+"""A template and all templates that it includes, imports and extends, read and parsed."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path as FilesystemPath
+
+from attrs import define, evolve, field, frozen
+from jinja2 import TemplateSyntaxError, meta, nodes
+
+from victor_dsl.compiler.templates.sources import Source
+from victor_dsl.language.sandbox import Sandbox
+from victor_dsl.language.template import TAGS
+from victor_dsl.language.template_files import Reference, confined, references
+from victor_dsl.nearest import nearest, suggest
+from victor_dsl.source.diagnostic import Diagnostic
+from victor_dsl.source.reader import Files, Included, reason
+
+
+@frozen(eq=False)
+class Parsed:
+    """One template of a family. `undeclared` are the names that it takes from outside, `own` those that it sets somewhere."""
+
+    source: Source
+    tree: nodes.Template
+    undeclared: frozenset[str]
+    own: frozenset[str]
+    references: tuple[Reference, ...]
+
+
+@define(eq=False)
+class Family:
+    """The templates by the names that they call each other by; the first is the one that is rendered.
+
+    `faults` are those of reading and parsing: after one, not every template is there.
+    """
+
+    root: Source
+    templates: dict[str, Parsed] = field(factory=dict)
+    faults: list[Diagnostic] = field(factory=list)
+
+
+ROOT = ""
+"""The name of the template that is rendered, where it stands in the spec."""
+
+
+def read_family(root: Source, files: Files, included: Included) -> Family:
+    """The family of a template. Its files belong to the content that the plan's digest covers."""
+    family = Family(root)
+    folder = None if root.path is None else FilesystemPath(root.path).parent
+    unread = [(ROOT if root.path is None else os.path.basename(root.path), root)]
+    while unread:
+        name, source = unread.pop()
+        if name in family.templates:
+            continue
+        try:
+            parsed = family.templates[name] = _parse(source)
+        except TemplateSyntaxError as error:
+            family.faults.append(_syntax(error, source))
+            continue
+        for reference in parsed.references:
+            unread += _named(family, source, reference, folder, files, included)
+    return family
+
+
+def _parse(source: Source) -> Parsed:
+    """Raises TemplateSyntaxError, also for a filter, test or tag that does not exist."""
+    tree = _environment().parse(source.text)
+    names = {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
+    names |= {node.name for node in tree.find_all(nodes.Macro)} | {node.name for node in tree.find_all(nodes.Block)}
+    names |= {node.target for node in tree.find_all(nodes.Import)}
+    for node in tree.find_all(nodes.FromImport):
+        names |= {name if isinstance(name, str) else name[1] for name in node.names}
+    undeclared = meta.find_undeclared_variables(tree)
+    return Parsed(source, tree, frozenset(undeclared), frozenset(names), tuple(references(tree)))
+
+
+@cache
+def _environment() -> Sandbox:
+    environment = Sandbox()
+    environment.globals.clear()  # or its names would count as declared
+    return environment
+
+
+def _named(
+    family: Family,
+    source: Source,
+    reference: Reference,
+    folder: FilesystemPath | None,
+    files: Files,
+    included: Included,
+) -> Iterable[tuple[str, Source]]:
+    """The templates that a tag names, as far as they can be read; what is wrong with the others is added to the faults."""
+    if reference.names is None:
+        message, hint = (
+            "the name of an included template must be plain text",
+            "choose between several tags with `{% if %}`",
+        )
+        yield from _fault(family, source, "template-error", message, reference.line, None, hint)
+        return
+    if folder is None:
+        if not reference.optional:
+            message, hint = "a template in the spec cannot name other templates", "write it to a file, and use `path`"
+            yield from _fault(family, source, "template-error", message, reference.line, reference.names[0], hint)
+        return
+    assert family.root.path is not None
+    found, problem = False, ""
+    for name in reference.names:
+        try:
+            path = os.path.abspath(confined(folder, name))
+            included.add(os.path.abspath(family.root.path), path)
+            text = included.read(path).decode("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            outside = isinstance(error, PermissionError) and error.filename == name
+            problem = problem or (str(getattr(error, "strerror", "")) if outside else reason(error))
+            if not isinstance(error, FileNotFoundError):
+                found = False
+                break
+            continue
+        found = True
+        file = posixpath.join(posixpath.dirname(family.root.file), name)
+        files.remember(file, text)
+        yield name, evolve(family.root, text=text, file=file, line=1, indent=0, path=path)
+    if not found and not (reference.optional and problem == "there is no such file"):
+        name = reference.names[0]
+        close = nearest(name, _beside(folder))
+        hint = (
+            f"did you mean '{close}'?" if close else f"templates are looked for in the folder of '{family.root.file}'"
+        )
+        yield from _fault(
+            family, source, "missing-file", f"cannot read '{name}': {problem}", reference.line, name, hint
+        )
+
+
+def _beside(folder: FilesystemPath) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _fault(
+    family: Family, source: Source, code: str, message: str, line: int, word: str | None, hint: str
+) -> Iterable[tuple[str, Source]]:
+    family.faults.append(Diagnostic(code, message, source.span(line, word), source.field, hint))
+    return ()
+
+
+def _syntax(error: TemplateSyntaxError, source: Source) -> Diagnostic:
+    unknown = re.search(r"(?:filter named|test named|unknown tag) '(\w+)'", str(error.message))
+    message, hint = _in_words(str(error.message))
+    return Diagnostic("template-syntax", message, source.span(error.lineno, unknown and unknown[1]), source.field, hint)
+
+
+def _in_words(problem: str) -> tuple[str, str]:
+    """Jinja's error as a message and a hint."""
+    known: Mapping[str, Iterable[str]] = {"filter": _environment().filters, "test": _environment().tests}
+    if unclosed := re.search(r"innermost block that needs to be closed is '(\w+)'", problem):
+        tag = unclosed[1]
+        return f"this template ends inside '{{% {tag} %}}'", f"close it with `{{% end{tag} %}}`"
+    if unknown := re.match(r"Encountered unknown tag '(\w+)'", problem):
+        return f"there is no tag '{unknown[1]}'", suggest(unknown[1], TAGS, what="tags")
+    if filtered := re.match(r"No (filter|test) named '(\w+)'", problem):
+        kind, name = filtered.groups()
+        return f"there is no {kind} '{name}'", suggest(name, known[kind], what=f"{kind}s", most=60)
+    hint = "a value is written `{{ name }}`; text with braces of its own stands in `{% raw %}…{% endraw %}`"
+    return f"this is not a template: {problem[:1].lower()}{problem[1:].rstrip('.')}", hint

@@ -1,0 +1,104 @@
+"""What the compiler knows of the values that a variation's templates will see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from victor_dsl.compiler.check import Item
+from victor_dsl.compiler.validate import to_python
+from victor_dsl.compiler.variations import Variation
+from victor_dsl.language.config import FilePath, annotated_fields
+from victor_dsl.language.spec import Values
+from victor_dsl.source.interpolate import as_read
+from victor_dsl.source.reader import Files, resolve
+from victor_dsl.values.settings import REQUEST_SETTINGS, Settings, merge_deep, setting_paths
+
+
+class Known:
+    """The vars of a variation without the request's; `open` says that a provider may give others."""
+
+    def __init__(self, variation: Variation, files: Files) -> None:
+        self.variation = variation
+        given = sorted(variation.checked.sections["providers"], key=lambda item: getattr(item.config, "priority", 50))
+        provided = [_provided(item, files) for item in given]
+        self.open = None in provided
+        layers = [(variation.spec.settings, variation.spec.vars), *(layer for layer in provided if layer is not None)]
+        layers += [(layer.settings, layer.vars) for layer in variation.overlays]
+        self.vars: dict[str, Any] = {}
+        self._settings: dict[str, Any] = {}
+        for settings, vars in layers:
+            self.vars = merge_deep(self.vars, vars)
+            self._settings = merge_deep(self._settings, settings)
+
+    @cached_property
+    def unset(self) -> Mapping[tuple[str, ...], str]:
+        """Why a turn may lack its tenant, its user or a setting, for each that it may lack."""
+        return {**self._callers(), **self._unset_settings()}
+
+    def _callers(self) -> dict[tuple[str, ...], str]:
+        """`tenant` and `user` where nothing makes sure that a turn has them."""
+        sections = self.variation.checked.sections
+        if any(item.component.type == "auth" for item in sections["middleware"]):
+            return {}
+        lacks = {"user": "a turn may have no user: nothing in this spec asks for one"}
+        rows = [*sections["providers"], *sections["contributors"]]
+        if self.variation.tenant is None and not any(_needs_tenant(item) for item in rows):
+            lacks["tenant"] = "a turn may have no tenant: nothing in this spec asks for one"
+        return {(name,): why for name, why in lacks.items()}
+
+    def _unset_settings(self) -> dict[tuple[str, ...], str]:
+        """The settings that nothing sets, or that only a request may set."""
+        if self.open:
+            return {}
+        checked = self.variation.checked
+        models = [getattr(item.config, "settings", None) for item in checked.sections["models"]]
+        layers = [self._settings, *(model.model_dump(exclude_unset=True) for model in models if model is not None)]
+        request = REQUEST_SETTINGS | set((checked.spec.request if checked.spec else None) or ())
+        found = {}
+        for path in setting_paths():
+            default = Settings.model_fields[path[0]].get_default() if len(path) == 1 else None
+            if path == ("model",) or default is not None or any(_holds(layer, path) for layer in layers):
+                continue
+            name = ".".join(("settings", *path))
+            lacks = (
+                f"a turn may have no {name}: only a request sets it" if path[0] in request else f"nothing sets {name}"
+            )
+            found["settings", *path] = lacks
+        return found
+
+
+def _holds(layer: Mapping[str, Any], path: tuple[str, ...]) -> bool:
+    here: Any = layer
+    for step in path:
+        here = here.get(step) if isinstance(here, Mapping) else None
+    return here is not None
+
+
+def _needs_tenant(item: Item) -> bool:
+    """Whether turns without a tenant are refused: rows of tenants, with no row for the others."""
+    config = item.config
+    return (
+        item.component.type == "tenant"
+        and not getattr(config, "default", None)
+        and not getattr(config, "optional", False)
+    )
+
+
+def _provided(item: Item, files: Files) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    """The settings and vars of a provider whose values stand in the spec or in a file; None where they are not known."""
+    values = getattr(item.config, "values", None)
+    if isinstance(values, Values):
+        written = values.model_dump(mode="json", exclude_unset=True)
+        return written.get("settings") or {}, written.get("vars") or {}
+    for name, annotation in annotated_fields(item.component.config).items():
+        leaf = item.located.get(name)
+        text = as_read(leaf.value) if leaf is not None else None
+        if isinstance(annotation, FilePath) and annotation.values and leaf is not None and isinstance(text, str):
+            result = files.read(resolve(leaf.span.file, text))
+            read = to_python(result.document).value if result.document is not None and not result.diagnostics else None
+            if isinstance(read, dict):
+                settings, vars = read.get("settings") or {}, read.get("vars") or {}
+                return (settings, vars) if isinstance(settings, dict) and isinstance(vars, dict) else None
+    return None

@@ -1,0 +1,369 @@
+"""What a family of templates reads: names that nothing declares, attributes that values do not have, and Python's methods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from attrs import define, field, frozen
+from jinja2 import nodes
+from pydantic import BaseModel
+
+from victor_dsl.compiler.templates.family import Family, Parsed
+from victor_dsl.language.template import GLOBALS, INSTEAD, MAP_METHODS, METHOD_NAMES, SEQUENCE_METHODS, TEXT_METHODS
+from victor_dsl.nearest import suggest
+from victor_dsl.source.diagnostic import Diagnostic, Severity
+from victor_dsl.values.settings import Settings
+
+Steps = tuple[str, ...]
+"""A name and the attributes and keys after it: `settings.limits.concurrency`."""
+
+_UNKNOWN = object()
+"""Stands for a value of which nothing is known."""
+_KINDS = (str, int, float, list, tuple, Mapping)
+_TEXT = "text"
+"""Stands for a text."""
+
+
+@frozen
+class Names:
+    """What a variation's templates see.
+
+    `vars` are the values that the spec and what it can read give them. `open` says that a provider may add others. `unset` has
+    a sentence for each of `tenant`, `user` and the settings that a turn may lack. `label` is the variation's.
+    """
+
+    vars: Mapping[str, Any]
+    open: bool
+    unset: Mapping[Steps, str]
+    label: str = ""
+
+
+def faults(family: Family, names: Names) -> Iterator[Diagnostic]:
+    """Everything that would fail when the family is rendered, as far as it can be known."""
+    visible = _visible(family, frozenset(names.vars) | {"session", "tenant", "user", "settings"})
+    asked = frozenset(steps for parsed in family.templates.values() for steps in _asked(parsed))
+    for name, parsed in family.templates.items():
+        yield from _Reading(family, parsed, names, visible[name], asked).faults()
+
+
+def _visible(family: Family, given: frozenset[str]) -> dict[str, frozenset[str]]:
+    """The names that each template sees from outside: an import sees none unless it is `with context`."""
+    visible: dict[str, frozenset[str]] = dict.fromkeys(family.templates, frozenset())
+    visible[next(iter(family.templates), "")] = given
+    changed = True
+    while changed:
+        changed = False
+        for name, parsed in family.templates.items():
+            for reference in parsed.references:
+                for other in reference.names or ():
+                    if other not in family.templates or not reference.context:
+                        continue
+                    pairs = [(other, visible[name] | parsed.own)]
+                    if isinstance(reference.node, nodes.Extends):
+                        pairs.append((name, family.templates[other].own))
+                    for to, more in pairs:
+                        if not more <= visible[to]:
+                            visible[to] |= more
+                            changed = True
+    return visible
+
+
+def _steps(node: nodes.Node) -> Steps | None:
+    """The steps of `a.b['c']`; None for anything else."""
+    if isinstance(node, nodes.Name):
+        return (node.name,)
+    key = _key(node)
+    above = _steps(node.node) if key is not None and isinstance(node, nodes.Getattr | nodes.Getitem) else None
+    return None if above is None or key is None else (*above, key)
+
+
+def _key(node: nodes.Node) -> str | None:
+    if isinstance(node, nodes.Getattr):
+        return node.attr
+    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
+        return node.arg.value
+    return None
+
+
+def _guards(parsed: Parsed) -> Iterator[Steps]:
+    """What the template gives a default, or tests with `is defined`."""
+    for node in parsed.tree.find_all((nodes.Test, nodes.Filter)):
+        if (
+            node.name in ("defined", "undefined", "default", "d")
+            and node.node is not None
+            and (steps := _steps(node.node))
+        ):
+            yield steps
+
+
+def _asked(parsed: Parsed) -> Iterator[Steps]:
+    """What the template asks about anywhere: in a test, in `and` and `or`, or before a default."""
+    yield from _guards(parsed)
+    for node in parsed.tree.find_all((nodes.If, nodes.CondExpr, nodes.And, nodes.Or, nodes.Test, nodes.For)):
+        held: list[nodes.Node] = [node.left, node.right] if isinstance(node, nodes.And | nodes.Or) else []
+        held += [node.node] if isinstance(node, nodes.Test) else []
+        held += [node.test] if isinstance(node, nodes.If | nodes.CondExpr | nodes.For) and node.test is not None else []
+        for one in held:
+            for inner in (one, *one.find_all((nodes.Name, nodes.Getattr, nodes.Getitem))):
+                if steps := _steps(inner):
+                    yield steps
+
+
+@define
+class _Reading:
+    """One template, read by one variation."""
+
+    family: Family
+    parsed: Parsed
+    names: Names
+    visible: frozenset[str]
+    asked: frozenset[Steps]
+    guarded: frozenset[Steps] = field(init=False)
+    parents: dict[int, nodes.Node] = field(init=False)
+    macros: frozenset[str] = field(init=False)
+    imports: Mapping[str, Parsed] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        tree = self.parsed.tree
+        self.guarded = frozenset(_guards(self.parsed))
+        self.parents = {
+            id(child): node for node in (tree, *tree.find_all(nodes.Node)) for child in node.iter_child_nodes()
+        }
+        self.macros = frozenset(node.name for node in tree.find_all(nodes.Macro))
+        self.imports = {}
+
+    def faults(self) -> Iterator[Diagnostic]:
+        tree = self.parsed.tree
+        yield from self._imports()
+        for name in tree.find_all(nodes.Name):
+            yield from self._name(name)
+        for attribute in (*tree.find_all(nodes.Getattr), *tree.find_all(nodes.Getitem)):
+            yield from self._attribute(attribute)
+        for output in tree.find_all(nodes.Output):
+            for written in output.nodes:
+                yield from self._written(written)
+        for filtered in tree.find_all(nodes.Filter):
+            yield from self._filter(filtered)
+
+    def _imports(self) -> Iterator[Diagnostic]:
+        """Macros that are imported by name must be there."""
+        for reference in self.parsed.references:
+            node, found = reference.node, self.family.templates.get((reference.names or ("",))[0])
+            if found is None:
+                continue
+            if isinstance(node, nodes.Import):
+                self.imports = {**self.imports, node.target: found}
+            elif isinstance(node, nodes.FromImport):
+                for item in node.names:
+                    name, target = (item, item) if isinstance(item, str) else item
+                    if name not in found.own:
+                        hint = suggest(name, found.own, what="names there")
+                        yield self._fault(
+                            "undefined-variable", f"'{found.source.file}' has no '{name}'", node, name, hint
+                        )
+                    elif any(macro.name == name for macro in found.tree.find_all(nodes.Macro)):
+                        self.macros |= {target}
+
+    def _name(self, node: nodes.Name) -> Iterator[Diagnostic]:
+        name = node.name
+        if node.ctx != "load" or name not in self.parsed.undeclared:
+            return
+        if name in self.visible:
+            yield from self._unset(node, (name,))
+        elif name in self.parsed.own and self._is_in_a_block(node):
+            return  # a block sees what the template sets outside of it
+        elif name not in GLOBALS and (name,) not in self.guarded:
+            known = {*self.names.vars, "session", "tenant", "user", "settings"}
+            message = f"nothing declares '{name}'" + (f" for {self.names.label}" if self.names.label else "")
+            hint = suggest(name, known, what="names here")
+            if name in known:
+                message = f"an imported template does not see '{name}'"
+                yield self._fault(
+                    "undefined-variable",
+                    message,
+                    node,
+                    name,
+                    "write `with context` after the import, or pass it to the macro",
+                )
+            elif self.names.open:
+                message, hint = f"{message}, unless a provider does", f"give it a value under `vars`; {hint}"
+                yield self._fault("undefined-variable", message, node, name, hint, "warning")
+            else:
+                yield self._fault("undefined-variable", message, node, name, f"declare it under `vars`; {hint}")
+
+    def _is_in_a_block(self, node: nodes.Node | None) -> bool:
+        while node is not None and not isinstance(node, nodes.Block):
+            node = self.parents.get(id(node))
+        return node is not None
+
+    def _unset(self, node: nodes.Node, steps: Steps) -> Iterator[Diagnostic]:
+        """A value that a turn may lack is only used where the family asks for it somewhere."""
+        why = self.names.unset.get(steps)
+        if why is None or steps in self.asked:
+            return
+        parent = self.parents.get(id(node))
+        if isinstance(parent, nodes.Compare | nodes.Operand):
+            return  # an unset value equals nothing
+        shown = ".".join(steps)
+        hint = f"write `{{% if {shown} %}}…{{% endif %}}`, or `{{{{ {shown} | default('…') }}}}`"
+        severity: Severity = "error" if why.startswith("nothing") else "warning"
+        yield self._fault("undefined-variable", why, node, steps[-1], hint, severity)
+
+    def _value(self, node: nodes.Node) -> Any:
+        """What is known of an expression: a value of the spec, _TEXT, a class of settings, or _UNKNOWN."""
+        if isinstance(node, nodes.Const):
+            return node.value
+        if isinstance(node, nodes.Name):
+            if node.name not in self.parsed.undeclared or node.name in self.parsed.own:
+                return _UNKNOWN
+            if node.name in ("session", "tenant", "user"):
+                return _TEXT
+            found = Settings if node.name == "settings" else self.names.vars.get(node.name, _UNKNOWN)
+            return found if isinstance(found, (type, *_KINDS)) else _UNKNOWN
+        key = _key(node)
+        if key is None or not isinstance(node, nodes.Getattr | nodes.Getitem):
+            return _UNKNOWN
+        base = self._value(node.node)
+        if isinstance(base, Mapping):
+            found = base.get(key, _UNKNOWN)
+            return found if isinstance(found, _KINDS) else _UNKNOWN
+        return _group(base, key) if isinstance(base, type) else _UNKNOWN
+
+    def _attribute(self, node: nodes.Expr) -> Iterator[Diagnostic]:
+        key, steps = _key(node), _steps(node)
+        if key is None or not isinstance(node, nodes.Getattr | nodes.Getitem):
+            return
+        base = self._value(node.node)
+        shown = ".".join(_steps(node.node) or ("this",))
+        parent = self.parents.get(id(node))
+        called = isinstance(parent, nodes.Call) and parent.node is node and isinstance(node, nodes.Getattr)
+        if base is _UNKNOWN:
+            yield from self._unknown(node, key, called=called)
+        elif isinstance(base, type) and issubclass(base, BaseModel):
+            if key not in base.model_fields:
+                message, hint = f"{shown} has no '{key}'", suggest(key, base.model_fields)
+                yield self._fault("undefined-variable", message, node, key, hint)
+            elif steps is not None:
+                yield from self._unset(node, steps)
+        elif isinstance(base, Mapping):
+            if key in base or (called and key in MAP_METHODS):
+                return
+            if called or (key in MAP_METHODS and isinstance(node, nodes.Getattr)):
+                yield self._method(node, key, "a map", MAP_METHODS, called=called)
+            elif base and steps not in self.guarded:
+                message, hint = f"{shown} has no '{key}'", suggest(key, base, what="keys")
+                severity: Severity = "warning" if self.names.open else "error"
+                yield self._fault("undefined-variable", message, node, key, hint, severity)
+        else:
+            what, methods = _kind(base)
+            if (called and key in methods) or (steps in self.guarded and not called and key not in methods):
+                return
+            if called or key in METHOD_NAMES:
+                yield self._method(node, key, what, methods, called=called)
+            else:
+                severity = "warning" if self.names.open and shown not in ("session", "tenant", "user") else "error"
+                message = f"{shown} is {what}, which has no '{key}'"
+                yield self._fault("undefined-variable", message, node, key, f"write `{shown}` alone", severity)
+
+    def _unknown(self, node: nodes.Getattr | nodes.Getitem, key: str, *, called: bool) -> Iterator[Diagnostic]:
+        """Of a value that is not known: the macros of an import, and methods that no value has."""
+        base = node.node
+        if isinstance(base, nodes.Name) and base.name in self.imports:
+            found = self.imports[base.name]
+            if key not in found.own:
+                message, hint = f"'{found.source.file}' has no '{key}'", suggest(key, found.own, what="names there")
+                yield self._fault("undefined-variable", message, node, key, hint)
+        elif not called or key not in METHOD_NAMES - {*TEXT_METHODS, *MAP_METHODS, *SEQUENCE_METHODS}:
+            return
+        elif not isinstance(base, nodes.Name) or base.name not in ("self", "loop", "super"):
+            yield self._method(node, key, "a value", (), called=True)
+
+    def _method(self, node: nodes.Node, key: str, what: str, methods: tuple[str, ...], *, called: bool) -> Diagnostic:
+        if not called and key in methods:
+            message, hint = (
+                f"'{key}' is a method of {what}",
+                f"call it: `.{key}(…)`; a key of that name would come first",
+            )
+        else:
+            message = f"a template has no `.{key}{'()' if called else ''}` of {what}"
+            hint = f"write `{INSTEAD[key]}`" if key in INSTEAD else suggest(key, methods, what="methods")
+        return self._fault("template-error", message, node, key, hint)
+
+    def _written(self, node: nodes.Node) -> Iterator[Diagnostic]:
+        """What is printed must be a text, or a value that can be one."""
+        while isinstance(node, nodes.Filter) and node.node is not None and node.name in _OF_TEXT:
+            node = node.node
+        if isinstance(node, nodes.Concat):
+            for part in node.nodes:
+                yield from self._written(part)
+        elif isinstance(node, nodes.Name):
+            name = node.name
+            if name in self.macros or name in self.imports or (name == "caller" and name not in self.parsed.own):
+                hint = (
+                    f"call it: `{{{{ {name}(…) }}}}`"
+                    if name not in self.imports
+                    else f"call one of its macros: `{name}.NAME(…)`"
+                )
+                what = "an imported template" if name in self.imports else "a macro"
+                yield self._fault("template-error", f"'{name}' is {what}, which is no text", node, name, hint)
+            elif name in GLOBALS and name in self.parsed.undeclared and name not in self.visible:
+                yield self._fault("template-error", f"'{name}' is a function, which is no text", node, name, "call it")
+            elif name in ("loop", "self") and name not in self.visible:
+                yield self._fault("template-error", f"'{name}' is no text", node, name, "name one of its attributes")
+            elif self._value(node) is Settings:
+                hint = "name one of them: `settings.model`"
+                yield self._fault(
+                    "template-error", "`settings` is a group of settings, which is no text", node, name, hint
+                )
+        elif isinstance(node, nodes.Getattr) and isinstance(self._value(node), type):
+            message = f"'{node.attr}' is a group of settings, which is no text"
+            yield self._fault("template-error", message, node, node.attr, "name one of its settings")
+
+    def _filter(self, node: nodes.Filter) -> Iterator[Diagnostic]:
+        """Arguments that a filter refuses."""
+        written = [argument.value for argument in node.args if isinstance(argument, nodes.Const)]
+        named = {str(pair.key): pair.value.value for pair in node.kwargs if isinstance(pair.value, nodes.Const)}
+        first = written[0] if len(written) == len(node.args) and written else None
+        wide = named.get("width" if node.name == "indent" else "indent", first)
+        if node.name == "join" and ("attribute" in {pair.key for pair in node.kwargs} or len(node.args) > 1):
+            hint = "write `map(attribute='…') | join(', ')`"
+            yield self._fault("template-error", "`join` has no `attribute` here", node, "join", hint)
+        elif node.name == "replace" and any(not isinstance(value, str) for value in written[:2]):
+            hint = "write it in quotes: `replace('old', 'new')`"
+            yield self._fault("template-error", "`replace` takes two texts", node, "replace", hint)
+        elif node.name == "indent" and isinstance(wide, int) and wide > 100:
+            yield self._fault(
+                "template-error", "`indent` goes up to 100 spaces", node, "indent", "write a smaller number"
+            )
+        elif node.name == "tojson" and isinstance(wide, int) and not 0 <= wide <= 8:
+            yield self._fault(
+                "template-error", "`tojson` indents by 0 to 8 spaces", node, "tojson", "write another number"
+            )
+
+    def _fault(
+        self, code: str, message: str, node: nodes.Node, word: str | None, hint: str, severity: Severity = "error"
+    ) -> Diagnostic:
+        source = self.parsed.source
+        return Diagnostic(code, message, source.span(node.lineno, word), source.field, hint, severity=severity)
+
+
+_OF_TEXT = frozenset(
+    {"capitalize", "lower", "string", "title", "trim", "upper", "urlencode", "wordcount", "indent", "replace", "tojson"}
+)
+
+
+def _group(group: type[BaseModel], key: str) -> Any:
+    """The class of a group of settings inside another one; _UNKNOWN for a single setting."""
+    found = group.model_fields.get(key)
+    types = (found.annotation, *get_args(found.annotation)) if found is not None else ()
+    return next((one for one in types if isinstance(one, type) and issubclass(one, BaseModel)), _UNKNOWN)
+
+
+def _kind(value: Any) -> tuple[str, tuple[str, ...]]:
+    """How messages call a known value, and its methods."""
+    if isinstance(value, str):
+        return "a text", TEXT_METHODS
+    if isinstance(value, list | tuple):
+        return "a list", SEQUENCE_METHODS
+    return "true or false" if isinstance(value, bool) else "null" if value is None else "a number", ()
