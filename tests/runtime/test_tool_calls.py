@@ -15,7 +15,7 @@ from tests.runtime.stage import Says, Spy, Stage, Toolbox, call
 from victor_dsl.language.config import ToolConfig
 from victor_dsl.values.images import MOST_IMAGE_BYTES, image_part, image_type, text_part
 from victor_dsl.values.message import Part, ToolCall
-from victor_dsl.values.tool import Tool
+from victor_dsl.values.tool import Tool, api_tool_name
 from victor_dsl.values.turn import Turn
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
@@ -127,10 +127,11 @@ settings: {threshold: 0}
 async def test_an_image_stays_in_the_session_and_no_event_has_it(stage: Stage, compaction: str) -> None:
     model, spy = Says([[call("photo")], "It is grey."] + ["Still grey."] * 40), Spy()
     stage.objects |= {"models/main": model, "tools/given": Toolbox({"photo": photo}), "exporters/given": spy}
+    text = ""
     async with stage.orchestrator(f"{SPEC}compaction: {compaction}") as orchestrator:
         for message in ("show", "and now?", "and then? " + "more " * 50):
-            reply = await orchestrator.chat(message, session_id="s")
-    assert reply.message.text() == "Still grey."
+            text = (await orchestrator.chat(message, session_id="s")).message.text()
+    assert text == "Still grey."
     assert model.turns[1].messages[-1].content == (text_part("Ada's cat, [email]"), image())
     assert len(spy.of("tool_call")) == 1
     assert "base64" not in str(spy.events)
@@ -138,3 +139,19 @@ async def test_an_image_stays_in_the_session_and_no_event_has_it(stage: Stage, c
     assert image()["image_url"]["url"].encode() in b"".join(
         path.read_bytes() for path in store.parent.glob("sessions.db*")
     )
+
+
+async def test_an_unknown_tool_is_answered_with_the_names_that_the_model_was_sent(stage: Stage) -> None:
+    long = "shop__" + "look_up_" * 10
+    model = Says([[call("shop__look_up")], "sorry"])
+    stage.objects |= {
+        "models/main": model,
+        "tools/given": Toolbox({long: photo, "b.c": photo}),
+        "exporters/given": Spy(),
+    }
+    async with stage.orchestrator(
+        "models: {main: {type: given}}\ntools: [{type: given}]\nexporters: [given]"
+    ) as orchestrator:
+        await orchestrator.chat("go")
+    expected = f"there are: {', '.join(sorted(map(api_tool_name, (long, 'b.c'))))}"
+    assert model.turns[1].messages[-1].text() == f"Error: there is no tool 'shop__look_up'; {expected}"

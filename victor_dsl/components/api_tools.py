@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +11,7 @@ from victor_dsl.errors import RequestError
 from victor_dsl.lazy import Lazy
 from victor_dsl.nearest import suggest
 from victor_dsl.transport.json_values import join_surrogates, parse_json
-from victor_dsl.values.tool import Tool
+from victor_dsl.values.tool import Tool, api_tool_name, flat_schema
 from victor_dsl.values.turn import Turn
 
 if TYPE_CHECKING:
@@ -25,9 +23,6 @@ MAX_CACHED_TOOLS = 4096
 """How many tool definitions are cached as JSON; beyond that, the cache starts again."""
 
 TOOL_CHOICES = ("auto", "none", "required")
-
-_API_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_NOT_IN_TOOL_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 class ToolDefinitions:
@@ -66,21 +61,11 @@ def join_arguments(arguments: str) -> str:
 
 
 def object_schema(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A tool's parameters as a schema of an object, which APIs require of tools without parameters too."""
+    """A tool's parameters as a schema of an object that is not combined of others at its top, as APIs require of all tools."""
+    parameters = flat_schema(parameters)
     if parameters.get("type") and "properties" in parameters:
         return parameters
     return {"type": "object", "properties": {}, **parameters}
-
-
-def api_tool_name(name: str) -> str:
-    """The tool's name as model APIs accept it: 1 to 64 letters, digits, `_` and `-`.
-
-    Any other name is replaced by one that is derived from it, and the same every time.
-    """
-    if _API_TOOL_NAME.fullmatch(name):
-        return name
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{_NOT_IN_TOOL_NAMES.sub('_', name)[:55]}_{digest}"
 
 
 def original_tool_name(name: str, tools: tuple[Tool, ...]) -> str:

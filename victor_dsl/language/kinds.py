@@ -46,7 +46,8 @@ class Contributor(Protocol):
 class ToolSource(Protocol):
     """One tool, or several from one place.
 
-    A source whose tools never change may have them as its attribute `fixed_tools`; then `tools` is not called.
+    A source whose tools never change may have them as its attribute `fixed_tools`; then `tools` is not called. One whose
+    tools depend on the turn, such as on its tenant, may have a method `tools_for(turn)`, which is called instead.
     """
 
     async def tools(self) -> Sequence[Tool]:

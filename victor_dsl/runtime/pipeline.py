@@ -37,6 +37,15 @@ class FixedTools(Protocol):
 
 
 @runtime_checkable
+class ToolsByTurn(Protocol):
+    """A source whose tools depend on the turn, such as on its tenant."""
+
+    async def tools_for(self, turn: Turn) -> Sequence[Tool]:
+        """The definitions for this turn: the same object as long as nothing changed."""
+        ...
+
+
+@runtime_checkable
 class Reshaping(Protocol):
     """A middleware that changes what the model is sent, and therefore what is rendered."""
 
@@ -84,7 +93,7 @@ class Pipeline:
         self._sources: tuple[tuple[Node, ToolSource], ...] = _pairs(plan, roles.tools, objects)
         self._fixed = [source.fixed_tools if isinstance(source, FixedTools) else () for _, source in self._sources]
         self._changing = [
-            (place, node, source)
+            (place, node, source, source if isinstance(source, ToolsByTurn) else None)
             for place, (node, source) in enumerate(self._sources)
             if not isinstance(source, FixedTools)
         ]
@@ -158,9 +167,9 @@ class Pipeline:
     async def _list_tools(self, turn: Turn) -> Turn:
         """The turn with all tools of the plan, and then its request's own."""
         lists = list(self._fixed)
-        for place, node, source in self._changing:
+        for place, node, source, by_turn in self._changing:
             try:
-                lists[place] = await source.tools()
+                lists[place] = await (source.tools() if by_turn is None else by_turn.tools_for(turn))
             except BaseException as error:
                 if not is_unforeseen(error):
                     raise

@@ -25,6 +25,7 @@ from victor_dsl.runtime.middleware import Layer, chain
 from victor_dsl.values.images import MOST_IMAGE_BYTES, is_image, text_part
 from victor_dsl.values.message import Content, Message, Part, Reply, ToolCall, without_lone_surrogates
 from victor_dsl.values.tokens import CHARACTERS_PER_TOKEN, MESSAGE_OVERHEAD, text_tokens
+from victor_dsl.values.tool import api_tool_name
 from victor_dsl.values.turn import Turn
 
 MOST_ERROR_TOKENS = 500
@@ -158,7 +159,7 @@ def _check(call: ToolCall, turn: Turn) -> None:
         raise ToolError(f"the tool '{call.name}' is not allowed")
     offered = {tool.name: tool for tool in turn.tools}
     if call.name not in offered:
-        raise ToolError(f"there is no tool '{call.name}'; {suggest(call.name, offered)}")
+        raise ToolError(f"there is no tool '{call.name}'; {suggest(call.name, map(api_tool_name, offered))}")
     try:
         arguments = orjson.loads(call.arguments or "{}")
     except orjson.JSONDecodeError as error:

@@ -15,14 +15,14 @@ from tests.components.models.recorded import (
     openai_chunk,
     openai_whole,
 )
-from victor_dsl.components.api_tools import TOOL_CHOICES, api_tool_name
+from victor_dsl.components.api_tools import TOOL_CHOICES
 from victor_dsl.components.models.openai import EXAMPLE, Config
 from victor_dsl.errors import ModelError, RequestError
 from victor_dsl.language.config import Secret
 from victor_dsl.values.message import Message, Reply, ToolCall, Usage
 from victor_dsl.values.request import Request
 from victor_dsl.values.settings import Settings, Thinking
-from victor_dsl.values.tool import Tool
+from victor_dsl.values.tool import Tool, api_tool_name
 from victor_dsl.values.turn import Turn
 
 HI = whole(openai_whole({"content": "Hi."}))

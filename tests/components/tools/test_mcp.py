@@ -21,8 +21,9 @@ from mcp_types import JSONRPCError, JSONRPCResponse
 from tests.components.context import TURN, StillClock, Surroundings, surroundings
 from tests.servers import filesystem_server
 from victor_dsl.components.http_tools import Redaction
-from victor_dsl.components.tools.mcp import Config, build, connection, process, source
-from victor_dsl.components.tools.mcp.process import Lines, TooLong
+from victor_dsl.components.tools.mcp import Config, build, connection, process
+from victor_dsl.components.tools.mcp.messages import MOST_MESSAGE_BYTES, TooLong
+from victor_dsl.components.tools.mcp.process import Lines
 from victor_dsl.components.tools.mcp.repair import repair
 from victor_dsl.errors import ComponentError, ToolError
 from victor_dsl.graph.plan import Node
@@ -30,6 +31,7 @@ from victor_dsl.language import time_limit
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Secret
 from victor_dsl.language.kinds import ToolSource
+from victor_dsl.runtime.pipeline import ToolsByTurn
 from victor_dsl.runtime.tool_calls import ToolCalls
 from victor_dsl.source.located import Span
 from victor_dsl.values.images import image_part, text_part
@@ -477,7 +479,7 @@ def test_a_line_over_the_limit_is_identified_by_its_ends() -> None:
     found += lines.feed(b'","id": 8, "jsonrpc": "2.0"}\n')
     assert [line.answers if isinstance(line, TooLong) else line for line in found] == [7, b"short", 8]
     assert TooLong(b'{"note": {"id": 3}', b'"id": 4}]}').answers is None
-    assert process.MOST_MESSAGE_BYTES < 50_000_000
+    assert MOST_MESSAGE_BYTES < 50_000_000
 
 
 def answer(text: str = "fine", id: int = 4) -> str:
@@ -492,6 +494,16 @@ READ = [
     ("pretty-printed", json.dumps(json.loads(answer()), indent=2).encode(), "fine"),
     ("pretty-printed by tabs, with CRLF", json.dumps(json.loads(answer()), indent="\t").replace("\n", "\r\n").encode(), "fine"),
     ("a brace alone before it", b"{\n" + answer().encode(), "fine"),
+    ("a byte order mark before it", b"\xef\xbb\xbf" + answer().encode(), "fine"),
+    ("a batch of one", f"[{answer()}]".encode(), "fine"),
+    ("no version", answer().replace('"jsonrpc": "2.0", ', "").encode(), "fine"),
+    ("another version", answer().replace('"2.0"', "2.0").encode(), "fine"),
+    ("an id with a fraction", answer().replace('"id": 4', '"id": 4.0').encode(), "fine"),
+    ("a result and no error", answer().replace('"id"', '"error": null, "id"').encode(), "fine"),
+    ("an error that is a text", b'{"jsonrpc":"2.0","id":4,"error":"no such order"}', "error: no such order"),
+    ("an error without a code", b'{"id":4,"error":{"message":"no such order"}}', "error: no such order"),
+    ("an error without a message", b'{"id":4,"error":{"reason":"busy"}}', 'error: {"reason": "busy"}'),
+    ("a code that is a text", b'{"jsonrpc":"2.0","id":4,"error":{"code":"E1","message":"busy"}}', "error: busy"),
     ("no JSON, but an id", b'{"jsonrpc":"2.0","id":4,"result":{"content":[}}', "error: the answer is not JSON"),
     ("no message, but an id", b'{"jsonrpc":"2.0","id":4,"result":"what?"}', "error: the answer is not a JSON-RPC message"),
 ]  # fmt: skip
@@ -517,6 +529,12 @@ RESULTS = [
     ({"structuredContent": {"a": 1}}, '{"a": 1}'),
     ({"content": None, "structuredContent": {"a": 1}}, '{"a": 1}'),
     ({"content": None}, ""),
+    ({"content": "plain"}, "plain"),
+    ({"content": {"type": "text", "text": "alone"}}, "alone"),
+    ({"content": ["a", {"type": "text", "text": "b"}]}, "a\nb"),
+    ({"content": 7}, "[a part of type None, which cannot be read]"),
+    ({"content": [], "isError": None}, ""),
+    ({"content": ["fine"], "isError": "false"}, "fine"),
     ({"structuredContent": [1, 2]}, '{"result": [1, 2]}'),
 ]  # fmt: skip
 """What breaks the protocol in a result, and the text that is read of it."""
@@ -550,7 +568,7 @@ async def test_progress_begins_the_time_limit_anew_but_not_for_ever(
 
 async def test_a_result_that_cannot_be_read_is_explained_in_one_line(context: Context) -> None:
     async with wild(context) as tools:
-        with pytest.raises(ToolError, match=r"it broke the protocol: content: [^\n]*list$"):
+        with pytest.raises(ToolError, match=r"it broke the protocol: _meta: [^\n]*dictionary$"):
             await call(tools, "no_result")
 
 
@@ -567,7 +585,7 @@ BAD_TOOLS = [
 @pytest.mark.parametrize(("bad", "expected"), BAD_TOOLS)
 def test_a_bad_tool_is_left_out_by_name(bad: Any, expected: str) -> None:
     reports: list[str] = []
-    assert repair({"tools": [bad, FINE]}, reports.append) == {"tools": [FINE]}
+    assert repair({"tools": [bad, FINE]}, reports.append) == {"tools": [FINE], "resultType": "complete"}
     [report] = reports
     assert expected in report
 
@@ -586,13 +604,59 @@ async def test_a_bad_tool_that_comes_later_breaks_no_call(context: Context, arou
         hanging.cancel()
 
 
-def test_a_schema_combined_at_its_top_becomes_one_that_providers_accept() -> None:
-    by = [{"properties": {"id": {"type": "integer"}}, "required": ["id"]}, {"properties": {"name": {"type": "string"}}}]
-    assert source._flat({"type": "object", "properties": {"full": {}}, "required": ["full"], "anyOf": by}) == {
-        "type": "object",
-        "properties": {"id": {"type": "integer"}, "name": {"type": "string"}, "full": {}},
-        "required": ["full"],
-    }
+FORM = {"type": "object", "properties": {"sure": {"type": "boolean", "default": True}, "why": {"type": "string"}}}
+ASKED = [
+    ("decline", FORM, {"action": "decline"}),
+    ("defaults", FORM, {"action": "accept", "content": {"sure": True}}),
+    ("defaults", {**FORM, "required": ["sure"]}, {"action": "accept", "content": {"sure": True}}),
+    ("defaults", {**FORM, "required": ["why"]}, {"action": "decline"}),
+    ("defaults", None, {"action": "decline"}),
+]
+
+
+@pytest.mark.parametrize(("mode", "schema", "answered"), ASKED)
+async def test_a_server_that_asks_the_user_is_answered(
+    context: Context, around: Surroundings, mode: Any, schema: Any, answered: Any
+) -> None:
+    async with wild(context, elicitation=mode) as tools:
+        assert [json.loads(await call(tools, "elicit", schema=schema)) for _ in range(2)] == [answered] * 2
+    declined = [message for message, _ in around.reports]
+    assert declined == ["the MCP server asks users for input in its calls, which is declined: no user can be asked"] * (
+        answered["action"] == "decline"
+    )
+
+
+async def test_a_tool_that_runs_only_as_a_task_is_left_out_and_reported_once(
+    context: Context, around: Surroundings
+) -> None:
+    async with wild(context) as tools:
+        for name in ("task", "new"):
+            await call(tools, "grow", name=name)
+
+        async def changed() -> bool:
+            return (await tools.tools())[-1].name == "wild__new"
+
+        await eventually(changed)
+        assert "wild__task" not in {tool.name for tool in await tools.tools()}
+        assert around.reports == [
+            ("the tool 'task' of the MCP server is left out: it runs only as a task", {"code": "mcp-tools"})
+        ]
+
+
+async def test_a_tool_that_one_tenant_s_server_adds_is_offered_to_that_tenant_alone(context: Context) -> None:
+    async with wild(context) as tools:
+        assert isinstance(tools, ToolsByTurn)
+        of = {tenant: TURN.replace(tenant=tenant) for tenant in ("acme", "other", None)}
+        shared = await tools.tools()
+        await call(tools, "grow", "acme", name="new")
+
+        async def changed() -> bool:
+            return await tools.tools_for(of["acme"]) != shared
+
+        await eventually(changed)
+        assert [tool.name for tool in await tools.tools_for(of["acme"])] == [*(t.name for t in shared), "wild__new"]
+        assert await tools.tools_for(of["acme"]) is await tools.tools_for(of["acme"])
+        assert await tools.tools_for(of["other"]) is await tools.tools_for(of[None]) is shared
 
 
 def test_npm_is_installed_in_ci() -> None:

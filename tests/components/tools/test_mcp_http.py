@@ -15,6 +15,7 @@ import pytest
 from attrs import evolve
 
 from tests.components.context import TURN, surroundings
+from tests.components.tools.raw_http import Seen, Sent, raw_server
 from tests.components.tools.test_mcp import PATIENCE_SECONDS, RealClock
 from victor_dsl.components.tools.mcp import Config, build
 from victor_dsl.errors import ComponentError, ToolError
@@ -138,3 +139,51 @@ async def test_a_refusal_says_its_status_and_what_helps(
             async with build(Config(name="shop", url=f"http://127.0.0.1:{port}{path}"), context):
                 pass
     assert expected in raised.value.message
+
+
+def answer(text: str = "fine", id: Any = 7) -> str:
+    return json.dumps({"jsonrpc": "2.0", "id": id, "result": {"content": [{"type": "text", "text": text}]}})
+
+
+JSON, EVENTS = {"Content-Type": "application/json"}, {"Content-Type": "text/event-stream"}
+ODD: list[tuple[str, Sent, str]] = [
+    ("half a surrogate pair", Sent(answer("cut \ud83d").encode()), "cut \ufffd"),
+    ("half a surrogate pair in an event", Sent(("event: message\ndata: " + answer("cut \ud83d") + "\n\n").encode(), 200, EVENTS), "cut \ufffd"),
+    ("a byte that is not UTF-8", Sent(answer("caf?").encode().replace(b"?", b"\xff")), "caf\ufffd"),
+    ("that in an event", Sent(b"data: " + answer("caf?").encode().replace(b"?", b"\xff") + b"\n\n", 200, EVENTS), "caf\ufffd"),
+    ("an event over several lines", Sent(b"".join(b"data: %s\r\n" % line for line in json.dumps(json.loads(answer()), indent=1).encode().split(b"\n")) + b"\r\n", 200, EVENTS), "fine"),
+    ("comments and events of other names", Sent(f": hi\n\nevent: ping\ndata: {{}}\n\ndata:{answer()}\n\n".encode(), 200, EVENTS), "fine"),
+    ("a byte order mark", Sent(b"\xef\xbb\xbf" + answer().encode()), "fine"),
+    ("another id", Sent(answer(id=99).encode()), "fine"),
+    ("the id null", Sent(answer(id=None).encode()), "fine"),
+    ("no version", Sent(answer().replace('"jsonrpc": "2.0", ', "").encode()), "fine"),
+    ("a batch of one", Sent(f"[{answer()}]".encode()), "fine"),
+    ("JSON that is called text", Sent(answer().encode(), 200, {"Content-Type": "text/plain"}), "fine"),
+    ("JSON without a type", Sent(answer().encode(), 200, {}), "fine"),
+    ("a page for people", Sent(b"<h1>Log in</h1>", 200, {"Content-Type": "text/html"}), "Error: the MCP server refused: HTTP 200 with text/html: the answer is not an MCP message; check the path of `url`, which is often /mcp"),
+    ("nothing", Sent(b""), "Error: the MCP server refused: HTTP 200 with application/json: the answer is not an MCP message; check the path of `url`, which is often /mcp"),
+    ("cut JSON", Sent(answer().encode()[:-9]), "Error: the MCP server refused: HTTP 200 with application/json: the answer is not an MCP message; check the path of `url`, which is often /mcp"),
+    ("202", Sent(b"", 202), "Error: the MCP server refused: server answered a request with 202 Accepted"),
+    ("an error that is a text", Sent(b'{"jsonrpc":"2.0","id":7,"error":"no such order"}'), "Error: the MCP server refused: no such order"),
+    ("an error at a status", Sent(b'{"jsonrpc":"2.0","id":7,"error":{"code":-32602,"message":"no such order"}}', 400), "Error: the MCP server refused: no such order"),
+    ("an error of a gateway", Sent(b'{"error":"upstream"}', 502), "Error: the MCP server refused: HTTP 502 Bad Gateway"),
+    ("too many requests", Sent(b"slow down", 429), "Error: the MCP server refused: HTTP 429 Too Many Requests"),
+    ("an event that is cut", Sent(f"data: {answer()[:30]}".encode(), 200, EVENTS), "Error: the connection was lost before it answered the call"),
+    ("a redirect", Sent(b"", 307, {"Location": "https://example.com/mcp"}), "Error: the MCP server refused: Redirect to https://example.com/mcp not followed; use that URL as the endpoint if it is the intended server"),
+]  # fmt: skip
+"""What a server answers to a call, and the text that the model receives."""
+
+
+@pytest.mark.parametrize(("sent", "expected"), [row[1:] for row in ODD], ids=[row[0] for row in ODD])
+async def test_an_odd_answer_over_http_is_read_or_is_an_error_at_once(
+    context: Context, sent: Sent, expected: str
+) -> None:
+    def odd(seen: Seen) -> Sent | None:
+        return sent if seen.body and seen.message.get("method") == "tools/call" else None
+
+    async with raw_server(odd) as (port, _), shop(context, port) as tools, asyncio.timeout(PATIENCE_SECONDS):
+        try:
+            text = await call(tools, "look")
+        except ToolError as error:
+            text = f"Error: {error.message}"
+    assert text == expected

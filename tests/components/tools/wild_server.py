@@ -93,7 +93,7 @@ def call(name: str, arguments: dict[str, Any], id: int) -> dict[str, Any] | None
         case "structured":
             return {"content": [], "structuredContent": {"a": 1}}
         case "no_result":
-            return {"content": "what?"}
+            return {"content": [], "_meta": "what?"}
         case "leak":
             return text(f"the token is {os.environ['TOKEN']}")
         case "stubborn":
@@ -101,6 +101,12 @@ def call(name: str, arguments: dict[str, Any], id: int) -> dict[str, Any] | None
             return text("no")
         case "pid":
             return text(str(os.getpid()))
+        case "elicit":
+            params = {"message": "Sure?", "requestedSchema": arguments["schema"]}
+            if arguments["schema"] is None:
+                params = {"mode": "url", "message": "Log in", "url": "https://example.com", "elicitationId": "1"}
+            send({"id": 900, "method": "elicitation/create", "params": params})
+            return text(json.dumps(json.loads(sys.stdin.readline())["result"]))
         case "answer":
             result: dict[str, Any] = arguments["result"]
             return result
@@ -121,7 +127,12 @@ def main() -> None:
         elif method == "tools/list":
             tools = [{"name": "bad", "inputSchema": {"type": "string"}}] if "bad" in grown else []
             tools += [
-                {"name": n, "description": f"Does {n}.", "inputSchema": {"type": "object"}}
+                {
+                    "name": n,
+                    "description": f"Does {n}.",
+                    "inputSchema": {"type": "object"},
+                    **({"execution": {"taskSupport": "required"}} if n == "task" else {}),
+                }
                 for n in TOOLS + grown
                 if n != "bad"
             ]

@@ -11,7 +11,6 @@ from attrs import field, frozen
 from victor_dsl.components.api_tools import (
     CallIds,
     ToolDefinitions,
-    api_tool_name,
     chosen_tool,
     object_schema,
 )
@@ -21,7 +20,7 @@ from victor_dsl.errors import RequestError
 from victor_dsl.transport.json_values import parse_json
 from victor_dsl.values.message import Message, Part, ToolCall
 from victor_dsl.values.settings import Settings
-from victor_dsl.values.tool import Tool
+from victor_dsl.values.tool import Tool, api_tool_name
 from victor_dsl.values.turn import Turn
 
 EMPTY = "(empty)"

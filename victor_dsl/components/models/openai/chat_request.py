@@ -11,7 +11,6 @@ from victor_dsl.components.api_tools import (
     TOOL_CHOICES,
     CallIds,
     ToolDefinitions,
-    api_tool_name,
     chosen_tool,
     object_arguments,
     object_schema,
@@ -20,7 +19,7 @@ from victor_dsl.components.models.openai.prompt_cache import CacheFields
 from victor_dsl.errors import RequestError
 from victor_dsl.values.chat_format import RESPONSE_ITEMS, call_to_json
 from victor_dsl.values.message import Message, Part, ToolCall
-from victor_dsl.values.tool import Tool
+from victor_dsl.values.tool import Tool, api_tool_name
 from victor_dsl.values.turn import Turn
 
 _THOUGHTS = ("thinking", "redacted_thinking")

@@ -11,7 +11,6 @@ from victor_dsl.components.api_tools import (
     TOOL_CHOICES,
     CallIds,
     ToolDefinitions,
-    api_tool_name,
     chosen_tool,
     object_arguments,
     object_schema,
@@ -24,7 +23,7 @@ from victor_dsl.transport.json_values import Malformed
 from victor_dsl.values.chat_format import RESPONSE_ITEMS
 from victor_dsl.values.message import Message, Part
 from victor_dsl.values.settings import Settings
-from victor_dsl.values.tool import Tool
+from victor_dsl.values.tool import Tool, api_tool_name
 from victor_dsl.values.turn import Turn
 
 Item = dict[str, Any]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from victor_dsl.components.http_tools import checked_tool_headers, checked_url
 from victor_dsl.language.config import CommandLine, FilePath, Secret, ToolConfig
+
+Elicitation = Literal["decline", "defaults"]
 
 
 class Config(ToolConfig):
@@ -62,6 +64,15 @@ class Config(ToolConfig):
     )
     deny: list[str] = Field(
         default_factory=list, description="Globs of the server's excluded tools; they take precedence over `allow`."
+    )
+    elicitation: Elicitation = Field(
+        "decline",
+        description=(
+            "What a server receives that asks the user for input in the middle of a call. `decline` declines; `defaults` accepts "
+            "forms whose required fields all have defaults, with these defaults, so that a question such as 'Really delete?' may be "
+            "answered with yes. Other forms and web pages are declined."
+        ),
+        examples=["defaults"],
     )
     startup_seconds: float = Field(
         30.0, gt=0, description="The time limit for starting the server, connecting to it and listing its tools."

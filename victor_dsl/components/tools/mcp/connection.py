@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 from attrs import define, field, frozen
-from mcp import Client
+from mcp import Client, InputRequiredRoundsExceededError
 from mcp.client import Transport
 from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import ToolsListChanged
@@ -18,6 +18,8 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from victor_dsl.components.http_tools import Redaction
+from victor_dsl.components.tools.mcp.config import Elicitation
+from victor_dsl.components.tools.mcp.elicitation import Elicitations
 from victor_dsl.components.tools.mcp.repair import fault_of, repaired
 from victor_dsl.errors import ComponentError, ToolError
 from victor_dsl.language.boundary import describe, is_fault
@@ -36,6 +38,15 @@ MOST_PAGES = 100
 
 MOST_REASON_CHARACTERS = 500
 
+MOST_REPORTS = 1000
+"""How many traits of a server are reported; a faulty one may list bad tools without end."""
+
+UNSUPPORTED = {
+    "Sampling not supported": "an answer of a model (sampling)",
+    "List roots not supported": "folders (roots)",
+}
+"""What the SDK answers for us, and what the server asked for."""
+
 OnLost = Callable[[str], None]
 
 
@@ -51,14 +62,26 @@ class Server:
     redaction: Redaction
     startup_seconds: float
     context: Context
+    elicitation: Elicitation = "decline"
+    _reported: set[str] = field(factory=set)
+
+    def report_once(self, message: str, code: str = "mcp-tools") -> None:
+        """Reports a lasting trait of the server, which every connection and every list of tools shows again."""
+        if message not in self._reported and len(self._reported) < MOST_REPORTS:
+            self._reported.add(message)
+            self.context.report(message, {"code": code})
 
     def failure(self, error: BaseException) -> str:
         """The failure in plain words, to follow "the MCP server"."""
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         match error:
+            case MCPError() if error.message in UNSUPPORTED:
+                reason = f"asks for {UNSUPPORTED[error.message]}, which this client does not offer"
             case MCPError():
                 reason = f"refused: {error.message}"
+            case InputRequiredRoundsExceededError():
+                reason = f"asked for input {error.max_rounds} times without an answer to the call"
             case ValidationError():
                 reason = f"broke the protocol: {fault_of(error)}"
             case FileNotFoundError() | NotADirectoryError() | PermissionError():
@@ -195,10 +218,11 @@ class Connection:
         self._lost.clear()
         self._recheck.clear()
         client = Client(
-            repaired(self.server.transport(self._lose), self._leave_out),
+            repaired(self.server.transport(self._lose), self.server.report_once),
             cache=None,
             message_handler=self._receive,
             client_info=Implementation(name="victor_dsl", version="1"),
+            elicitation_callback=Elicitations(self.server.elicitation, self._declined).answer,
         )
         async with asyncio.timeout(self.server.startup_seconds):
             await stack.enter_async_context(client)
@@ -244,8 +268,8 @@ class Connection:
         if isinstance(message, ToolListChangedNotification):
             self._recheck.set()
 
-    def _leave_out(self, message: str) -> None:
-        self.server.context.report(message, {"code": "mcp-tools"})
+    def _declined(self, message: str) -> None:
+        self.server.report_once(message, "mcp-elicitation")
 
     def _lose(self, reason: str) -> None:
         self._reason = reason  # before `_lost`: `_keep` reports it
@@ -260,9 +284,9 @@ async def _all_tools(client: Client) -> list[Tool]:
     for _ in range(MOST_PAGES):
         page = await client.list_tools(cursor=cursor)
         found += page.tools
-        cursor = page.next_cursor
-        if cursor is None:
+        if page.next_cursor in (None, cursor):  # some servers repeat the last page for ever
             break
+        cursor = page.next_cursor
     return found
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import re
 import signal
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -16,28 +14,18 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from attrs import frozen
 from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
-from mcp_types import INTERNAL_ERROR, ErrorData, JSONRPCError, jsonrpc_message_adapter
 
+from victor_dsl.components.tools.mcp.messages import END_BYTES, MOST_MESSAGE_BYTES, TooLong, as_bytes, read
 from victor_dsl.storage.ending import to_the_end
-from victor_dsl.values.message import without_lone_surrogates
 
 Received = SessionMessage | Exception
 Streams = tuple[MemoryObjectReceiveStream[Received], MemoryObjectSendStream[SessionMessage]]
-
-MOST_MESSAGE_BYTES = 16 * 1024 * 1024
-"""The most bytes of one message; images are in it as base64."""
-
-END_BYTES = 256
-"""How much is stored of each end of a line that is too long."""
 
 GRACE_SECONDS = 2.0
 """How long a server may take to end after its input is closed, and again after SIGTERM."""
 
 CHUNK_BYTES = 64 * 1024
 SHOWN_CHARACTERS = 200
-
-_FIRST_ID = re.compile(rb'^\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d{1,15})\s*,')
-_LAST_ID = re.compile(rb'"id"\s*:\s*(\d{1,15})\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$')
 
 
 @frozen
@@ -47,20 +35,6 @@ class Launch:
     command: Sequence[str]
     directory: str
     environment: Mapping[str, str]
-
-
-@frozen
-class TooLong:
-    """A line over the limit: its first and last bytes."""
-
-    first: bytes
-    last: bytes
-
-    @property
-    def answers(self) -> int | None:
-        """The id of the request that the line answers, where it stands at the beginning or the end, as is usual."""
-        found = _FIRST_ID.search(self.first) or _LAST_ID.search(self.last)
-        return int(found.group(1)) if found else None
 
 
 class Lines:
@@ -158,30 +132,8 @@ async def _read(
 
 
 def _message(line: bytes | TooLong) -> SessionMessage | None:
-    """The message in a line; for an answer that cannot be read an error in its place; None for any other line."""
-    if isinstance(line, TooLong):
-        if line.answers is None:
-            return None
-        return _unreadable(line.answers, f"the answer is longer than {MOST_MESSAGE_BYTES:,} bytes")
-    try:
-        return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
-    except ValueError:
-        pass  # what pydantic refuses, Python's parser may read: half a surrogate pair, bytes that are not UTF-8
-    try:
-        found = json.loads(line.decode("utf-8", "replace"))
-        text = without_lone_surrogates(json.dumps(found, ensure_ascii=False))
-    except (ValueError, RecursionError):
-        id = TooLong(line[:END_BYTES], line[-END_BYTES:]).answers if line.rstrip().endswith(b"}") else None
-        return None if id is None else _unreadable(id, "the answer is not JSON")
-    try:
-        return SessionMessage(jsonrpc_message_adapter.validate_json(text, by_name=False))
-    except ValueError:
-        id = found.get("id") if isinstance(found, dict) and "method" not in found else None
-        return _unreadable(id, "the answer is not a JSON-RPC message") if isinstance(id, int) else None
-
-
-def _unreadable(id: int, reason: str) -> SessionMessage:
-    return SessionMessage(JSONRPCError(jsonrpc="2.0", id=id, error=ErrorData(code=INTERNAL_ERROR, message=reason)))
+    message = read(line)
+    return None if message is None else SessionMessage(message)
 
 
 class Messages:
@@ -220,8 +172,7 @@ async def _write(process: Process, outgoing: MemoryObjectReceiveStream[SessionMe
     async with outgoing:
         with suppress(ConnectionError):  # the server has ended, as `_read` will notice
             async for message in outgoing:
-                text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
-                process.stdin.write(text.encode("utf-8", "replace") + b"\n")
+                process.stdin.write(as_bytes(message.message) + b"\n")
                 await process.stdin.drain()
 
 

@@ -48,16 +48,22 @@ async def _pass_on(
 
 def repair(result: dict[str, Any], on_left_out: OnLeftOut) -> dict[str, Any]:
     """A result with its readable tools or blocks. It is of a list of tools, or of a call, where it looks like one."""
-    if isinstance(tools := result.get("tools"), list):
-        return {**result, "tools": [tool for tool in tools if _is_tool(tool, on_left_out)]}
-    if "structuredContent" not in result and "content" not in result:
-        return result
     repaired = {"resultType": "complete", **result}
+    if "tools" in result:
+        tools = result["tools"] or []
+        if isinstance(tools, list):
+            repaired["tools"] = [_without_output(tool) for tool in tools if _is_tool(tool, on_left_out)]
+        if not result.get("nextCursor"):  # some servers write an empty text at the end
+            repaired.pop("nextCursor", None)
+        return repaired
+    if "structuredContent" not in result and "content" not in result:
+        return repaired if "supportedVersions" in result else result
     content = result.get("content")
     if content is None:
-        repaired["content"] = []
-    elif isinstance(content, list):
-        repaired["content"] = [_readable(block) for block in content]
+        content = []
+    repaired["content"] = [_readable(block) for block in (content if isinstance(content, list) else [content])]
+    if "isError" in result:
+        repaired["isError"] = result["isError"] in (True, "true", 1)
     if "resultType" not in result and not isinstance(result.get("structuredContent", {}), dict):
         # Only servers of 2026 and later, which write `resultType`, may send something else than an object.
         repaired["structuredContent"] = {"result": result["structuredContent"]}
@@ -82,7 +88,14 @@ def _is_tool(tool: Any, on_left_out: OnLeftOut) -> bool:
     return True
 
 
+def _without_output(tool: dict[str, Any]) -> dict[str, Any]:
+    """The tool without its schema for results: where a result breaks it, the SDK would hide the whole result."""
+    return {key: value for key, value in tool.items() if key != "outputSchema"}
+
+
 def _readable(block: Any) -> Any:
+    if isinstance(block, str):
+        block = {"type": "text", "text": block}
     try:
         _block.validate_python(block, by_name=False)
     except ValidationError:

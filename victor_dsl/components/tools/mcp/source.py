@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from fnmatch import fnmatchcase
-from typing import Any
+from functools import partial
 
 import mcp_types
 import orjson
@@ -25,14 +25,11 @@ from victor_dsl.language.component import Context
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.values.images import bytes_note, from_base64, image_part, text_part
 from victor_dsl.values.message import Content, Part, ToolCall
-from victor_dsl.values.tool import Tool
+from victor_dsl.values.tool import COMBINING, Tool, flat_schema
 from victor_dsl.values.turn import Turn
 
 LONGEST_DESCRIPTION = 8_000
 """How many characters of a tool's description the model sees."""
-
-COMBINED = ("anyOf", "oneOf", "allOf", "not", "enum")
-"""Keywords that OpenAI and Anthropic refuse at the top of a tool's schema."""
 
 LONGEST_LOG_LINE = 2_000
 
@@ -59,11 +56,12 @@ class McpTools:
         self._context = context
         self._prefix = f"{config.name or 'mcp'}__"
         self._tools: tuple[Tool, ...] = ()
+        self._tools_of: dict[str | None, tuple[Tool, ...]] = {}  # of tenants whose connections list other tools
         self._connections: dict[str | None, Connection] = {}  # by tenant, the least recently used first
 
     async def open(self) -> None:
         """Connects and lists the tools. Raises ComponentError."""
-        first = self._connections[None] = Connection(self._server, self._update)
+        first = self._connections[None] = Connection(self._server, partial(self._update, None))
         first.start()
         await first.first()
         if (fault := self._too_many(self._tools)) is not None:
@@ -77,6 +75,10 @@ class McpTools:
 
     async def tools(self) -> Sequence[Tool]:
         return self._tools
+
+    async def tools_for(self, turn: Turn) -> Sequence[Tool]:
+        """The tools of the turn's tenant: those of its own connection, once that is made."""
+        return self._tools_of.get(turn.tenant, self._tools)
 
     async def call(self, call: ToolCall, turn: Turn) -> Content:
         connection = await self._connection(None if self._config.stateless else turn.tenant)
@@ -103,37 +105,46 @@ class McpTools:
             if (oldest := next(idle, None)) is None:
                 raise ToolError("too many tenants are calling this MCP server at once; call it again later")
             ended = self._connections.pop(oldest)
-        connection = self._connections[tenant] = Connection(self._server, _ignore_tools)
+            self._tools_of.pop(oldest, None)
+        connection = self._connections[tenant] = Connection(self._server, partial(self._update, tenant))
         connection.start()
         if ended is not None:
             await ended.close()
         return connection
 
-    def _update(self, listed: list[mcp_types.Tool]) -> None:
-        """Replaces the tool list by the server's; `tools` stays the same object where nothing changed."""
-        offered = [tool for tool in listed if self._offers(tool.name)]
+    def _update(self, tenant: str | None, listed: list[mcp_types.Tool]) -> None:
+        """Replaces a connection's tools by those that it lists; they stay the same object where nothing changed."""
+        offered = [tool for tool in listed if self._offers(tool)]
         tools = tuple({tool.name: self._tool(tool) for tool in reversed(offered)}.values())[::-1]  # the first of a name
         if self._tools and (fault := self._too_many(tools)) is not None:
             self._context.report(f"the new list of tools is not used: {fault}", {"code": "mcp-tools"})
-        elif tools != self._tools:
-            self._tools = tools
+        elif tenant is None:
+            self._tools = self._tools if tools == self._tools else tools
+        elif tools == self._tools:
+            self._tools_of.pop(tenant, None)
+        elif tools != self._tools_of.get(tenant):
+            self._tools_of[tenant] = tools
 
-    def _offers(self, name: str) -> bool:
-        allow, deny = self._config.allow, self._config.deny
+    def _offers(self, tool: mcp_types.Tool) -> bool:
+        name, allow, deny = tool.name, self._config.allow, self._config.deny
         if any(fnmatchcase(name, glob) for glob in deny):
             return False
-        return allow is None or any(fnmatchcase(name, glob) for glob in allow)
+        if allow is not None and not any(fnmatchcase(name, glob) for glob in allow):
+            return False
+        if tool.execution is not None and tool.execution.task_support == "required":
+            self._server.report_once(f"the tool '{name}' of the MCP server is left out: it runs only as a task")
+            return False
+        return True
 
     def _tool(self, tool: mcp_types.Tool) -> Tool:
         description = (tool.description or tool.title or "")[:LONGEST_DESCRIPTION]
-        schema = {"type": "object", "properties": {}, **tool.input_schema}
-        if combined := [keyword for keyword in COMBINED if keyword in schema]:
-            schema = _flat(schema)
+        schema = flat_schema({"type": "object", "properties": {}, **tool.input_schema})
+        if combined := [keyword for keyword in COMBINING if keyword in tool.input_schema]:
             message = (
                 f"the schema of the tool '{tool.name}' has `{combined[0]}` at its top, which providers refuse: "
                 "models see the arguments of all its cases, and the server checks them"
             )
-            self._context.report(message, {"code": "mcp-tools"})
+            self._server.report_once(message)
         return self._config.tool(self._prefix + tool.name, description, schema, self._context.node)
 
     def _too_many(self, tools: Sequence[Tool]) -> str | None:
@@ -142,18 +153,6 @@ class McpTools:
         if most is None or tokens <= most:
             return None
         return f"its {len(tools)} tools take {tokens:,} tokens, and max_tokens is {most:,}; name fewer in `allow`"
-
-
-def _flat(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema without keywords that combine schemas at its top; the properties of their cases are optional ones of its own."""
-    properties: dict[str, Any] = {}
-    for keyword in COMBINED:
-        cases = schema.get(keyword)
-        for case in cases if isinstance(cases, list) else []:
-            if isinstance(case, dict) and isinstance(case.get("properties"), dict):
-                properties |= case["properties"]
-    rest = {key: value for key, value in schema.items() if key not in COMBINED}
-    return {**rest, "properties": {**properties, **rest["properties"]}}
 
 
 def parts_of(result: mcp_types.CallToolResult) -> list[Part]:
@@ -217,12 +216,8 @@ def _server(config: Config, context: Context) -> Server:
 
         return server_process(launch, on_end=on_end, on_stderr=on_stderr, on_stray_line=on_stray_line)
 
-    return Server(transport, redaction, config.startup_seconds, context)
+    return Server(transport, redaction, config.startup_seconds, context, config.elicitation)
 
 
 async def _close(connections: Iterable[Connection]) -> None:
     await asyncio.gather(*(connection.close() for connection in connections))
-
-
-def _ignore_tools(listed: list[mcp_types.Tool]) -> None:
-    """For the connections of tenants: the tools are those that the first connection lists."""

@@ -1,4 +1,4 @@
-"""An MCP server over streamable HTTP, with a limit on the size of its answers."""
+"""An MCP server over streamable HTTP, with a limit on the size of its answers, and repairs where they break JSON."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ from http.client import responses
 from typing import Any
 
 import httpx2
+import orjson
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import INTERNAL_ERROR, METHOD_NOT_FOUND, JSONRPCError, jsonrpc_message_adapter
+from mcp_types import (
+    INTERNAL_ERROR,
+    METHOD_NOT_FOUND,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCMessage,
+    JSONRPCResponse,
+    jsonrpc_message_adapter,
+)
 
-from victor_dsl.components.tools.mcp.process import MOST_MESSAGE_BYTES
+from victor_dsl.components.tools.mcp.messages import MOST_MESSAGE_BYTES, as_bytes, mended, read
 
 SILENCE_SECONDS = 3600.0
 """How long a stream may be silent; each call has a time limit of its own."""
@@ -29,6 +38,11 @@ MEANINGS = {
     "streamable HTTP endpoint, often /mcp",
 }
 """What a status means for who wrote the spec."""
+
+NO_MESSAGE = "the answer is not an MCP message; check the path of `url`, which is often /mcp"
+
+_JSON = ("Content-Type", "application/json")
+_OF_BODY = frozenset({"content-type", "content-length", "transfer-encoding"})
 
 
 @asynccontextmanager
@@ -55,9 +69,13 @@ class _Bounded(httpx2.AsyncHTTPTransport):
         response = await super().handle_async_request(request)
         if response.status_code >= 400 and request.method == "POST":
             return await _explained(request, response)
-        if not response.headers.get("content-type", "").startswith("text/event-stream"):
-            assert isinstance(response.stream, httpx2.AsyncByteStream)
+        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        if response.headers.get("content-type", "").lower().startswith("text/event-stream"):
+            response.stream = _MendedEvents(response.stream, _id(request))
+        else:
             response.stream = _BoundedStream(response.stream)
+            if request.method == "POST" and response.status_code == 200:
+                return await _mended(request, response)
         return response
 
 
@@ -74,8 +92,34 @@ async def _explained(request: httpx2.Request, response: httpx2.Response) -> http
     is_old_sse = status in (404, 405) and request.url.path.rstrip("/").endswith("/sse")
     message = f"HTTP {status} {OLD_SSE if is_old_sse else MEANINGS.get(status, responses.get(status, ''))}".rstrip()
     # The code of "no such method" lets the SDK try an older version of the protocol, as it does by itself at this status.
-    error = {"code": METHOD_NOT_FOUND if status == 404 else INTERNAL_ERROR, "message": message}
-    return httpx2.Response(status, json={"jsonrpc": "2.0", "id": None, "error": error}, request=request)
+    error = _error(METHOD_NOT_FOUND if status == 404 else INTERNAL_ERROR, message)
+    return httpx2.Response(status, headers=[_JSON], content=as_bytes(error), request=request)
+
+
+async def _mended(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+    """A whole answer as JSON: repaired, whatever the server calls its type, or an error that says what came instead."""
+    type = response.headers.get("content-type", "no content type")
+    message: JSONRPCMessage
+    try:
+        body = await response.aread()
+    except httpx2.StreamError as error:
+        body, message = b"", _error(INTERNAL_ERROR, str(error))
+    else:
+        message = read(body, _id(request)) or _error(INTERNAL_ERROR, f"HTTP 200 with {type[:80]}: {NO_MESSAGE}")
+    if isinstance(message, JSONRPCError | JSONRPCResponse):
+        message.id = _id(request)  # no other request can be meant
+        body = as_bytes(message)
+    headers = [(name, value) for name, value in response.headers.multi_items() if name not in _OF_BODY]
+    return httpx2.Response(200, headers=[*headers, _JSON], content=body, request=request)
+
+
+def _id(request: httpx2.Request) -> Any:
+    """The id of the JSON-RPC request in an HTTP request; None where there is none."""
+    return orjson.loads(request.content).get("id") if request.method == "POST" else None
+
+
+def _error(code: int, message: str) -> JSONRPCError:
+    return JSONRPCError(jsonrpc="2.0", id=None, error=ErrorData(code=code, message=message))
 
 
 def _is_error(body: bytes) -> bool:
@@ -99,3 +143,49 @@ class _BoundedStream(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+
+class _MendedEvents(httpx2.AsyncByteStream):
+    """Server-sent events whose messages are repaired."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream, request: int | str | None) -> None:
+        self._stream = stream
+        self._request = request
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        begun = bytearray()  # a line without its end
+        data: list[bytes] = []  # the lines of an event's data
+        size = 0
+        async for chunk in self._stream:
+            *lines, rest = chunk.split(b"\n")
+            for line in lines:
+                whole = bytes(begun + line)
+                begun.clear()
+                if whole.startswith(b"data:"):
+                    data.append(whole)
+                    size += len(whole)
+                elif whole.strip(b"\r"):
+                    yield whole + b"\n"
+                else:
+                    yield _mended_data(data, self._request) + b"\n"
+                    data.clear()
+                    size = 0
+            begun += rest
+            if size + len(begun) > MOST_MESSAGE_BYTES:  # the SDK refuses it
+                yield b"\n".join([*data, bytes(begun)])
+                data.clear()
+                begun.clear()
+                size = 0
+        yield b"\n".join([*data, bytes(begun)])
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def _mended_data(lines: list[bytes], request: int | str | None) -> bytes:
+    """The lines of an event's data, or one line in their place where its message had to be repaired."""
+    content = b"\n".join(line[len(b"data:") :].rstrip(b"\r") for line in lines)
+    repaired = mended(content, request) if content.strip() else content
+    if repaired is content:
+        return b"".join(line + b"\n" for line in lines)
+    return b"data:" + repaired + b"\n"

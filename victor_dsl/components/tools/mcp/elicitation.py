@@ -1,0 +1,35 @@
+"""Answers to a server that asks the user for input in the middle of a call: no user is there to be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mcp.client import ClientRequestContext
+from mcp_types import ElicitRequestFormParams, ElicitRequestParams, ElicitResult
+
+from victor_dsl.components.tools.mcp.config import Elicitation
+
+
+class Elicitations:
+    """Declines; with `defaults` it accepts a form whose required fields all have defaults, with these. `report` hears of what was declined."""
+
+    def __init__(self, mode: Elicitation, report: Callable[[str], None]) -> None:
+        self._mode = mode
+        self._report = report
+
+    async def answer(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        """The answer to one request for input."""
+        if self._mode == "defaults" and isinstance(params, ElicitRequestFormParams):
+            schema: dict[str, Any] = params.requested_schema
+            fields = schema.get("properties")
+            fields = fields if isinstance(fields, dict) else {}
+            content = {
+                name: field["default"]
+                for name, field in fields.items()
+                if isinstance(field, dict) and "default" in field
+            }
+            if content.keys() >= set(schema.get("required") or ()):
+                return ElicitResult(action="accept", content=content)
+        self._report("the MCP server asks users for input in its calls, which is declined: no user can be asked")
+        return ElicitResult(action="decline")
