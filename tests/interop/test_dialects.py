@@ -198,6 +198,21 @@ DIALECTS = [
         thoughts="Hm, Rome.",
     ),
     Dialect(
+        "Groq: usage in a field of its own alone",
+        (delta(content="It rains."), delta("stop", beside={"x_groq": {"id": "req_1", "usage": USAGE}})),
+        {"role": "assistant", "content": "It rains."},
+        last=("[DONE]",),
+    ),
+    Dialect(
+        "Kimi: usage in the choice",
+        (
+            delta(content="It rains."),
+            {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "usage": USAGE}]},
+        ),
+        {"role": "assistant", "content": "It rains."},
+        last=("[DONE]",),
+    ),
+    Dialect(
         "LM Studio: a number as id",
         (
             delta(role="assistant", tool_calls=[call("", "365174485", index=0)]),

@@ -204,6 +204,48 @@ async def test_what_a_provider_needs_back_is_sent_back_to_it_alone(
     assert other["tool_calls"][0].keys() == {"id", "type", "function"}
 
 
+SKIPPED = {"google": {"thought_signature": "skip_thought_signature_validator"}}
+
+
+@pytest.mark.parametrize(
+    ("model", "beside", "in_call"),
+    [
+        ("gemini-3-pro-preview", {}, {"extra_content": SKIPPED}),
+        ("google/gemini-3.5-flash", {}, {"extra_content": SKIPPED}),
+        ("gemini-2.5-flash", {}, {}),
+        ("deepseek-v4-pro", {"reasoning_content": " "}, {}),
+        ("moonshotai/Kimi-K2-Thinking", {"reasoning_content": " "}, {}),
+        ("gpt-4.1", {}, {}),
+    ],
+)
+async def test_a_model_that_needs_its_thoughts_gets_a_stand_in_beside_calls_of_another_model(
+    model: str, beside: dict[str, Any], in_call: dict[str, Any]
+) -> None:
+    """As a fallback within an exchange, it would refuse the request."""
+    calls = (ToolCall("a", "weather", "{}"), ToolCall("b", "weather", "{}"))
+    results = (Message("tool", "Rain.", tool_call_id="a"), Message("tool", "Sun.", tool_call_id="b"))
+    turn = HELLO.replace(messages=(*HELLO.messages, Message("assistant", None, calls, written_by="gpt-4.1"), *results))
+    sent = (await _sent("openai", turn, model=model, context_window=1000))["messages"][1]
+    first, second = sent.pop("tool_calls")
+    assert sent == {"role": "assistant", "content": None, **beside}
+    plain = {"id", "type", "function"}
+    assert {key: value for key, value in first.items() if key not in plain} == in_call
+    assert second.keys() == plain
+    if beside or in_call:
+        own = Message(
+            "assistant",
+            None,
+            (ToolCall("a", "weather", "{}", SIGNED),),
+            written_by=model,
+            extra={"reasoning_content": "Hm."},
+        )
+        sent = (await _sent("openai", HELLO.replace(messages=(*HELLO.messages, own, results[0])), model=model))[
+            "messages"
+        ][1]
+        assert sent["reasoning_content"] == "Hm."
+        assert sent["tool_calls"][0]["extra_content"] == SIGNED["extra_content"]
+
+
 async def test_a_callers_own_signature_is_sent_on() -> None:
     written = {"role": "assistant", "content": None, "tool_calls": [_call("a", "weather", "{}", None, **SIGNED)]}
     messages = (*HELLO.messages, message_from_json(written), Message("tool", "Rain.", tool_call_id="a"))

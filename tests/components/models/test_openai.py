@@ -259,6 +259,14 @@ async def test_the_choice_of_a_tool_is_sent_with_tools(choice: str, written: Any
         assert not {"tool_choice", "parallel_tool_calls"} & set(await sent(HELLO.replace(settings=settings)))
 
 
+@pytest.mark.parametrize(("choice", "is_sent"), [("auto", False), ("none", False), ("required", True)])
+async def test_models_that_refuse_a_choice_while_they_think_get_one_only_where_it_matters(
+    choice: str, is_sent: bool
+) -> None:
+    body = await sent(CHOOSING.replace(settings=Settings(tool_choice=choice)), model="deepseek-v4-pro")
+    assert ("tool_choice" in body) is is_sent
+
+
 @pytest.mark.parametrize("turn", [HELLO, CHOOSING], ids=["no tools", "tools"])
 async def test_a_chosen_tool_that_is_not_offered_is_an_error_of_the_request(turn: Turn) -> None:
     for type in MODULES:

@@ -32,8 +32,8 @@ class Config(OpenAIServerConfig, HostedConfig):
 
     With an answer that calls tools, some servers need back what they sent beside it: `reasoning_content` (DeepSeek, Kimi),
     `reasoning_details` (OpenRouter), or a call's `extra_content` (Gemini). It is kept with the answer, in sessions too, and
-    goes only to the model that wrote it. With `api: chat`, images in a tool's result go into a user's message after the
-    results.
+    goes only to the model that wrote it; after another model's calls, these models get the stand-ins that they accept. With
+    `api: chat`, images in a tool's result go into a user's message after the results.
     """
 
     api: Literal["chat", "responses"] = Field(

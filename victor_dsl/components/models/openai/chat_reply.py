@@ -97,8 +97,9 @@ class ChatAnswer:
         """Adds a chunk, or a whole completion; returns the text and the thoughts that it brings."""
         if isinstance(chunk.get("model"), str):
             self._model = chunk["model"]
-        if isinstance(chunk.get("usage"), dict):
-            self._usage = chunk["usage"] or self._usage
+        self._add_usage(chunk)
+        if isinstance(chunk.get("x_groq"), dict):
+            self._add_usage(chunk["x_groq"])
         if isinstance(chunk.get("service_tier"), str):
             self._tier = chunk["service_tier"]
         choices = as_list(chunk.get("choices"), "its list of choices")
@@ -106,6 +107,7 @@ class ChatAnswer:
             return NO_PIECE
         choice = as_map(choices[0], "a choice")
         self._finish_reason = as_text(choice.get("finish_reason"), "a finish_reason") or self._finish_reason
+        self._add_usage(choice)  # Kimi's place for it
         message, whole = self._message_of(choice)
         for position, call in enumerate(_calls_of(message)):
             self._add_call(as_map(call, "a tool call"), position if whole else None)
@@ -123,6 +125,10 @@ class ChatAnswer:
         if text:
             self._text.append(text)
         return text, thoughts or _thoughts(message)
+
+    def _add_usage(self, holder: Mapping[str, Any]) -> None:
+        if isinstance(usage := holder.get("usage"), dict) and usage:
+            self._usage = usage
 
     def _message_of(self, choice: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
         """What a choice brings, and whether it is a whole message.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -23,6 +24,8 @@ from victor_dsl.values.tool import Tool, api_tool_name
 from victor_dsl.values.turn import Turn
 
 _THOUGHTS = ("thinking", "redacted_thinking")
+_WANTS_SIGNATURES = re.compile(r"gemini-(?:[3-9]|\d\d)", re.IGNORECASE)
+_WANTS_THOUGHTS = re.compile(r"deepseek|kimi", re.IGNORECASE)
 _SEE_BELOW = "(The result is in the user's next message.)"
 
 
@@ -77,7 +80,10 @@ class ChatRequest:
             values["temperature"], values["top_p"] = settings.temperature, settings.top_p
             values["frequency_penalty"] = settings.frequency_penalty
             values["presence_penalty"] = settings.presence_penalty
-        if choice := chosen_tool(turn):
+        choice = chosen_tool(turn)
+        if choice in ("auto", "none") and _WANTS_THOUGHTS.search(self.model):
+            choice = None  # these models refuse the field while they think
+        if choice:
             is_name = choice not in TOOL_CHOICES
             values["tool_choice"] = {"type": "function", "function": {"name": choice}} if is_name else choice
         if turn.tools:
@@ -114,6 +120,8 @@ class ChatRequest:
             written["tool_calls"] = [self._call(call, message, ids) for call in message.tool_calls]
         if message.extra and self._owns(message):
             written.update({key: value for key, value in message.extra.items() if key != RESPONSE_ITEMS})
+        if message.tool_calls:
+            self._fill_in(written)
         if message.name is not None:
             written["name"] = api_tool_name(message.name)
         return written
@@ -124,6 +132,14 @@ class ChatRequest:
             **call_to_json(bare, api_tool_name(call.name), object_arguments(call.arguments)),
             "id": ids.of_call(call.id),
         }
+
+    def _fill_in(self, written: dict[str, Any]) -> None:
+        """Adds what the model requires beside calls, and lacks where another model made them. Gemini names this stand-in."""
+        first = written["tool_calls"][0]
+        if _WANTS_SIGNATURES.search(self.model):
+            first.setdefault("extra_content", {"google": {"thought_signature": "skip_thought_signature_validator"}})
+        elif _WANTS_THOUGHTS.search(self.model):
+            written.setdefault("reasoning_content", " ")
 
     def _owns(self, message: Message) -> bool:
         """Whether the message's further fields go to this model: those that it wrote, or a caller with a tool call."""
