@@ -14,8 +14,10 @@ from victor_dsl.compiler.check import Checked, Item
 from victor_dsl.compiler.link import references
 from victor_dsl.compiler.overlays import AUTH
 from victor_dsl.compiler.stability import Stability
+from victor_dsl.compiler.templates.sources import sources
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.graph.plan import Node, Plan, PromptPolicy, Roles
+from victor_dsl.language.component import TextPlace
 from victor_dsl.language.config import Around, Config, FilePath, ModelConfig, Secret, annotated_fields
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.spec import VERSION
@@ -76,9 +78,20 @@ class Lowering:
             needs=needs,
             span=item.located.span,
             fingerprint=self._fingerprint(item, config, below),
+            texts=self._texts(item),
         )
         self._nodes[id(item)] = (node, self._meaning(item, config, [meanings[need] for need in needs]))
         return self._nodes[id(item)]
+
+    def _texts(self, item: Item) -> dict[str, TextPlace]:
+        """Where the templates of an item begin that stand in the spec."""
+        written = (source for source in sources(item, self.stability.files, self.included) if source.path is None)
+        return {
+            str(source.field[-1]): TextPlace(source.file, source.line, exact=True)
+            if source.written is None
+            else TextPlace(source.file, source.place.line, exact=False)
+            for source in written
+        }
 
     def _fingerprint(self, item: Item, config: Config, below: list[str]) -> str:
         content = [self.included.hash(path) for path in _paths(config, included=True)]

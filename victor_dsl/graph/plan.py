@@ -12,6 +12,7 @@ from typing import Literal
 from attrs import field, frozen
 
 from victor_dsl.experiments.assignment import Experiment
+from victor_dsl.language.component import TextPlace
 from victor_dsl.language.config import Around, Config
 from victor_dsl.source.located import Span
 from victor_dsl.values.settings import Layer
@@ -33,7 +34,8 @@ class Node:
     """One component of a plan. `id` is `section/name` (a nested one: `section/name.field` or `section/name.field.0`).
 
     `needs` are the ids of the nodes whose live objects `build` gets. In `config`, references are node ids, paths are
-    absolute and secrets are references. Nodes with equal (id, fingerprint) are one live object.
+    absolute and secrets are references. `texts` are the places of its templates, by field. Nodes with equal (id, fingerprint)
+    are one live object.
     """
 
     id: str
@@ -42,6 +44,7 @@ class Node:
     needs: tuple[str, ...]
     span: Span
     fingerprint: str
+    texts: Mapping[str, TextPlace] = field(factory=dict)
 
     @property
     def kind(self) -> str:

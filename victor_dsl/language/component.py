@@ -74,6 +74,19 @@ Report = Callable[[str, Mapping[str, Any]], None]
 
 
 @frozen
+class TextPlace:
+    """Where a text of a Config is written: its first line. `exact` says that its lines are those of the file."""
+
+    file: str
+    line: int
+    exact: bool
+
+    def at(self, line: int) -> str:
+        """The place of a line of the text, which counts from 1: `victor.yml:12`."""
+        return f"{self.file}:{self.line + line - 1 if self.exact else self.line}"
+
+
+@frozen
 class Context:
     """What a component is built with.
 
@@ -81,6 +94,7 @@ class Context:
     - `directory`: the spec's folder; `state`: the folder for local state, which may not exist yet
     - `secret` returns a secret's text or raises SecretError
     - `report` writes to the log and as an `error` event, once for the same text
+    - `texts`: the places of the Config's templates, by field
     - `memory`: state that outlives the live object (counters, breakers, cursors). All live objects with the node's id
       in this process share this map.
     """
@@ -94,6 +108,7 @@ class Context:
     random: Random
     report: Report
     place: str = ""
+    texts: Mapping[str, TextPlace] = field(factory=dict)
     environment: Mapping[str, str] = field(factory=dict, repr=False)
     configs: Mapping[str, Config] = field(factory=dict, repr=False)
     memory: MutableMapping[str, Any] = field(factory=dict, repr=False)

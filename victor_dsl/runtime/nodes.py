@@ -138,6 +138,7 @@ class LiveNodes:
             random=self._random,
             report=partial(self._report, node.id),
             place=node.place,
+            texts=node.texts,
             environment=program.environment,
             memory=self.state(node.id),
         )

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+import victor_dsl
 from tests.components.context import TURN, surroundings
 from victor_dsl.components.contributors.template import Config, build
 from victor_dsl.errors import ContributorError
 from victor_dsl.language.kinds import Contributor
+from victor_dsl.values.request import Request
 from victor_dsl.values.settings import Settings
 
 ACME = TURN.replace(
@@ -141,3 +143,24 @@ async def test_lines_of_an_inline_template_are_counted_from_its_start(tmp_path: 
 def test_a_template_has_one_source(config: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="give either 'path' or 'template'"):
         Config.model_validate(config)
+
+
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [
+        ("template: |\n      a\n\n      {{ x }}", 9),
+        ("template: |\n\n\n      {{ x }}", 9),
+        ("template: >\n      a\n\n      {{ x }}", 6),
+        ('template: "a\\n{{ x }}"', 6),
+        ("template: '{{ x }}'", 6),
+        ("template:\n      {{ x }}".replace("{{ x }}", '"{{ x }}"'), 7),
+    ],
+)
+async def test_an_error_of_a_running_turn_names_the_line_of_the_spec(tmp_path: Path, written: str, line: int) -> None:
+    spec = f"victor: 1\nname: s\nmodels: {{main: {{type: echo}}}}\nvars: {{y: {{a: 1}}}}\ncontributors:\n  - {written}\n    type: template\n"
+    (tmp_path / "victor.yml").write_text(spec.replace("{{ x }}", "{{ 1 // (y.a - 1) }}"))
+    async with victor_dsl.open(tmp_path / "victor.yml") as orchestrator:
+        rendered = await orchestrator.render(Request(message="hi"))
+    assert rendered.error is not None
+    assert rendered.error.message.partition(" ")[0].endswith(f"victor.yml:{line}:")
+    assert rendered.error.message.count("victor.yml") == 1

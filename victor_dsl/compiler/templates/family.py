@@ -44,6 +44,8 @@ class Family:
     faults: list[Diagnostic] = field(factory=list)
 
 
+_TAG = re.compile(r"\{[{%#](?:[^}]|\}(?![}%#]))*?(?:[}%#]\}|$)")
+
 ROOT = ""
 """The name of the template that is rendered, where it stands in the spec."""
 
@@ -153,7 +155,18 @@ def _fault(
 def _syntax(error: TemplateSyntaxError, source: Source) -> Diagnostic:
     unknown = re.search(r"(?:filter named|test named|unknown tag) '(\w+)'", str(error.message))
     message, hint = _in_words(str(error.message))
-    return Diagnostic("template-syntax", message, source.span(error.lineno, unknown and unknown[1]), source.field, hint)
+    line, word = (error.lineno, unknown[1]) if unknown else _tag(error.lineno, source)
+    return Diagnostic("template-syntax", message, source.span(line, word), source.field, hint)
+
+
+def _tag(line: int, source: Source) -> tuple[int, str | None]:
+    """The line and the text of the tag that is open on a line; an unclosed one began earlier."""
+    lines = source.text.splitlines()
+    for number in range(min(line, len(lines)), 0, -1):
+        found = list(_TAG.finditer(lines[number - 1]))
+        if found:
+            return number, found[0][0] if len(found) == 1 else None
+    return line, None
 
 
 def _in_words(problem: str) -> tuple[str, str]:

@@ -103,7 +103,11 @@ class InlineTemplate:
                 self._template = sandbox.Sandbox(_loader({})).from_string(self._text)
             return rendered(self._template, turn)
         except Exception as error:  # a template may raise anything
-            raise template_error(error, INLINE, _inline, turn, self._context) from error
+            raise template_error(error, INLINE, self._line, turn, self._context) from error
+
+    def _line(self, _: str, line: int) -> str:
+        place = self._context.texts.get("template")
+        return f"template:{line}" if place is None else place.at(max(line, 1))
 
 
 @frozen(eq=False)
@@ -168,8 +172,8 @@ class FileTemplate:
             line = data[: error.start].count(b"\n") + 1
             raise jinja2.TemplateSyntaxError("the line is not UTF-8 text", line, name, name) from error
 
-    def _shown(self, name: str) -> str:
-        return self._context.shown(str(self._folder / name))
+    def _shown(self, name: str, line: int) -> str:
+        return self._context.shown(str(self._folder / name)) + (f":{line}" if line else "")
 
 
 def _loader(sources: Mapping[str, str]) -> jinja2.BaseLoader:
@@ -199,9 +203,9 @@ def _values(turn: Turn) -> Mapping[str, Any]:
 
 
 def template_error(
-    error: Exception, templates: Collection[str], shown: Callable[[str], str], turn: Turn, context: Context
+    error: Exception, templates: Collection[str], shown: Callable[[str, int], str], turn: Turn, context: Context
 ) -> ContributorError:
-    """The error with the template's name, as `shown`, and its line. The first of `templates` is the one rendered."""
+    """The error with the place of a template's line, as `shown`; line 0 is the whole. The first of `templates` is rendered."""
     if isinstance(error, OSError) and error.strerror:
         file = context.shown(error.filename) if Path(error.filename).is_absolute() else error.filename
         return ContributorError(f"cannot read '{file}': {reason(error)}", node=context.node)
@@ -209,12 +213,8 @@ def template_error(
         place: tuple[str, int] | None = (error.filename or "", error.lineno)
     else:
         place = _last_line(error.__traceback__, templates)
-    where = f"{shown(place[0])}:{place[1]}" if place else shown(next(iter(templates)))
+    where = shown(*place) if place else shown(next(iter(templates)), 0)
     return ContributorError(f"{where}: {_message(error, turn)}", node=context.node)
-
-
-def _inline(name: str) -> str:
-    return "template"
 
 
 def _message(error: Exception, turn: Turn) -> str:

@@ -91,5 +91,5 @@ class TenantTemplates:
             raise template_error(error, INLINE, partial(_place, tenant), no_turn, self._context) from error
 
 
-def _place(tenant: str, template: str = "") -> str:
-    return f"tenant_prompt_templates[{quoted(tenant)}]"
+def _place(tenant: str, template: str = "", line: int = 0) -> str:
+    return f"tenant_prompt_templates[{quoted(tenant)}]" + (f":{line}" if line else "")

@@ -139,7 +139,9 @@ def _within_budget(source: _Source, text: str) -> _Piece:
 
 def _placed(error: BaseException, node: Node) -> ContributorError:
     if isinstance(error, VictorError):
-        return ContributorError(f"{node.place}: {error.message}", node=node.id, hint=error.hint)
+        placed = error.message.startswith(f"{node.span.file}:")  # at a line of its own
+        message = error.message if placed else f"{node.place}: {error.message}"
+        return ContributorError(message, node=node.id, hint=error.hint)
     return ContributorError(f"{node.place}: failed: {describe(error)}", node=node.id)
 
 
