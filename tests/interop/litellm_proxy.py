@@ -177,6 +177,7 @@ class Interop:
         (self._folder / "called.txt").unlink(missing_ok=True)
         base = f"http://127.0.0.1:{self._port}" + ("/v1" if type == "openai" else "")
         back_end = {"type": type, "base_url": base, "api_key": "${env:PROXY_KEY}", "context_window": 32_768}
+        back_end["stream"] = terminal  # the proxy's own mocks stream no tool calls
         # The proxy turns its own mocks into Anthropic's format only where they come from another server: itself.
         path = "" if type == "openai" or model in PLAYED else "again-"
         spec: dict[str, Any] = {

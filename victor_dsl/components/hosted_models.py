@@ -17,6 +17,7 @@ import orjson
 from attrs import evolve
 from pydantic import Field
 
+from victor_dsl.components.model_streams import ModelStream
 from victor_dsl.components.prices import Prices, own_prices
 from victor_dsl.errors import ModelError
 from victor_dsl.language.component import Context
@@ -129,14 +130,36 @@ class HostedConfig(HttpConfig, ModelConfig):
     timeout_seconds: float = Field(
         600.0, gt=0, description="The time limit for a whole answer, from opening the connection to the last byte."
     )
-    chunk_timeout_seconds: float = Field(
-        180.0, gt=0, description="The longest silence in a stream, before its first chunk and between two chunks."
+    first_token_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="The longest wait for the first token, from opening the connection on. Comments and empty events of a stream "
+        "do not count. By default it is 12 seconds where a fallback can answer instead, and a second more for every 5,000 tokens "
+        "of the conversation, or 90 seconds for a model that thinks; without a fallback it is `chunk_timeout_seconds`.",
+        examples=[5],
+    )
+    chunk_timeout_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="The longest silence between two tokens. Comments and empty events of a stream do not end a silence. By default "
+        "it is 20 seconds where a fallback can answer instead and the model neither thinks nor writes a tool call, else 180.",
+        examples=[60],
+    )
+    stream: bool = Field(
+        True,
+        description="Whether the server is asked to stream its answers, also those that nobody reads as a stream: only then has its "
+        "silence a limit, and the time to the first token is measured. Set it to false for servers that cannot stream.",
     )
 
     @property
     def known(self) -> KnownModel | None:
         """The entry of `known_models.json` for the model."""
         return find_known_model(self.model)
+
+    @property
+    def thinks_unseen(self) -> bool:
+        """Whether the model may think for long before it says something."""
+        return self.known is not None and self.known.reasoning
 
     def window(self) -> int | None:
         """The context window: the spec's, else that of the known model."""
@@ -211,6 +234,11 @@ class Answer(Protocol):
     finished: bool
     """Whether the last event of the stream was added."""
 
+    @property
+    def complete(self) -> bool:
+        """Whether the answer is complete; its usage may follow."""
+        ...
+
     def add(self, event: Mapping[str, Any]) -> Piece:
         """Adds an event of a stream, or the whole answer of a server that does not stream; returns what it brings."""
         ...
@@ -254,7 +282,7 @@ class HostedModel:
     ) -> None:
         self._node = context.node
         self._prices = config.prices()
-        self._sees_images = config.images
+        self._config = config
         self._now = context.clock.now
         self._write = write
         self._new_answer = new_answer
@@ -276,24 +304,26 @@ class HostedModel:
         """Sends the request and reads its answer, which is streamed if the turn is. Raises ModelError."""
         prices = self._prices and self._prices.at(self._now())
         answer = self._new_answer(turn, prices)
+        stream = ModelStream(turn, self._config, answer)
         streamed: list[str] = []
         try:
-            return await self._reply(turn, answer, streamed)
+            return await self._reply(turn, answer, stream, streamed)
         except ModelError as error:
             usage = answer.usage(text_tokens("".join(streamed)))
             error.usage = None if usage == NO_USAGE else usage
+            error.in_tool_call = stream.in_tool_call
             raise
 
-    async def _reply(self, turn: Turn, answer: Answer, streamed: list[str]) -> Reply:
+    async def _reply(self, turn: Turn, answer: Answer, stream: ModelStream, streamed: list[str]) -> Reply:
         failures = self._http.failures
         try:
-            if not self._sees_images:
+            if not self._config.images:
                 turn = turn.replace(messages=tuple(map(_without_images, turn.messages)))
-            body: Mapping[str, Any] | None = self._write(turn)
+            body: Mapping[str, Any] | None = self._write(turn.replace(streaming=self._config.stream))
             for _ in range(MAX_PAUSES + 1):
                 if body is None:
                     break
-                await self._ask(body, turn, answer, streamed)
+                await self._ask(body, turn, answer, stream, streamed)
                 body = answer.continued(body)
             if body is not None:
                 raise Malformed(f"it paused more than {MAX_PAUSES} times")
@@ -310,13 +340,19 @@ class HostedModel:
             raise failures.nothing_written(turn.settings.max_tokens, reply.usage.output_tokens)
         return reply
 
-    async def _ask(self, body: Mapping[str, Any], turn: Turn, answer: Answer, streamed: list[str]) -> None:
-        """Sends a request and adds its answer; what a stream brings is also added to `streamed`."""
-        if not turn.streaming:
-            answer.add_whole(await self._http.post(body))
+    async def _ask(
+        self, body: Mapping[str, Any], turn: Turn, answer: Answer, stream: ModelStream, streamed: list[str]
+    ) -> None:
+        """Sends a request and adds its answer; the text and the thoughts that it brings are also added to `streamed`."""
+        if not self._config.stream:
+            text, thoughts = answer.add_whole(await self._http.post(body))
+            delta = Delta(join_surrogates(text), join_surrogates(thoughts))
+            streamed += (delta.text, delta.reasoning)
+            if turn.streaming:
+                await turn.emit(delta)
             return
-        text = thoughts = ""
-        async with aclosing(self._http.stream(body, lambda: answer.finished, answer.end)) as events:
+        text, thoughts = NO_PIECE
+        async with aclosing(self._http.stream(body, stream)) as events:
             async for event in events:
                 more_text, more_thoughts = answer.add(event)
                 text += more_text

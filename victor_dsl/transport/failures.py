@@ -13,7 +13,7 @@ import aiohttp
 import orjson
 from attrs import field, frozen
 
-from victor_dsl.errors import ModelError, ModelErrorKind
+from victor_dsl.errors import ModelError, ModelErrorKind, TimeLimit
 from victor_dsl.transport.refusals import ServerError, read_error
 
 _MAX_QUOTED = 300
@@ -50,10 +50,14 @@ class TimeLimits(Protocol):
         """For opening a connection."""
         ...
 
-    @property
-    def chunk_timeout_seconds(self) -> float:
-        """For the silence in a stream."""
-        ...
+
+class TooSilent(TimeoutError):
+    """A stream said nothing for longer than it may."""
+
+    def __init__(self, limit: TimeLimit, seconds: float) -> None:
+        super().__init__()
+        self.limit = limit
+        self.seconds = seconds
 
 
 @frozen
@@ -71,13 +75,13 @@ class Failures:
         match error:
             case aiohttp.ConnectionTimeoutError():
                 what = f"no connection to {self.host} within {self.limits.connect_timeout_seconds:g} s"
-                return self._error("timeout", what)
-            case aiohttp.SocketTimeoutError():
-                seconds = f"{self.limits.chunk_timeout_seconds:g} s"
-                return self._error("timeout", f"{self.host} sent nothing for {seconds}")
+                return self._error("timeout", what, limit="connect")
+            case TooSilent():
+                what = "sent no token within" if error.limit == "first_token" else "sent nothing of its answer for"
+                return self._error("timeout", f"{self.host} {what} {error.seconds:g} s", limit=error.limit)
             case TimeoutError():
                 seconds = f"{self.limits.timeout_seconds:g} s"
-                return self._error("timeout", f"no complete answer from {self.host} within {seconds}")
+                return self._error("timeout", f"no complete answer from {self.host} within {seconds}", limit="total")
             case aiohttp.ClientConnectorDNSError():
                 return self._error("unreachable", f"the host {self.host} was not found")
             case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError() | ssl.SSLError():

@@ -7,19 +7,21 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from types import MappingProxyType, TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import aiohttp
 import orjson
 from attrs import evolve
 from yarl import URL
 
-from victor_dsl.errors import ModelError
+from victor_dsl.errors import ModelError, TimeLimit
 from victor_dsl.transport.deadlines import Deadlines
-from victor_dsl.transport.failures import Failures, TimeLimits
+from victor_dsl.transport.failures import Failures, TimeLimits, TooSilent
 from victor_dsl.transport.json_values import join_surrogates, parse_json
 from victor_dsl.transport.refusals import find_error
 from victor_dsl.transport.sse import Decoder, ErrorData
+
+T = TypeVar("T")
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """The most bytes of one answer, decompressed. A longer one is refused before it fills the memory."""
@@ -65,6 +67,57 @@ class ServerConfig(TimeLimits, Protocol):
         ...
 
 
+class StreamReader(Protocol):
+    """What reads a stream, and how long it waits."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing follows."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer is complete, whatever follows."""
+        ...
+
+    def end(self) -> None:
+        """The stream has ended with `[DONE]`."""
+        ...
+
+    def hear(self, event: Mapping[str, Any]) -> bool:
+        """Takes note of an event, before it is read; returns whether it says something, and so ends a silence."""
+        ...
+
+    def patience(self) -> tuple[TimeLimit, float]:
+        """How many seconds a silence may last now, and which limit that is."""
+        ...
+
+
+class _Silence:
+    """Limits how long a stream says nothing, whatever bytes arrive. The time in which the reader works does not count."""
+
+    def __init__(self, reader: StreamReader) -> None:
+        self._reader = reader
+        self._loop = asyncio.get_running_loop()
+        self._since = self._loop.time()
+
+    def end(self) -> None:
+        """The stream said something: another silence begins now."""
+        self._since = self._loop.time()
+
+    async def limit(self, waiting: Awaitable[T]) -> T:
+        """What is waited for. Raises TooSilent."""
+        limit, seconds = self._reader.patience()
+        timeout = asyncio.timeout_at(self._since + seconds)
+        try:
+            async with timeout:
+                return await waiting
+        except TimeoutError as error:
+            if timeout.expired():
+                raise TooSilent(limit, seconds) from error
+            raise
+
+
 class Http:
     """A pool of connections to one URL. Entering it reads the API key, which no message and no repr contains.
 
@@ -88,10 +141,9 @@ class Http:
         self._headers = {"Content-Type": "application/json", "User-Agent": "victor_dsl", **headers, **config.headers}
         self._session: aiohttp.ClientSession | None = None
         connect, total = config.connect_timeout_seconds, config.timeout_seconds
-        silence = config.chunk_timeout_seconds
         self._post_timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect)
         self._deadlines = Deadlines(total)
-        self._stream_timeout = aiohttp.ClientTimeout(total=total, sock_connect=connect, sock_read=silence)
+        self._stream_timeout = aiohttp.ClientTimeout(total=total, sock_connect=connect)
         self.failures = Failures(node, self._url.host_port_subcomponent or url, config, now)
 
     async def __aenter__(self) -> Self:
@@ -132,39 +184,42 @@ class Http:
             failure = self._connection_failure(error, begun=begun)
         raise failure
 
-    async def stream(
-        self, body: Mapping[str, Any], finished: Callable[[], bool], end: Callable[[], None]
-    ) -> AsyncGenerator[dict[str, Any], None]:
-        """The JSON objects of an event stream, until `[DONE]`, the end of the bytes, or `finished` after an event.
+    async def stream(self, body: Mapping[str, Any], reader: StreamReader) -> AsyncGenerator[dict[str, Any], None]:
+        """The JSON objects of an event stream, until `[DONE]`, the end of the bytes, or until the reader is finished.
 
-        `end` is called at `[DONE]`. A server that does not stream sends its one whole answer instead. Closing the
-        iterator closes the connection. Raises ModelError.
+        A server that does not stream sends its one whole answer instead. Once the answer is complete, nothing that happens to
+        the connection is an error. Closing the iterator closes the connection. Raises ModelError.
         """
         begun = False
+        silence = _Silence(reader)
         try:
-            response = await self._send(body, self._stream_timeout)
+            response = await silence.limit(self._send(body, self._stream_timeout))
             begun = True
             try:
                 await self._check_status(response)
                 if response.content_type == "application/json":
-                    yield self._object(await self._read(response))
+                    yield self._object(await self._read(response, silence))
                     return
                 if response.content_type == "text/html":
                     raise self.failures.bad_response("an HTML page instead of a stream")
                 start = bytearray()
                 has_events = False
-                async with aclosing(self._events(response, start)) as events:
+                async with aclosing(self._events(response, start, silence)) as events:
                     async for data in events:
                         named = isinstance(data, ErrorData)
                         if data == b"[DONE]":
-                            end()
+                            reader.end()
                             break
                         if not data.lstrip().startswith((b"{", b"[")) and not named:
                             continue  # some servers send `data: ping`, or empty data, to keep a connection open
                         has_events = True
-                        yield self._object(data, is_error=named)
-                        if finished():
+                        event = self._object(data, is_error=named)
+                        says_something = reader.hear(event)
+                        yield event
+                        if reader.finished:
                             break
+                        if says_something:
+                            silence.end()
                 if not has_events:
                     raise self._no_events(bytes(start))
                 await _drain(response)
@@ -172,6 +227,8 @@ class Http:
             finally:
                 _close_unfinished(response)
         except _CONNECTION_FAILURES as error:
+            if reader.complete:
+                return
             failure = self._connection_failure(error, begun=begun)
         raise failure
 
@@ -186,10 +243,12 @@ class Http:
         if not 200 <= response.status < 300:
             raise self.failures.of_status(response.status, response.headers, await _error_body(response))
 
-    async def _events(self, response: aiohttp.ClientResponse, start: bytearray) -> AsyncGenerator[bytes, None]:
+    async def _events(
+        self, response: aiohttp.ClientResponse, start: bytearray, silence: _Silence
+    ) -> AsyncGenerator[bytes, None]:
         """The data of its events. The first bytes are also added to `start`."""
         decoder, size = Decoder(), 0
-        async for chunk in response.content.iter_any():
+        while chunk := await silence.limit(response.content.readany()):
             if size < MAX_START_BYTES:
                 start += chunk[: MAX_START_BYTES - size]
             size += len(chunk)
@@ -200,14 +259,19 @@ class Http:
         for data in decoder.finish():
             yield data
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read(self, response: aiohttp.ClientResponse, silence: _Silence | None = None) -> bytes:
         content = response.content
-        chunk = await content.readany()
+        chunk = await (content.readany() if silence is None else silence.limit(content.readany()))
         if content.at_eof() and len(chunk) <= MAX_ANSWER_BYTES:
             return chunk  # most answers arrive in one chunk
         body = bytearray(chunk)
         while len(body) <= MAX_ANSWER_BYTES:
-            chunk = await content.readany()
+            if silence is None:
+                chunk = await content.readany()
+            else:
+                if chunk.strip():  # blank lines keep a connection open
+                    silence.end()
+                chunk = await silence.limit(content.readany())
             if not chunk:
                 return bytes(body)
             body += chunk

@@ -31,6 +31,7 @@ THOUGHT = {"type": "thinking", "thinking": "Paris, then.", "signature": "c2ln"}
 
 async def sent(turn: Turn, **fields: Any) -> dict[str, Any]:
     """The body of the request that a turn leads to."""
+    fields = {"stream": turn.streaming, **fields}
     async with Playback(HI) as server, asking("anthropic", server.url, **fields) as model:
         await model.answer(turn)
         body: dict[str, Any] = server.asked[0].body

@@ -30,6 +30,7 @@ HI = whole(openai_whole({"content": "Hi."}))
 
 async def sent(turn: Turn, **fields: Any) -> dict[str, Any]:
     """The body of the request that a turn leads to."""
+    fields = {"stream": turn.streaming, **fields}
     async with Playback(HI) as server, asking("openai", server.url, **fields) as model:
         await model.answer(turn)
         body: dict[str, Any] = server.asked[0].body

@@ -32,6 +32,7 @@ LOOK = [reasoned(), spoken("I look.", phase="commentary"), called("weather", '{"
 
 async def sent(turn: Turn, **fields: Any) -> dict[str, Any]:
     """The body of the request that a turn leads to."""
+    fields = {"stream": turn.streaming, **fields}
     async with Playback(HI) as server, asking("responses", server.url, **fields) as model:
         await model.answer(turn)
         assert server.asked[0].path == "/v1/responses"

@@ -63,11 +63,6 @@ class Config(OpenAIServerConfig, CachedConfig):
         30.0, gt=0, description="The time limit for one attempt, and for the pause before the next one."
     )
 
-    @property
-    def chunk_timeout_seconds(self) -> float:
-        """As long as a whole answer may take: nothing is streamed."""
-        return self.timeout_seconds
-
 
 EXAMPLE = '{type: openai, model: text-embedding-3-small, api_key: "${env:OPENAI_API_KEY}"}'
 

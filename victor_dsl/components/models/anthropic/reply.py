@@ -49,6 +49,11 @@ class MessageAnswer:
         self._earlier_usage = NO_USAGE
         self._model: str | None = None
 
+    @property
+    def complete(self) -> bool:
+        """Whether the answer is complete; its usage may follow."""
+        return self._stop is not None
+
     def add(self, event: Mapping[str, Any]) -> Piece:
         """Adds an event, or the whole answer of a server that does not stream; returns what it brings.
 

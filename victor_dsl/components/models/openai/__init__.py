@@ -85,6 +85,11 @@ class Config(OpenAIServerConfig, HostedConfig):
         """Whether the server is OpenAI's own."""
         return self.base_url.startswith("https://api.openai.com/")
 
+    @property
+    def thinks_unseen(self) -> bool:
+        """Whether this is a reasoning model: these APIs do not stream its thoughts."""
+        return self.reasoning
+
     @cached_property
     def reasoning(self) -> bool:
         """Whether this is one of OpenAI's reasoning models, which refuse some of the older fields."""

@@ -89,6 +89,11 @@ class ChatAnswer:
         self._tier: str | None = None
         self._model: str | None = None
 
+    @property
+    def complete(self) -> bool:
+        """Whether the answer is complete; its usage may follow."""
+        return self._finish_reason is not None
+
     def add_whole(self, completion: Mapping[str, Any]) -> Piece:
         """Adds an answer that is not streamed; returns its text and thoughts."""
         return self.add(completion)

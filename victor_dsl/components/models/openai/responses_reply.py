@@ -38,6 +38,11 @@ class ResponseAnswer:
         self._speaking: int | None = None
         self._response: dict[str, Any] = {}
 
+    @property
+    def complete(self) -> bool:
+        """Whether the answer is complete; its usage may follow."""
+        return self.finished
+
     def add(self, event: Mapping[str, Any]) -> Piece:
         """Adds an event, or the whole answer of a server that does not stream; returns what it brings.
 

@@ -1,0 +1,175 @@
+"""How long a model's stream may say nothing, and which of its events say something."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from attrs import define
+
+from victor_dsl.errors import TimeLimit
+from victor_dsl.values.message import messages_tokens
+from victor_dsl.values.turn import Turn
+
+FIRST_TOKEN_SECONDS = 12.0
+"""How long a fallback waits for the first token of the model before it, by default: for a short prompt to a model that does
+not think unseen."""
+
+TOKENS_PER_SECOND = 5_000
+"""How many tokens of a prompt may make the first token a second later: a slow server reads as many."""
+
+THINKING_SECONDS = 90.0
+"""How long a fallback waits for the first token of a model that thinks unseen, by default."""
+
+SILENCE_SECONDS = 20.0
+"""How long a fallback waits for the next token, by default."""
+
+LONGEST_SILENCE_SECONDS = 180.0
+"""How long any other silence may be, by default."""
+
+LAST_SECONDS = 5.0
+"""How long to wait, after the end of an answer, for its usage and the end of its stream."""
+
+
+class Limits(Protocol):
+    """The part of a model's Config that limits its silence."""
+
+    @property
+    def first_token_seconds(self) -> float | None:
+        """Until the first event that says something."""
+        ...
+
+    @property
+    def chunk_timeout_seconds(self) -> float | None:
+        """Between two events that say something."""
+        ...
+
+    @property
+    def thinks_unseen(self) -> bool:
+        """Whether the model may think for long before it says something."""
+        ...
+
+
+class Reader(Protocol):
+    """What reads the answer."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing follows."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """Whether only its usage may follow."""
+        ...
+
+    def end(self) -> None:
+        """The stream has ended."""
+        ...
+
+
+@define(eq=False)
+class ModelStream:
+    """One stream of a model's answer to a turn: where it stands, and how long it may be silent now."""
+
+    turn: Turn
+    limits: Limits
+    reader: Reader
+    spoke: bool = False
+    in_tool_call: bool = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing follows."""
+        return self.reader.finished
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer is complete, whatever follows."""
+        return self.reader.complete
+
+    def end(self) -> None:
+        """The stream has ended."""
+        self.reader.end()
+
+    def hear(self, event: Mapping[str, Any]) -> bool:
+        """Notes an event, and returns whether it says something."""
+        says = says_something(event)
+        self.spoke = self.spoke or says
+        self.in_tool_call = self.in_tool_call or _begins_call(event)
+        return says
+
+    def patience(self) -> tuple[TimeLimit, float]:
+        """How many seconds after the last event that said something the next one must come, and which limit that is."""
+        limits, turn = self.limits, self.turn
+        if self.reader.complete:
+            return "silence", LAST_SECONDS
+        impatient = turn.fallback_left and turn.may_try_again
+        longest = limits.chunk_timeout_seconds or LONGEST_SILENCE_SECONDS
+        if not self.spoke:
+            if limits.first_token_seconds is not None:
+                return "first_token", limits.first_token_seconds
+            if not impatient:
+                return "silence", longest
+            seconds = FIRST_TOKEN_SECONDS + messages_tokens(turn.messages) / TOKENS_PER_SECOND
+            return "first_token", min(max(seconds, THINKING_SECONDS) if self._thinks else seconds, longest)
+        if impatient and not self._thinks and not self.in_tool_call and limits.chunk_timeout_seconds is None:
+            return "silence", SILENCE_SECONDS
+        return "silence", longest
+
+    @property
+    def _thinks(self) -> bool:
+        settings = self.turn.settings
+        return (
+            self.limits.thinks_unseen
+            or (settings.thinking is not None and settings.thinking.type != "disabled")
+            or settings.reasoning_effort not in (None, "none", "minimal")
+        )
+
+
+def says_something(event: Mapping[str, Any]) -> bool:
+    """Whether an event brings anything of the answer: not where it is empty, names only a role, or keeps a connection open."""
+    if isinstance(choices := event.get("choices"), list):
+        return any(map(_chunk_says, choices)) if choices else bool(event.get("usage"))
+    type = event.get("type")
+    if not isinstance(type, str):
+        return bool(event.get("content") or event.get("output"))  # a whole answer
+    match type:
+        case "content_block_start":
+            return _block_says(event.get("content_block"))
+        case "content_block_delta":
+            return _has_content(event.get("delta"), "type")
+        case "message_delta" | "message_stop" | "content_block_stop" | "message":
+            return True
+        case "response.created" | "response.in_progress" | "response.queued" | "response.content_part.added":
+            return False
+        case "response.output_item.added":
+            return _block_says(event.get("item"))
+    return type.startswith("response.") and ("delta" not in event or bool(event["delta"]))
+
+
+def _chunk_says(choice: Any) -> bool:
+    if not isinstance(choice, Mapping):
+        return False
+    message = choice.get("delta") or choice.get("message")
+    return bool(choice.get("finish_reason")) or _has_content(message, "role") or bool(choice.get("text"))
+
+
+def _block_says(block: Any) -> bool:
+    """Whether a block or an item that begins says something: an empty text does not, thoughts and calls do."""
+    if not isinstance(block, Mapping):
+        return False
+    return block.get("type") not in ("text", "message") or bool(block.get("text") or block.get("content"))
+
+
+def _has_content(fields: Any, apart_from: str) -> bool:
+    return isinstance(fields, Mapping) and any(value for key, value in fields.items() if key != apart_from)
+
+
+def _begins_call(event: Mapping[str, Any]) -> bool:
+    choices = event.get("choices")
+    if isinstance(choices, list):
+        deltas = [choice.get("delta") for choice in choices if isinstance(choice, Mapping)]
+        return any(isinstance(delta, Mapping) and delta.get("tool_calls") for delta in deltas)
+    block = event.get("content_block") or event.get("item")
+    return isinstance(block, Mapping) and str(block.get("type")).endswith(("tool_use", "_call"))
