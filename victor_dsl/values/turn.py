@@ -161,7 +161,8 @@ class Turn:
     """One request on its way, immutable: each step makes a new turn by `replace`.
 
     `messages` is the conversation without system messages, oldest first; `system` the system prompt, None until it is
-    composed; `tools` are the candidates, then the tools offered; `call` is set only inside a tool's handler. `emit` takes the
+    composed, and `stable_system` the length of its beginning that does not vary, None for all of it; `tools` are the
+    candidates, then the tools offered; `call` is set only inside a tool's handler. `emit` takes the
     pieces of the streamed reply; `record` takes events and never waits. `around_model` wraps a handler in the plan's
     middleware around models: a component that calls a model does so through it. `call_member` calls a member of a pool, by the
     member's name and handler, with the member's settings, and records the call. `streaming` says whether anyone listens to
@@ -182,6 +183,7 @@ class Turn:
     settings: Settings = field(factory=default_settings)
     vars: Mapping[str, Any] = FrozenMap()
     system: str | None = None
+    stable_system: int | None = None
     tools: tuple[Tool, ...] = ()
     call: ToolCall | None = None
     emit: Emit = discard

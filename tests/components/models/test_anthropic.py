@@ -298,6 +298,25 @@ async def test_a_session_is_marked_where_the_last_request_ended_and_where_this_o
     assert marks(await sent(SESSION.replace(messages=messages))) == ["weather", "Be kind.", *marked]
 
 
+@pytest.mark.parametrize(
+    ("stable", "blocks", "marked"),
+    [
+        (None, ["Be kind.\n\nIt is noon."], "Be kind.\n\nIt is noon."),
+        (8, ["Be kind.", "\n\nIt is noon."], "Be kind."),
+        (0, ["Be kind.\n\nIt is noon."], "Be kind.\n\nIt is noon."),
+        (3, ["Be kind.\n\nIt is noon."], "Be kind.\n\nIt is noon."),
+        (99, ["Be kind.\n\nIt is noon."], "Be kind.\n\nIt is noon."),
+    ],
+)
+async def test_the_system_prompt_is_marked_where_it_begins_to_vary(
+    stable: int | None, blocks: list[str], marked: str
+) -> None:
+    turn = HELLO.replace(system="Be kind.\n\nIt is noon.", stable_system=stable)
+    body = await sent(turn)
+    assert [block["text"] for block in body["system"]] == blocks
+    assert marks(body) == [marked]
+
+
 async def test_a_round_of_many_calls_is_still_marked_where_the_request_before_ended() -> None:
     """More blocks than the API looks back over."""
     calls = tuple(ToolCall(str(number), "weather", "{}") for number in range(30))

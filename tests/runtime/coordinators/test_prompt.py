@@ -22,7 +22,11 @@ def coordinator(stage: Stage, pieces: dict[str, Any], prompt: str = "{}", **fiel
         None, {}
     )
     nodes = [plan.by_id[id] for id in plan.roles.contributors]
-    return PromptCoordinator([(node, Piece(pieces[node.name])) for node in nodes], plan.prompt)
+    return PromptCoordinator([(node, _piece(pieces[node.name])) for node in nodes], plan.prompt)
+
+
+def _piece(text: Any) -> Piece:
+    return text if isinstance(text, Piece) else Piece(text)
 
 
 def turn(errors: list[Any] | None = None, system: tuple[Message, ...] = ()) -> Turn:
@@ -51,6 +55,20 @@ async def test_the_requests_system_messages_end_the_prompt(stage: Stage) -> None
     assert (await coordinator(stage, {"a": "one"}).compose(turn(system=said))).system == "one\n\nBe kind.\n\nBe brief."
     assert (await coordinator(stage, {}).compose(turn(system=said))).system == "Be kind.\n\nBe brief."
     assert (await coordinator(stage, {}).compose(turn())).system == ""
+
+
+async def test_what_varies_is_known_from_its_second_text_on(stage: Stage) -> None:
+    clock = Piece("at noon")
+    prompt = coordinator(stage, {"a": "Be kind.", "b": "", "time": clock, "c": "Be brief."})
+    assert (await prompt.compose(turn())).stable_system is None
+    said = (Message("system", "One more thing."),)
+    assert (await prompt.compose(turn(system=said))).stable_system == len("Be kind.\n\nat noon\n\nBe brief.")
+    clock.text = "at one"
+    for _ in range(2):
+        for system in ((), said):
+            assert (await prompt.compose(turn(system=system))).stable_system == len("Be kind.")
+    clock.text = ""
+    assert (await prompt.compose(turn())).stable_system == len("Be kind.")
 
 
 @pytest.mark.parametrize(

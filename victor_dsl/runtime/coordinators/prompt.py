@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import cast
 
 from attrs import define, frozen
@@ -29,12 +30,16 @@ class _Piece:
 
 @define
 class _Source:
-    """A contributor, what its item says about its piece, and its latest piece with the text that it was made of."""
+    """A contributor, what its item says about its piece, and its latest piece with the text that it was made of.
+
+    `varies` says that its text was another one before.
+    """
 
     node: Node
     contributor: Contributor
     config: ContributorConfig
     latest: tuple[str, _Piece] | None = None
+    varies: bool = False
 
     def piece(self, text: str, *, dropped: bool = False) -> _Piece:
         tokens = 0 if dropped else text_tokens(text)
@@ -44,6 +49,7 @@ class _Source:
     def piece_of(self, text: str) -> _Piece:
         """The piece of a contributed text, made once for the same text. Raises BudgetError as `_within_budget` does."""
         if self.latest is None or self.latest[0] != text:
+            self.varies = self.varies or self.latest is not None
             self.latest = (text, _within_budget(self, text))
         return self.latest[1]
 
@@ -78,10 +84,20 @@ class PromptCoordinator:
         if self._policy.max_tokens is not None and text_tokens(system) > self._policy.max_tokens:
             pieces = self._cut(pieces, self._policy.max_tokens)
             system = _join(pieces)
+        stable = self._stable_length(pieces)
         if turn.system_messages:
             requested = [text for message in turn.system_messages if (text := message.text())]
+            stable = len(system) if stable is None else stable
             system = GAP.join([system, *requested] if system else requested)
-        return turn.replace(system=system, contributions=tuple([piece.contribution for piece in pieces]))
+        contributions = tuple([piece.contribution for piece in pieces])
+        return turn.replace(system=system, stable_system=stable, contributions=contributions)
+
+    def _stable_length(self, pieces: list[_Piece]) -> int | None:
+        """The length of the pieces before the first one that varies; None where none does."""
+        if not any(source.varies for source in self._sources):
+            return None
+        stable = list(takewhile(lambda piece: not piece[0].varies, zip(self._sources, pieces, strict=True)))
+        return len(_join([piece for _, piece in stable]))
 
     def _cut(self, pieces: list[_Piece], most: int) -> list[_Piece]:
         """The pieces within the budget of the whole prompt. Raises BudgetError where they cannot be, or none would be left."""

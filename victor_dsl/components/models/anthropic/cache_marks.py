@@ -18,7 +18,7 @@ def mark(body: dict[str, Any], own: Mark | None, *, conversation: bool) -> None:
     """Adds our marks to a request with the caller's marks. `conversation` says whether messages are marked.
 
     A lookup goes back 20 blocks from a mark, and one answer may add more than that. So the place where the request before
-    this one ended, and had its last mark, is marked again. Of more marks than the API accepts, the caller's come first, and of
+    this one ended, and had its last mark, is marked again. What varies of the system prompt is its second block. Of more marks than the API accepts, the caller's come first, and of
     these the last ones.
     """
     blocks = list(_blocks(body))
@@ -31,7 +31,7 @@ def mark(body: dict[str, Any], own: Mark | None, *, conversation: bool) -> None:
     answer = max((index for index, message in enumerate(messages) if message["role"] == "assistant"), default=0)
     wanted = [
         _last(messages[-1]["content"]) if conversation else None,
-        body["system"][-1] if "system" in body else None,
+        body["system"][0] if "system" in body else None,
         _last(messages[answer - 1]["content"]) if conversation and answer else None,
         body["tools"][-1] if "tools" in body else None,
     ]

@@ -67,7 +67,7 @@ class MessageRequest:
             tools[-1] = _tool(turn.tools[-1])
             body["tools"] = tools
         if turn.system:
-            body["system"] = [{"type": "text", "text": turn.system}]
+            body["system"] = _system(turn.system, turn.stable_system)
         body["messages"] = messages
         has_history = any(message["role"] == "assistant" for message in messages)
         mark(body, self.cache, conversation=has_history or turn.request.session is not None)
@@ -124,6 +124,13 @@ class MessageRequest:
                 "which covers the thoughts and the answer"
             )
         return {"thinking": enabled}
+
+
+def _system(text: str, stable: int | None) -> list[Block]:
+    """The system prompt; what varies is a block of its own, so that what comes before it can be marked for the cache."""
+    if not stable or text[stable : stable + 2] != "\n\n":  # middleware may have changed it
+        return [_text(text)]
+    return [_text(text[:stable]), _text(text[stable:])]
 
 
 def _tool_choice(turn: Turn) -> dict[str, Any] | None:
