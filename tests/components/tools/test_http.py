@@ -22,7 +22,7 @@ from tests.components.tools.calling import answer, answer_message
 from victor_dsl.components.tools.http import Config, build
 from victor_dsl.components.tools.http.parameters import json_schema
 from victor_dsl.components.tools.http.request import filled
-from victor_dsl.errors import ComponentError, ToolError
+from victor_dsl.errors import ToolError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Secret
 from victor_dsl.language.kinds import ToolSource
@@ -356,6 +356,16 @@ async def test_a_proxy_of_the_environment_is_not_used(
         ({"url": "http://a/", "parameters": {"n": 3}}, "has a number instead of a type"),
         ({"url": "http://a/", "parameters": {"a b": "string"}}, "'a b' is not a parameter's name"),
         ({"url": "http://a/", "parameters": {"type": "object", "required": ["x"]}}, "`required` names 'x'"),
+        ({"url": "http://a/", "parameters": {"type": "object", "required": 3}}, "3 is not of type 'array'"),
+        ({"url": "http://a/", "parameters": {"type": "object", "required": None}}, "None is not of type 'array'"),
+        ({"url": "http://a/", "parameters": {"type": "object", "required": [["a"]]}}, "is not of type 'string'"),
+        ({"url": "http://a/", "parameters": {"type": "object", "required": "a"}}, "'a' is not of type 'array'"),
+        ({"url": "http://a/", "parameters": {"a": {"type": "strng"}}}, "'strng' is not a type; did you mean 'string'"),
+        ({"url": "http://a/", "parameters": {"a": {"enum": "abc"}}}, "'abc' is not of type 'array'"),
+        ({"url": "http://a/", "parameters": {"type": "object", "properties": {"a": 5}}}, "5 is not of type 'object'"),
+        ({"url": "http://a/", "parameters": {"a": {"$ref": "https://example.com/a"}}}, "is not in this schema"),
+        ({"url": "http://a/", "parameters": {"a": {"$ref": "#/$defs/a"}}}, "'#/$defs/a' is not in this schema"),
+        ({"url": "http://a/", "parameters": {"a": {"minimum": "1"}}}, "'1' is not of type 'number'"),
         ({"url": "http://a/", "body": {"a": 1}}, "a GET request has no `body`"),
         ({"url": "http://a/", "method": "POST", "body": {"a": ["{b}"]}}, "`parameters` has no 'b'"),
         (
@@ -371,17 +381,57 @@ def test_a_config_that_makes_no_request_is_refused(written: dict[str, Any], expe
     assert expected in str(raised.value)
 
 
-async def test_a_wrong_json_schema_is_refused_when_the_tool_is_opened(context: Context, api: Api) -> None:
-    with pytest.raises(ComponentError, match=r"`parameters` is not a JSON Schema: properties.n.type: 'int' is not"):
-        async with tool(context, api, "/{n}", parameters={"n": {"type": "int"}}):
-            pass
+OPEN: dict[str, Any] = {
+    "type": "object",
+    "properties": {"n": {"$ref": "#/$defs/count"}, "flag": {"enum": [1, "x"]}},
+    "patternProperties": {"^x-": {"type": "string"}},
+    "allOf": [{"properties": {"tags": {"type": "array", "uniqueItems": True, "maxItems": 2}}}],
+    "dependentRequired": {"n": ["flag"]},
+    "$defs": {"count": {"type": "integer", "multipleOf": 5}},
+}
+CHECKED: list[tuple[dict[str, Any], str | None]] = [
+    ({"more": 1}, None),
+    ({"x-a": "b"}, None),
+    ({"x-a": 1}, "the argument 'x-a': 1 is not of type 'string'"),
+    ({"n": 10, "flag": 1}, None),
+    ({"n": 10}, "'flag' is a dependency of 'n'"),
+    ({"n": 7, "flag": "x"}, "the argument 'n': 7 is not a multiple of 5"),
+    ({"flag": True}, "the argument 'flag': True is not one of [1, 'x']"),
+    ({"tags": [1, 1]}, "the argument 'tags': [1, 1] has non-unique elements"),
+    ({"tags": [1, 2, 3]}, "the argument 'tags': [1, 2, 3] is too long"),
+]
 
 
-async def test_a_reference_to_another_document_is_not_followed(context: Context, api: Api) -> None:
-    parameters = {"n": {"$ref": f"http://127.0.0.1:{api.port}/schema"}}
-    async with tool(context, api, "/{n}", parameters=parameters) as live:
-        assert "failed" in await answer(live, config(api, "/{n}", parameters=parameters), '{"n": 1}')
-    assert api.requests == []
+@pytest.mark.parametrize(("arguments", "expected"), CHECKED, ids=[str(row[0]) for row in CHECKED])
+async def test_arguments_are_checked_by_all_of_json_schema(
+    context: Context, api: Api, arguments: dict[str, Any], expected: str | None
+) -> None:
+    text = json.dumps(arguments)
+    async with tool(context, api, "/echo", parameters=OPEN) as live:
+        result = await answer(live, config(api, "/echo", parameters=OPEN), text)
+    assert len(api.requests) == (expected is None)
+    assert expected is None or result == f"Error: {expected}"
+
+
+@pytest.mark.parametrize(
+    ("written", "path", "body"),
+    [
+        ("3.0", "/o/3", "3"),
+        ("1e2", "/o/100", "100"),
+        ("-0.0", "/o/0", "0"),
+        ("18446744073709551617", "/o/18446744073709551617", "18446744073709551617"),
+    ],
+)
+async def test_integers_are_sent_as_integers(context: Context, api: Api, written: str, path: str, body: str) -> None:
+    parameters = {
+        "n": "integer",
+        "in": {"type": "object", "properties": {"of": {"type": "array", "items": {"type": "integer"}}}},
+    }
+    settings: dict[str, Any] = {"parameters": parameters, "method": "POST", "body": ["{in}"]}
+    async with tool(context, api, "/o/{n}", **settings) as live:
+        await live.call(ToolCall("1", "api", f'{{"n": {written}, "in": {{"of": [{written}]}}}}'), TURN)
+    assert api.requests[0]["path"] == path
+    assert api.requests[0]["body"] == f'[{{"of":[{body}]}}]'
 
 
 def test_a_parameter_named_type_is_written_in_the_short_form() -> None:

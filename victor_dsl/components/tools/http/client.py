@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import aiohttp
-import orjson
 from yarl import URL
 
 from victor_dsl.components.http_tools import Redaction, is_text_type, secret_headers
@@ -72,10 +71,7 @@ class HttpTool:
         return self.fixed_tools
 
     async def call(self, call: ToolCall, turn: Turn) -> Content:
-        arguments = orjson.loads(call.arguments or "{}")
-        if faults := self._arguments.faults(arguments):
-            raise ToolError("; ".join(faults))
-        arguments = self._arguments.with_defaults(arguments)
+        arguments = self._arguments.read(call.arguments)
         request = filled(self._config.method, self._config.url, self._config.body, arguments)
         try:
             return await self._answer(request)

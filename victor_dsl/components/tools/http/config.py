@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from victor_dsl.components.http_tools import checked_tool_headers, checked_url
-from victor_dsl.components.tools.http.parameters import json_schema
+from victor_dsl.components.tools.http.parameters import json_schema, schema_faults
 from victor_dsl.components.tools.http.request import BODILESS, gaps, gaps_of_body
 from victor_dsl.language.config import Secret, ToolConfig
 from victor_dsl.nearest import suggest
@@ -75,6 +76,14 @@ class Config(ToolConfig):
     @field_validator("parameters")
     @classmethod
     def _parameters_are_a_schema(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+        if faults := schema_faults(parameters):
+            errors = [
+                InitErrorDetails(
+                    type=PydanticCustomError("value_error", "{fault}", {"fault": fault}), loc=path, input=None
+                )
+                for path, fault in faults
+            ]
+            raise ValidationError.from_exception_data("parameters", errors)
         json_schema(parameters)
         return parameters
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -58,7 +59,7 @@ def filled(method: str, url: str, body: Any, arguments: Mapping[str, Any]) -> Re
         sent = sent + ("&" if "?" in sent else "?") * bool(more) + "&".join(more)
         return Request(method, sent, None)
     content = _filled_body(body, arguments) if body is not None else rest
-    return Request(method, sent, orjson.dumps(content))
+    return Request(method, sent, _json(content))
 
 
 def _path(address: str, arguments: Mapping[str, Any]) -> str:
@@ -121,4 +122,11 @@ def _escaped(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) else _json(value).decode()
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # integers over 64 bits
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

@@ -12,7 +12,6 @@ from fnmatch import fnmatchcase
 from functools import partial
 
 import mcp_types
-import orjson
 from mcp.client import Transport
 
 from victor_dsl.components.http_tools import Redaction, is_text_type, secret_headers
@@ -82,7 +81,7 @@ class McpTools:
 
     async def call(self, call: ToolCall, turn: Turn) -> Content:
         connection = await self._connection(None if self._config.stateless else turn.tenant)
-        arguments = orjson.loads(call.arguments or "{}")
+        arguments = json.loads(call.arguments or "{}")  # not orjson: integers of any size stay whole
         result = await connection.call(call.name.removeprefix(self._prefix), arguments)
         parts = [self._redacted(part) for part in parts_of(result)]
         text = "\n".join(part["text"] for part in parts if part["type"] == "text")
