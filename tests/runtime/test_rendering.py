@@ -65,6 +65,7 @@ async def test_the_rendered_turn_is_the_object_of_the_contract(stage: Stage) -> 
         "messages": [{"role": "user", "content": "hi there"}],
         "kept": [0],
         "tools": ["look", "find"],
+        "sent_tools": ["look", "find"],
         "compaction": None,
         "plan": plan,
         "error": None,

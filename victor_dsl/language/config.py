@@ -18,10 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from attrs import frozen
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
 
 from victor_dsl.values.model import NAME_PATTERN
@@ -192,16 +192,25 @@ class ToolConfig(Config):
 class ToolSelectionConfig(ListedConfig):
     """The fields that every tool selection has."""
 
-    k: int | None = Field(None, ge=1, description="The maximum number of tools to offer; the same as `settings.k`.")
+    k: int | None = Field(
+        None, ge=1, description="The maximum number of tools that are selected for a turn; the same as `settings.k`."
+    )
     most: int | None = Field(
         None,
         ge=1,
-        description="The maximum number of tools that a session is offered before its set begins anew; the same as "
-        "`settings.most`.",
+        description="The maximum number of tools that a session is offered before its set begins anew; by default three times "
+        "`k`. The same as `settings.most`.",
+        examples=[24],
     )
     fallback: Annotated[str | dict[str, Any] | None, Nested("tool_selection")] = Field(
         None, description="The selection to use when this one fails or finds nothing. By default all tools are offered."
     )
+
+    @model_validator(mode="after")
+    def _most_has_room_for_k(self) -> Self:
+        if self.most is not None and self.k is not None and self.most < self.k:
+            raise ValueError(f"'most' is {self.most}, less than the {self.k} tools of one turn ('k')")
+        return self
 
 
 class CompactionConfig(ListedConfig):

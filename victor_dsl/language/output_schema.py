@@ -87,13 +87,17 @@ DATA: Mapping[str, Mapping[str, Json]] = {
         "stop_reason": _TEXT,
         "values": {**_TEXT, "description": "A hash of the settings and vars that were in force."},
         "tools": {
-            "description": "What tools were offered, and which of them the model called; null for a turn without tools.",
+            "description": "What tools were selected, and which of them the model called; null for a turn without tools.",
             "type": ["object", "null"],
             "required": ["type", "candidates", "offered", "fallback", "used"],
             "properties": {
                 "type": {**_TEXT, "description": "The strategy whose selection was taken."},
                 "candidates": {**_COUNT, "description": "How many tools it selected from."},
-                "offered": {"type": "array", "items": _TEXT, "description": "Names, best first; the first 100."},
+                "offered": {
+                    "type": "array",
+                    "items": _TEXT,
+                    "description": "The names selected for this turn, best first; the first 100.",
+                },
                 "fallback": {"type": "boolean", "description": "Whether it stood in for one that found nothing."},
                 "used": {"type": "array", "items": _TEXT, "description": "Names, each once, in order of first use."},
             },
@@ -142,8 +146,10 @@ _ESTIMATE: Mapping[str, Json] = {
     },
 }
 
+_RESET: Json = {"const": True, "description": "The session's set of offered tools exceeded `most` and began anew."}
+
 MORE: Mapping[str, Mapping[str, Json]] = {
-    "turn": _ESTIMATED,
+    "turn": {**_ESTIMATED, "tools_reset": _RESET},
     "token_usage": {**_ESTIMATED, **_ESTIMATE},
     "model_call": {**_USAGE, **_ESTIMATED, **_ESTIMATE},
 }
@@ -229,7 +235,13 @@ def rendered_schema() -> Json:
                 "tools": {
                     "type": "array",
                     "items": _TEXT,
-                    "description": "The names of the tools offered, best first.",
+                    "description": "The names of the tools selected for this turn, best first.",
+                },
+                "sent_tools": {
+                    "type": "array",
+                    "items": _TEXT,
+                    "description": "The names of the tools sent, in the order sent: those selected for this turn, and those that "
+                    "its session was offered before.",
                 },
                 "tokens": _object(
                     {

@@ -203,7 +203,7 @@ class Generation:
         models = await memory.estimates.windows(plan)
         async with nodes.open(path_nodes(plan, answering=self._shared.answering), self.program) as objects:
             try:
-                pipeline = Pipeline(plan, objects, self._shared.clock, memory.compactions, models)
+                pipeline = Pipeline(plan, objects, self._shared.clock, memory, models)
             except Exception as error:
                 if not is_unforeseen(error):
                     raise

@@ -13,9 +13,8 @@ from victor_dsl.language.component import Clock
 from victor_dsl.language.config import Around, CompactionConfig, ModelConfig, ToolSelectionConfig
 from victor_dsl.language.kinds import SessionStore, ToolSource
 from victor_dsl.runtime.context_window import ModelWindow
-from victor_dsl.runtime.coordinators.compaction_memory import CompactionMemory
 from victor_dsl.runtime.coordinators.config import ConfigCoordinator
-from victor_dsl.runtime.coordinators.context import ContextCoordinator
+from victor_dsl.runtime.coordinators.context import ContextCoordinator, ContextMemory
 from victor_dsl.runtime.coordinators.prompt import PromptCoordinator
 from victor_dsl.runtime.coordinators.tool_selection import ToolSelectionCoordinator
 from victor_dsl.runtime.middleware import Layer, chain
@@ -75,7 +74,7 @@ class Pipeline:
 
     settle -> middleware (around: turn) -> compose -> list tools -> select -> fit -> model loop. Rendering takes the same
     steps without the onions and the loop. `models` are the windows of the plan's models by name. `memory` outlives the
-    pipeline: it has what compaction kept in earlier turns.
+    pipeline: it has what compaction kept and which tools were offered in earlier turns.
     """
 
     def __init__(
@@ -83,7 +82,7 @@ class Pipeline:
         plan: Plan,
         objects: Mapping[str, Any],
         clock: Clock,
-        memory: CompactionMemory,
+        memory: ContextMemory,
         models: Mapping[str, ModelWindow],
     ) -> None:
         self.plan = plan
@@ -100,7 +99,7 @@ class Pipeline:
         self._listed: tuple[list[Sequence[Tool]], tuple[Tool, ...]] = ([], ())
         self._config = ConfigCoordinator(plan, _pairs(plan, roles.providers, objects))
         self._prompt = PromptCoordinator(_pairs(plan, roles.contributors, objects), plan.prompt)
-        self._selection = _selection(plan, objects)
+        self._selection = _selection(plan, objects, memory, models)
         self._context = _context(plan, objects, memory, models)
         around_model = self._around("model")
         self._around_model = partial(chain, around_model) if around_model else None
@@ -194,7 +193,9 @@ def _pairs(plan: Plan, ids: Sequence[str], objects: Mapping[str, Any]) -> tuple[
     return tuple((plan.by_id[id], objects[id]) for id in ids)
 
 
-def _selection(plan: Plan, objects: Mapping[str, Any]) -> ToolSelectionCoordinator:
+def _selection(
+    plan: Plan, objects: Mapping[str, Any], memory: ContextMemory, models: Mapping[str, ModelWindow]
+) -> ToolSelectionCoordinator:
     node = plan.by_id[plan.roles.tool_selection]
     fallback = _fallback(plan, cast("ToolSelectionConfig", node.config).fallback)
     return ToolSelectionCoordinator(
@@ -202,11 +203,13 @@ def _selection(plan: Plan, objects: Mapping[str, Any]) -> ToolSelectionCoordinat
         type=node.type,
         fallback=objects[fallback.id] if fallback else None,
         fallback_type=fallback.type if fallback else None,
+        memory=memory.offered,
+        models=models,
     )
 
 
 def _context(
-    plan: Plan, objects: Mapping[str, Any], memory: CompactionMemory, models: Mapping[str, ModelWindow]
+    plan: Plan, objects: Mapping[str, Any], memory: ContextMemory, models: Mapping[str, ModelWindow]
 ) -> ContextCoordinator:
     node = plan.by_id[plan.roles.compaction]
     config = cast("CompactionConfig", node.config)
@@ -217,7 +220,7 @@ def _context(
         fallback=objects[fallback.id] if fallback else None,
         fallback_type=fallback.type if fallback else None,
         deadline_s=config.deadline_seconds,
-        memory=memory,
+        memory=memory.compactions,
         models=models,
     )
 

@@ -68,7 +68,8 @@ class _Progress:
             contributors=turn.contributions,
             messages=turn.messages,
             kept=self._kept(),
-            tools=tuple(tool.name for tool in offered),
+            tools=turn.selection.offered if turn.selection is not None else (),
+            sent_tools=tuple(tool.name for tool in offered),
             tokens=Tokens(
                 system=text_tokens(turn.system or ""),
                 messages=messages_tokens(turn.messages),

@@ -169,8 +169,13 @@ def _check(call: ToolCall, turn: Turn) -> None:
 
 
 def _about(call: ToolCall, turn: Turn) -> Mapping[str, Any]:
-    """The tool that was called, and its rank among those offered. An unknown tool is recorded without its name, which may be anything."""
-    for rank, tool in enumerate(turn.tools):
+    """The tool that was called, and its rank in the turn's selection; None where it was offered for an earlier message.
+
+    An unknown tool is recorded without its name, which may be anything.
+    """
+    selected = () if turn.selection is None else turn.selection.offered
+    rank = selected.index(call.name) if call.name in selected else None
+    for tool in turn.tools:
         if tool.name == call.name:
             return {"tool": tool.name, "source": tool.source, "rank": rank, "price_usd": tool.cost_usd}
     return {"tool": None, "source": None, "rank": None, "price_usd": None}

@@ -112,7 +112,8 @@ class Rendered:
     """What the model would be sent, and why; after an error, as far as the turn came.
 
     `kept` and the indices of `mending` point into the input: the request's `messages`, or the session's history followed by
-    its `message`. `explained` has one entry for each message of the input.
+    its `message`. `tools` are the names selected for this turn, best first, and `sent_tools` those sent, in the order sent:
+    what earlier turns were offered is sent, too. `explained` has one entry for each message of the input.
     """
 
     id: str | int | None
@@ -126,6 +127,7 @@ class Rendered:
     messages: tuple[Message, ...]
     kept: tuple[int, ...]
     tools: tuple[str, ...]
+    sent_tools: tuple[str, ...]
     tokens: Tokens
     compaction: CompactionRecord | None
     plan: str
@@ -162,6 +164,7 @@ class Rendered:
             "messages": [message_to_json(message) for message in self.messages],
             "kept": list(self.kept),
             "tools": list(self.tools),
+            "sent_tools": list(self.sent_tools),
             "tokens": self.tokens.as_json(),
             "compaction": compaction,
             "plan": self.plan,

@@ -94,12 +94,16 @@ class Conversation:
 
 @value
 class SelectionRecord:
-    """What tool selection did: the strategy that chose, out of how many allowed tools, and the names offered, best first."""
+    """What tool selection did: the strategy that chose, out of how many allowed tools, and the names selected, best first.
+
+    `reset` says that the session's set of offered tools began anew with this selection.
+    """
 
     type: str
     candidates: int
     offered: tuple[str, ...]
     fallback: bool = False
+    reset: bool = False
 
 
 @frozen

@@ -14,6 +14,8 @@ from victor_dsl.values.turn import Turn
 class LexicalRanking:
     """Ranks tools by BM25F."""
 
+    ranks_all = True
+
     def __init__(self) -> None:
         self._parts = Parts()
         self._indexes: PerCatalogue[Index] = PerCatalogue(Index)

@@ -40,6 +40,10 @@ class Nested:
         """The tools within the strategy's limits, if it has any."""
         return admitted(self._strategy, tools)
 
+    async def prepare(self, turns: Sequence[Turn]) -> None:
+        """Does the slow part of the selections of several turns at once."""
+        await prepare(self._strategy, turns)
+
 
 def nested(strategy: ToolSelection, config: ToolSelectionConfig, context: Context) -> ToolSelection:
     """The strategy; within another one, with the `k` and the `fallback` of its own item.
@@ -59,6 +63,13 @@ def admitted(strategy: ToolSelection, tools: Sequence[Tool]) -> Sequence[Tool]:
     admit = getattr(strategy, "admit", None)
     found: Sequence[Tool] = tools if admit is None else admit(tools)
     return found
+
+
+async def prepare(strategy: ToolSelection, turns: Sequence[Turn]) -> None:
+    """Does the slow part of a strategy's selections of several turns at once, where it has one."""
+    prepare = getattr(strategy, "prepare", None)
+    if prepare is not None:
+        await prepare(turns)
 
 
 def record_failure(error: BaseException, node: str, turn: Turn) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from victor_dsl.language.kinds import Embedder
 from victor_dsl.language.off_loop import OffLoop
 from victor_dsl.values.tool import Tool
 
+T = TypeVar("T")
 Vectors = npt.NDArray[np.float32]
 
 REMEMBERED_CATALOGUES = 8
@@ -82,10 +84,19 @@ class VectorRanking:
 
     async def nearness(self, part: Part, query: Query) -> Nearness:
         """How near the tools at hand are. Raises what the embedder raises, and ComponentError where it is late."""
+        return await self._in_time(self._compared(part, query))
+
+    async def prepare(self, queries: Sequence[Query]) -> None:
+        """Embeds the texts of several queries at once, for `nearness`. Raises as it does."""
+        texts = [text for query in queries if query.text for text in _query_texts(query)]
+        if texts and not self._contextual:
+            await self._in_time(self._rows_of_query(texts))
+
+    async def _in_time(self, work: Awaitable[T]) -> T:
         deadline = asyncio.timeout(self._deadline_s)
         try:
             async with deadline:
-                return await self._compared(part, query)
+                return await work
         except TimeoutError as error:
             if not deadline.expired():
                 raise  # the embedder's own
@@ -96,7 +107,7 @@ class VectorRanking:
         if catalogue is None:
             async with self._embedding:
                 catalogue = self._catalogues.get(part.catalogue) or await self._embedded(part.catalogue)
-        rows = await self._rows_of_query([both_ends(each.text, LONGEST_TEXT) for each in (query, *query.clauses)])
+        rows = await self._rows_of_query(_query_texts(query))
         vectors = catalogue.vectors
         if part.places is not None:
             vectors = vectors[np.fromiter(part.places, np.intp, len(part.places))]
@@ -160,6 +171,10 @@ def _deserved_alpha(near: Vectors) -> float:
     mean = float(near.mean())
     nearest = (float(near.max()) - mean) / (1 - mean) if mean < 1 else 0.0
     return nearest / (nearest + EVEN)
+
+
+def _query_texts(query: Query) -> list[str]:
+    return [both_ends(each.text, LONGEST_TEXT) for each in (query, *query.clauses)]
 
 
 def _texts(tools: Sequence[Tool]) -> tuple[str, ...]:

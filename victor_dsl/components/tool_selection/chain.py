@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from victor_dsl.components.ranking.nested import admitted, nested, record_failure
+from victor_dsl.components.ranking.nested import admitted, nested, prepare, record_failure
 from victor_dsl.language.boundary import is_fault
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Nested, ToolSelectionConfig
@@ -60,6 +60,11 @@ class Chain:
         for _, step in self._steps:
             tools = admitted(step, tools)
         return tools
+
+    async def prepare(self, turns: Sequence[Turn]) -> None:
+        """Does the slow part of the steps for several turns at once."""
+        for _, step in self._steps:
+            await prepare(step, turns)
 
 
 def build(config: Config, context: Context) -> ToolSelection:

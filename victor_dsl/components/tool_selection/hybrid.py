@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 from pydantic import Field, model_validator
 
 from victor_dsl.components.ranking.nested import nested, record_failure
+from victor_dsl.components.ranking.query import query_of
 from victor_dsl.language.boundary import is_fault
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Ref, ToolSelectionConfig
@@ -53,6 +54,8 @@ EXAMPLE = "{type: hybrid, embedder: words, k: 8}"
 class Hybrid:
     """Adds two scores. `alpha` is the item's own; without one the turn's settings decide."""
 
+    ranks_all = True
+
     def __init__(self, vectors: VectorRanking, lexical: LexicalRanking, alpha: float | None, node: str) -> None:
         self._vectors = vectors
         self._lexical = lexical
@@ -74,6 +77,10 @@ class Hybrid:
         words = {} if alpha == 1 else await self._lexical.scores(part, query)
         ranking = near.rank(words, near.alpha if alpha is None else alpha)
         return [tools[position] for position in ranking[: turn.settings.k]]
+
+    async def prepare(self, turns: Sequence[Turn]) -> None:
+        """Embeds what these turns ask for, in one call of the embedder."""
+        await self._vectors.prepare([query_of(turn) for turn in turns])
 
 
 def build(config: Config, context: Context) -> ToolSelection:

@@ -42,6 +42,8 @@ EXAMPLE = "{type: semantic, embedder: words, k: 8}"
 class Semantic:
     """Ranks tools by the cosine of their vectors with the request's."""
 
+    ranks_all = True
+
     def __init__(self, vectors: VectorRanking) -> None:
         self._vectors = vectors
         self._parts = Parts()
@@ -52,6 +54,10 @@ class Semantic:
             return ()
         near = await self._vectors.nearness(self._parts.of(tools, turn), query)
         return [tools[position] for position in near.rank({}, 1.0)[: turn.settings.k]]
+
+    async def prepare(self, turns: Sequence[Turn]) -> None:
+        """Embeds what these turns ask for, in one call of the embedder."""
+        await self._vectors.prepare([query_of(turn) for turn in turns])
 
 
 def build(config: Config, context: Context) -> ToolSelection:

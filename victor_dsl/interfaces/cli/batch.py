@@ -227,6 +227,7 @@ def _unrendered(line: Line, error: VictorError) -> dict[str, Any]:
         messages=(),
         kept=(),
         tools=(),
+        sent_tools=(),
         tokens=Tokens(),
         compaction=None,
         plan="",

@@ -19,7 +19,7 @@ EXPOSED = 100_000
 """How many exposures are remembered, so that this process records each once."""
 
 MOST_NAMES = 100
-"""The most names of offered tools in a `turn` event, best first."""
+"""The most names of selected tools in a `turn` event, best first."""
 
 REPORTED = 1_000
 """How many distinct reports are remembered, so that each is made once."""
@@ -111,13 +111,15 @@ def turn_data(trace: Trace, latency_ms: float, stop_reason: str) -> dict[str, An
         "values": trace.values,
         "tools": _tools_data(trace),
     }
+    if trace.selection is not None and trace.selection.reset:
+        data["tools_reset"] = True
     if (mending := trace.mending) is not None:
         data["mending"] = {"closed": len(mending.closed), "left_out": len(mending.left_out)}
     return data
 
 
 def _tools_data(trace: Trace) -> dict[str, Any] | None:
-    """The tools offered, and those used; None for a turn without tools."""
+    """The tools selected, and those used; None for a turn without tools."""
     if (selection := trace.selection) is None:
         return None
     return {

@@ -29,6 +29,7 @@ from victor_dsl.runtime.coordinators.compaction_memory import (
     fingerprints,
     kept_bytes,
 )
+from victor_dsl.runtime.coordinators.offered_tools import OfferedTools
 from victor_dsl.values.history import Choice, History, group, newest
 from victor_dsl.values.mending import mend
 from victor_dsl.values.message import messages_tokens
@@ -54,6 +55,7 @@ class ContextMemory:
 
     estimates: TokenEstimates = field(factory=TokenEstimates)
     compactions: CompactionMemory = field(factory=CompactionMemory)
+    offered: OfferedTools = field(factory=OfferedTools)
 
 
 @frozen

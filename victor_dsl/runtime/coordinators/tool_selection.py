@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 from attrs import frozen
@@ -11,12 +13,35 @@ from attrs import frozen
 from victor_dsl.errors import ComponentError
 from victor_dsl.language.boundary import describe, internal_error, is_fault, is_unforeseen
 from victor_dsl.language.kinds import ToolSelection
+from victor_dsl.runtime.context_window import ModelWindow
+from victor_dsl.runtime.coordinators.offered_tools import NOTHING_OFFERED, Offered, OfferedTools, Places
 from victor_dsl.values.settings import Limits
 from victor_dsl.values.tool import Tool
-from victor_dsl.values.turn import SelectionRecord, Turn
+from victor_dsl.values.turn import SelectionRecord, Turn, forget
 
 LATEST = 16
 """For how many pairs of tools and limits the allowed tools are cached: one pair for each busy tenant."""
+
+MOST_TIMES_K = 3
+"""By default a session is offered at most this many times `k` tools before its set begins anew."""
+
+CHEAP_SHARE, CHEAP_COUNT = 0.1, 128
+"""Without `k`, all tools are offered while they take at most this share of the window, and are at most so many."""
+
+ASSUMED_WINDOW = 32_768
+"""The window that this share is of where the model's is not known."""
+
+DEFAULT_K = 16
+"""How many tools are selected where there is no `k`, and all tools would take more than that."""
+
+MOST_EARLIER = 256
+"""For how many earlier user messages tools are selected, if this process has not seen the conversation."""
+
+EARLIER_AT_ONCE = 16
+"""How many of them a strategy prepares at once: an embedder is called once for all their texts."""
+
+EARLIER_SECONDS = 5.0
+"""After this time the fallback selects for the remaining ones."""
 
 
 def allowed(name: str, limits: Limits) -> bool:
@@ -38,14 +63,40 @@ class Limiting(Protocol):
         ...
 
 
-@frozen(eq=False)
+@runtime_checkable
+class Ranking(Protocol):
+    """A strategy that puts all tools in an order of relevance, so that only the first few need to be offered."""
+
+    ranks_all: bool
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A strategy that can do the slow part of several selections at once."""
+
+    async def prepare(self, turns: Sequence[Turn]) -> None:
+        """Prepares the selections of these turns. May raise."""
+        ...
+
+
+@frozen(eq=False, slots=False)
 class _Allowed:
-    """The allowed ones of some tools under some limits; of several with one name, the first."""
+    """The allowed ones of some tools under some limits, in their order; of several with one name, the first."""
 
     tools: tuple[Tool, ...]
     limits: Limits
     allowed: tuple[Tool, ...]
     by_name: Mapping[str, Tool]
+
+    @cached_property
+    def tokens(self) -> int:
+        """The tokens of all allowed tools."""
+        return sum([tool.tokens for tool in self.allowed])
+
+    @cached_property
+    def fingerprint(self) -> int:
+        """A hash of the definitions."""
+        return hash(self.allowed)
 
 
 class ToolSelectionCoordinator:
@@ -53,6 +104,9 @@ class ToolSelectionCoordinator:
 
     A strategy fails when it raises or selects a tool that it was not offered. If it selects more than `k` tools, the first
     `k` count. A strategy may have a limit, `admit`: tools over it are left out like denied ones.
+
+    What a conversation was offered stays offered (`offered_tools`), and is sent in the tools' own order. `memory` is the
+    cache of these sets; `models` are the windows of the plan's models by name.
     """
 
     def __init__(
@@ -62,22 +116,88 @@ class ToolSelectionCoordinator:
         type: str,
         fallback: ToolSelection | None = None,
         fallback_type: str | None = None,
+        memory: OfferedTools | None = None,
+        models: Mapping[str, ModelWindow] | None = None,
     ) -> None:
         self._strategies = [(type, strategy)]
+        self._memory = OfferedTools() if memory is None else memory
+        self._models = models or {}
+        self._ranks = isinstance(strategy, Ranking) and strategy.ranks_all
+        self._prepare = strategy.prepare if isinstance(strategy, Preparing) else None
         self._limit = strategy if isinstance(strategy, Limiting) else None
         self._latest: list[_Allowed] = []
         if fallback is not None:
             self._strategies.append((fallback_type or "fallback", fallback))
 
     async def select(self, turn: Turn) -> Turn:
-        """The turn with the tools to offer, selected from `turn.tools`."""
+        """The turn with the tools to send: those selected from `turn.tools`, and those that its conversation was offered."""
         if not turn.tools:
             return turn
         candidates = self._allowed(turn.tools, turn.settings.limits)
-        type, names, fallback = await self._choose(turn, candidates)
-        record = SelectionRecord(type, len(candidates.allowed), names, fallback)
+        selecting = self._with_k(turn, candidates)
+        type, names, fallback = await self._choose(selecting, candidates)
+        tools, reset = candidates.allowed, False
+        if len(names) < len(tools):
+            offered = await self._offered(selecting, candidates, names)
+            tools, reset = tuple([tool for tool in tools if tool.name in offered.names]), offered.reset
+        record = SelectionRecord(type, len(candidates.allowed), names, fallback, reset)
         turn.trace.selection = record
-        return turn.replace(tools=tuple([candidates.by_name[name] for name in names]), selection=record)
+        return turn.replace(tools=tools, selection=record)
+
+    def _with_k(self, turn: Turn, candidates: _Allowed) -> Turn:
+        """The turn with the `k` that holds: where none is set and all tools would cost much, a strategy that ranks selects some."""
+        if turn.settings.k is not None or not self._ranks:
+            return turn
+        model = self._models.get(turn.settings.model or "")
+        window = (None if model is None else model.tokens) or ASSUMED_WINDOW
+        if len(candidates.allowed) <= CHEAP_COUNT and candidates.tokens <= CHEAP_SHARE * window:
+            return turn
+        return turn.replace(settings=turn.settings.replace(k=DEFAULT_K))
+
+    async def _offered(self, turn: Turn, candidates: _Allowed, names: Sequence[str]) -> Offered:
+        """What the conversation is offered once `names` are selected for its latest user message."""
+        settings, allowed, memory = turn.settings, candidates.by_name, self._memory
+        most = settings.most
+        if most is None and settings.k is not None:
+            most = MOST_TIMES_K * settings.k
+        places = Places(turn, (turn.plan, candidates.fingerprint, settings.k, most, settings.alpha))
+        earlier = places.users[-1 - MOST_EARLIER : -1]
+        offered, unknown = NOTHING_OFFERED, 0
+        for nth in reversed(range(len(earlier))):
+            if (known := memory.get(places.key(earlier[nth]))) is not None:
+                offered, unknown = known, nth + 1
+                break
+        keep = not turn.rendering
+        if unknown < len(earlier):
+            for index, selected in await self._earlier(turn, candidates, earlier[unknown:]):
+                offered = offered.grown(selected, allowed, most)
+                if keep:
+                    memory.put(places.key(index), offered)
+        offered = offered.grown(names, allowed, most)
+        if keep and places.users:
+            memory.put(places.key(places.users[-1]), offered)
+        return offered
+
+    async def _earlier(
+        self, turn: Turn, candidates: _Allowed, indices: Sequence[int]
+    ) -> list[tuple[int, tuple[str, ...]]]:
+        """The names selected for earlier user messages, which are at these indices. Failures are not recorded."""
+        turns = [turn.replace(messages=turn.messages[: index + 1], record=forget) for index in indices]
+        now = asyncio.get_running_loop().time
+        end = now() + EARLIER_SECONDS
+        found: list[tuple[int, tuple[str, ...]]] = []
+        for start in range(0, len(turns), EARLIER_AT_ONCE):
+            some = turns[start : start + EARLIER_AT_ONCE]
+            if self._prepare is not None and now() < end:
+                try:
+                    await self._prepare(some)
+                except BaseException as error:
+                    if not is_fault(error):
+                        raise  # a fault shows in each selection, which then has its fallback
+            for index, one in zip(indices[start:], some, strict=False):
+                _, names, _ = await self._choose(one, candidates, first=0 if now() < end else 1)
+                found.append((index, names))
+        return found
 
     def _allowed(self, tools: tuple[Tool, ...], limits: Limits) -> _Allowed:
         for latest in self._latest:
@@ -89,22 +209,25 @@ class ToolSelectionCoordinator:
                 by_name[tool.name] = tool
         if self._limit is not None:
             try:
-                within = _names(self._limit.admit(tuple(by_name.values())), by_name)
+                within = frozenset(_names(self._limit.admit(tuple(by_name.values())), by_name))
             except BaseException as error:
                 if not is_unforeseen(error):
                     raise
                 raise internal_error(error, f"tool_selection/{self._strategies[0][0]}") from error
-            by_name = {name: by_name[name] for name in within}
+            by_name = {name: tool for name, tool in by_name.items() if name in within}
         found = _Allowed(tools, limits, tuple(by_name.values()), by_name)
         self._latest = [found, *self._latest[: LATEST - 1]]
         return found
 
-    async def _choose(self, turn: Turn, candidates: _Allowed) -> tuple[str, tuple[str, ...], bool]:
-        """The type of the strategy whose selection is valid, the names that it selected, and whether it is a fallback."""
+    async def _choose(self, turn: Turn, candidates: _Allowed, first: int = 0) -> tuple[str, tuple[str, ...], bool]:
+        """The type of the strategy whose selection is valid, the names that it selected, and whether it is a fallback.
+
+        The `first` strategy to ask is the section's own (0) or its fallback (1).
+        """
         k = turn.settings.k
         if not candidates.allowed:
             return self._strategies[0][0], (), False
-        for nth, (type, strategy) in enumerate(self._strategies):
+        for nth, (type, strategy) in enumerate(self._strategies[first:], first):
             try:
                 names = _names(await strategy.select(candidates.allowed, turn), candidates.by_name)
             except BaseException as error:
