@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tests.transcripts import callers
 from victor_dsl.values.history import SUMMARY_HEADING, group
@@ -28,12 +28,20 @@ def faults_of(trial: Trial, after: Turn) -> Iterator[str]:
     """The names of what is broken."""
     messages, sent = trial.messages, after.messages
     places = tuple(range(len(sent))) if after.conversation is None else after.conversation.places
-    kept = [place for place in places if place is not None]
-    if len(places) != len(sent) or kept != sorted(set(kept)) or not all(0 <= place < len(messages) for place in kept):
+    kept = sorted(place for place in places if place is not None)
+    others = [place for place in places if place is not None and messages[place].role != "tool"]  # late results move
+    if (
+        len(places) != len(sent)
+        or kept != sorted(set(kept))
+        or others != sorted(others)
+        or not all(0 <= place < len(messages) for place in kept)
+    ):
         yield "disordered"
         return
     made = [message for message, place in zip(sent, places, strict=True) if place is None]
-    if any(message is not messages[place] for message, place in zip(sent, places, strict=True) if place is not None):
+    if any(
+        not _same(message, messages[place]) for message, place in zip(sent, places, strict=True) if place is not None
+    ):
         yield "changed"
     summaries = [message for message in made if message.role == "user" and SUMMARY_HEADING in message.text()]
     if len(summaries) > 1 or any(m not in summaries and m.content != NO_RESULT for m in made):
@@ -52,6 +60,14 @@ def faults_of(trial: Trial, after: Turn) -> Iterator[str]:
         yield "over budget"
     if messages_tokens(sent) != after.compaction.after:
         yield "miscounted"
+
+
+def _same(message: Message, original: Message) -> bool:
+    """Whether a message is the original, but for the ids of calls that share one."""
+    return message is original or (
+        message != original
+        and message == evolve(original, tool_calls=message.tool_calls, tool_call_id=message.tool_call_id)
+    )
 
 
 def _all_fixed(messages: tuple[Message, ...]) -> bool:

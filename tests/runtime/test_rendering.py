@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.runtime.stage import Piece, Says, Spy, Stage, Toolbox
 from victor_dsl.errors import ContributorError
-from victor_dsl.values.message import Message, Reply
+from victor_dsl.values.message import Message, Reply, ToolCall
 from victor_dsl.values.request import Request
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Handler, Turn
@@ -166,3 +166,26 @@ async def test_only_values_that_are_in_force_have_an_origin(stage: Stage) -> Non
     assert rendered.origins["settings.temperature"].source == "tenant acme"
     assert all(path.startswith("settings.") for path in rendered.origins)
     assert {path.removeprefix("settings.") for path in rendered.origins} == set(rendered.settings)
+
+
+async def test_only_system_messages_are_refused_before_anything_is_sent(stage: Stage) -> None:
+    async with stage.orchestrator("models: {main: {type: echo}}") as orchestrator:
+        request = Request(messages=(Message("system", "Be kind."),))
+        answer, rendered = await orchestrator.answer(request), await orchestrator.render(request)
+        prefill = (Message("user", "Say hi"), Message("assistant", "Hi, I "))
+        kept = await orchestrator.render(Request(messages=prefill))
+    for error in (answer.error, rendered.error):
+        assert error is not None
+        assert error.code == "bad-request"
+        assert "there is nothing to answer" in error.message
+    assert kept.messages == prefill
+
+
+async def test_a_late_result_is_listed_as_moved(stage: Stage) -> None:
+    call = Message("assistant", None, (ToolCall("a", "look_up", "{}"),))
+    late = (Message("user", "task"), call, Message("user", "Well?"), Message("tool", "7", tool_call_id="a"))
+    async with stage.orchestrator("models: {main: {type: echo}}") as orchestrator:
+        rendered = await orchestrator.render(Request(messages=(Message("system", "Be kind."), *late)))
+    assert rendered.as_json()["mending"] == {"closed": [], "left_out": [], "moved": [4]}
+    assert rendered.kept == (0, 1, 2, 3, 4)
+    assert [message.role for message in rendered.messages] == ["user", "assistant", "tool", "user"]

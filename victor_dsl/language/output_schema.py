@@ -71,6 +71,12 @@ _MENDING: Json = _object(
         },
         "left_out": {**_INDICES, "description": "Input messages that are results without a call: they are not sent."},
     },
+    {
+        "moved": {
+            **_INDICES,
+            "description": "Results that stood behind another message: they are sent directly behind their call.",
+        }
+    },
     description="There only where the input could not be sent as it was.",
 )
 _EXPLAINED: Json = {

@@ -261,6 +261,8 @@ async def with_messages(turn: Turn, pipeline: Pipeline) -> Turn:
         if not system:
             return turn.replace(messages=request.messages)
         others = tuple(message for message in request.messages if message.role != "system")
+        if not others:
+            raise RequestError("messages: all are system messages, so there is nothing to answer; add a user message")
         return turn.replace(messages=others, system_messages=tuple(system))
     if request.message is None:
         raise RequestError("a request has either 'message' or 'messages'")

@@ -92,7 +92,7 @@ class _Progress:
     def _mending(self) -> Mending | None:
         if (mending := self.turn.trace.mending) is None:
             return None
-        return Mending(self._input(mending.closed), self._input(mending.left_out))
+        return Mending(self._input(mending.closed), self._input(mending.left_out), self._input(mending.moved))
 
     def _explained(self) -> Iterator[Explained]:
         """Why each message of the input is sent or not."""

@@ -74,10 +74,12 @@ class Mending:
 
     closed: tuple[int, ...]
     left_out: tuple[int, ...]
+    moved: tuple[int, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The record as `victor render` shows it."""
-        return {"closed": list(self.closed), "left_out": list(self.left_out)}
+        record = {"closed": list(self.closed), "left_out": list(self.left_out)}
+        return {**record, "moved": list(self.moved)} if self.moved else record
 
 
 @frozen(eq=False)

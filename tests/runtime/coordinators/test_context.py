@@ -107,7 +107,7 @@ def test_what_must_stay_stays_in_its_order(messages: tuple[Message, ...], ratio:
     assert kept == sorted(set(kept))
     places = range(len(messages)) if after.conversation is None else after.conversation.places
     sent = list(zip(after.messages, places, strict=True))
-    assert all(message == messages[place] for message, place in sent if place is not None)
+    assert all(message.content == messages[place].content for message, place in sent if place is not None)
     assert all(message.content == NO_RESULT for message, place in sent if place is None)
     users = [index for index, message in enumerate(messages) if message.role == "user"]
     must = {index for index, message in enumerate(messages) if message.role == "system" or message.pinned}
@@ -348,7 +348,7 @@ def test_a_summary_never_stands_between_a_call_and_its_result() -> None:
     messages = (message("user", "task"), call, message("assistant", "x" * 400), result, message("assistant", "ok"))
     after = compact(turn(messages, target_ratio=0.6), strategy=Gives(Choice(frozenset({1, 3}), summary="gone")))
     assert after.kept == (0, 1, 3, 4)
-    assert [m.role for m in after.messages] == ["user", "user", "assistant", "tool", "assistant"]
+    assert [m.role for m in after.messages] == ["user", "assistant", "tool", "user", "assistant"]
 
 
 def test_a_summary_of_nothing_is_left_out() -> None:

@@ -122,11 +122,13 @@ def _reasons(rendered: Rendered) -> Iterator[str]:
     """
     yield _heading(rendered)
     if rendered.mending is not None:
-        closed, left_out = rendered.mending.closed, rendered.mending.left_out
+        closed, left_out, moved = rendered.mending.closed, rendered.mending.left_out, rendered.mending.moved
         if closed:
             yield f"tool calls without a result, given a stand-in, in: {', '.join(map(str, closed))}"
         if left_out:
             yield f"results without a call, left out: {', '.join(map(str, left_out))}"
+        if moved:
+            yield f"results that did not follow their call, moved behind it: {', '.join(map(str, moved))}"
     rows = rendered.explained
     if not rows:
         return

@@ -114,7 +114,7 @@ def turn_data(trace: Trace, latency_ms: float, stop_reason: str) -> dict[str, An
     if trace.selection is not None and trace.selection.reset:
         data["tools_reset"] = True
     if (mending := trace.mending) is not None:
-        data["mending"] = {"closed": len(mending.closed), "left_out": len(mending.left_out)}
+        data["mending"] = {key: len(indices) for key, indices in mending.as_json().items()}
     return data
 
 

@@ -333,14 +333,18 @@ def _mended(turn: Turn) -> Turn:
     if mended is None:
         return turn
     conversation = _conversation(turn)
-    before = conversation.places
+    before, messages = conversation.places, list(conversation.messages)
     places = tuple(None if place is None else before[place] for place in mended.places)
-    closed, left_out = (
-        tuple(place for index in indices if (place := before[index]) is not None)
-        for indices in (mended.closed, mended.left_out)
+    for message, place in zip(mended.messages, places, strict=True):
+        if place is not None:
+            messages[place] = message  # its calls may have other ids
+    turn.trace.mending = turn.trace.mending or Mending(
+        *(
+            tuple(place for index in indices if (place := before[index]) is not None)
+            for indices in (mended.closed, mended.left_out, mended.moved)
+        )
     )
-    turn.trace.mending = turn.trace.mending or Mending(closed, left_out)
-    return turn.replace(messages=mended.messages, conversation=Conversation(conversation.messages, places))
+    return turn.replace(messages=mended.messages, conversation=Conversation(tuple(messages), places))
 
 
 def _conversation(turn: Turn) -> Conversation:
