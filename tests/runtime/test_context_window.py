@@ -61,7 +61,11 @@ def chinese(stated: int) -> Size:
 
 
 def test_the_stated_rule_holds_until_usage_is_reported() -> None:
-    assert ModelTokens().estimate(chinese(1_000), "s") == 1_000
+    assert ModelTokens().estimate(english(1_000), "s") == 1_000
+
+
+def test_other_scripts_count_more_from_the_first_request_on() -> None:
+    assert ModelTokens().estimate(chinese(1_000), "s") == 3_400
 
 
 @pytest.mark.parametrize("ratio", [0.7, 1.0, 1.3, 1.9])

@@ -1,13 +1,14 @@
 """A model's context window, and how many tokens the model counts: learnt from the usage that it reports.
 
 Two rates are learnt for each model: its tokens per token of the stated rule, and its tokens per byte that UTF-8 needs
-beyond one per character. The second separates scripts (a Chinese character is about one token, an English one a quarter).
+beyond one per character that is not Latin. The second separates scripts (a Chinese character is about one token, an English one a quarter).
 Within a session the last count is exact, and only what has changed since then is estimated.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Hashable, Sequence
 from typing import cast
 
@@ -19,7 +20,7 @@ from victor_dsl.language.boundary import component_error, is_fault
 from victor_dsl.language.config import ModelConfig
 from victor_dsl.values.frozen import value
 from victor_dsl.values.message import Message, messages_size, messages_tokens
-from victor_dsl.values.tokens import Size, TokenCounter, text_size
+from victor_dsl.values.tokens import TOKENS_PER_EXTRA_BYTE, Size, TokenCounter, text_size
 from victor_dsl.values.tool import Tool, tools_size
 from victor_dsl.values.turn import Turn
 
@@ -43,7 +44,7 @@ ON_LOOP_TOKENS = 25_000
 
 _LEAST_SHARE = 0.25  # of the stated tokens; nothing but long runs of blanks has fewer
 _MOST_BYTES = 4  # of the stated tokens: a token has at least one byte
-_PRIOR = (1.0, 0.3)  # tokens per counted token, and per extra byte: what common tokenizers take
+_PRIOR = (1.0, TOKENS_PER_EXTRA_BYTE)  # tokens per counted token, and per extra byte
 _SPREAD = (0.25, 0.04)  # the prior's variances; uncertainty never exceeds them
 _NOISE = 0.02  # variance of a reported count relative to the text, for long requests
 _DRIFT = 0.005  # the share of the prior's variance that each count gives back, so that a change is followed
@@ -75,11 +76,6 @@ class ModelWindow:
             known = [tokens for member in self.members if (tokens := member.tokens) is not None]
             configured = min(known, default=None) if configured is None else min([configured, *known])
         return named if configured is None else configured if named is None else min(named, configured)
-
-    @property
-    def refines(self) -> bool:
-        """Whether estimates go beyond the stated rule."""
-        return self.count is not None or self.learnt.knows
 
     async def estimate_off_loop(self, turn: Turn) -> Estimate:
         """The estimate, made in a thread where a tokenizer has much to count."""
@@ -202,10 +198,10 @@ class ModelTokens:
         return self.trained or bool(self._last)
 
     def estimate(self, size: Size, session: Hashable) -> int:
-        """The tokens of a session's request: by the stated rule or the tokenizer until a report has come."""
+        """The tokens of a session's request; until a report has come, by the tokenizer or the stated rule and the script."""
         last = self._last.get(session)
         if not self.trained and last is None:
-            return size.counted
+            return size.counted + math.ceil(TOKENS_PER_EXTRA_BYTE * size.extra)
         tokens = self._weights.tokens(size)
         if last is not None:
             before, reported = last

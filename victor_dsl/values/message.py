@@ -10,7 +10,7 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from victor_dsl.values.frozen import value
-from victor_dsl.values.tokens import MESSAGE_OVERHEAD, Size, TokenCounter, extra_bytes, text_tokens
+from victor_dsl.values.tokens import MESSAGE_OVERHEAD, Size, TokenCounter, extra_bytes, part_tokens, text_tokens
 
 Role = Literal["system", "user", "assistant", "tool"]
 Part = Mapping[str, Any]
@@ -60,8 +60,9 @@ class Message:
 
     @cached_property
     def tokens(self) -> int:
-        """Its tokens by the stated rule: those of its text and tool calls, and 4 more. Counted once per message."""
-        return text_tokens(self.counted_text()) + MESSAGE_OVERHEAD
+        """Its tokens by the stated rule: those of its text and tool calls, a flat sum for each image, recording and file, and 4
+        more. Counted once per message."""
+        return text_tokens(self.counted_text()) + MESSAGE_OVERHEAD + self.other_tokens()
 
     @cached_property
     def is_plain(self) -> bool:
@@ -77,6 +78,10 @@ class Message:
         if self.extra:
             calls += [value for value in self.extra.values() if isinstance(value, str)]
         return "\n".join([self.text(), *calls] if self.text() else calls)
+
+    def other_tokens(self) -> int:
+        """The tokens of the parts that are not text, such as images."""
+        return sum(map(part_tokens, self.content)) if isinstance(self.content, tuple) else 0
 
     def is_text(self) -> bool:
         """Whether its content is text alone, without images or other parts."""
@@ -108,7 +113,8 @@ def messages_size(messages: Sequence[Message], count: TokenCounter | None = None
     texts = [message.counted_text() for message in messages]
     if count is None:
         return Size(stated, stated, sum(map(extra_bytes, texts)), whole)
-    return Size(stated, sum(map(count, texts)) + MESSAGE_OVERHEAD * len(messages), 0, whole)
+    others = 0 if whole else sum(message.other_tokens() for message in messages)
+    return Size(stated, sum(map(count, texts)) + MESSAGE_OVERHEAD * len(messages) + others, 0, whole)
 
 
 _is_plain, _tokens = attrgetter("is_plain"), attrgetter("tokens")  # many times per turn: quicker than a generator

@@ -14,7 +14,7 @@ from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.config import FilePath, annotated_fields
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Span
-from victor_dsl.values.tokens import text_tokens
+from victor_dsl.values.tokens import estimated_tokens
 
 
 @frozen
@@ -148,7 +148,7 @@ class _Sizes:
             return None
         text = getattr(item.config, "text", None)
         if isinstance(text, str):
-            return text_tokens(text)
+            return estimated_tokens(text)
         for name, annotation in annotated_fields(item.component.config).items():
             path = getattr(item.config, name)
             if (
@@ -158,7 +158,7 @@ class _Sizes:
                 and isinstance(path, str)
             ):
                 try:
-                    return text_tokens(self.subject.included.read(path).decode("utf-8", "replace"))
+                    return estimated_tokens(self.subject.included.read(path).decode("utf-8", "replace"))
                 except OSError:
                     return None
         return None

@@ -14,7 +14,7 @@ from victor_dsl.language.boundary import describe, is_fault
 from victor_dsl.language.config import ContributorConfig
 from victor_dsl.language.kinds import Contributor
 from victor_dsl.runtime.coordinators.analytics import error_data
-from victor_dsl.values.tokens import CHARACTERS_PER_TOKEN, text_tokens
+from victor_dsl.values.tokens import estimated_tokens, first_tokens, text_tokens
 from victor_dsl.values.turn import Contribution, Turn
 
 GAP = "\n\n"
@@ -81,7 +81,7 @@ class PromptCoordinator:
             else:
                 pieces.append(source.piece_of(text))
         system = _join(pieces)
-        if self._policy.max_tokens is not None and text_tokens(system) > self._policy.max_tokens:
+        if self._policy.max_tokens is not None and estimated_tokens(system) > self._policy.max_tokens:
             pieces = self._cut(pieces, self._policy.max_tokens)
             system = _join(pieces)
         stable = self._stable_length(pieces)
@@ -109,16 +109,16 @@ class PromptCoordinator:
             for place in lowest_first:
                 if cut[place].text:
                     cut[place] = self._sources[place].piece("", dropped=True)
-                    if (shorter := _join(cut)) and text_tokens(shorter) <= most:
+                    if (shorter := _join(cut)) and estimated_tokens(shorter) <= most:
                         return cut
         raise BudgetError(
-            f"the system prompt has {text_tokens(_join(pieces))} tokens; prompt.max_tokens allows {most}",
+            f"the system prompt has {estimated_tokens(_join(pieces))} tokens; prompt.max_tokens allows {most}",
             hint="shorten or drop contributors, or raise prompt.max_tokens",
         )
 
     def _truncated(self, pieces: list[_Piece], most: int) -> list[_Piece]:
         """The prompt cut at its end; a piece of which nothing is left is dropped."""
-        room = most * CHARACTERS_PER_TOKEN
+        room = len(first_tokens(_join(pieces), most))
         for place, piece in enumerate(pieces):
             if piece.text:
                 text = piece.text[: max(room, 0)]
@@ -140,14 +140,14 @@ def _within_budget(source: _Source, text: str) -> _Piece:
     """The piece; over its own `max_tokens` it is cut or dropped, or BudgetError is raised, as `overflow` says."""
     text = text.strip("\n") if text and not text.isspace() else ""
     most = source.config.max_tokens
-    if most is None or text_tokens(text) <= most:
+    if most is None or estimated_tokens(text) <= most:
         return source.piece(text)
     if source.config.overflow == "drop":
         return source.piece("", dropped=True)
     if source.config.overflow == "truncate":
-        return source.piece(text[: most * CHARACTERS_PER_TOKEN])
+        return source.piece(first_tokens(text, most))
     raise BudgetError(
-        f"{source.node.place}: the piece has {text_tokens(text)} tokens; its max_tokens allows {most}",
+        f"{source.node.place}: the piece has {estimated_tokens(text)} tokens; its max_tokens allows {most}",
         node=source.node.id,
         hint="shorten it, raise max_tokens, or set overflow: drop or truncate",
     )
