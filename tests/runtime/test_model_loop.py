@@ -389,7 +389,7 @@ async def test_a_fallback_answers_where_a_reply_was_filtered_if_the_spec_says_so
     assert [data["error"] for data in spy.data("model_call")] == [None, "content_filter", None]
 
 
-WINDOWS = {"unknown": ("", ""), "larger": ("4000", "8000"), "unknown and known": ("", "8000")}
+WINDOWS = {"unknown": ("", ""), "larger": ("4000", "8000"), "half known": ("", "8000"), "equal": ("4000", "4000")}
 
 
 @pytest.mark.parametrize("windows", WINDOWS.values(), ids=WINDOWS.keys())
@@ -407,14 +407,18 @@ async def test_another_model_is_asked_where_the_request_was_too_long(stage: Stag
         assert (await orchestrator.chat("go")).message.text() == "yes"
 
 
-async def test_a_model_with_no_larger_window_is_not_asked_what_was_too_long(stage: Stage) -> None:
+@pytest.mark.parametrize(("window", "counted"), [(4000, 4100), (2000, None)])
+async def test_a_model_with_no_larger_window_is_not_asked_what_was_too_long(
+    stage: Stage, window: int, counted: int | None
+) -> None:
     spare = Says(["yes"])
     stage.objects |= {
-        "models/main": Says([ModelError("too long", kind="context_length")]),
+        "models/main": Says([ModelError("too long", kind="context_length", counted=counted)]),
         "models/spare": spare,
         "exporters/given": Spy(),
     }
-    spec = TWO.replace("{type: given}", "{type: given, context_window: 4000}")
+    spec = TWO.replace("{type: given}", "{type: given, context_window: 4000}", 1)
+    spec = spec.replace("{type: given}", f"{{type: given, context_window: {window}}}")
     async with stage.orchestrator(spec) as orchestrator:
         with pytest.raises(ModelError, match="too long"):
             await orchestrator.chat("go")

@@ -131,8 +131,12 @@ class ModelCalls:
 
     def _may_stand_in(self, name: str, failed: str, failure: ModelError, turn: Turn) -> bool:
         if failure.kind == "context_length":
-            window, larger = self._context.window(failed), self._context.window(name)
-            return window is None or larger is None or larger > window
+            window, other = self._context.window(failed), self._context.window(name)
+            if window is None or other is None or other > window:
+                return True
+            return (
+                other == window and failure.counted is None
+            )  # the first may count more tokens, or know its window wrongly
         return failure.kind in ModelError.STAND_IN or failure.kind in (turn.settings.fallbacks_on or ())
 
     async def _call(self, turn: Turn) -> Reply:
