@@ -8,15 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from functools import cache
-from pathlib import Path
+from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
-import orjson
 from attrs import evolve
 from pydantic import Field
 
+from victor_dsl.components.known_models import KnownModel, find_known_model
 from victor_dsl.components.model_streams import ModelStream
 from victor_dsl.components.prices import Prices, own_prices
 from victor_dsl.errors import ModelError
@@ -41,51 +40,6 @@ MAX_PAUSES = 10
 """How often an answer that the server pauses is continued."""
 
 _IMAGES = ("image_url", "image", "input_image")
-_KNOWN_MODELS = Path(__file__).with_name("known_models.json")
-_VERSION_SUFFIX = re.compile(r"(-\d{8}|-\d{4}-\d{2}-\d{2}|@\d{8}|-latest)$")
-
-
-class KnownModel(NamedTuple):
-    """A model whose context window and prices are public.
-
-    `context_window` is the limit on input where the provider sets one below the window. A `reasoning` model refuses
-    `temperature` and `top_p`.
-    """
-
-    context_window: int
-    prices: Prices
-    reasoning: bool
-
-
-def find_known_model(name: str) -> KnownModel | None:
-    """A model by its name, without the path before it (`openai/…`) and the date after it."""
-    models, short = known_models(), name.rsplit("/", 1)[-1].lower()
-    return models.get(short) or models.get(_VERSION_SUFFIX.sub("", short))
-
-
-@cache
-def known_models() -> dict[str, KnownModel]:
-    """The models of `known_models.json`, by name. The file says where its figures are from."""
-    return {name: _known_model(**fields) for name, fields in orjson.loads(_KNOWN_MODELS.read_bytes())["models"].items()}
-
-
-def _known_model(
-    context_window: int, reasoning: bool = False, long_prompt: Mapping[str, Any] | None = None, **prices: Any
-) -> KnownModel:
-    standard = Prices(**prices)
-    if long_prompt:
-        standard = standard._replace(long_prompts=((long_prompt["above"], _times(standard, **long_prompt)),))
-    return KnownModel(context_window, standard, reasoning)
-
-
-def _times(prices: Prices, above: int, input_factor: float, output_factor: float) -> Prices:
-    read, write = prices.cache_read, prices.cache_write
-    return prices._replace(
-        input=prices.input * input_factor,
-        output=prices.output * output_factor,
-        cache_read=None if read is None else read * input_factor,
-        cache_write=None if write is None else write * input_factor,
-    )
 
 
 class PromptCache(Config):
@@ -151,10 +105,10 @@ class HostedConfig(HttpConfig, ModelConfig):
         "silence a limit, and the time to the first token is measured. Set it to false for servers that cannot stream.",
     )
 
-    @property
+    @cached_property
     def known(self) -> KnownModel | None:
-        """The entry of `known_models.json` for the model."""
-        return find_known_model(self.model)
+        """What is public about the model."""
+        return find_known_model(self.model, self.base_url)
 
     @property
     def thinks_unseen(self) -> bool:
