@@ -194,3 +194,16 @@ def test_what_is_no_template_is_a_fault_and_nothing_worse(compile: Compile, text
 def test_a_control_that_is_no_arm_is_an_unknown_name(compile: Compile) -> None:
     found = compile(SMALL + "variants: {v: {control: wram, arms: {a: {}, warm: {}}}}\n").diagnostics
     assert [d.message for d in found if d.code == "unknown-name"] == ["variants.v.arms has no 'wram'"]
+
+
+def test_keys_of_ones_own_hold_anchors_and_have_no_effect(compile: Compile) -> None:
+    text = SMALL + "settings: {temperature: 1}\n"
+    anchored = f"x-common: &common {{temperature: 1}}\nx-more: [1, {{a: null}}]\n{SMALL}settings: {{<<: *common}}\n"
+    programs = [compile(one).program for one in (text, anchored)]
+    assert len({program and program.plan_for(None, {}).digest for program in programs}) == 1
+    assert codes(compile, SMALL + "y-common: 1\n") == ["unknown-key"]
+
+
+def test_an_empty_values_file_is_told_its_keys(compile: Compile) -> None:
+    (fault,) = compile(SMALL + "providers: [{type: file, path: s.yml}]\n", {"s.yml": "# nothing\n"}).diagnostics
+    assert (fault.code, fault.hint) == ("empty-file", "write the keys `settings` and `vars`")

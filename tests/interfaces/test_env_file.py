@@ -35,6 +35,8 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("A=1\nA=2", {"A": "2"}),
         ("A=a=b==", {"A": "a=b=="}),
         ("A=it's", {"A": "it's"}),
+        ('A="^\\d+\\.\\w$"', {"A": "^\\d+\\.\\w$"}),
+        ('A="C:\\new \\x41 \\$B \\\\d"', {"A": "C:\new \\x41 $B \\d"}),
     ],
 )
 def test_a_line_means_what_it_means_elsewhere(write: Path, text: str, found: dict[str, str]) -> None:

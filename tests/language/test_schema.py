@@ -78,6 +78,14 @@ def test_a_reference_may_stand_where_a_number_or_a_truth_value_does() -> None:
     assert not VALIDATOR.is_valid(spec)
 
 
+def test_keys_of_ones_own_may_hold_anchors() -> None:
+    spec = document(explain("unused-name").right)
+    spec["x-common"] = {"anything": [1]}
+    assert VALIDATOR.is_valid(spec)
+    spec["y-common"] = {}
+    assert not VALIDATOR.is_valid(spec)
+
+
 @pytest.mark.parametrize(
     ("section", "own", "type", "other"),
     [

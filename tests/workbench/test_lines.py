@@ -41,6 +41,14 @@ async def test_an_id_is_kept_as_it_was_written() -> None:
         (b'{"message": "\xff"}', "not JSON: "),
         (b'{"message": "\\ud800"}', "not JSON: "),
         (b"[" * 100_000, "not JSON: "),
+        (b'{"message": "a", "message": "b"}', "the key 'message' is written twice"),
+        (b'{"message": "a", "vars": {"x": {"y": 1, "y": 1}}}', "the key 'y' is written twice"),
+        (b'{"id": 36893488147419103232, "message": "a"}', "the number 36893488147419103232 has more than 64 bits"),
+        (b'{"message": "a", "vars": {"x": [-9223372036854775809]}}', "the number -9223372036854775809 has more than"),
+        (
+            b'{"message": "a", "vars": {"x": ' + b"1" * 300 + b"}}",
+            "the number 111111111111111111111111… has",
+        ),
     ],
 )
 def test_a_line_that_is_no_request_says_its_number_and_why(text: bytes, told: str) -> None:

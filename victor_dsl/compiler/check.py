@@ -16,7 +16,7 @@ from victor_dsl.language.component import Component
 from victor_dsl.language.config import Config, FilePath, Nested, Ref, Secret, annotated_fields
 from victor_dsl.language.kinds import KINDS, Kind
 from victor_dsl.language.registry import Registry
-from victor_dsl.language.spec import SECTIONS, VERSION, Spec
+from victor_dsl.language.spec import OWN, SECTIONS, VERSION, Spec
 from victor_dsl.nearest import nearest, suggest
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.interpolate import Interpolated
@@ -88,7 +88,10 @@ class Checker:
 
     def _rest(self, document: Located) -> Spec | None:
         # Settings are checked layer by layer: see `layers`.
-        rest = {key: value for key, value in document.value.items() if key not in KINDS and key != "settings"}
+        written = document.value.items()
+        rest = {
+            key: value for key, value in written if key not in KINDS and key != "settings" and not key.startswith(OWN)
+        }
         identity = tuple(map(id, rest.values()))
         if identity not in self._specs:
             located = Located(rest, document.span)

@@ -10,7 +10,7 @@ from victor_dsl.language.component import Component
 from victor_dsl.language.config import Nested, annotated_fields
 from victor_dsl.language.kinds import KINDS, Kind
 from victor_dsl.language.registry import Registry
-from victor_dsl.language.spec import UNTOUCHABLE, VERSION, Spec
+from victor_dsl.language.spec import OWN, UNTOUCHABLE, VERSION, Spec
 
 Json = dict[str, Any]
 
@@ -63,6 +63,7 @@ def schema(registry: Registry | None = None, broken: Callable[[BrokenComponent],
         "required": whole["required"],
         "additionalProperties": False,
         "properties": {name: properties[name] for name in _order(properties)},
+        "patternProperties": {f"^{OWN}": {"description": "A place for anchors; it has no effect by itself."}},
         "$defs": dict(sorted(definitions.items())),
     }
     return {"$schema": result.pop("$schema"), "$id": result.pop("$id"), "title": "victor spec", **_tidy(result)}

@@ -187,5 +187,8 @@ class Spec(Model):
     tests: list[Test] | None = Field(None, description="Tests of the spec itself. They are not run yet.")
 
 
+OWN = "x-"
+"""Begins the names of keys at the top of a spec that hold what its author wants, such as anchors."""
+
 SECTIONS: frozenset[str] = frozenset({*Spec.model_fields, *KINDS})
 """Every key that may stand at the top of a spec."""

@@ -228,6 +228,12 @@ class _Reading:
             if variable is None:
                 what = f"'{rest}' is not the name of a variable" if rest else "`${env:…}` takes a variable's name"
                 fault("bad-interpolation", what, "write `${env:NAME}` or `${env:NAME:-default}`")
+            elif "{" in (variable[2] or "").replace("${", "") and "}" in match.string[match.end() :]:
+                fault(
+                    "bad-interpolation",
+                    "a default ends at its first '}', so it cannot hold '{'",
+                    "put the text in a variable",
+                )
             elif "${" in (variable[2] or ""):
                 fault("bad-interpolation", "a default cannot hold another reference", "write a plain default")
             else:

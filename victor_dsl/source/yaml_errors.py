@@ -105,6 +105,10 @@ def syntax_error(error: MarkedYAMLError, file: str, text: str, within: tuple[int
     if problem == "could not find expected ':'":
         here = span_at(file, text, since, min(at, since + len(text[since:].splitlines()[0])) if text[since:] else since)
     message, hint = _WORDS.get(problem, (f"this is not YAML: {problem}", None))
+    if (
+        found == ":" and context.startswith("while parsing a flow") and "\n" not in text[since:at]
+    ):  # as in `{text: Rule: be kind}`
+        message, hint = "unexpected ':'", f"a ': ' ends a plain text in […] and {{…}}: {_QUOTE}"
     related: tuple[Related, ...] = ()
     if context in _OPENED and since != at:
         related = (Related(_OPENED[context], span_at(file, text, since, since + 1)),)

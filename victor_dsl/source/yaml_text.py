@@ -187,6 +187,8 @@ class _Composer(Nesting):
             self.report("empty-value", "this item has no value", dash, "write `null` for no value, or remove it")
         elif isinstance(here.key, str) and here.key_span is not None:
             hint = "write `null` for no value, or remove the key"
+            if not self.text[: event.start_mark.index].rstrip().endswith(":"):  # as in `{text: briefly, politely}`
+                hint = f"a ',' ends a plain text in {{…}}: put the text in quotes; or {hint}"
             self.report("empty-value", f"'{here.key}' has no value", here.key_span, hint)
         return None
 

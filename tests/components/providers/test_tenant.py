@@ -100,6 +100,12 @@ async def test_recipe_6_json_text_inside_jsonb_is_parsed_too(world: World) -> No
     assert (await world.provider().read(of("acme"))).settings == WARM["settings"]
 
 
+async def test_a_key_that_is_written_twice_is_a_fault(world: World) -> None:
+    await world.put_text("acme", '{"settings": {"temperature": 1, "temperature": 2}}')
+    with pytest.raises(ProviderError, match="'temperature' is written twice"):
+        await world.provider().read(of("acme"))
+
+
 async def test_recipe_6_a_tenant_made_inactive_is_refused_within_the_ttl(world: World) -> None:
     await world.put("acme", WARM)
     tenants = world.provider(ttl_seconds=10)

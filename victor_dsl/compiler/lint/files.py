@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from attrs import evolve
+
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.validate import to_python, validate
 from victor_dsl.language.config import FilePath, annotated_fields
@@ -77,7 +79,9 @@ def _faults(subject: LintInput, file: str) -> Iterator[Diagnostic]:
     result = subject.files.read(file)
     if any(fault.code == "unreadable-file" for fault in result.diagnostics):
         return  # `included_files_exist` says so at the path
-    yield from result.diagnostics
+    for fault in result.diagnostics:
+        hint = "write the keys `settings` and `vars`" if fault.code == "empty-file" else fault.hint
+        yield evolve(fault, hint=hint)
     if result.document is not None:
         _, faults = validate(Values, result.document, to_python(result.document), (), "a values file")
         yield from faults

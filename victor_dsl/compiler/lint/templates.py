@@ -46,7 +46,9 @@ def _faults(subject: LintInput, known: Known, source: Source) -> Iterator[Diagno
     family = families.read_family(source, subject.files, subject.included)
     yield from family.faults
     if not family.faults:
-        yield from reading.faults(family, reading.Names(known.vars, known.open, known.unset, known.variation.label))
+        yield from reading.faults(
+            family, reading.Names(known.vars, known.open, known.unset, known.nulls, known.variation.label)
+        )
 
 
 def _suffices(known: Known, source: Source) -> bool:

@@ -28,6 +28,7 @@ class Known:
         layers += [(layer.settings, layer.vars) for layer in variation.overlays]
         self.vars: dict[str, Any] = {}
         self._settings: dict[str, Any] = {}
+        self.nulls = frozenset(name for _, vars in layers for name, value in vars.items() if value is None)
         for settings, vars in layers:
             self.vars = merge_deep(self.vars, vars)
             self._settings = merge_deep(self._settings, settings)

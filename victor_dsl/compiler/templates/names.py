@@ -36,6 +36,7 @@ class Names:
     vars: Mapping[str, Any]
     open: bool
     unset: Mapping[Steps, str]
+    nulls: frozenset[str] = frozenset()
     label: str = ""
 
 
@@ -186,6 +187,9 @@ class _Reading:
                     name,
                     "write `with context` after the import, or pass it to the macro",
                 )
+            elif name in self.names.nulls:
+                message = message.replace("nothing declares", "null declares nothing: there is no")
+                yield self._fault("undefined-variable", message, node, name, "write another value, such as `''`")
             elif self.names.open:
                 message, hint = f"{message}, unless a provider does", f"give it a value under `vars`; {hint}"
                 yield self._fault("undefined-variable", message, node, name, hint, "warning")

@@ -67,7 +67,7 @@ class TenantConfigs:
         try:
             # Values go through JSON text too, so that one parser decides what they mean.
             text = config if isinstance(config, str) else json.dumps(config)
-            values = json.loads(text, parse_constant=_refuse)
+            values = json.loads(text, parse_constant=_refuse, object_pairs_hook=_unique)
         except (ValueError, RecursionError) as error:
             raise ProviderError(f"{where} is not JSON: {error}", node=self._node) from error
         if faults := list(_faults(values)):
@@ -88,6 +88,13 @@ def _faults(values: Any) -> Iterator[Fault]:
                 check(values[section])
             except Faulty as error:
                 yield from error.faults
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(values := dict(pairs)) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"'{next(name for name in names if names.count(name) > 1)}' is written twice")
+    return values
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -87,7 +87,7 @@ _ENTRY = re.compile(r"[ \t]*(?:export[ \t]+)?(?P<key>[A-Za-z_][A-Za-z0-9_.-]*)[ 
 _SINGLE = re.compile(r"'(?P<text>[^']*)'")
 _DOUBLE = re.compile(r'"(?P<text>(?:[^"\\]|\\.)*)"', re.DOTALL)
 _PLAIN = re.compile(r"(?P<text>[^\n]*?)(?=[ \t]*(?:(?<=[ \t])#|\n|\Z))")
-_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
 
 
 def read_environment(files: Iterable[str], process: Mapping[str, str]) -> Mapping[str, str]:
@@ -107,7 +107,7 @@ def read_env_file(name: str) -> dict[str, str]:
         PEM="a
         value of two lines, with \n \t \" \\ escaped"
 
-    Nothing is expanded. Of a key that stands twice the later wins. Raises UsageError at the file and line at fault;
+    Nothing is expanded, and a backslash before any other character stays. Of a key that stands twice the later wins. Raises UsageError at the file and line at fault;
     never shows a value.
     """
     try:
@@ -144,5 +144,5 @@ def _value(text: str, at: int, place: str, key: str) -> tuple[str, int]:
         raise UsageError(f"{place}: there is text after the value of {key}")
     value = matched["text"]
     if quote == '"':
-        value = re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[1]), value, flags=re.DOTALL)
+        value = re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[0]), value, flags=re.DOTALL)
     return value, rest.end()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from queue import SimpleQueue
@@ -84,6 +85,8 @@ def parse_line(text: bytes, number: int, size: int | None = None) -> Line | None
         data = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         return _bad(number, f"not JSON: {error.msg} (column {error.colno})", size)
+    if fault := _silent_fault(text):
+        return _bad(number, fault, size)
     if not isinstance(data, dict):
         return _bad(number, "not a JSON object with 'message' or 'messages'", size)
     id = data.get("id")
@@ -92,6 +95,33 @@ def parse_line(text: bytes, number: int, size: int | None = None) -> Line | None
     if isinstance(id, bool) or not isinstance(id, str | int) or id == "":
         return _bad(number, "'id' is neither text nor a whole number", size)
     return Line(number, id, data, size=size)
+
+
+def _silent_fault(text: bytes) -> str | None:
+    """What a parser passes over in silence: a key that is written twice, and a number that loses digits."""
+    try:
+        json.loads(text.decode(), object_pairs_hook=_unique, parse_int=_exact)
+    except RecursionError:
+        return None
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key '{next(name for name in names if names.count(name) > 1)}' is written twice")
+    return values
+
+
+def _exact(digits: str) -> int:
+    if len(digits) > 20 or not -(2**63) <= int(digits) < 2**64:
+        raise ValueError(
+            f"the number {digits[:24]}{'…' if len(digits) > 24 else ''} has more than 64 bits; write it as text"
+        )
+    return int(digits)
 
 
 def _bad(number: int, what: str, size: int) -> Line:
