@@ -13,7 +13,7 @@ from victor_dsl.compiler.overlays import name_of
 from victor_dsl.compiler.validate import PythonValue, to_python, validate
 from victor_dsl.errors import BrokenComponent
 from victor_dsl.language.component import Component
-from victor_dsl.language.config import Config, FilePath, Nested, Ref, Secret, annotated_fields
+from victor_dsl.language.config import Config, FilePath, Nested, Ref, Secret, annotated_fields, nested_secrets
 from victor_dsl.language.kinds import KINDS, Kind
 from victor_dsl.language.registry import Registry
 from victor_dsl.language.spec import OWN, SECTIONS, VERSION, Spec
@@ -275,6 +275,13 @@ class Checker:
                     if annotation is Secret:
                         given.unknown.discard(place)
                         given.interpolated.pop(place, None)
+        for name, inner in nested_secrets(component.config):
+            group = body.get(name)
+            value = group.get(inner) if group is not None and isinstance(group.value, dict) else None
+            if value is not None and value.value is not None:
+                _put(given.value, (name, inner), self._meant(Secret, value, (*path, name, inner)))
+                given.unknown.discard((name, inner))
+                given.interpolated.pop((name, inner), None)
         return children
 
     def _meant(self, annotation: Any, leaf: Located, path: Path) -> Secret | str | None:

@@ -18,7 +18,7 @@ from victor_dsl.compiler.templates.sources import sources
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.graph.plan import Node, Plan, PromptPolicy, Roles
 from victor_dsl.language.component import TextPlace
-from victor_dsl.language.config import Around, Config, FilePath, ModelConfig, Secret, annotated_fields
+from victor_dsl.language.config import Around, Config, FilePath, ModelConfig, Secret, annotated_fields, nested_secrets
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.spec import VERSION
 from victor_dsl.source.reader import Included
@@ -215,6 +215,9 @@ def _secret_paths(config: Config) -> list[str]:
             value = getattr(config, name)
             secrets = value.values() if isinstance(value, dict) else [value]
             found += [secret.path for secret in secrets if secret is not None]
+    for name, inner in nested_secrets(type(config)):
+        secret = getattr(getattr(config, name), inner, None)
+        found += [secret.path] if secret is not None else []
     return found
 
 

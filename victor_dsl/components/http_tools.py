@@ -10,6 +10,9 @@ from victor_dsl.language.component import Context
 from victor_dsl.language.config import Secret
 from victor_dsl.language.http_config import checked_headers, is_header_text
 
+MOST_ADDED = 16
+"""How many short-lived secrets, such as tokens, are replaced in texts: the latest ones."""
+
 _RESERVED_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 
 
@@ -58,9 +61,14 @@ class Redaction:
     def __init__(self, secrets: Iterable[str]) -> None:
         tokens = {secret.removeprefix("Bearer ") for secret in secrets}
         self._secrets = sorted(filter(None, tokens), key=len, reverse=True)
+        self._added: list[str] = []
+
+    def add(self, secret: str) -> None:
+        """Also replaces this one, which was not known before; of those that were added the latest ones."""
+        self._added = [secret, *self._added[: MOST_ADDED - 1]]
 
     def redact(self, text: str) -> str:
         """The text with `***` instead of each secret."""
-        for secret in self._secrets:
+        for secret in (*self._added, *self._secrets):
             text = text.replace(secret, "***")
         return text

@@ -340,6 +340,19 @@ def annotated_fields(config: type[Config]) -> Mapping[str, Annotation | type[Sec
     return found
 
 
+@cache
+def nested_secrets(config: type[Config]) -> tuple[tuple[str, str], ...]:
+    """The secrets in a Config's groups of fields, each as the names of the group and of its field."""
+    return tuple(
+        (name, inner)
+        for name, field in config.model_fields.items()
+        for group in _parts(field.annotation)
+        if isinstance(group, type) and issubclass(group, Model)
+        for inner, inner_field in group.model_fields.items()
+        if Secret in _parts(inner_field.annotation)
+    )
+
+
 def _parts(type: Any) -> Iterator[Any]:
     yield type
     for argument in (*get_args(type), *getattr(type, "__metadata__", ())):

@@ -106,7 +106,7 @@ async def test_an_unreachable_server_is_reported(context: Context) -> None:
 @pytest.mark.parametrize(
     ("status", "path", "expected"),
     [
-        (401, "/mcp", "HTTP 401 Unauthorized: the server wants credentials; set `bearer_token`"),
+        (401, "/mcp", "HTTP 401 Unauthorized: the server wants credentials; set `bearer_token`, `auth`"),
         (403, "/mcp", "HTTP 403 Forbidden"),
         (404, "/mcp", "HTTP 404 Not Found: there is no MCP endpoint at this address"),
         (405, "/mcp", "HTTP 405 Method Not Allowed: the address takes no MCP messages; an old SSE endpoint"),

@@ -7,9 +7,44 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from victor_dsl.components.http_tools import checked_tool_headers, checked_url
-from victor_dsl.language.config import CommandLine, FilePath, Secret, ToolConfig
+from victor_dsl.language.config import CommandLine, FilePath, Model, Secret, ToolConfig
 
 Elicitation = Literal["decline", "defaults"]
+
+
+class ClientCredentials(Model):
+    """A token by OAuth's client credentials: fetched when it is needed, and once more where the server refuses it."""
+
+    type: Literal["client_credentials"] = Field(description="How a token is got. There is no login by a browser.")
+    token_url: str | None = Field(
+        None,
+        description="The address of the authorization server's token endpoint.",
+        examples=["https://login.example.com/oauth2/token"],
+    )
+    issuer: str | None = Field(
+        None,
+        description="The authorization server, whose metadata name the token endpoint; instead of `token_url`.",
+        examples=["https://login.example.com"],
+    )
+    client_id: str = Field(min_length=1, description="The client's id at the authorization server.")
+    client_secret: Secret = Field(description="The client's secret, which is sent to the authorization server alone.")
+    scope: str | None = Field(
+        None, description="The scopes to ask for, with spaces between them.", examples=["tools.read"]
+    )
+    credentials_in: Literal["header", "body"] = Field(
+        "header", description="Whether the client's id and secret are sent as Basic authorization or in the body."
+    )
+
+    @field_validator("token_url", "issuer")
+    @classmethod
+    def _addresses(cls, url: str | None) -> str | None:
+        return url if url is None else checked_url(url)
+
+    @model_validator(mode="after")
+    def _either_endpoint_or_issuer(self) -> ClientCredentials:
+        if (self.token_url is None) == (self.issuer is None):
+            raise ValueError("it needs either a `token_url` or an `issuer`")
+        return self
 
 
 class Config(ToolConfig):
@@ -47,6 +82,18 @@ class Config(ToolConfig):
         default_factory=dict, description="Headers of every request to the `url` whose values are secret."
     )
     bearer_token: Secret | None = Field(None, description="A token that is sent to the `url` as a bearer token.")
+    auth: ClientCredentials | None = Field(
+        None,
+        description="How the token for the `url` is got, instead of a `bearer_token`.",
+        examples=[
+            {
+                "type": "client_credentials",
+                "token_url": "https://login.example.com/oauth2/token",
+                "client_id": "support",
+                "client_secret": "${env:TOOLS_SECRET}",
+            }
+        ],
+    )
     stateless: bool = Field(
         False,
         description="Whether the server keeps no state between calls, so that all tenants may share one connection.",
@@ -92,8 +139,10 @@ class Config(ToolConfig):
     def _either_command_or_url(self) -> Config:
         if (self.command is None) == (self.url is None):
             raise ValueError("an MCP server needs either a `command` or a `url`")
-        wrong = ("headers", "secret_headers", "bearer_token") if self.command else ("env", "secret_env", "cwd")
+        wrong = ("headers", "secret_headers", "bearer_token", "auth") if self.command else ("env", "secret_env", "cwd")
         for name in wrong:
             if getattr(self, name):
                 raise ValueError(f"`{name}` is only for a server with a `{'url' if self.command else 'command'}`")
+        if self.auth is not None and self.bearer_token is not None:
+            raise ValueError("`auth` gets a token, so there is no `bearer_token`")
         return self

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from victor_dsl.components.http_tools import Redaction
 from victor_dsl.components.tools.mcp.config import Elicitation
 from victor_dsl.components.tools.mcp.elicitation import Elicitations
+from victor_dsl.components.tools.mcp.oauth import NOT_AUTHORIZED
 from victor_dsl.components.tools.mcp.repair import fault_of, repaired
 from victor_dsl.errors import ComponentError, ToolError
 from victor_dsl.language.boundary import describe, is_fault
@@ -78,6 +79,8 @@ class Server:
         match error:
             case MCPError() if error.message in UNSUPPORTED:
                 reason = f"asks for {UNSUPPORTED[error.message]}, which this client does not offer"
+            case MCPError() if error.message.startswith(NOT_AUTHORIZED):
+                reason = f"was not called: {error.message}"
             case MCPError():
                 reason = f"refused: {error.message}"
             case InputRequiredRoundsExceededError():

@@ -17,6 +17,7 @@ from mcp.client import Transport
 from victor_dsl.components.http_tools import Redaction, is_text_type, secret_headers
 from victor_dsl.components.tools.mcp.config import Config
 from victor_dsl.components.tools.mcp.connection import Connection, OnLost, Server
+from victor_dsl.components.tools.mcp.oauth import TokenSource
 from victor_dsl.components.tools.mcp.process import Launch, server_process
 from victor_dsl.components.tools.mcp.streamable_http import http_server
 from victor_dsl.errors import ComponentError, ToolError
@@ -193,11 +194,15 @@ def _of_bytes(what: str, type: str, base64: str) -> Part:
 def _server(config: Config, context: Context) -> Server:
     environment = {name: context.secret(secret) for name, secret in config.secret_env.items()}
     headers = secret_headers(config.secret_headers, config.bearer_token, context)
-    redaction = Redaction([*environment.values(), *headers.values()])
+    client_secret = context.secret(config.auth.client_secret) if config.auth is not None else ""
+    redaction = Redaction([*environment.values(), *headers.values(), client_secret])
+    tokens = None
+    if config.auth is not None:
+        tokens = TokenSource(config.auth, client_secret, config.url or "", context.clock, redaction)
 
     def transport(on_lost: OnLost) -> Transport:
         if config.command is None:
-            return http_server(config.url or "", {**config.headers, **headers}, config.startup_seconds)
+            return http_server(config.url or "", {**config.headers, **headers}, config.startup_seconds, tokens)
         launch = Launch(config.command, config.cwd or str(context.directory), {**config.env, **environment})
         last_words: deque[str] = deque(maxlen=1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from http.client import responses
@@ -21,6 +22,8 @@ from mcp_types import (
 )
 
 from victor_dsl.components.tools.mcp.messages import MOST_MESSAGE_BYTES, as_bytes, mended, read
+from victor_dsl.components.tools.mcp.oauth import TokenSource
+from victor_dsl.errors import ComponentError
 
 SILENCE_SECONDS = 3600.0
 """How long a stream may be silent; each call has a time limit of its own."""
@@ -31,8 +34,8 @@ OLD_SSE = (
     "use the server's streamable HTTP endpoint, often /mcp instead of /sse)"
 )
 MEANINGS = {
-    401: "Unauthorized: the server wants credentials; set `bearer_token` or `secret_headers` (there is no OAuth login)",
-    403: "Forbidden: the credentials in `bearer_token` or `secret_headers` may not use this server",
+    401: "Unauthorized: the server wants credentials; set `bearer_token`, `auth` or `secret_headers` (there is no login by a browser)",
+    403: "Forbidden: the credentials in `bearer_token`, `auth` or `secret_headers` may not use this server",
     404: "Not Found: there is no MCP endpoint at this address; check the path of `url`, which is often /mcp",
     405: "Method Not Allowed: the address takes no MCP messages; an old SSE endpoint is not supported: use the server's "
     "streamable HTTP endpoint, often /mcp",
@@ -41,12 +44,21 @@ MEANINGS = {
 
 NO_MESSAGE = "the answer is not an MCP message; check the path of `url`, which is often /mcp"
 
+TOKEN_SECONDS = 30.0
+"""The time limit of each step of a request for a token."""
+
+MOST_HEADER, MOST_SHOWN = 4000, 200
+
+_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+_SHOWN = ("error", "error_description", "scope", "resource_metadata")
 _JSON = ("Content-Type", "application/json")
 _OF_BODY = frozenset({"content-type", "content-length", "transfer-encoding"})
 
 
 @asynccontextmanager
-async def http_server(url: str, headers: Mapping[str, str], connect_seconds: float) -> AsyncIterator[Any]:
+async def http_server(
+    url: str, headers: Mapping[str, str], connect_seconds: float, tokens: TokenSource | None = None
+) -> AsyncIterator[Any]:
     """The streams of a connection, open while it is entered. Proxies and other settings of the environment are not used."""
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(
@@ -54,7 +66,7 @@ async def http_server(url: str, headers: Mapping[str, str], connect_seconds: flo
                 # Uncompressed, so that the bytes that are counted below are those of the answer.
                 headers={**headers, "Accept-Encoding": "identity"},
                 timeout=httpx2.Timeout(connect_seconds, read=SILENCE_SECONDS),
-                transport=_Bounded(),
+                transport=_Bounded(tokens),
                 trust_env=False,
             )
         )
@@ -65,8 +77,16 @@ async def http_server(url: str, headers: Mapping[str, str], connect_seconds: flo
 class _Bounded(httpx2.AsyncHTTPTransport):
     """Limits whole answers; of a stream of events the SDK limits each event."""
 
+    def __init__(self, tokens: TokenSource | None) -> None:
+        super().__init__(trust_env=False)
+        self._tokens = tokens
+
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        response = await super().handle_async_request(request)
+        try:
+            response = await self._authorized(request)
+        except ComponentError as error:
+            failure = as_bytes(_error(INTERNAL_ERROR, error.message))
+            return httpx2.Response(401, headers=[_JSON], content=failure, request=request)
         if response.status_code >= 400 and request.method == "POST":
             return await _explained(request, response)
         assert isinstance(response.stream, httpx2.AsyncByteStream)
@@ -76,6 +96,27 @@ class _Bounded(httpx2.AsyncHTTPTransport):
             response.stream = _BoundedStream(response.stream)
             if request.method == "POST" and response.status_code == 200:
                 return await _mended(request, response)
+        return response
+
+    async def _authorized(self, request: httpx2.Request) -> httpx2.Response:
+        """The answer to a request with a token, where tokens are needed; a refused one is replaced once."""
+        if self._tokens is None:
+            return await super().handle_async_request(request)
+        token = await self._tokens.token(self._bounded)
+        request.headers["Authorization"] = f"Bearer {token}"
+        response = await super().handle_async_request(request)
+        if response.status_code != 401:
+            return response
+        await response.aclose()
+        token = await self._tokens.token(self._bounded, refused=token)
+        request.headers["Authorization"] = f"Bearer {token}"
+        return await super().handle_async_request(request)
+
+    async def _bounded(self, request: httpx2.Request) -> httpx2.Response:
+        request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), TOKEN_SECONDS)
+        response = await super().handle_async_request(request)
+        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        response.stream = _BoundedStream(response.stream)
         return response
 
 
@@ -91,9 +132,19 @@ async def _explained(request: httpx2.Request, response: httpx2.Response) -> http
         return httpx2.Response(status, headers=response.headers, content=body, request=request)
     is_old_sse = status in (404, 405) and request.url.path.rstrip("/").endswith("/sse")
     message = f"HTTP {status} {OLD_SSE if is_old_sse else MEANINGS.get(status, responses.get(status, ''))}".rstrip()
+    message += _challenge(response.headers.get("www-authenticate", ""))
     # The code of "no such method" lets the SDK try an older version of the protocol, as it does by itself at this status.
     error = _error(METHOD_NOT_FOUND if status == 404 else INTERNAL_ERROR, message)
     return httpx2.Response(status, headers=[_JSON], content=as_bytes(error), request=request)
+
+
+def _challenge(header: str) -> str:
+    """What the server says about the credentials that it wants, of those parts that help whoever wrote the spec."""
+    found = dict(_CHALLENGE.findall(header[:MOST_HEADER]))
+    shown = [
+        f"{name}: {found[name][:MOST_SHOWN]}" for name in _SHOWN if found.get(name, "").isprintable() and name in found
+    ]
+    return f" ({'; '.join(shown)})" if shown else ""
 
 
 async def _mended(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
