@@ -1,7 +1,7 @@
 """`victor run` against the LiteLLM proxy, a server that this project did not write: `python tests/interop/litellm_proxy.py`.
 
 The proxy is installed from PyPI into an environment of its own (or taken from `--python`), and runs on loopback. Its own
-mock answers stand for the models: a reply, a stream, a tool call and errors, each over OpenAI's and Anthropic's API; and a vector, which
+mock answers stand for the models: a reply, a stream, a tool call and errors, each over OpenAI's two APIs and Anthropic's; and a vector, which
 the embedder `openai` asks for. The proxy's mocks stream no tool calls, refuse no key and give one vector for any number of texts,
 so for these a played-back upstream stands behind it; what reaches victor is still the proxy's own answer. One line is printed for each, and the exit code says whether all of them were right.
 """
@@ -70,7 +70,7 @@ VECTORS = whole(
 
 # Each turn of the first asks twice: for the tool calls, and with their results.
 PLAYED = {
-    "streamed-tool": [streamed(OPENAI_TOOLS, "end"), streamed(OPENAI_TEXT, "end")] * 2,
+    "streamed-tool": [streamed(OPENAI_TOOLS, "end"), streamed(OPENAI_TEXT, "end")] * 3,
     "refused": [REFUSED],
     "vectors": [VECTORS],
     "vectors-later": [BUSY, VECTORS],
@@ -112,8 +112,8 @@ class Interop:
         (folder / "interop_tools.py").write_text(TOOL)
 
     async def all(self) -> None:
-        """Every case over both APIs."""
-        for type in ("openai", "anthropic"):
+        """Every case over every API."""
+        for type in ("openai", "responses", "anthropic"):
             ran = await self._run(type, "reply")
             self._say(type, "reply", ran.code == 0 and ran.line["reply"] == REPLY, ran)
             ran = await self._run(type, "reply", terminal=True)
@@ -128,7 +128,7 @@ class Interop:
                 ("limited", "model-rate_limited"),
                 ("too-long", "model-context_length"),
                 ("broken", "model-overloaded"),
-                ("missing", "model-bad_request"),
+                ("missing", "model-model_not_found"),
                 ("refused", "model-authentication"),
             ):
                 ran = await self._run(type, model)
@@ -146,7 +146,7 @@ class Interop:
             ("vectors-later", texts, "[[0.0, 1.0], [0.71, 0.71], [0.89, 0.45]]"),
             ("vector", texts, "bad_response"),
             ("refused", texts, "authentication"),
-            ("missing", texts, "bad_request"),
+            ("missing", texts, "model_not_found"),
         ):
             ran = await self._embed(model, given)
             self._say("embedder", f"{model}, {len(given)}", ran.out.startswith(wanted) and KEY not in ran.out, ran)
@@ -175,10 +175,11 @@ class Interop:
         fallbacks: bool = False,
     ) -> Ran:
         (self._folder / "called.txt").unlink(missing_ok=True)
-        base = f"http://127.0.0.1:{self._port}" + ("/v1" if type == "openai" else "")
-        back_end = {"type": type, "base_url": base, "api_key": "${env:PROXY_KEY}", "context_window": 32_768}
+        base = f"http://127.0.0.1:{self._port}" + ("" if type == "anthropic" else "/v1")
+        api = {"type": "openai", "api": "responses"} if type == "responses" else {"type": type}
+        back_end: dict[str, Any] = {**api, "base_url": base, "api_key": "${env:PROXY_KEY}", "context_window": 32_768}
         back_end["stream"] = terminal  # the proxy's own mocks stream no tool calls
-        # The proxy turns its own mocks into Anthropic's format only where they come from another server: itself.
+        # The proxy turns its own mocks into the other formats only where they come from another server: itself.
         path = "" if type == "openai" or model in PLAYED else "again-"
         spec: dict[str, Any] = {
             "victor": 1,

@@ -414,6 +414,12 @@ async def test_a_model_that_cannot_see_gets_a_note_for_each_image(type: str) -> 
     assert sent.count("an image, which this model cannot see") == 3
 
 
+@pytest.mark.parametrize(("model", "sees"), [("gpt-3.5-turbo", False), ("gpt-4.1", True), ("unknown", True)])
+async def test_images_go_to_every_model_except_those_known_not_to_see_them(model: str, sees: bool) -> None:
+    assert ("AAAA" in json.dumps(await _sent("openai", SHOTS, model=model))) is sees
+    assert "AAAA" in json.dumps(await _sent("openai", SHOTS, model=model, images=True))
+
+
 async def test_an_image_of_a_tool_goes_to_the_user_after_all_results() -> None:
     turn = SHOTS
     sent = (await _sent("openai", turn))["messages"]

@@ -67,10 +67,10 @@ class HostedConfig(HttpConfig, ModelConfig):
         None,
         description="Whether to send `temperature` and `top_p`. By default they go to every model except those known to refuse them.",
     )
-    images: bool = Field(
-        True,
-        description="Whether the model sees images. With `false`, a note takes the place of each image in a message or a "
-        "tool's result.",
+    images: bool | None = Field(
+        None,
+        description="Whether the model sees images. If not, a note takes the place of each image in a message or a tool's "
+        "result. By default images go to every model except those known not to see them.",
     )
     prompt_cache: bool | PromptCache = Field(
         True,
@@ -104,6 +104,11 @@ class HostedConfig(HttpConfig, ModelConfig):
         description="Whether the server is asked to stream its answers, also those that nobody reads as a stream: only then has its "
         "silence a limit, and the time to the first token is measured. Set it to false for servers that cannot stream.",
     )
+
+    @property
+    def sees_images(self) -> bool:
+        """Whether images are sent: as the spec says, else as is known."""
+        return (self.known is None or self.known.images) if self.images is None else self.images
 
     @cached_property
     def known(self) -> KnownModel | None:
@@ -235,6 +240,7 @@ class HostedModel:
         new_answer: Callable[[Turn, Prices | None], Answer],
     ) -> None:
         self._node = context.node
+        self._sees_images = config.sees_images
         self._prices = config.prices()
         self._config = config
         self._now = context.clock.now
@@ -271,7 +277,7 @@ class HostedModel:
     async def _reply(self, turn: Turn, answer: Answer, stream: ModelStream, streamed: list[str]) -> Reply:
         failures = self._http.failures
         try:
-            if not self._config.images:
+            if not self._sees_images:
                 turn = turn.replace(messages=tuple(map(_without_images, turn.messages)))
             body: Mapping[str, Any] | None = self._write(turn.replace(streaming=self._config.stream))
             for _ in range(MAX_PAUSES + 1):

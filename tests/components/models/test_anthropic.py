@@ -485,6 +485,24 @@ async def test_models_that_refuse_sampling_are_not_sent_it() -> None:
     assert (await sent(turn, model="claude-opus-4-7", sampling=True))["temperature"] == 0.5
 
 
+@pytest.mark.parametrize(
+    ("settings", "written"),
+    [
+        ({"temperature": 0.5, "top_p": 0.9}, {"temperature": 0.5}),
+        ({"temperature": 0.0, "top_p": 0.9}, {"temperature": 0.0}),
+        ({"top_p": 0.9}, {"top_p": 0.9}),
+    ],
+)
+async def test_models_that_refuse_both_sampling_settings_together_get_the_temperature(
+    settings: dict[str, float], written: dict[str, float]
+) -> None:
+    turn = HELLO.replace(settings=Settings(**settings))
+    body = await sent(turn, model="claude-sonnet-4-5")
+    assert {key: body[key] for key in ("temperature", "top_p") if key in body} == written
+    body = await sent(turn, model="an-older-model")
+    assert {key: body[key] for key in ("temperature", "top_p") if key in body} == settings
+
+
 async def test_consecutive_messages_of_one_role_are_one_message() -> None:
     calls = (ToolCall("a", "x", "{}"), ToolCall("b", "x", "{}"))
     messages = (

@@ -75,7 +75,7 @@ def build(config: Config, context: Context) -> AbstractAsyncContextManager[Model
         config.model,
         default_max_tokens=config.default_max_tokens,
         sampling=not config.reasoning if config.sampling is None else config.sampling,
-        both=True,
+        both=not (config.known and config.known.one_sampling),
         thinking_mode=config.thinking_mode or ("adaptive" if config.reasoning else None),
         cache=_mark(config.prompt_cache),
         extra_body=config.extra_body,

@@ -14,25 +14,30 @@ Block = dict[str, Any]
 Mark = dict[str, str]
 
 
-def mark(body: dict[str, Any], own: Mark | None, *, conversation: bool) -> None:
-    """Adds our marks to a request with the caller's marks. `conversation` says whether messages are marked.
+def mark(body: dict[str, Any], own: Mark | None, *, in_session: bool, has_parts: bool) -> None:
+    """Adds our marks to a request. It may have marks of the caller, if its messages have parts (`has_parts`).
+
+    Messages are marked in a session, and after the first answer: caching a single question costs money, and nothing would
+    read it.
 
     A lookup goes back 20 blocks from a mark, and one answer may add more than that. So the place where the request before
     this one ended, and had its last mark, is marked again. What varies of the system prompt is its second block. Of more marks than the API accepts, the caller's come first, and of
     these the last ones.
     """
-    blocks = list(_blocks(body))
+    blocks = list(_blocks(body)) if has_parts else []
     callers = [block for block in blocks if "cache_control" in block]
     for block in callers[:-MAX_MARKS]:
         del block["cache_control"]
     if own is None:
         return
     messages = body["messages"]
-    answer = max((index for index, message in enumerate(messages) if message["role"] == "assistant"), default=0)
+    answer = len(messages) - 1
+    while answer >= 0 and messages[answer]["role"] != "assistant":
+        answer -= 1
     wanted = [
-        _last(messages[-1]["content"]) if conversation else None,
+        _last(messages[-1]["content"]) if in_session or answer >= 0 else None,
         body["system"][0] if "system" in body else None,
-        _last(messages[answer - 1]["content"]) if conversation and answer else None,
+        _last(messages[answer - 1]["content"]) if answer > 0 else None,
         body["tools"][-1] if "tools" in body else None,
     ]
     unmarked = [block for block in wanted if block is not None and "cache_control" not in block]

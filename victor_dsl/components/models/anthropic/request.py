@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import Any, Literal
 
 from attrs import field, frozen
@@ -29,6 +30,7 @@ EMPTY = "(empty)"
 LEAST_THINKING = 1024
 """The smallest budget of thoughts that the API accepts."""
 
+_content_of = attrgetter("content")
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 _EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
 _NO_THINKING = {"type": "disabled"}
@@ -53,11 +55,7 @@ class MessageRequest:
     _tools: ToolDefinitions = field(init=False, factory=lambda: ToolDefinitions(_tool))
 
     def body(self, turn: Turn) -> dict[str, Any]:
-        """The request's body, with marks for the prompt cache. Raises Unsupported and RequestError.
-
-        The conversation is marked in a session and after its first answer: caching a single question costs money, and
-        nothing would read it.
-        """
+        """The request's body, with marks for the prompt cache. Raises Unsupported and RequestError."""
         body: dict[str, Any] = {"model": self.model}
         tools: list[Any] = self._tools.of(turn.tools)
         messages = _messages(turn.messages)
@@ -69,8 +67,8 @@ class MessageRequest:
         if turn.system:
             body["system"] = _system(turn.system, turn.stable_system)
         body["messages"] = messages
-        has_history = any(message["role"] == "assistant" for message in messages)
-        mark(body, self.cache, conversation=has_history or turn.request.session is not None)
+        has_parts = tuple in map(type, map(_content_of, turn.messages))
+        mark(body, self.cache, in_session=turn.request.session is not None, has_parts=has_parts)
         body.update(self._settings(turn, messages))
         if turn.streaming:
             body["stream"] = True

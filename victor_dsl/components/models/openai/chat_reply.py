@@ -37,6 +37,7 @@ _STOP_REASONS: Mapping[str, StopReason] = {
 """In lower case."""
 
 
+_PLAIN_KEYS = frozenset({"role", "content"})
 _CONTINUED = ("text", "summary", "thinking", "data")
 """The fields of a part of thoughts whose text a stream continues."""
 
@@ -102,9 +103,9 @@ class ChatAnswer:
         """Adds a chunk, or a whole completion; returns the text and the thoughts that it brings."""
         if isinstance(chunk.get("model"), str):
             self._model = chunk["model"]
-        self._add_usage(chunk)
-        if isinstance(chunk.get("x_groq"), dict):
-            self._add_usage(chunk["x_groq"])
+        if chunk.get("usage") or "x_groq" in chunk:
+            self._add_usage(chunk)
+            self._add_usage(chunk.get("x_groq"))
         if isinstance(chunk.get("service_tier"), str):
             self._tier = chunk["service_tier"]
         choices = as_list(chunk.get("choices"), "its list of choices")
@@ -112,8 +113,19 @@ class ChatAnswer:
             return NO_PIECE
         choice = as_map(choices[0], "a choice")
         self._finish_reason = as_text(choice.get("finish_reason"), "a finish_reason") or self._finish_reason
-        self._add_usage(choice)  # Kimi's place for it
+        if "usage" in choice:  # Kimi's place for it
+            self._add_usage(choice)
         message, whole = self._message_of(choice)
+        text, thoughts = _read_content(message.get("content"))
+        if not message.keys() <= _PLAIN_KEYS:
+            more_text, more_thoughts = self._add_more(message, whole=whole)
+            text, thoughts = text + more_text, thoughts or more_thoughts
+        if text:
+            self._text.append(text)
+        return text, thoughts
+
+    def _add_more(self, message: Mapping[str, Any], *, whole: bool) -> Piece:
+        """Adds what a message, or a piece of one, has beside its content; returns the text and the thoughts of that."""
         for position, call in enumerate(_calls_of(message)):
             self._add_call(as_map(call, "a tool call"), position if whole else None)
         if message.get("function_call"):  # the API's older form of a call
@@ -121,18 +133,15 @@ class ChatAnswer:
         for key in EXTRA_KEYS:
             if message.get(key):
                 self._extra[key] = _merged(self._extra.get(key), message[key])
-        text, thoughts = _read_content(message.get("content"))
-        if isinstance(audio := message.get("audio"), dict):
-            text += as_text(audio.get("transcript"), "a transcript")
+        audio = message.get("audio")
+        text = as_text(audio.get("transcript"), "a transcript") if isinstance(audio, dict) else ""
         if refusal := as_text(message.get("refusal"), "a refusal"):
             self._refused = True
             text += refusal
-        if text:
-            self._text.append(text)
-        return text, thoughts or _thoughts(message)
+        return text, _thoughts(message)
 
-    def _add_usage(self, holder: Mapping[str, Any]) -> None:
-        if isinstance(usage := holder.get("usage"), dict) and usage:
+    def _add_usage(self, holder: Any) -> None:
+        if isinstance(holder, dict) and isinstance(usage := holder.get("usage"), dict) and usage:
             self._usage = usage
 
     def _message_of(self, choice: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
@@ -141,8 +150,13 @@ class ChatAnswer:
         Perplexity writes all of the message so far beside each delta, and an empty delta beside a whole message.
         """
         delta = as_map(choice.get("delta"), "a delta")
-        is_begun = self._text or self._calls or any(delta.get(key) for key in ("content", "tool_calls"))
-        if choice.get("message") is None or is_begun:
+        if (
+            choice.get("message") is None
+            or self._text
+            or self._calls
+            or delta.get("content")
+            or delta.get("tool_calls")
+        ):
             return delta, False
         return as_map(choice["message"], "a message"), True
 
