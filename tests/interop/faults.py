@@ -367,7 +367,7 @@ async def _ask(orchestrator: Any, outcome: Outcome, *, streamed: bool) -> None:
             shown.clear()
         shown.append(delta.text)
 
-    async with asyncio.timeout(30):  # a hang
+    async with asyncio.timeout(60):  # a hang
         outcome.answers.append(await orchestrator.answer(Request(message="Hello!"), emit if streamed else None))
     outcome.shown.append("".join(shown))
 

@@ -96,7 +96,8 @@ class HostedConfig(HttpConfig, ModelConfig):
         None,
         gt=0,
         description="The longest silence between two tokens. Comments and empty events of a stream do not end a silence. By default "
-        "it is 20 seconds where a fallback can answer instead and the model neither thinks nor writes a tool call, else 180.",
+        "it is 20 seconds where a fallback can answer instead (40 where it cannot replace the text that was streamed), and 180 without a "
+        "fallback, or where the model thinks or writes a tool call.",
         examples=[60],
     )
     stream: bool = Field(

@@ -22,7 +22,7 @@ THINKING_SECONDS = 90.0
 """How long a fallback waits for the first token of a model that thinks unseen, by default."""
 
 SILENCE_SECONDS = 20.0
-"""How long a fallback waits for the next token, by default."""
+"""How long a fallback waits for the next token, by default; twice as long where it cannot replace the text that went out."""
 
 LONGEST_SILENCE_SECONDS = 180.0
 """How long any other silence may be, by default."""
@@ -104,18 +104,17 @@ class ModelStream:
         limits, turn = self.limits, self.turn
         if self.reader.complete:
             return "silence", LAST_SECONDS
-        impatient = turn.fallback_left and turn.may_try_again
         longest = limits.chunk_timeout_seconds or LONGEST_SILENCE_SECONDS
         if not self.spoke:
             if limits.first_token_seconds is not None:
                 return "first_token", limits.first_token_seconds
-            if not impatient:
+            if not turn.fallback_left:
                 return "silence", longest
             seconds = FIRST_TOKEN_SECONDS + messages_tokens(turn.messages) / TOKENS_PER_SECOND
             return "first_token", min(max(seconds, THINKING_SECONDS) if self._thinks else seconds, longest)
-        if impatient and not self._thinks and not self.in_tool_call and limits.chunk_timeout_seconds is None:
-            return "silence", SILENCE_SECONDS
-        return "silence", longest
+        if self._thinks or self.in_tool_call or not turn.fallback_left or limits.chunk_timeout_seconds is not None:
+            return "silence", longest
+        return "silence", SILENCE_SECONDS if turn.may_try_again else 2 * SILENCE_SECONDS
 
     @property
     def _thinks(self) -> bool:

@@ -225,7 +225,7 @@ def test_a_silence_is_shorter_where_a_fallback_can_still_answer() -> None:
         assert longer[1] == LONGEST_SILENCE_SECONDS
     out = OUT.replace(trace=type(OUT.trace)(""))
     out.trace.streamed.reached = True
-    assert _patience(out, spoke=True)[1] == LONGEST_SILENCE_SECONDS
+    assert _patience(out, spoke=True)[1] == 2 * SILENCE_SECONDS
     assert _patience(out.replace(settings=Settings(broken_stream="restart")), spoke=True)[1] == SILENCE_SECONDS
 
 
