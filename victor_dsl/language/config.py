@@ -314,6 +314,10 @@ class ModelConfig(Config):
             return None
         return self.input_usd_per_million, self.output_usd_per_million
 
+    def loads_tools(self) -> bool:
+        """Whether the model's provider loads deferred tools (`turn.deferred`) when the model needs them."""
+        return False
+
 
 class EmbedderConfig(Config):
     """The base of embedders' Configs; they share no fields."""

@@ -12,6 +12,7 @@ from victor_dsl.errors import BudgetError, ComponentError, ModelError, VictorErr
 from victor_dsl.language.boundary import internal_error, is_unforeseen
 from victor_dsl.language.component import Clock
 from victor_dsl.language.kinds import Model, ModelPool
+from victor_dsl.runtime import deferred_tools
 from victor_dsl.runtime.context_window import Estimate
 from victor_dsl.runtime.coordinators.analytics import error_data
 from victor_dsl.runtime.coordinators.config import ConfigCoordinator
@@ -28,7 +29,8 @@ Price = tuple[float, float] | None
 
 
 class ModelCalls:
-    """Asks a plan's models. `context` makes a turn fit a model's window; `prices` are those of the models, by name."""
+    """Asks a plan's models. `context` makes a turn fit a model's window; `prices` are those of the models, by name. `loading` are the
+    models whose providers load deferred tools."""
 
     def __init__(
         self,
@@ -38,8 +40,10 @@ class ModelCalls:
         middleware: Sequence[Layer],
         clock: Clock,
         config: ConfigCoordinator,
+        loading: frozenset[str] = frozenset(),
     ) -> None:
         self._models = models
+        self._loading = loading
         self._pools = frozenset(name for name, model in models.items() if isinstance(model, ModelPool))
         self._prices = prices
         self._context = context
@@ -166,7 +170,7 @@ class ModelCalls:
         attempt = Try(turn, self._clock)
         started = self._clock.monotonic()
         try:
-            reply = await answer(attempt.watched())
+            reply = await self._answer_of(member or name, answer, attempt.watched())
             _check(reply, node, turn)
             await attempt.end(reply)
         except BaseException as error:
@@ -188,6 +192,18 @@ class ModelCalls:
         turn.record("model_call", {**called, **self._timing(started, attempt), **about, **usage.as_json(), **estimated})
         turn.record("token_usage", {**called, **usage.tokens_json(), **estimated})
         return reply
+
+    async def _answer_of(self, name: str, answer: Handler, turn: Turn) -> Reply:
+        """The model's answer; deferred tools go to it as its provider can load them, and come back under their own names."""
+        if turn.deferred is None:
+            return await answer(turn)
+        if name in self._loading:
+            reply = await answer(deferred_tools.for_loading(turn))
+            if isinstance(reply, Reply):
+                deferred_tools.loaded(reply.message.tool_calls, turn)
+            return reply
+        reply = await answer(deferred_tools.for_search(turn))
+        return deferred_tools.with_real_calls(reply) if isinstance(reply, Reply) else reply
 
     def _record_failure(
         self,

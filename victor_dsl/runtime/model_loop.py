@@ -42,12 +42,14 @@ class ModelLoop:
             if not calls:
                 stop_reason = "max_tool_rounds" if rounds > most_rounds else reply.stop_reason
                 return evolve(reply, usage=trace.usage, stop_reason=stop_reason)
-            offered = {tool.name: tool for tool in turn.tools}
+            offered = turn.callable_tools()
             trace.used += tuple(call.name for call in calls if call.name in offered)
             if rounds > most_rounds:
                 message = evolve(reply.message, tool_calls=(), content=reply.message.content or "")
                 return evolve(reply, message=message, usage=trace.usage, stop_reason="max_tool_rounds")
             callers = [call for call in calls if call.name in offered and offered[call.name].source is None]
+            if turn.deferred is not None:
+                callers = [call for call in callers if call.name in trace.found_tools]
             incomplete = incomplete_calls(reply)
             if len(callers) == len(calls) and not incomplete:
                 return evolve(reply, usage=trace.usage, stop_reason="tool_calls")
@@ -88,7 +90,7 @@ def _with_tool_choice(turn: Turn, rounds: int) -> Turn:
     settings = turn.settings
     choice = settings.tool_choice if rounds == 0 else None
     if choice is None and rounds == settings.max_tool_rounds and turn.tools:
-        choice = None if any(tool.source is None for tool in turn.tools) else "none"
+        choice = None if any(tool.source is None for tool in turn.callable_tools().values()) else "none"
     return turn if choice == settings.tool_choice else turn.replace(settings=settings.replace(tool_choice=choice))
 
 

@@ -105,11 +105,12 @@ class Pipeline:
         self._around_model = partial(chain, around_model) if around_model else None
         self._models = ModelCalls(
             {name: objects[id] for name, id in roles.models.items() if id in objects},
-            {name: cast("ModelConfig", plan.by_id[id].config).price() for name, id in roles.models.items()},
+            {name: _config(plan, id).price() for name, id in roles.models.items()},
             self._context,
             around_model,
             clock,
             self._config,
+            frozenset(name for name, id in roles.models.items() if _config(plan, id).loads_tools()),
         )
         self._loop = ModelLoop(self._models, ToolCalls(self._sources, self._around("tool"), clock))
         self._steps: tuple[Step, ...] = (
@@ -191,6 +192,10 @@ class Pipeline:
 
 def _pairs(plan: Plan, ids: Sequence[str], objects: Mapping[str, Any]) -> tuple[tuple[Node, Any], ...]:
     return tuple((plan.by_id[id], objects[id]) for id in ids)
+
+
+def _config(plan: Plan, id: str) -> ModelConfig:
+    return cast("ModelConfig", plan.by_id[id].config)
 
 
 def _selection(

@@ -69,7 +69,7 @@ class _Progress:
             messages=turn.messages,
             kept=self._kept(),
             tools=turn.selection.offered if turn.selection is not None else (),
-            sent_tools=tuple(tool.name for tool in offered),
+            sent_tools=tuple(turn.callable_tools()) if offered else (),
             tokens=Tokens(
                 system=text_tokens(turn.system or ""),
                 messages=messages_tokens(turn.messages),

@@ -20,6 +20,7 @@ from victor_dsl.language.component import Clock
 from victor_dsl.language.kinds import ToolSource
 from victor_dsl.language.time_limit import renewable
 from victor_dsl.nearest import suggest
+from victor_dsl.runtime import deferred_tools
 from victor_dsl.runtime.coordinators.tool_selection import allowed
 from victor_dsl.runtime.middleware import Layer, chain
 from victor_dsl.values.images import MOST_IMAGE_BYTES, is_image, text_part
@@ -97,12 +98,19 @@ class ToolCalls:
         try:
             if call in incomplete:
                 raise ToolError(incomplete[call])
+            if turn.deferred is not None and call.name == deferred_tools.FIND_TOOLS.name:
+                content: Content = await deferred_tools.found(call, turn)
+                return self._answered(call, turn, content, None, started)
             _check(call, turn)
             reply = await self._handler(turn.replace(call=call))
-            content: Content = reply.message.content or ""
+            content = reply.message.content or ""
         except (ToolError, Refused) as error:
             code = error.code
             content = _cut(without_lone_surrogates(f"Error: {error.message}"), MOST_ERROR_TOKENS)
+        return self._answered(call, turn, content, code, started)
+
+    def _answered(self, call: ToolCall, turn: Turn, content: Content, code: str | None, started: float) -> Message:
+        """The tool message; the call is recorded."""
         latency_ms = round((self._clock.monotonic() - started) * 1000, 3)
         turn.record("tool_call", {**_about(call, turn), "ok": code is None, "error": code, "latency_ms": latency_ms})
         return Message("tool", content, tool_call_id=call.id, name=call.name)
@@ -111,7 +119,7 @@ class ToolCalls:
         """The innermost handler: one call of one tool."""
         call = turn.call
         assert call is not None
-        tool = next(tool for tool in turn.tools if tool.name == call.name)
+        tool = turn.callable_tools()[call.name]
         source = self._sources[tool.source or ""]
         limit = asyncio.timeout(source.timeout_seconds)
         try:
@@ -155,9 +163,11 @@ def _source(node: Node, source: ToolSource) -> _Source:
 
 def _check(call: ToolCall, turn: Turn) -> None:
     """Raises ToolError for a call that must not reach a tool."""
-    if not allowed(call.name, turn.settings.limits):
+    if call.name != deferred_tools.CALL_TOOL.name and not allowed(call.name, turn.settings.limits):
         raise ToolError(f"the tool '{call.name}' is not allowed")
-    offered = {tool.name: tool for tool in turn.tools}
+    offered = turn.callable_tools()
+    if turn.deferred is not None and (call.name in offered or call.name == deferred_tools.CALL_TOOL.name):
+        deferred_tools.check(call, turn)
     if call.name not in offered:
         raise ToolError(f"there is no tool '{call.name}'; {suggest(call.name, map(api_tool_name, offered))}")
     try:
@@ -175,9 +185,9 @@ def _about(call: ToolCall, turn: Turn) -> Mapping[str, Any]:
     """
     selected = () if turn.selection is None else turn.selection.offered
     rank = selected.index(call.name) if call.name in selected else None
-    for tool in turn.tools:
-        if tool.name == call.name:
-            return {"tool": tool.name, "source": tool.source, "rank": rank, "price_usd": tool.cost_usd}
+    tool = turn.callable_tools().get(call.name) or next((tool for tool in turn.tools if tool.name == call.name), None)
+    if tool is not None:
+        return {"tool": tool.name, "source": tool.source, "rank": rank, "price_usd": tool.cost_usd}
     return {"tool": None, "source": None, "rank": None, "price_usd": None}
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from attrs import define, field, frozen
@@ -108,6 +109,22 @@ class SelectionRecord:
     reset: bool = False
 
 
+FindTools = Callable[[str, "Turn"], Awaitable[Sequence[Tool]]]
+
+
+@frozen(eq=False)
+class DeferredTools:
+    """Tools whose definitions a model gets when it needs them; `find` finds those that match a query, best first."""
+
+    tools: tuple[Tool, ...]
+    find: FindTools
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Tool]:
+        """The tools by name."""
+        return {tool.name: tool for tool in self.tools}
+
+
 @frozen
 class Contribution:
     """One contributor's piece of the system prompt; `tokens` are those that it has in the prompt."""
@@ -157,6 +174,7 @@ class Trace:
     selection: SelectionRecord | None = None
     used: tuple[str, ...] = ()
     failed: frozenset[str] = frozenset()
+    found_tools: set[str] = field(factory=set)
     ran_tools: bool = False
     mending: Mending | None = None
     streamed: Streamed = field(factory=Streamed)
@@ -168,7 +186,8 @@ class Turn:
 
     `messages` is the conversation without system messages, oldest first; `system` the system prompt, None until it is
     composed, and `stable_system` the length of its beginning that does not vary, None for all of it; `tools` are the
-    candidates, then the tools offered; `call` is set only inside a tool's handler. `emit` takes the
+    candidates, then the tools offered; `deferred` are those
+    that the model finds when it needs them, and `tools` then those that it searches with; `call` is set only inside a tool's handler. `emit` takes the
     pieces of the streamed reply; `record` takes events and never waits. `around_model` wraps a handler in the plan's
     middleware around models: a component that calls a model does so through it. `call_member` calls a member of a pool, by the
     member's name and handler, with the member's settings, and records the call. `streaming` says whether anyone listens to
@@ -202,6 +221,7 @@ class Turn:
     pipeline: str = ""
     plan: str = ""
     deadline: float | None = None
+    deferred: DeferredTools | None = None
     selection: SelectionRecord | None = None
     compaction: CompactionRecord | None = None
     conversation: Conversation | None = None
@@ -231,6 +251,10 @@ class Turn:
         if self.conversation is None:
             return None
         return tuple(sorted(place for place in self.conversation.places if place is not None))
+
+    def callable_tools(self) -> Mapping[str, Tool]:
+        """The tools that the model may call, by name: those offered, or the deferred ones."""
+        return {tool.name: tool for tool in self.tools} if self.deferred is None else self.deferred.by_name
 
     def latest_user_text(self) -> str:
         """The text of the latest user message; empty where there is none."""

@@ -15,9 +15,11 @@ from victor_dsl.language.boundary import describe, internal_error, is_fault, is_
 from victor_dsl.language.kinds import ToolSelection
 from victor_dsl.runtime.context_window import ModelWindow
 from victor_dsl.runtime.coordinators.offered_tools import NOTHING_OFFERED, Offered, OfferedTools, Places
+from victor_dsl.runtime.deferred_tools import defer
+from victor_dsl.values.message import Message
 from victor_dsl.values.settings import Limits
 from victor_dsl.values.tool import Tool
-from victor_dsl.values.turn import SelectionRecord, Turn, forget
+from victor_dsl.values.turn import FindTools, SelectionRecord, Turn, forget
 
 LATEST = 16
 """For how many pairs of tools and limits the allowed tools are cached: one pair for each busy tenant."""
@@ -33,6 +35,9 @@ ASSUMED_WINDOW = 32_768
 
 DEFAULT_K = 16
 """How many tools are selected where there is no `k`, and all tools would take more than that."""
+
+DEFAULT_FOUND = 5
+"""How many tools a search for deferred tools returns where there is no `k`."""
 
 MOST_EARLIER = 256
 """For how many earlier user messages tools are selected, if this process has not seen the conversation."""
@@ -68,6 +73,13 @@ class Ranking(Protocol):
     """A strategy that puts all tools in an order of relevance, so that only the first few need to be offered."""
 
     ranks_all: bool
+
+
+@runtime_checkable
+class Deferring(Protocol):
+    """A strategy by which the model searches for tools when it needs them."""
+
+    defers: bool
 
 
 @runtime_checkable
@@ -123,6 +135,7 @@ class ToolSelectionCoordinator:
         self._memory = OfferedTools() if memory is None else memory
         self._models = models or {}
         self._ranks = isinstance(strategy, Ranking) and strategy.ranks_all
+        self._defers = isinstance(strategy, Deferring) and strategy.defers
         self._prepare = strategy.prepare if isinstance(strategy, Preparing) else None
         self._limit = strategy if isinstance(strategy, Limiting) else None
         self._latest: list[_Allowed] = []
@@ -136,7 +149,12 @@ class ToolSelectionCoordinator:
         candidates = self._allowed(turn.tools, turn.settings.limits)
         selecting = self._with_k(turn, candidates)
         type, names, fallback = await self._choose(selecting, candidates)
+        names = _with_chosen(names, selecting, candidates)
         tools, reset = candidates.allowed, False
+        if self._defers:
+            record = SelectionRecord(type, len(tools), names, fallback)
+            turn.trace.selection = record
+            return defer(turn, tools, self._finder(candidates)).replace(selection=record)
         if len(names) < len(tools):
             offered = await self._offered(selecting, candidates, names)
             tools, reset = tuple([tool for tool in tools if tool.name in offered.names]), offered.reset
@@ -146,13 +164,27 @@ class ToolSelectionCoordinator:
 
     def _with_k(self, turn: Turn, candidates: _Allowed) -> Turn:
         """The turn with the `k` that holds: where none is set and all tools would cost much, a strategy that ranks selects some."""
-        if turn.settings.k is not None or not self._ranks:
+        if turn.settings.k is not None:
+            return turn
+        if self._defers:
+            return turn.replace(settings=turn.settings.replace(k=DEFAULT_FOUND))
+        if not self._ranks:
             return turn
         model = self._models.get(turn.settings.model or "")
         window = (None if model is None else model.tokens) or ASSUMED_WINDOW
         if len(candidates.allowed) <= CHEAP_COUNT and candidates.tokens <= CHEAP_SHARE * window:
             return turn
         return turn.replace(settings=turn.settings.replace(k=DEFAULT_K))
+
+    def _finder(self, candidates: _Allowed) -> FindTools:
+        async def find(query: str, turn: Turn) -> Sequence[Tool]:
+            asking = self._with_k(
+                turn.replace(messages=(Message("user", query),), tools=candidates.allowed), candidates
+            )
+            type, names, _ = await self._choose(asking, candidates)
+            return () if type == "all" else [candidates.by_name[name] for name in names]
+
+        return find
 
     async def _offered(self, turn: Turn, candidates: _Allowed, names: Sequence[str]) -> Offered:
         """What the conversation is offered once `names` are selected for its latest user message."""
@@ -239,6 +271,14 @@ class ToolSelectionCoordinator:
                 if names:
                     return type, names[:k], nth > 0
         return "all", tuple(candidates.by_name)[:k], True
+
+
+def _with_chosen(names: tuple[str, ...], turn: Turn, candidates: _Allowed) -> tuple[str, ...]:
+    """The names with the tool that the model must call (`tool_choice`), which is offered in any case."""
+    choice = turn.settings.tool_choice
+    if choice is None or choice in names or choice not in candidates.by_name:
+        return names
+    return (choice, *names)[: turn.settings.k]
 
 
 def _names(selected: Iterable[Tool], offered: Mapping[str, Tool]) -> tuple[str, ...]:
