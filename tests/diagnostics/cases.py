@@ -7,6 +7,7 @@ Folders hold the files that specs name.
 from __future__ import annotations
 
 import contextlib
+from datetime import date
 from pathlib import Path
 
 from tests.compiler.stand_ins import REGISTRY
@@ -51,6 +52,7 @@ def compiled(file: str, explanation: Explanation, folder: Path, registry: Regist
             require_environment="--env" in explanation.options,
             require_secrets="--env" in explanation.options,
             untrusted="--untrusted" in explanation.options,
+            today=date.fromisoformat(explanation.options[-1]) if "--today" in explanation.options else None,
         )
         for diagnostic in found.diagnostics:
             found.files.lines(diagnostic.span.file)

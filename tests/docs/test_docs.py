@@ -6,6 +6,7 @@ import contextlib
 import re
 import subprocess
 import sys
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from docs.generate import main, pages
 from tests.docs.blocks import Block, blocks, matches, run
 from victor_dsl.compiler import compile_spec
+from victor_dsl.components.known_models import find_known_model
 from victor_dsl.language.codes import CODES
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.registry import Registry
@@ -111,3 +113,38 @@ def test_dots_in_a_page_stand_for_anything_on_their_line_and_alone_for_any_lines
     assert matches("a … c\n", "a b c")
     assert not matches("a … c\n", "a b\nx c")
     assert not matches("a\n", "a\nb")
+
+
+MODEL = re.compile(
+    r"(?<![\w.-])(?:claude-(?:opus|sonnet|haiku|fable|\d)[\w.-]*\d|gpt-\d[\w.-]*|o[134](?:-mini|-pro)?(?=[,}\"'` ])|"
+    r"(?:gemini|grok|kimi)-\d[\w.-]*|deepseek-[a-z]\w*[\w.-]*)"
+)
+TAUGHT = [
+    *(page for page in ALL if page.name != "diagnostics.md"),  # made of the pages of the codes
+    *(ROOT / "examples").rglob("*.*"),
+    *(ROOT / "schemas").glob("*.json"),
+    *(ROOT / "victor_dsl" / "interfaces").rglob("*.yml"),
+    *(path for path in (ROOT / "victor_dsl" / "language" / "codes").glob("*.md") if "retire" not in path.name),
+]
+TODAY = date(2026, 11, 26)
+FAMILIES = {"o1", "gpt-5"}
+"""Names that stand for all later models too, in descriptions of what these refuse."""
+
+
+def test_no_page_or_example_teaches_a_model_that_dies_within_a_year() -> None:
+    names = {
+        (name.rstrip(".-"), _name(path))
+        for path in TAUGHT
+        if path.is_file()
+        and path.suffix in (".md", ".yml", ".yaml", ".json", ".py", ".jsonl")
+        and path.name != "CHANGELOG.md"
+        for name in MODEL.findall(path.read_text(encoding="utf-8"))
+    }
+    dying = {
+        (name, page): str(known.retires)
+        for name, page in names
+        if (known := find_known_model(name)) and known.retires and known.retires < TODAY + timedelta(days=365)
+        if name not in FAMILIES
+    }
+    assert len(names) > 10
+    assert dying == {}

@@ -9,6 +9,7 @@ import os
 from collections import ChainMap
 from collections.abc import Mapping
 from copy import copy
+from datetime import date
 from pathlib import Path
 from typing import TypeVar
 
@@ -62,13 +63,16 @@ def compile_spec(
     require_environment: bool = False,
     require_secrets: bool = False,
     untrusted: bool = False,
+    today: date | None = None,
+    allow_retired: bool = False,
 ) -> Compilation:
     """Compiles the spec in a file (`-`: standard input), and every overlay in it.
 
     A missing variable is an error with `require_environment`; otherwise its value is unknown, and the program is None
     only if there is another error or the plan depends on that value. `require_secrets` also requires the variables and
     files of secrets to exist, without reading their values. With `untrusted` it is an error to name a function to
-    import or a program to start.
+    import or a program to start. With a date of `today`, models that their providers retire are reported: a retired one
+    is an error, unless `allow_retired`.
     """
     files = files or Files()
     family = read_family(files, name)
@@ -103,6 +107,8 @@ def compile_spec(
         files,
         included,
         untrusted,
+        today,
+        allow_retired,
     )
     found += lint(subject)
     if require_environment or require_secrets:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from datetime import date
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
@@ -120,6 +121,11 @@ class HostedConfig(HttpConfig, ModelConfig):
     def thinks_unseen(self) -> bool:
         """Whether the model may think for long before it says something."""
         return self.known is not None and self.known.reasoning
+
+    def retirement(self) -> tuple[date, str | None, bool] | None:
+        """The known model's."""
+        known = self.known
+        return (known.retires, known.successor, known.at_home) if known and known.retires else None
 
     def window(self) -> int | None:
         """The context window: the spec's, else that of the known model."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from victor_dsl.compiler import Compilation, compile_spec
 from victor_dsl.errors import EXIT_OUTSIDE, SpecError
 from victor_dsl.graph.plan import Program
-from victor_dsl.interfaces.watching import watched
+from victor_dsl.interfaces.watching import log_retirements, watched
 from victor_dsl.language.registry import Registry
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.outcome import Rendered
@@ -28,11 +29,14 @@ def compile(
     require_environment: bool = False,
     require_secrets: bool = False,
     untrusted: bool = False,
+    today: date | None = None,
+    allow_retired: bool = False,
 ) -> Compilation:
     """Compiles a spec; returns its program and all diagnostics. An error in the spec is a diagnostic, not raised.
 
     `env` replaces the process's environment, `state` the folder `.victor` beside the spec. An `untrusted` spec may not
-    name functions to import or programs to start.
+    name functions to import or programs to start. `today` is the date by which models count as retired, the current one
+    by default; a retired model is an error, unless `allow_retired`.
     """
     return compile_spec(
         os.fspath(path),
@@ -42,6 +46,8 @@ def compile(
         require_environment=require_environment,
         require_secrets=require_secrets,
         untrusted=untrusted,
+        today=today or datetime.now(UTC).date(),
+        allow_retired=allow_retired,
     )
 
 
@@ -54,7 +60,10 @@ def load(
     require_secrets: bool = True,
     untrusted: bool = False,
 ) -> Program:
-    """Compiles a spec to a program that can run. Raises SpecError, which has all diagnostics."""
+    """Compiles a spec to a program that can run. Raises SpecError, which has all diagnostics.
+
+    A model that its provider has retired is logged, and does not keep the spec from running.
+    """
     compilation = compile(
         path,
         env=env,
@@ -63,9 +72,11 @@ def load(
         require_environment=True,
         require_secrets=require_secrets,
         untrusted=untrusted,
+        allow_retired=True,
     )
     if compilation.program is None:
         raise _spec_error(compilation)
+    log_retirements(compilation)
     return compilation.program
 
 
@@ -94,6 +105,7 @@ async def open(
             require_environment=True,
             require_secrets=True,
             untrusted=untrusted,
+            allow_retired=True,
         )
 
     program = load(path, env=env, state=state, registry=registry, untrusted=untrusted)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 from victor_dsl.compiler import Compilation
+from victor_dsl.compiler.lint.retirement import RETIREMENT_CODES
 from victor_dsl.errors import VictorError
 from victor_dsl.language.boundary import internal_error, is_fault
 from victor_dsl.runtime.orchestrator import Orchestrator
@@ -93,6 +94,7 @@ class Watcher:
             self._stamp = {**before, **self._stamp}
             self._refused(compilation)
             return False
+        log_retirements(compilation)
         await self._orchestrator.reload(program)
         logger.info("the spec is reloaded: plan %s", program.plan_for(None, {}).digest[:12])
         return True
@@ -110,6 +112,13 @@ async def watched(
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+def log_retirements(compilation: Compilation) -> None:
+    """Logs the models that their providers have retired, or will: a program that runs goes on with them."""
+    for found in compilation.diagnostics:
+        if found.code in RETIREMENT_CODES:
+            logger.warning("%s:%d: %s; %s", found.span.file, found.span.line, found.message, found.hint)
 
 
 def _stamp(files: Iterable[str]) -> Stamp:

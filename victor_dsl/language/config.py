@@ -17,6 +17,7 @@ In the Config that `build` receives, references and children are node ids, and p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
@@ -296,6 +297,10 @@ class ModelConfig(Config):
         allow_inf_nan=False,
         examples=[3.75],
     )
+
+    def retirement(self) -> tuple[date, str | None, bool] | None:
+        """From when the model's provider refuses it, what it recommends instead, and whether the address is the provider's own."""
+        return None
 
     def window(self) -> int | None:
         """The context window in tokens, or None if unknown."""

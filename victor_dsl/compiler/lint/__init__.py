@@ -12,6 +12,7 @@ from victor_dsl.compiler.lint.middleware import admission_knows_enough, middlewa
 from victor_dsl.compiler.lint.models import members_of_a_pool_are_alike, pools_have_models_as_members
 from victor_dsl.compiler.lint.names import a_model_is_chosen, databases_fit, every_key_has_an_effect, every_name_is_used
 from victor_dsl.compiler.lint.prompt import what_varies_comes_last
+from victor_dsl.compiler.lint.retirement import models_are_alive
 from victor_dsl.compiler.lint.safety import functions_exist, no_literal_secrets, nothing_of_its_own_runs
 from victor_dsl.compiler.lint.templates import templates_are_sound
 from victor_dsl.source.diagnostic import Diagnostic
@@ -30,6 +31,7 @@ RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
     every_limit_is_enforced,
     every_limiter_has_a_limit,
     a_model_is_chosen,
+    models_are_alive,
     pools_have_models_as_members,
     members_of_a_pool_are_alike,
     context_budget,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import date
 from pathlib import Path as FilesystemPath
 
 from attrs import field, frozen
@@ -16,7 +17,8 @@ from victor_dsl.source.reader import Files, Included
 @frozen(eq=False)
 class LintInput:
     """A spec's document and variations. `used` are the names that something refers to, as (section, name); `secrets`
-    the identities of the leaves of secret fields; `untrusted` says that nothing of the spec's own may run.
+    the identities of the leaves of secret fields; `untrusted` says that nothing of the spec's own may run. Without a date
+    of `today` nothing is reported about dates, and with `allow_retired` a retired model is no error.
 
     `first` holds every distinct item over all variations, nested ones included, with the first variation that has it.
     """
@@ -29,6 +31,8 @@ class LintInput:
     files: Files
     included: Included
     untrusted: bool = False
+    today: date | None = None
+    allow_retired: bool = False
 
     first: tuple[tuple[Variation, Item], ...] = field(init=False)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import click
 import orjson
 
 from victor_dsl.compiler import Compilation, compile_spec
+from victor_dsl.compiler.lint.retirement import RETIREMENT_CODES
 from victor_dsl.errors import EXIT_OK, EXIT_OUTSIDE, EXIT_SPEC
 from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces.cli.options import read_environment
@@ -30,7 +32,7 @@ class Surroundings(NamedTuple):
     untrusted: bool = False
 
     def compile(self, spec: str, *, require_environment: bool, require_secrets: bool) -> Compilation:
-        """The spec compiled; see `compile_spec`."""
+        """The spec compiled to run, though a provider may have retired its model; see `compile_spec`."""
         return compile_spec(
             spec,
             environment=read_environment(self.env_files, os.environ),
@@ -38,6 +40,8 @@ class Surroundings(NamedTuple):
             require_environment=require_environment,
             require_secrets=require_secrets,
             untrusted=self.untrusted,
+            today=datetime.now(UTC).date(),
+            allow_retired=True,
         )
 
 
@@ -45,6 +49,9 @@ def compile_or_exit(spec: str, surroundings: Surroundings, *, require_secrets: b
     """The spec's program. A spec with faults ends the command: they are printed, and decide the exit code."""
     compilation = surroundings.compile(spec, require_environment=True, require_secrets=require_secrets)
     if compilation.program is not None:
+        for found in compilation.diagnostics:
+            if found.code in RETIREMENT_CODES:
+                say(f"warning: {found.span.file}:{found.span.line}: {found.message}; {found.hint}")
         if compilation.diagnostics:
             say(f"{_summary([spec], compilation.diagnostics)}; see 'victor validate {spec}'")
         return compilation.program

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,6 +44,25 @@ def untrusted(function: F) -> F:
         is_flag=True,
         help="Refuse a spec that names a function to import or a program to start (exit 1).",
     )(function)
+
+
+def today(function: F) -> F:
+    """`--today`: the date by which the retirement of models is judged."""
+    return click.option(
+        "--today",
+        metavar="DATE",
+        callback=_date,
+        help="The date by which models count as retired, such as 2027-01-31.  [default: today]",
+    )(function)
+
+
+def _date(context: click.Context, parameter: click.Parameter, text: str | None) -> date:  # noqa: ARG001 - click's
+    if text is None:
+        return datetime.now(UTC).date()
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError:
+        raise click.BadParameter(f"'{text}' is not a date; write it as 2027-01-31") from None
 
 
 def caller(function: F) -> F:

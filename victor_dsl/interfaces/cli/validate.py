@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ else:
 @click.option("--strict", is_flag=True, help="Treat warnings as errors (exit 1).")
 @click.option("--env", is_flag=True, help="Require the variables and secrets that the spec names (else exit 3).")
 @click.option("--connect", is_flag=True, help="Open every component and close it (else exit 3). Includes --env.")
+@options.today
 @options.untrusted
 @options.environment
 def validate(
@@ -48,6 +50,7 @@ def validate(
     strict: bool,
     env: bool,
     connect: bool,
+    today: date,
     untrusted: bool,
     env_files: tuple[str, ...],
     state: str | None,
@@ -69,6 +72,7 @@ def validate(
             require_environment=env or connect,
             require_secrets=env or connect,
             untrusted=untrusted,
+            today=today,
         )
         for spec in specs
     ]

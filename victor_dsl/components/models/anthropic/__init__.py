@@ -63,7 +63,7 @@ class Config(HostedConfig):
         return bool(self.known and self.known.reasoning)
 
 
-EXAMPLE = '{type: anthropic, model: claude-sonnet-4-5, api_key: "${env:ANTHROPIC_API_KEY}"}'
+EXAMPLE = '{type: anthropic, model: claude-sonnet-5-5, api_key: "${env:ANTHROPIC_API_KEY}"}'
 
 
 def build(config: Config, context: Context) -> AbstractAsyncContextManager[Model]:

@@ -96,7 +96,7 @@ class Config(OpenAIServerConfig, HostedConfig):
         return self.known.reasoning if self.known else bool(_REASONING_MODELS.match(self.model))
 
 
-EXAMPLE = '{type: openai, model: gpt-4.1-mini, api_key: "${env:OPENAI_API_KEY}"}'
+EXAMPLE = '{type: openai, model: gpt-6-luna, api_key: "${env:OPENAI_API_KEY}"}'
 
 
 def build(config: Config, context: Context) -> AbstractAsyncContextManager[Model]:
