@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from jsonschema import Draft202012Validator
+
 from tests.runtime.stage import Piece, Says, Spy, Stage, Toolbox
 from victor_dsl.errors import ContributorError
-from victor_dsl.values.message import Message, Reply, ToolCall
+from victor_dsl.language.output_schema import rendered_schema
+from victor_dsl.values.message import Message, Reply, ToolCall, messages_tokens
 from victor_dsl.values.request import Request
+from victor_dsl.values.tokens import text_tokens
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Handler, Turn
 
@@ -66,6 +70,7 @@ async def test_the_rendered_turn_is_the_object_of_the_contract(stage: Stage) -> 
         "kept": [0],
         "tools": ["look", "find"],
         "sent_tools": ["look", "find"],
+        "cache": {"stable_tokens": 0, "changed_at": None},
         "compaction": None,
         "plan": plan,
         "error": None,
@@ -189,3 +194,37 @@ async def test_a_late_result_is_listed_as_moved(stage: Stage) -> None:
     assert rendered.as_json()["mending"] == {"closed": [], "left_out": [], "moved": [4]}
     assert rendered.kept == (0, 1, 2, 3, 4)
     assert [message.role for message in rendered.messages] == ["user", "assistant", "tool", "user"]
+
+
+CACHE = "models: {main: {type: echo, context_window: 900}}\nvars: {day: Monday}\ncontributors: [{type: template, template: 'It is {{ day }}.'}]\n"
+
+
+async def test_the_cache_s_share_is_that_of_the_request_before_of_the_same_session(stage: Stage) -> None:
+    words = Message("user", "word " * 40)
+    first = (words, Message("assistant", "Yes."), words)
+    other = (words, Message("assistant", "No."), words)
+    tools = (Tool("look_up", "Looks an order up."), Tool("go", "Goes away."))
+    requests = [
+        Request(messages=first, session="s", tools=tools),
+        Request(messages=first, session="other", tools=tools),
+        Request(messages=(*first, *other[1:]), session="s", tools=tools),
+        Request(messages=first, session="s", tools=tools),
+        Request(messages=other, session="s", tools=tools),
+        Request(messages=other, session="s", tools=tools, vars={"day": "Sunday"}),
+        Request(messages=other, session="s", tools=(tools[0],), vars={"day": "Sunday"}),
+        Request(messages=other, session="s", tenant="acme", vars={"day": "Sunday"}),
+    ]
+    spec = CACHE + "tool_selection: all\ntenants: {acme: {with: {}}}\n"
+    async with stage.orchestrator(spec) as orchestrator:
+        lines = [(await orchestrator.render(request)).as_json() for request in requests]
+    head = sum(tool.tokens for tool in tools) + text_tokens("It is Monday.")
+    assert [line["cache"]["changed_at"] for line in lines] == [
+        *(None, None, None, None),
+        *("messages/1", "system", "tools", None),
+    ]
+    assert [line["cache"]["stable_tokens"] for line in lines] == [
+        *(0, 0, head + messages_tokens(first), head + messages_tokens(first)),
+        *(head + words.tokens, sum(tool.tokens for tool in tools), tools[0].tokens, 0),
+    ]
+    for line in lines:
+        Draft202012Validator(rendered_schema()).validate(line)

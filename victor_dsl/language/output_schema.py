@@ -258,6 +258,21 @@ def rendered_schema() -> Json:
                         "limit": {**_or_null(_COUNT), "description": "The model's window; null where it is not known."},
                     }
                 ),
+                "cache": _object(
+                    {
+                        "stable_tokens": {
+                            **_COUNT,
+                            "description": "The tokens of tools, system prompt and messages, in this order, that begin the "
+                            "request as they began the one rendered before in the same session; 0 at the first.",
+                        },
+                        "changed_at": {
+                            **_or_null(_TEXT),
+                            "description": "Where the two first differ: `tools`, `system` or `messages/3`, an index in "
+                            "`messages`; null where the request only goes on, and at the first.",
+                        },
+                    },
+                    description="What a provider's prompt cache can have of the request.",
+                ),
                 "compaction": {
                     "anyOf": [{"type": "null"}, _object(DATA["compaction"], {"messages": _EXPLAINED}, closed=False)]
                 },

@@ -22,7 +22,7 @@ from victor_dsl.runtime.delivery.dead_letters import DeadLetters
 from victor_dsl.runtime.delivery.queue import ExporterQueue
 from victor_dsl.runtime.generation import Generation, Shared
 from victor_dsl.runtime.nodes import LiveNodes, SystemClock
-from victor_dsl.runtime.rendering import render
+from victor_dsl.runtime.rendering import RenderedRequests, render
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.values.event import Event, uuid7
 from victor_dsl.values.message import Delta, Reply, StopReason
@@ -56,6 +56,7 @@ class Orchestrator:
         memory = ContextMemory(compactions=CompactionMemory(of_renders=not answering))
         self._shared = Shared(self._nodes, self._analytics, self._clock, answering, memory)
         self._current = Generation(program, self._shared)
+        self._rendered = RenderedRequests()
         self._delivery = Delivery(())
         self._letters = DeadLetters(program.state)
         self._early: list[Event] = []  # reported while the first program opens, before there are exporters
@@ -173,7 +174,7 @@ class Orchestrator:
         turn = self._turn(request, None, trusted=True).replace(record=forget)
         generation.begin(turn)
         try:
-            return await render(turn, generation)
+            return await render(turn, generation, self._rendered)
         finally:
             generation.end(turn)
 

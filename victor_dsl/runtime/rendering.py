@@ -2,24 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from itertools import takewhile
 from typing import Any
+
+from attrs import frozen
 
 from victor_dsl.errors import VictorError
 from victor_dsl.language.boundary import component_error, is_fault
+from victor_dsl.runtime.coordinators.compaction_memory import WIDTH, fingerprints, leading_same
 from victor_dsl.runtime.generation import Generation, with_messages
 from victor_dsl.runtime.pipeline import Pipeline
 from victor_dsl.values.message import messages_tokens
-from victor_dsl.values.outcome import Explained, Rendered, Tokens
+from victor_dsl.values.outcome import CacheUse, Explained, Rendered, Tokens
 from victor_dsl.values.settings import Layer, Origin, Settings
 from victor_dsl.values.tokens import text_tokens
+from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Mending, Turn
 
 DEFAULT = Origin("default")
 
 
-async def render(turn: Turn, generation: Generation) -> Rendered:
-    """What the model would be sent; after an error, what is known until then. Only cancellation is raised."""
+MOST_SESSIONS = 1_000
+"""How many sessions' last rendered requests are remembered; over that, the one rendered longest ago is forgotten."""
+
+
+@frozen(eq=False)
+class _Request:
+    """A rendered request: its tools, and the fingerprints of its system prompt and messages."""
+
+    tools: tuple[Tool, ...]
+    system: int
+    messages: bytes
+
+
+class RenderedRequests:
+    """The last rendered request of each session, in this process only."""
+
+    def __init__(self) -> None:
+        self._requests: OrderedDict[Hashable, _Request] = OrderedDict()
+
+    def compare(self, turn: Turn) -> CacheUse:
+        """What the turn's request has in common with the session's last one, which it replaces."""
+        session = turn.tenant, turn.session
+        request = _Request(turn.tools, hash(turn.system), fingerprints(turn.messages))
+        last = self._requests.pop(session, None)
+        self._requests[session] = request
+        if len(self._requests) > MOST_SESSIONS:
+            self._requests.popitem(last=False)
+        return CacheUse() if last is None else _common(last, request, turn)
+
+
+def _common(last: _Request, request: _Request, turn: Turn) -> CacheUse:
+    """Providers cache tools, system prompt and messages in this order, so a change ends what they can reuse."""
+    pairs = zip(last.tools, request.tools, strict=False)
+    same = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+    stable = sum(tool.tokens for tool in request.tools[:same])
+    if not same == len(last.tools) == len(request.tools):
+        return CacheUse(stable, "tools")
+    if last.system != request.system:
+        return CacheUse(stable, "system")
+    stable += text_tokens(turn.system or "")
+    same = leading_same(last.messages, request.messages)
+    stable += messages_tokens(turn.messages[:same])
+    goes_on = same * WIDTH in {len(last.messages), len(request.messages)}
+    return CacheUse(stable, None if goes_on else f"messages/{same}")
+
+
+async def render(turn: Turn, generation: Generation, requests: RenderedRequests) -> Rendered:
+    """What the model would be sent; after an error, what is known until then. Only cancellation is raised.
+
+    `requests` are those rendered before.
+    """
     progress = _Progress(turn)
     try:
         await progress.go(generation)
@@ -27,7 +82,8 @@ async def render(turn: Turn, generation: Generation) -> Rendered:
         if not is_fault(error):
             raise
         progress.error = component_error(error)
-    return progress.rendered()
+    cache = CacheUse() if progress.error is not None else requests.compare(progress.turn)
+    return progress.rendered(cache)
 
 
 class _Progress:
@@ -53,7 +109,7 @@ class _Progress:
             self.turn = await step(self.turn)
             self.limit = pipeline.window(self.turn)
 
-    def rendered(self) -> Rendered:
+    def rendered(self, cache: CacheUse) -> Rendered:
         turn = self.turn
         settled = bool(turn.layers)
         offered = turn.tools if turn.selection is not None else ()
@@ -81,6 +137,7 @@ class _Progress:
             error=self.error,
             mending=self._mending(),
             explained=tuple(self._explained()),
+            cache=cache,
         )
 
     def _kept(self) -> tuple[int, ...]:

@@ -86,6 +86,23 @@ class Tokens:
         }
 
 
+@frozen
+class CacheUse:
+    """What of a request a provider's prompt cache can have from the session's request before.
+
+    `stable_tokens` are those of the tools, the system prompt and the messages, in this order, that begin this request as the one
+    before. `changed_at` is where the two first differ: `tools`, `system` or `messages/3`; None where this one only goes on, or
+    is the first.
+    """
+
+    stable_tokens: int = 0
+    changed_at: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The record as `victor render` shows it."""
+        return {"stable_tokens": self.stable_tokens, "changed_at": self.changed_at}
+
+
 @frozen(eq=False)
 class Explained:
     """Why one message of the input is sent or left out; `index` is its place in the input."""
@@ -134,6 +151,7 @@ class Rendered:
     error: VictorError | None = None
     mending: Mending | None = None
     explained: tuple[Explained, ...] = ()
+    cache: CacheUse = CacheUse()
 
     def as_json(self, *, explain: bool = False) -> dict[str, Any]:
         """The rendered turn as `victor render` prints it; `explain` adds why each message was kept or left out.
@@ -166,6 +184,7 @@ class Rendered:
             "tools": list(self.tools),
             "sent_tools": list(self.sent_tools),
             "tokens": self.tokens.as_json(),
+            "cache": self.cache.as_json(),
             "compaction": compaction,
             "plan": self.plan,
             "error": None if self.error is None else self.error.as_json(),

@@ -43,7 +43,7 @@ class PastCompaction:
 
         `places` says where each message of the groups stands in the present conversation.
         """
-        same = _same(self.conversation, conversation)
+        same = leading_same(self.conversation, conversation)
         kept: set[int] = set()
         for position, group in enumerate(groups):
             theirs = [place for index in group.indices if (place := places[index]) is not None]
@@ -69,7 +69,7 @@ class PastCompaction:
 
     def prefix_kept(self, sent: bytes, tokens: Sequence[int]) -> float:
         """The share of the tokens sent then that lead the messages sent now; `tokens` has each message's."""
-        return sum(tokens[: _same(self.sent, sent)]) / self.tokens if self.tokens else 1.0
+        return sum(tokens[: leading_same(self.sent, sent)]) / self.tokens if self.tokens else 1.0
 
 
 def kept_bytes(messages: int, places: Iterable[int | None]) -> bytes:
@@ -120,7 +120,7 @@ def _fingerprint(message: Message) -> int:
     return hash((message.role, text, message.tool_calls, message.tool_call_id))
 
 
-def _same(one: bytes, other: bytes) -> int:
+def leading_same(one: bytes, other: bytes) -> int:
     """How many leading fingerprints are the same."""
     low, high = 0, min(len(one), len(other)) // WIDTH
     while low < high:
