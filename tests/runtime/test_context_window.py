@@ -325,6 +325,101 @@ async def test_what_cannot_be_shortened_is_not_put_again(stage: Stage) -> None:
     assert isinstance(answer.error, ModelError)
 
 
+async def test_an_unknown_window_is_found_within_a_few_refusals_without_a_number(stage: Stage) -> None:
+    counting = Counting(1.0, 400, lambda counted, window: too_long())
+    set_up(stage, counting)
+    async with stage.orchestrator(NO_WINDOW) as orchestrator:
+        answers = [await orchestrator.answer(Request(messages=LONG, session=f"s{nth}")) for nth in range(4)]
+    assert [answer.error is None for answer in answers][-2:] == [True, True]
+    assert len(counting.sent) <= 8
+
+
+async def test_a_configured_window_that_is_too_large_is_found_within_a_few_refusals(stage: Stage) -> None:
+    counting = Counting(1.0, 400, lambda counted, window: too_long())
+    set_up(stage, counting)
+    async with stage.orchestrator(SPEC) as orchestrator:
+        answers = [await orchestrator.answer(Request(messages=LONG, session="s")) for _ in range(4)]
+    assert [answer.error is None for answer in answers][-2:] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "share", "asked"),
+    [
+        ("bad_request", 400, 0.9, 2),
+        ("bad_request", 413, 0.9, 2),
+        ("bad_request", 422, 0.9, 2),
+        ("bad_request", 400, 0.5, 1),
+        ("bad_request", 404, 0.9, 1),
+        ("authentication", 400, 0.9, 1),
+    ],
+)
+async def test_a_large_request_that_is_refused_for_no_known_reason_is_put_once_more(
+    stage: Stage, kind: Any, status: int, share: float, asked: int
+) -> None:
+    window = int(messages_tokens(LONG) / share)
+    counting = Counting(1.0, 1_000, lambda counted, window: ModelError("No.", kind=kind, status=status))
+    set_up(stage, counting)
+    async with stage.orchestrator(SPEC.replace("2000", str(window)).replace("0.9", "1.0")) as orchestrator:
+        answer = await orchestrator.answer(Request(messages=LONG, session="s"))
+    assert len(counting.sent) == asked
+    assert (answer.error is None) == (asked == 2 and counting.sent[-1] <= 1_000)
+
+
+async def test_what_is_refused_whatever_its_length_is_put_once_more_once_in_a_session(stage: Stage) -> None:
+    error = ModelError("The image is broken.", kind="bad_request", status=400)
+    counting = Counting(1.0, 1, lambda counted, window: error)
+    set_up(stage, counting)
+    async with stage.orchestrator(SPEC) as orchestrator:
+        answers = [await orchestrator.answer(Request(messages=LONG, session="s")) for _ in range(3)]
+    assert len(counting.sent) == 4
+    assert all(answer.error is not None and "The image is broken." in answer.error.message for answer in answers)
+
+
+def test_the_margin_shrinks_as_reports_agree_with_the_estimates() -> None:
+    model = ModelTokens()
+    first = model.margin(english(2_000), "s")
+    for nth in range(1, 20):
+        model.learn(english(2_000 + 100 * nth), f"s{nth}", 2_000 + 100 * nth)
+    assert 0 < model.margin(english(2_000), "new") < first / 3
+    model.learn(english(4_000), "s", 4_000)
+    assert model.margin(english(4_000), "s") == 0
+
+
+async def test_a_margin_is_left_for_the_answer_where_estimates_are_new(stage: Stage) -> None:
+    counting = Counting(1.06)
+    set_up(stage, counting)
+    spec = SPEC.replace("threshold: 0.9", "threshold: 0.96").replace("2000", "1600")
+    async with stage.orchestrator(spec + "settings: {max_tokens: 62}\n") as orchestrator:
+        await ask(orchestrator)
+    assert counting.sent[0] + 62 <= 1_600
+
+
+@pytest.mark.parametrize(("written", "answer", "full"), [(40, 60, True), (60, 60, False), (20, None, False)])
+async def test_an_answer_that_ended_with_the_window_says_so(
+    stage: Stage, written: int, answer: int | None, full: bool
+) -> None:
+    reply = Reply(Message("assistant", "Once"), Usage(1_960, written), "length")
+    stage.objects |= {"models/main": Says([reply]), "exporters/given": (spy := Spy())}
+    settings = f"settings: {{max_tokens: {answer or 'null'}}}\n"
+    async with stage.orchestrator(SPEC + settings) as orchestrator:
+        await ask(orchestrator)
+    (call,) = spy.data("model_call")
+    assert call.get("window_full", False) is full
+
+
+@pytest.mark.parametrize(("reported", "reports"), [(38, 1), (150, 0)])
+async def test_a_server_that_seems_to_drop_tools_is_reported_once(stage: Stage, reported: int, reports: int) -> None:
+    reply = Reply(Message("assistant", "Hi."), Usage(reported, 3))
+    stage.objects |= {"models/main": Says([reply, reply]), "exporters/given": (spy := Spy())}
+    tools = (Tool("look_up", "Looks an order up by its number, and says when it was sent. " * 5),)
+    async with stage.orchestrator(SPEC + "tool_selection: all\n") as orchestrator:
+        for _ in range(2):
+            await orchestrator.answer(Request(message="Hi", tools=tools))
+    found = [data["message"] for data in spy.data("error")]
+    assert len(found) == reports
+    assert all("seems to drop them" in message for message in found)
+
+
 async def test_nothing_is_put_again_after_its_first_piece(stage: Stage) -> None:
     async def breaks(turn: Turn) -> Reply:
         await turn.emit(Delta("Well"))

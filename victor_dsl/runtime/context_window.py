@@ -19,7 +19,7 @@ from victor_dsl.graph.plan import Node, Plan
 from victor_dsl.language.boundary import component_error, is_fault
 from victor_dsl.language.config import ModelConfig
 from victor_dsl.values.frozen import value
-from victor_dsl.values.message import Message, messages_size, messages_tokens
+from victor_dsl.values.message import Message, Reply, messages_size, messages_tokens
 from victor_dsl.values.tokens import TOKENS_PER_EXTRA_BYTE, Size, TokenCounter, text_size
 from victor_dsl.values.tool import Tool, tools_size
 from victor_dsl.values.turn import Turn
@@ -38,6 +38,18 @@ WORTH_LEARNING = 100
 
 GUESSED = 1.25
 """How much larger than estimated a request is taken to be that was refused as too long without a count."""
+
+GUESSED_AGAIN = 2.0
+"""The same where the session's last request was refused, too: so that few refusals find a length that the model takes."""
+
+SUSPECT = 0.6
+"""The share of the window from which a request that was refused for no known reason may have been too long."""
+
+MOST_MARGIN = 0.1
+"""The largest margin for wrong estimates, as a share of the window."""
+
+TOOLS_WORTH_A_REPORT = 40
+"""Below so many tokens of tools, a low count does not say whether the model's server passes tools on."""
 
 ON_LOOP_TOKENS = 25_000
 """Up to this many stated tokens, ten milliseconds of work, a tokenizer counts on the event loop."""
@@ -70,12 +82,14 @@ class ModelWindow:
 
     @property
     def tokens(self) -> int | None:
-        """The smaller of the configured window and the one that the server named; None where neither is known."""
+        """The smaller of the configured window and the one that the server named, or else a guess after a refusal."""
         named, configured = self.learnt.window, self.configured
         if self.members:
             known = [tokens for member in self.members if (tokens := member.tokens) is not None]
             configured = min(known, default=None) if configured is None else min([configured, *known])
-        return named if configured is None else configured if named is None else min(named, configured)
+        if configured is None:
+            return self.learnt.guessed if named is None else named
+        return configured if named is None else min(named, configured)
 
     async def estimate_off_loop(self, turn: Turn) -> Estimate:
         """The estimate, made in a thread where a tokenizer has much to count."""
@@ -112,10 +126,35 @@ class ModelWindow:
             tools = self._tools = (turn.tools, tools_size(turn.tools, self.count))
         return text_size(turn.system or "", self.count) + tools[1]
 
+    def margin(self, turn: Turn, estimate: Estimate) -> int:
+        """How many tokens the estimate may be too low; it shrinks as the model's reports agree with the estimates."""
+        return min(self.learnt.margin(estimate.size, _session(turn)), int((self.tokens or 0) * MOST_MARGIN))
+
     def learn(self, turn: Turn, size: Size, reported: int | None) -> None:
         """Learns from the input tokens that the model reports for a request of this size."""
         self._last = None  # else it would hold the conversation for longer than its turn
         self.learnt.learn(size, _session(turn), reported)
+
+    def ignores_tools(self, turn: Turn, reported: int | None) -> bool:
+        """Whether the model reports far fewer tokens than its tools alone have; True once only."""
+        tools = self._tools[1].stated if turn.tools and self._tools[0] == turn.tools else 0
+        if self.learnt.ignores_tools or type(reported) is not int or tools < TOOLS_WORTH_A_REPORT:
+            return False
+        self.learnt.ignores_tools = reported < tools * 0.6
+        return self.learnt.ignores_tools
+
+    def was_full(self, reply: Reply, answer: int | None) -> bool:
+        """Whether an answer ended because the window was full, and not at the tokens that it may have."""
+        used, written = reply.usage.input_tokens, reply.usage.output_tokens
+        if reply.stop_reason != "length" or used is None or written is None or self.tokens is None:
+            return False
+        return (answer is None or written < answer) and used + written >= self.tokens - 2
+
+    def suspects(self, turn: Turn) -> bool:
+        """Whether a request that was refused for no known reason may have been too long; once for a session."""
+        session = _session(turn)
+        long = self.tokens is not None and self.estimate(turn).tokens > SUSPECT * self.tokens
+        return long and not self.learnt.guesses(session)
 
     def refused(self, turn: Turn, error: ModelError) -> None:
         """Learns from a refusal as too long."""
@@ -185,12 +224,19 @@ class TooLong:
 
 @define(eq=False)
 class ModelTokens:
-    """What was learnt of one model's counts. `window` is the smallest that its server named when it refused a request."""
+    """What was learnt of one model's counts.
+
+    `window` is the smallest that its server named when it refused a request, `guessed` a guess after a refusal without a
+    number. `ignores_tools` says that its server seems to drop tools.
+    """
 
     window: int | None = None
+    guessed: int | None = None
     trained: bool = False
+    ignores_tools: bool = False
     _weights: _Weights = field(factory=_Weights)
-    _last: dict[Hashable, tuple[Size, int]] = field(factory=dict)
+    _last: dict[Hashable, tuple[Size, int, bool]] = field(factory=dict)
+    _error: float = 0.05  # of estimates, relative to the tokens that were not counted before
 
     @property
     def knows(self) -> bool:
@@ -204,7 +250,7 @@ class ModelTokens:
             return size.counted + math.ceil(TOKENS_PER_EXTRA_BYTE * size.extra)
         tokens = self._weights.tokens(size)
         if last is not None:
-            before, reported = last
+            before, reported, _ = last
             expected = self._weights.tokens(before)
             if tokens >= expected:
                 tokens += reported - expected
@@ -219,6 +265,11 @@ class ModelTokens:
         least, most = _plausible(size)
         if not least <= reported <= most:
             return
+        if (new := self._new(size, session)) >= WORTH_LEARNING:
+            error = abs(self.estimate(size, session) - reported) / new
+            self._error += 0.2 * (min(error, 0.25) - self._error)
+        if self.guessed is not None and reported > self.guessed:
+            self.guessed = reported
         self._remember(session, size, reported)
         if size.stated >= WORTH_LEARNING:
             self._weights.learn(size, reported)
@@ -228,7 +279,8 @@ class ModelTokens:
         """Learns from a refusal of a request as too long.
 
         Where the server named no count, the request is taken to be a quarter larger than estimated, or than would have
-        fitted: in this session alone.
+        fitted, and after a second refusal twice as large: in this session alone. Where no window is known either, it is
+        taken to be half of the request.
         """
         least, most = _plausible(size)
         counted = refusal.counted if refusal.counted is not None and least <= refusal.counted <= most else None
@@ -239,15 +291,34 @@ class ModelTokens:
         if counted is not None:
             self.learn(size, session, counted)
             return
+        if self.window is None and refusal.configured is None:
+            half = (self.estimate(size, session) + refusal.answer) // 2
+            self.guessed = max(WORTH_LEARNING, min(half, self.guessed or half))
+            return
         room = (self.window or refusal.configured or 0) - refusal.answer
-        guess = GUESSED * max(self.estimate(size, session), room)
-        self._remember(session, size, round(_within((least, most), guess)))
+        factor = GUESSED_AGAIN if self.guesses(session) else GUESSED
+        guess = factor * max(self.estimate(size, session), room)
+        self._remember(session, size, round(_within((least, most), guess)), guess=True)
 
-    def _remember(self, session: Hashable, size: Size, reported: int) -> None:
+    def guesses(self, session: Hashable) -> bool:
+        """Whether the session's last count is a guess after a refusal."""
+        last = self._last.get(session)
+        return last is not None and last[2]
+
+    def margin(self, size: Size, session: Hashable) -> int:
+        """How many tokens the estimate of a session's request may be too low: twice the usual error."""
+        return math.ceil(2 * self._error * self._new(size, session))
+
+    def _new(self, size: Size, session: Hashable) -> int:
+        """The stated tokens of a request that its session's last count does not cover."""
+        last = self._last.get(session)
+        return size.stated if last is None else abs(size.stated - last[0].stated)
+
+    def _remember(self, session: Hashable, size: Size, reported: int, *, guess: bool = False) -> None:
         self._last.pop(session, None)
         if len(self._last) >= SESSIONS:
             del self._last[next(iter(self._last))]
-        self._last[session] = (size, reported)
+        self._last[session] = (size, reported, guess)
 
 
 class TokenEstimates:

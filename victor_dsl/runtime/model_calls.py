@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -23,6 +24,10 @@ from victor_dsl.runtime.tool_calls import shorter_result
 from victor_dsl.values.message import NO_USAGE, Reply, Usage
 from victor_dsl.values.tokens import text_tokens
 from victor_dsl.values.turn import Handler, Turn
+
+TOOLS_IGNORED = "the model counts far fewer tokens than the tools have: its server seems to drop them, as a chat template without tools does"
+
+logger = logging.getLogger("victor_dsl")
 
 Price = tuple[float, float] | None
 """US dollars for a million tokens of input and of output, where they are known."""
@@ -187,8 +192,17 @@ class ModelCalls:
         reply = evolve(reply, model=name)
         if window is not None and estimate is not None:
             window.learn(turn, estimate.size, reply.usage.input_tokens)
+            if window.ignores_tools(turn, reply.usage.input_tokens):
+                turn.record("error", ComponentError(TOOLS_IGNORED, node=node).as_json())
+                logger.warning("%s: %s", node, TOOLS_IGNORED)
         usage, estimated = reply.usage, _estimated(reply.usage, estimate)
-        about = {"response_model": reply.response_model, "stop_reason": reply.stop_reason, "error": None}
+        about: dict[str, Any] = {
+            "response_model": reply.response_model,
+            "stop_reason": reply.stop_reason,
+            "error": None,
+        }
+        if window is not None and window.was_full(reply, turn.settings.max_tokens):
+            about["window_full"] = True
         turn.record("model_call", {**called, **self._timing(started, attempt), **about, **usage.as_json(), **estimated})
         turn.record("token_usage", {**called, **usage.tokens_json(), **estimated})
         return reply

@@ -45,6 +45,9 @@ LEFT_OUT_AGAIN = "left out, as in the turn before"
 ON_LOOP_MESSAGES = 1_000
 """Up to this many messages, two milliseconds of work, a history is grouped on the event loop."""
 
+UNCLEAR_REFUSALS = (400, 413, 422)
+"""The HTTP statuses by which servers refuse what is too long, among other requests."""
+
 PASSES = 3
 """The most compactions of one request: what is kept may count more, for each stated token, than what is left out."""
 
@@ -158,7 +161,8 @@ class ContextCoordinator:
             answer = turn.settings.max_tokens or 0
             room = max(1 - answer, int((window - answer) / estimate.ratio))
             history = estimate.history.stated
-            return _limits(turn, room + answer, history, estimate.size.stated - history)
+            margin = int(model.margin(turn, estimate) / estimate.ratio)
+            return _limits(turn, room + answer, history, estimate.size.stated - history, margin)
 
         turn = _mended(turn)
         try:
@@ -170,9 +174,17 @@ class ContextCoordinator:
             raise BudgetError(f"{error.message}; {counts}", node=error.node, hint=error.hint) from error
 
     def learn_refusal(self, turn: Turn, error: ModelError) -> bool:
-        """Learns how the turn's model counts from its refusal of the turn as too long. Returns whether it was one."""
+        """Learns how the turn's model counts from its refusal of the turn as too long. Returns whether it may have been one.
+
+        Servers say it in many words: a large request that was refused for no known reason counts too, once in a session.
+        """
         model = self.model(turn)
-        if error.kind != "context_length" or model is None:
+        if model is None:
+            return False
+        too_long = error.kind == "context_length"
+        if not too_long and not (
+            error.status in UNCLEAR_REFUSALS and error.kind == "bad_request" and model.suspects(turn)
+        ):
             return False
         model.refused(turn, error)
         return True
@@ -302,14 +314,17 @@ class _Newest:
         return Choice(await _work(len(history.messages), newest, history, budget))
 
 
-def _limits(turn: Turn, window: int | None, tokens: int, frame: int) -> _Limits:
-    """The limits of messages that have so many tokens, beside system prompt and tools that have `frame`."""
+def _limits(turn: Turn, window: int | None, tokens: int, frame: int, margin: int = 0) -> _Limits:
+    """The limits of messages that have so many tokens, beside system prompt and tools that have `frame`.
+
+    `margin` is left free where possible, so that an estimate that is a little low does not cut the answer off.
+    """
     settings = turn.settings
     room = None if window is None else window - frame - (settings.max_tokens or 0)
     if window is None or room is None or settings.threshold == 0:
         target, most = int(tokens * settings.target_ratio), math.inf if room is None else room
     else:
-        most = min(int(window * settings.threshold) - frame, room)
+        most = min(int(window * settings.threshold) - frame, room - margin)
         target = int(most * settings.target_ratio)
     return _Limits(tokens, most, max(0, target if room is None else min(target, room)), window, room)
 
