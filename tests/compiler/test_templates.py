@@ -117,6 +117,7 @@ def test_what_a_template_may_do_is_no_fault(compile: Compile, template: str) -> 
         ("{% include 'b.j2' %}", "template-error", "a template in the spec cannot name other templates"),
         ("{% import 'b.j2' as b %}", "template-error", "a template in the spec cannot name other templates"),
         ("{% extends 'b.j2' %}", "template-error", "a template in the spec cannot name other templates"),
+        ("{% set ns.x = 1 %}", "template-error", "there is no namespace 'ns'"),
         ("{% include tags %}", "template-error", "the name of an included template must be plain text"),
     ],
 )

@@ -10,7 +10,13 @@ from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.lint.limits import every_limit_is_enforced, every_limiter_has_a_limit
 from victor_dsl.compiler.lint.middleware import admission_knows_enough, middleware_order
 from victor_dsl.compiler.lint.models import members_of_a_pool_are_alike, pools_have_models_as_members
-from victor_dsl.compiler.lint.names import a_model_is_chosen, databases_fit, every_key_has_an_effect, every_name_is_used
+from victor_dsl.compiler.lint.names import (
+    a_model_is_chosen,
+    databases_fit,
+    every_fallback_is_another_model,
+    every_key_has_an_effect,
+    every_name_is_used,
+)
 from victor_dsl.compiler.lint.prompt import what_varies_comes_last
 from victor_dsl.compiler.lint.retirement import models_are_alive
 from victor_dsl.compiler.lint.safety import functions_exist, no_literal_secrets, nothing_of_its_own_runs
@@ -37,6 +43,7 @@ RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
     context_budget,
     every_name_is_used,
     every_key_has_an_effect,
+    every_fallback_is_another_model,
 )
 
 

@@ -137,6 +137,7 @@ class _Reading:
     def faults(self) -> Iterator[Diagnostic]:
         tree = self.parsed.tree
         yield from self._imports()
+        yield from self._namespaces()
         for name in tree.find_all(nodes.Name):
             yield from self._name(name)
         for attribute in (*tree.find_all(nodes.Getattr), *tree.find_all(nodes.Getitem)):
@@ -195,6 +196,13 @@ class _Reading:
                 yield self._fault("undefined-variable", message, node, name, hint, "warning")
             else:
                 yield self._fault("undefined-variable", message, node, name, f"declare it under `vars`; {hint}")
+
+    def _namespaces(self) -> Iterator[Diagnostic]:
+        """What `{% set ns.x = … %}` writes to."""
+        for node in self.parsed.tree.find_all(nodes.NSRef):
+            if node.name not in self.parsed.own and node.name not in self.visible:
+                hint = f"write `{{% set {node.name} = namespace({node.attr}=…) %}}` before"
+                yield self._fault("template-error", f"there is no namespace '{node.name}'", node, node.name, hint)
 
     def _is_in_a_block(self, node: nodes.Node | None) -> bool:
         while node is not None and not isinstance(node, nodes.Block):
