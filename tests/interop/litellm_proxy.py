@@ -1,8 +1,8 @@
 """`victor run` against the LiteLLM proxy, a server that this project did not write: `python tests/interop/litellm_proxy.py`.
 
 The proxy is installed from PyPI into an environment of its own (or taken from `--python`), and runs on loopback. Its own
-mock answers stand for the models: a reply, a stream, a tool call and errors, each over OpenAI's two APIs and Anthropic's; and a vector, which
-the embedder `openai` asks for. The proxy's mocks stream no tool calls, refuse no key and give one vector for any number of texts,
+mock answers stand for the models: a reply, a stream, a tool call and errors, each over OpenAI's and Anthropic's API; and a vector, which
+the embedder `openai` asks for. The proxy's mocks stream no tool calls, have no Responses API, refuse no key and give one vector for any number of texts,
 so for these a played-back upstream stands behind it; what reaches victor is still the proxy's own answer. One line is printed for each, and the exit code says whether all of them were right.
 """
 
@@ -30,7 +30,15 @@ sys.path.insert(0, str(ROOT))
 
 from tests.components.context import surroundings  # noqa: E402
 from tests.components.models.playback import Playback, streamed, whole  # noqa: E402
-from tests.components.models.recorded import OPENAI_TEXT, OPENAI_TOOLS  # noqa: E402
+from tests.components.models.recorded import (  # noqa: E402
+    OPENAI_TEXT,
+    OPENAI_TOOLS,
+    RESPONSES_TEXT,
+    RESPONSES_TOOLS,
+    reasoned,
+    response,
+    spoken,
+)
 from victor_dsl.components.embedders import openai  # noqa: E402
 from victor_dsl.errors import ModelError  # noqa: E402
 from victor_dsl.language.config import Secret  # noqa: E402
@@ -70,7 +78,10 @@ VECTORS = whole(
 
 # Each turn of the first asks twice: for the tool calls, and with their results.
 PLAYED = {
-    "streamed-tool": [streamed(OPENAI_TOOLS, "end"), streamed(OPENAI_TEXT, "end")] * 3,
+    "streamed-tool": [streamed(OPENAI_TOOLS, "end"), streamed(OPENAI_TEXT, "end")] * 2,
+    "responses": [whole(response([reasoned(), spoken(REPLY)]))],
+    "responses-text": [streamed(RESPONSES_TEXT, "end")],
+    "responses-tool": [streamed(RESPONSES_TOOLS, "end"), streamed(RESPONSES_TEXT, "end")],
     "refused": [REFUSED],
     "vectors": [VECTORS],
     "vectors-later": [BUSY, VECTORS],
@@ -112,8 +123,8 @@ class Interop:
         (folder / "interop_tools.py").write_text(TOOL)
 
     async def all(self) -> None:
-        """Every case over every API."""
-        for type in ("openai", "responses", "anthropic"):
+        """Every case over the chat API and Anthropic's."""
+        for type in ("openai", "anthropic"):
             ran = await self._run(type, "reply")
             self._say(type, "reply", ran.code == 0 and ran.line["reply"] == REPLY, ran)
             ran = await self._run(type, "reply", terminal=True)
@@ -136,6 +147,20 @@ class Interop:
                 self._say(type, f"error, {model}", right, ran)
             ran = await self._run(type, "limited", fallbacks=True)
             self._say(type, "fallback", ran.code == 0 and ran.line["reply"] == REPLY, ran)
+
+    async def responses(self) -> None:
+        """The Responses API, which the proxy does not mock: each answer comes from a played-back upstream."""
+        ran = await self._run("responses", "responses")
+        self._say("responses", "reply", ran.code == 0 and ran.line["reply"] == REPLY, ran)
+        ran = await self._run("responses", "responses-text", terminal=True)
+        self._say("responses", "stream", ran.code == 0 and "Grüß dich, 🌍!" in ran.out, ran)
+        ran = await self._run("responses", "responses-tool", tools=True, terminal=True)
+        right = ran.code == 0 and "Grüß dich, 🌍!" in ran.out and self._called() == ["Paris", "Rome"]
+        self._say("responses", "streamed tool calls", right, ran)
+        for model, code in (("missing", "model-model_not_found"), ("refused", "model-authentication")):
+            ran = await self._run("responses", model)
+            right = ran.code == 3 and ran.line["error"]["code"] == code and KEY not in ran.out + ran.err
+            self._say("responses", f"error, {model}", right, ran)
 
     async def embeddings(self) -> None:
         """The embedder `openai`: vectors in the order of the texts, a second try, and errors."""
@@ -179,8 +204,8 @@ class Interop:
         api = {"type": "openai", "api": "responses"} if type == "responses" else {"type": type}
         back_end: dict[str, Any] = {**api, "base_url": base, "api_key": "${env:PROXY_KEY}", "context_window": 32_768}
         back_end["stream"] = terminal  # the proxy's own mocks stream no tool calls
-        # The proxy turns its own mocks into the other formats only where they come from another server: itself.
-        path = "" if type == "openai" or model in PLAYED else "again-"
+        # The proxy turns its own mocks into Anthropic's format only where they come from another server: itself.
+        path = "again-" if type == "anthropic" and model not in PLAYED else ""
         spec: dict[str, Any] = {
             "victor": 1,
             "name": "interop",
@@ -305,6 +330,7 @@ async def main(python: str | None) -> int:
             port = await stack.enter_async_context(proxy(python or installed(folder), folder, upstreams))
             interop = Interop(folder, port)
             await interop.all()
+            await interop.responses()
             await interop.embeddings()
     print(f"{interop.failed} failed" if interop.failed else "all as they should be")  # noqa: T201
     return 1 if interop.failed else 0
