@@ -48,6 +48,7 @@ class ToolSource(Protocol):
 
     A source whose tools never change may have them as its attribute `fixed_tools`; then `tools` is not called. One whose
     tools depend on the turn, such as on its tenant, may have a method `tools_for(turn)`, which is called instead.
+    A source that is a Contributor, too, adds a piece to the end of the system prompt.
     """
 
     async def tools(self) -> Sequence[Tool]:

@@ -11,7 +11,7 @@ from victor_dsl.graph.plan import Node, Plan
 from victor_dsl.language.boundary import internal_error, is_unforeseen
 from victor_dsl.language.component import Clock
 from victor_dsl.language.config import Around, CompactionConfig, ModelConfig, ToolSelectionConfig
-from victor_dsl.language.kinds import SessionStore, ToolSource
+from victor_dsl.language.kinds import Contributor, SessionStore, ToolSource
 from victor_dsl.runtime.context_window import ModelWindow
 from victor_dsl.runtime.coordinators.config import ConfigCoordinator
 from victor_dsl.runtime.coordinators.context import ContextCoordinator, ContextMemory
@@ -98,7 +98,11 @@ class Pipeline:
         ]
         self._listed: tuple[list[Sequence[Tool]], tuple[Tool, ...]] = ([], ())
         self._config = ConfigCoordinator(plan, _pairs(plan, roles.providers, objects))
-        self._prompt = PromptCoordinator(_pairs(plan, roles.contributors, objects), plan.prompt)
+        self._prompt = PromptCoordinator(
+            _pairs(plan, roles.contributors, objects),
+            plan.prompt,
+            [(node, source) for node, source in self._sources if isinstance(source, Contributor)],
+        )
         self._selection = _selection(plan, objects, memory, models)
         self._context = _context(plan, objects, memory, models)
         around_model = self._around("model")

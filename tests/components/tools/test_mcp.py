@@ -18,6 +18,7 @@ from attrs import evolve
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCResponse
 
+import victor_dsl
 from tests.components.context import TURN, StillClock, Surroundings, surroundings
 from tests.servers import filesystem_server
 from victor_dsl.components.http_tools import Redaction
@@ -30,12 +31,13 @@ from victor_dsl.graph.plan import Node
 from victor_dsl.language import time_limit
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Secret
-from victor_dsl.language.kinds import ToolSource
+from victor_dsl.language.kinds import Contributor, ToolSource
 from victor_dsl.runtime.pipeline import ToolsByTurn
 from victor_dsl.runtime.tool_calls import ToolCalls
 from victor_dsl.source.located import Span
 from victor_dsl.values.images import image_part, text_part
 from victor_dsl.values.message import ToolCall
+from victor_dsl.values.request import Request
 from victor_dsl.values.tool import Tool
 
 WILD = [sys.executable, str(Path(__file__).parent / "wild_server.py")]
@@ -657,6 +659,49 @@ async def test_a_tool_that_one_tenant_s_server_adds_is_offered_to_that_tenant_al
         assert [tool.name for tool in await tools.tools_for(of["acme"])] == [*(t.name for t in shared), "wild__new"]
         assert await tools.tools_for(of["acme"]) is await tools.tools_for(of["acme"])
         assert await tools.tools_for(of["other"]) is await tools.tools_for(of[None]) is shared
+
+
+@pytest.mark.parametrize(
+    ("text", "piece"),
+    [
+        ("Use echo first.", "About the tools wild__*, by their server:\n\nUse echo first."),
+        (
+            "The token is s3cret-token \U0001f600",
+            "About the tools wild__*, by their server:\n\nThe token is *** \U0001f600",
+        ),
+        ("  ", ""),
+    ],
+)
+async def test_a_server_s_instructions_are_a_piece_of_the_prompt_on_request(
+    context: Context, text: str, piece: str
+) -> None:
+    settings = {"env": {"INSTRUCTIONS": text}, "secret_env": {"TOKEN": Secret("env", "TOKEN")}}
+    async with wild(context, **settings) as tools:
+        assert not isinstance(tools, Contributor)
+    async with wild(context, instructions=True, **settings) as tools:
+        assert isinstance(tools, Contributor)
+        assert await tools.contribute(TURN) == piece
+
+
+async def test_instructions_are_rendered_last_and_cut(tmp_path: Path) -> None:
+    spec = {
+        "victor": 1,
+        "name": "wild",
+        "models": {"main": {"type": "echo"}},
+        "contributors": [{"type": "text", "text": "Be brief."}],
+        "tools": [
+            {"type": "mcp", "name": "wild", "command": WILD, "instructions": True, "env": {"INSTRUCTIONS": "x" * 9000}}
+        ],
+    }
+    (tmp_path / "victor.yml").write_text(json.dumps(spec))
+    async with victor_dsl.open(str(tmp_path / "victor.yml")) as orchestrator:
+        rendered = await orchestrator.render(Request(message="hi"))
+    assert rendered.system.startswith("Be brief.\n\nAbout the tools wild__*, by their server:\n\nxxx")
+    assert [(piece.type, piece.name, piece.tokens) for piece in rendered.contributors][-1] == (
+        "mcp",
+        "wild",
+        1000,
+    )
 
 
 def test_npm_is_installed_in_ci() -> None:

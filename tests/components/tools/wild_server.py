@@ -123,7 +123,7 @@ def main() -> None:
             information = {"name": "wild", "version": "1"}
             capabilities = {"tools": {"listChanged": True}}
             version = params["protocolVersion"]
-            send({"id": id, "result": {"protocolVersion": version, "capabilities": capabilities, "serverInfo": information}})  # fmt: skip
+            send({"id": id, "result": {"protocolVersion": version, "capabilities": capabilities, "serverInfo": information, "instructions": os.environ.get("INSTRUCTIONS")}})  # fmt: skip
         elif method == "tools/list":
             tools = [{"name": "bad", "inputSchema": {"type": "string"}}] if "bad" in grown else []
             tools += [

@@ -19,6 +19,9 @@ from victor_dsl.values.turn import Contribution, Turn
 
 GAP = "\n\n"
 
+OF_TOOLS = ContributorConfig(priority=0, max_tokens=1000, overflow="truncate", optional=True)
+"""What holds for pieces of sources of tools."""
+
 
 @frozen
 class _Piece:
@@ -55,11 +58,20 @@ class _Source:
 
 
 class PromptCoordinator:
-    """Joins the contributors' pieces by a blank line, in the plan's order, which is by priority."""
+    """Joins the contributors' pieces by a blank line, in the plan's order, which is by priority.
 
-    def __init__(self, contributors: Sequence[tuple[Node, Contributor]], policy: PromptPolicy) -> None:
-        self._sources = tuple(
-            _Source(node, contributor, cast("ContributorConfig", node.config)) for node, contributor in contributors
+    `tools` are sources of tools that contribute, too; their pieces come last.
+    """
+
+    def __init__(
+        self,
+        contributors: Sequence[tuple[Node, Contributor]],
+        policy: PromptPolicy,
+        tools: Sequence[tuple[Node, Contributor]] = (),
+    ) -> None:
+        self._sources = (
+            *(_Source(node, contributor, cast("ContributorConfig", node.config)) for node, contributor in contributors),
+            *(_Source(node, contributor, OF_TOOLS) for node, contributor in tools),
         )
         self._policy = policy
 

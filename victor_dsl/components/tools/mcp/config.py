@@ -112,6 +112,13 @@ class Config(ToolConfig):
     deny: list[str] = Field(
         default_factory=list, description="Globs of the server's excluded tools; they take precedence over `allow`."
     )
+    instructions: bool = Field(
+        False,
+        description=(
+            "Whether the server's own instructions for its tools are added to the end of the system prompt, up to 1,000 tokens. The "
+            "model obeys them as it obeys yours, and the server may change them: only for servers that you trust."
+        ),
+    )
     elicitation: Elicitation = Field(
         "decline",
         description=(

@@ -103,7 +103,7 @@ class Connection:
     """A connection that is made again when it is lost: at once after one that worked, then with growing pauses.
 
     `on_tools` receives the server's tools whenever the connection is made and when they change. `calls` counts the calls in
-    progress.
+    progress. `instructions` are what the server says of its tools.
 
     The connection is in one of three states, which `_settled` and `_client` express:
 
@@ -115,6 +115,7 @@ class Connection:
     server: Server
     on_tools: Callable[[list[Tool]], None]
     calls: int = 0
+    instructions: str = ""
     _client: Client | None = None
     _settled: asyncio.Event = field(factory=asyncio.Event)
     _lost: asyncio.Event = field(
@@ -230,6 +231,7 @@ class Connection:
         async with asyncio.timeout(self.server.startup_seconds):
             await stack.enter_async_context(client)
             tools = await _all_tools(client)
+        self.instructions = client.instructions or ""
         self.on_tools(tools)
         self._client = client  # before `_settled`: whoever waits for it finds the client
         self._settled.set()

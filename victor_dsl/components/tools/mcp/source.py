@@ -24,8 +24,8 @@ from victor_dsl.errors import ComponentError, ToolError
 from victor_dsl.language.component import Context
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.values.images import bytes_note, from_base64, image_part, text_part
-from victor_dsl.values.message import Content, Part, ToolCall
-from victor_dsl.values.tool import COMBINING, Tool, flat_schema
+from victor_dsl.values.message import Content, Part, ToolCall, without_lone_surrogates
+from victor_dsl.values.tool import COMBINING, Tool
 from victor_dsl.values.turn import Turn
 
 LONGEST_DESCRIPTION = 8_000
@@ -39,7 +39,8 @@ logger = logging.getLogger("victor_dsl.mcp")
 @asynccontextmanager
 async def mcp_tools(config: Config, context: Context) -> AsyncIterator[McpTools]:
     """The tools, connected. Raises ComponentError where the server cannot be reached."""
-    tools = McpTools(config, _server(config, context), context)
+    kind = InstructiveMcpTools if config.instructions else McpTools
+    tools = kind(config, _server(config, context), context)
     try:
         await tools.open()
         yield tools
@@ -138,7 +139,7 @@ class McpTools:
 
     def _tool(self, tool: mcp_types.Tool) -> Tool:
         description = (tool.description or tool.title or "")[:LONGEST_DESCRIPTION]
-        schema = flat_schema({"type": "object", "properties": {}, **tool.input_schema})
+        schema = {"type": "object", "properties": {}, **tool.input_schema}
         if combined := [keyword for keyword in COMBINING if keyword in tool.input_schema]:
             message = (
                 f"the schema of the tool '{tool.name}' has `{combined[0]}` at its top, which providers refuse: "
@@ -153,6 +154,15 @@ class McpTools:
         if most is None or tokens <= most:
             return None
         return f"its {len(tools)} tools take {tokens:,} tokens, and max_tokens is {most:,}; name fewer in `allow`"
+
+
+class InstructiveMcpTools(McpTools):
+    """One server's tools, and its instructions as a piece of the system prompt."""
+
+    async def contribute(self, turn: Turn) -> str:
+        """The instructions, under a line that says whose they are; empty if there are none."""
+        text = self._server.redaction.redact(self._connections[None].instructions.strip())
+        return f"About the tools {self._prefix}*, by their server:\n\n{without_lone_surrogates(text)}" if text else ""
 
 
 def parts_of(result: mcp_types.CallToolResult) -> list[Part]:
