@@ -138,10 +138,20 @@ async def test_a_reply_without_usage_is_settled_by_its_text(tmp_path: Path) -> N
         assert await passed(guard, a_turn(limits=Limits(tokens_per_minute=1000)), 20) == 5
 
 
-@pytest.mark.parametrize("streamed", ["", "x" * 400])
-async def test_a_turn_that_fails_costs_what_was_used_until_then(tmp_path: Path, streamed: str) -> None:
+@pytest.mark.parametrize(
+    ("recorded", "streamed", "spent"),
+    [
+        (Usage(40, 10), "", 50),
+        (Usage(40, 10), "x" * 400, 50),
+        (Usage(), "x" * 400, 105),
+        (Usage(), "", 0),
+    ],
+)
+async def test_a_turn_that_fails_costs_what_its_events_say_or_what_was_streamed(
+    tmp_path: Path, recorded: Usage, streamed: str, spent: int
+) -> None:
     async def fails(turn: Turn) -> Reply:
-        turn.trace.usage += Usage(40, 10)
+        turn.trace.usage += recorded
         if streamed:
             await turn.emit(Delta(streamed))
         raise ModelError("broken", kind="overloaded")
@@ -151,7 +161,20 @@ async def test_a_turn_that_fails_costs_what_was_used_until_then(tmp_path: Path, 
         with pytest.raises(ModelError):
             await guard(a_turn(limits=Limits(tokens_per_minute=1000), emit=Heard().emit, streaming=True))
         (state,) = memory["subjects"].values()
-        assert state.tokens.used == (105 if streamed else 50)
+        assert state.tokens.used == spent
+
+
+async def test_a_streamed_answer_costs_what_the_model_reports_not_what_its_text_may_be(tmp_path: Path) -> None:
+    async def answers(turn: Turn) -> Reply:
+        await turn.emit(Delta("x" * 4000))
+        turn.trace.usage += Usage(40, 10)
+        return Reply(Message("assistant", "x" * 4000), Usage(40, 10))
+
+    memory: dict[str, Any] = {}
+    async with harness("rate_limit", tmp_path, answers, memory=memory) as guard:
+        await guard(a_turn(limits=Limits(tokens_per_minute=5000), emit=Heard().emit, streaming=True))
+        (state,) = memory["subjects"].values()
+        assert state.tokens.used == 50
 
 
 async def test_a_turn_whose_client_disconnects_in_mid_stream_is_settled(tmp_path: Path) -> None:

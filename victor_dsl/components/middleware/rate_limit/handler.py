@@ -83,8 +83,9 @@ class RateLimit:
             spent = _tokens(reply.usage) or grant.input + text_tokens(reply.message.text())
             return reply
         finally:
-            spent = max(spent, _tokens(turn.trace.usage) - _tokens(before))
-            if streamed.characters:
+            if recorded := _tokens(turn.trace.usage) - _tokens(before):
+                spent = recorded  # as the turn's events have it, failed calls included
+            elif streamed.characters:
                 spent = max(spent, grant.input + text_tokens("x" * streamed.characters))
             await self._settle(grant, spent)
 
