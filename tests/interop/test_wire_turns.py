@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import textwrap
 from pathlib import Path
@@ -10,11 +11,25 @@ from typing import Any
 import pytest
 
 import victor_dsl
-from tests.components.models.playback import Playback, whole
-from tests.components.models.recorded import anthropic_whole, called, openai_whole, reasoned, response, spoken
+from tests.components.models.playback import Playback, events, streamed, whole
+from tests.components.models.recorded import (
+    ANTHROPIC_START,
+    anthropic_whole,
+    block,
+    called,
+    openai_whole,
+    reasoned,
+    response,
+    spoken,
+)
 from tests.interop.refusals import ACCESS, NO_MODEL, TOO_LONG, Refusal
 from victor_dsl.values.codec import read_request
+from victor_dsl.values.message import Delta
 
+ANTHROPIC_TEXT_BEGUN = (
+    ANTHROPIC_START,
+    *block(0, {"type": "text", "text": ""}, {"type": "text_delta", "text": "word " * 8})[:-1],
+)
 HEAD = "victor: 1\nname: wire\n"
 TOOLS = "tools: [{type: python, name: clock, function: 'clock:clock'}]\n"
 
@@ -189,3 +204,26 @@ async def test_a_reply_line_carries_what_the_provider_wants_back(
             assert "thinking" in sent
         case _:
             assert sent["input"][1:3] == [reasoned(), called("weather", "{}", "a")]
+
+
+async def test_a_cancelled_answer_counts_what_its_server_reported(tmp_path: Path) -> None:
+    start = events(*ANTHROPIC_TEXT_BEGUN, names=True)
+    async with Playback(streamed(start, "hang")) as server:
+        model = f'{{type: anthropic, model: claude-sonnet-5-5, base_url: "{server.url}", api_key: "${{env:KEY}}"}}'
+        spec = _spec(tmp_path, f"models: {{main: {model}}}\nexporters: [{{type: jsonl, path: events.jsonl}}]\n")
+        async with victor_dsl.open(spec, env={"KEY": "k"}) as orchestrator:
+            begun = asyncio.Event()
+
+            async def emit(delta: Delta) -> None:
+                begun.set()
+
+            task = asyncio.create_task(orchestrator.chat("Hello!", emit=emit))
+            await begun.wait()
+            task.cancel()
+            await asyncio.wait([task])
+    recorded = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    data = {event["type"]: event["data"] for event in recorded}
+    assert data["turn"]["stop_reason"] == "cancelled"
+    assert data["model_call"]["error"] == "cancelled"
+    for type in ("turn", "model_call", "token_usage"):
+        assert (data[type]["input_tokens"], data[type]["output_tokens"], data[type]["estimated"]) == (1120, 10, True)

@@ -275,10 +275,13 @@ class HostedModel:
         streamed: list[str] = []
         try:
             return await self._reply(turn, answer, stream, streamed)
-        except ModelError as error:
+        except BaseException as error:
+            # Also where it is cancelled, or the caller hangs up: what was used until then is billed.
             usage = answer.usage(text_tokens("".join(streamed)))
-            error.usage = None if usage == NO_USAGE else usage
-            error.in_tool_call = stream.in_tool_call
+            if isinstance(error, ModelError):
+                error.in_tool_call = stream.in_tool_call
+            if usage != NO_USAGE:
+                error.usage = usage  # type: ignore[attr-defined]
             raise
 
     async def _reply(self, turn: Turn, answer: Answer, stream: ModelStream, streamed: list[str]) -> Reply:

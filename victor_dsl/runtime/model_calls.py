@@ -240,7 +240,9 @@ class ModelCalls:
 
     def _used(self, name: str, attempt: Try, error: BaseException, estimate: Estimate | None) -> Usage | None:
         """What a failed call used: as reported, else estimated where the model had begun to answer, or was cancelled."""
-        reported = error.usage if isinstance(error, ModelError) and isinstance(error.usage, Usage) else NO_USAGE
+        reported = getattr(error, "usage", None)  # a cancellation may have it too
+        if not isinstance(reported, Usage):
+            reported = NO_USAGE
         cancelled = not isinstance(error, VictorError)
         if not attempt.written and reported == NO_USAGE and not cancelled:
             return None
