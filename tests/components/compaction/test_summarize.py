@@ -7,17 +7,20 @@ from typing import Any
 
 import pytest
 
-from tests.components.compaction.strategies import Writes, history, kept, said, summarize
-from tests.components.context import TURN
+from tests.components.compaction.strategies import FOLDER, Writes, history, kept, said, summarize
+from tests.components.context import TURN, surroundings
+from victor_dsl.components.compaction.summarize import Config, build, first_sentences
 from victor_dsl.errors import ComponentError, ModelError
 from victor_dsl.runtime.coordinators.context import ContextCoordinator
 from victor_dsl.values.history import Choice, group, summary_message
-from victor_dsl.values.message import Message, Usage
+from victor_dsl.values.message import Message, Reply, Usage
 from victor_dsl.values.settings import Settings
+from victor_dsl.values.tokens import text_tokens
 from victor_dsl.values.turn import Trace, Turn
 
 TEXTS = [f"Fact {n}: order {n * 7} was sent on day {n}. " + "And so on. " * 10 for n in range(40)]
 HISTORY = history(*TEXTS)
+USED_UP = ModelError("used all 157 of max_tokens before it wrote anything", kind="bad_request")
 
 
 def turn(events: list[tuple[str, Mapping[str, Any]]] | None = None, **fields: Any) -> Turn:
@@ -103,13 +106,10 @@ async def test_a_message_larger_than_the_window_is_shown_by_its_two_ends() -> No
         ("", "returned an empty summary"),
         (" \n", "returned an empty summary"),
         (None, "returned an empty summary"),
-        ("x" * 4_000, "has 1000 tokens; the limit is 100"),
         (ModelError("is overloaded", kind="overloaded"), "is overloaded"),
     ],
 )
-async def test_recipe_4_an_empty_or_too_long_summary_is_rejected_and_the_fallback_compacts(
-    reply: Any, what: str
-) -> None:
+async def test_recipe_4_an_empty_summary_is_rejected_and_the_fallback_compacts(reply: Any, what: str) -> None:
     events: list[tuple[str, Mapping[str, Any]]] = []
     context = ContextCoordinator(summarize(Writes([reply]), max_tokens=100), type="summarize")
     given = turn(events, settings=Settings(threshold=0.0)).replace(messages=said(*TEXTS))
@@ -119,6 +119,75 @@ async def test_recipe_4_an_empty_or_too_long_summary_is_rejected_and_the_fallbac
     (error,) = [data for type, data in events if type == "error"]
     assert what in error["message"]
     assert "Fact 1" not in str(events)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Order 7 was sent. " + "It is late. " * 99, "Order 7 was sent." + " It is late." * 31),
+        ("- order 7\n" * 99, "- order 7\n" * 39 + "- order 7"),
+        ("订单已发出。" * 99, "订单已发出。" * 66),
+        ("word " * 200, ("word " * 80)[:-1]),
+        ("x" * 900, "x" * 400),
+        ("Short. ", "Short. "),
+    ],
+)
+def test_of_a_summary_that_is_too_long_the_first_sentences_are_kept(text: str, kept: str) -> None:
+    assert first_sentences(text, 100) == kept
+
+
+async def test_about_as_many_tokens_are_asked_for_as_the_summary_may_have() -> None:
+    model = Writes(["Order 7 was sent. " * 99])
+    given = history(*TEXTS)
+    choice = await summarize(model, max_tokens=100).choose(given, given.fixed_tokens + 800, turn())
+    assert choice.summary is not None
+    assert text_tokens(choice.summary) <= 100
+    assert 100 <= (model.turns[0].settings.max_tokens or 0) <= 160
+
+
+@pytest.mark.parametrize("first", [Reply(Message("assistant", ""), stop_reason="length"), USED_UP])
+async def test_a_model_whose_thoughts_take_all_tokens_is_asked_once_more_with_room_for_them(first: Any) -> None:
+    asked: list[int] = []
+
+    class Thinks:
+        async def answer(self, turn: Turn) -> Reply:
+            asked.append(turn.settings.max_tokens or 0)
+            if asked[-1] > 1_000:
+                return Reply(Message("assistant", "Order 7 was sent."))
+            if isinstance(first, ModelError):
+                raise first
+            return first  # type: ignore[no-any-return]
+
+    strategy, given = summarize(Thinks(), max_tokens=100), history(*TEXTS)
+    await strategy.choose(given, given.fixed_tokens + 800, turn())
+    more = history(*TEXTS, *TEXTS)
+    await strategy.choose(more, more.fixed_tokens + 800, turn())
+    assert [tokens > 1_000 for tokens in asked] == [False, True, True]
+
+
+async def test_after_a_failure_no_model_is_called_in_the_conversation_for_a_while() -> None:
+    model = Writes([ModelError("is away", kind="unreachable")] * 3 + ["Order 7 was sent."])
+    around = surroundings(FOLDER, "compaction/summarize", needs={"models/small": model})
+    strategy = build(Config(model="models/small"), around.context)
+    given = history(*TEXTS)
+
+    async def fails(session: str = "s") -> None:
+        with pytest.raises((ComponentError, ModelError)):
+            await strategy.choose(given, given.fixed_tokens + 800, turn().replace(session=session))
+
+    await fails()
+    await fails()
+    assert len(model.turns) == 1
+    await fails("other")
+    assert len(model.turns) == 2
+    await around.clock.sleep(31)
+    await fails()
+    await around.clock.sleep(31)
+    await fails()
+    assert len(model.turns) == 3
+    await around.clock.sleep(31)
+    choice = await strategy.choose(given, given.fixed_tokens + 800, turn())
+    assert choice.summary == "Order 7 was sent."
 
 
 async def test_a_summary_is_shorter_than_what_it_replaces() -> None:

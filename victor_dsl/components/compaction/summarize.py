@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import accumulate
 from typing import Annotated, Any
@@ -38,6 +39,10 @@ UNKNOWN_WINDOW = 16_384
 """The context window, in tokens, assumed for a model whose own is not known."""
 MOST_TOKENS_A_CALL = 32_768
 """The most tokens of messages in one call: in longer inputs models overlook more."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 30.0, 600.0
+"""After a failure no summary is asked for in the same conversation for so long; each further failure doubles it."""
+SENTENCE_END = re.compile("[.!?\u2026](?=\\s)|[\u3002\uff01\uff1f]|\n")
+"""Also of Chinese and Japanese sentences, and of a line."""
 WORDS_PER_TOKEN = 0.6
 """A token of four characters is about 0.7 English words; models write a little more than they are asked to."""
 
@@ -63,9 +68,9 @@ class Config(CompactionConfig):
         examples=["Summarise the support case for a colleague who takes it over."],
     )
     deadline_seconds: float = Field(
-        30.0,
+        60.0,
         gt=0,
-        description="How long it may take before the fallback compacts instead. The default leaves time for a model.",
+        description="How long it may take before the fallback compacts instead. The default leaves time for a local model.",
     )
 
 
@@ -85,6 +90,14 @@ class _Part:
     key: bytes
 
 
+@frozen
+class _Pause:
+    """Until when no summary is asked for, and how long that is."""
+
+    until: float
+    seconds: float
+
+
 class Summarize:
     """Keeps the newest groups and summarises the others, each of them once."""
 
@@ -92,6 +105,8 @@ class Summarize:
         self._most_tokens = config.max_tokens
         self._writer = Writer(config, context)
         self._summaries: OrderedDict[bytes, str] = context.memory.setdefault("summaries", OrderedDict())
+        self._pauses: OrderedDict[Hashable, _Pause] = context.memory.setdefault("pauses", OrderedDict())
+        self._clock = context.clock
 
     async def choose(self, history: History, budget: int, turn: Turn) -> Choice:
         if history.tokens <= budget:
@@ -105,12 +120,29 @@ class Summarize:
         limit = min(reserve, replaced // 2) - summary_message("").tokens
         if limit < LEAST_TOKENS:
             raise ComponentError(f"there is no room for a summary: it could have {max(limit, 0)} tokens")
-        summary = await self._summary(self._parts(history, dropped, turn), limit, turn)
+        summary = await self._tried(self._parts(history, dropped, turn), limit, turn)
         tokens = summary_message(summary).tokens
         if tokens >= replaced:
             raise ComponentError(f"the summary has {tokens} tokens, not fewer than the {replaced} that it replaces")
         reasons = {p: NEWEST if p in kept else "in the summary" for p in range(len(history.groups))}
         return Choice(kept, summary, reasons if turn.rendering else {})
+
+    async def _tried(self, parts: Sequence[_Part], limit: int, turn: Turn) -> str:
+        """The summary. After a failure, also one by the deadline, the conversation's next ones fail at once for a while."""
+        conversation = turn.tenant, turn.session
+        pause = self._pauses.get(conversation)
+        if pause is not None and (left := pause.until - self._clock.monotonic()) > 0:
+            raise ComponentError(f"it failed before; the next try is in {left:.0f} s")
+        try:
+            summary = await self._summary(parts, limit, turn)
+        except BaseException:
+            seconds = FIRST_PAUSE_S if pause is None else min(2 * pause.seconds, LONGEST_PAUSE_S)
+            self._pauses[conversation] = _Pause(self._clock.monotonic() + seconds, seconds)
+            while len(self._pauses) > MOST_SUMMARIES:
+                self._pauses.popitem(last=False)
+            raise
+        self._pauses.pop(conversation, None)
+        return summary
 
     async def _summary(self, parts: Sequence[_Part], limit: int, turn: Turn) -> str:
         """The longest stored summary of the first parts that fits, extended over the parts after them."""
@@ -152,12 +184,14 @@ class Writer:
         self._clock = context.clock
         model: Any = context.configs.get(config.model)
         self._window = (model.window() if model is not None else None) or UNKNOWN_WINDOW
+        known = getattr(model, "known", None)
+        self._thinks = bool(getattr(known, "reasoning", False))
         self.identity = f"{config.model}\0{config.prompt}"
 
     def room(self, limit: int) -> int:
         """The tokens of messages in one call: what the prompt, the summary so far and the answer leave of the window."""
         # 200 for the wording around the messages; a quarter is left free since models count tokens differently.
-        free = self._window - text_tokens(self._prompt) - _answer_tokens(limit) - limit - 200
+        free = self._window - text_tokens(self._prompt) - self._answer_tokens(limit) - limit - 200
         return max(min(free * 3 // 4, MOST_TOKENS_A_CALL), 256)
 
     def note(self, limit: int, parts: int) -> str:
@@ -168,22 +202,32 @@ class Writer:
         """The summary so far, extended over these texts. Raises ComponentError or ModelError."""
         request = "\n\n".join([*(["Summary of what came before:", before] if before else []), "Messages:", *texts])
         answer = turn.around_model(self._answer)
-        reply = await answer(
-            turn.replace(
-                system=f"{self._prompt}\n\nUse at most {int(limit * WORDS_PER_TOKEN)} words.",
-                messages=(Message("user", request),),
-                settings=Settings(model=self._name, max_tokens=_answer_tokens(limit)),
-                tools=(),
-                emit=discard,
-                streaming=False,
-            )
+        asked = turn.replace(
+            system=f"{self._prompt}\n\nUse at most {int(limit * WORDS_PER_TOKEN)} words.",
+            messages=(Message("user", request),),
+            tools=(),
+            emit=discard,
+            streaming=False,
         )
-        summary = reply.message.text().strip()
-        if not summary:
+        while True:
+            settings = Settings(model=self._name, max_tokens=self._answer_tokens(limit))
+            try:
+                reply = await answer(asked.replace(settings=settings))
+                summary, used_up = reply.message.text().strip(), reply.stop_reason == "length"
+            except ModelError as error:
+                if self._thinks or error.kind != "bad_request" or error.status not in {None, 200}:
+                    raise
+                summary, used_up = "", True
+            if summary or self._thinks or not used_up:
+                break
+            self._thinks = True  # its thoughts took all the tokens: once more, with room for them
+        if not (summary := first_sentences(summary, limit)):
             raise ComponentError(f"'{self._name}' returned an empty summary")
-        if (tokens := text_tokens(summary)) > limit:
-            raise ComponentError(f"the summary by '{self._name}' has {tokens} tokens; the limit is {limit}")
         return summary
+
+    def _answer_tokens(self, limit: int) -> int:
+        """The most tokens the model may write, as it counts them: its tokens may be smaller, and some models think first."""
+        return 2 * limit + 1_024 if self._thinks else limit + limit // 4 + 32
 
     async def _answer(self, turn: Turn) -> Reply:
         """The model's reply; the call is recorded like those that answer the user."""
@@ -233,9 +277,15 @@ def _spoken(message: Message) -> Iterator[str]:
     return (f"{speaker}: {line}" for line in lines(message))
 
 
-def _answer_tokens(limit: int) -> int:
-    """The most tokens the model may write, as it counts them: its tokens may be smaller, and some models think first."""
-    return 2 * limit + 256
+def first_sentences(text: str, most: int) -> str:
+    """The text, or its first whole sentences or lines that have at most so many tokens; of one long sentence, its first words."""
+    if text_tokens(text) <= most:
+        return text
+    start = text[: most * CHARACTERS_PER_TOKEN]
+    ends = [match.end() for match in SENTENCE_END.finditer(text) if match.end() <= len(start)]
+    if ends:
+        return text[: ends[-1]].rstrip()
+    return start.rpartition(" ")[0] or start
 
 
 def _hash(key: bytes, text: str) -> bytes:
