@@ -86,9 +86,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """A key of a map before anything else; a set value of settings; a method where it is called (`_Bounds` marks that)."""
-        if isinstance(obj, Mapping) and attribute in obj:
-            return obj[attribute]
-        if isinstance(obj, BaseModel):
+        if isinstance(obj, dict):
+            if attribute in obj:
+                return obj[attribute]
+        elif not isinstance(obj, str) and isinstance(obj, BaseModel):  # an abstract class: its check takes longer
             return self._setting(obj, attribute)
         name = attribute.removesuffix(CALLED)
         for of, methods in METHODS:

@@ -32,6 +32,7 @@ PLAIN_FILTERS = (
 """Jinja2's own filters that templates have. Those for HTML, random ones and unbounded ones are left out."""
 TEXT_FILTERS = ("capitalize", "lower", "string", "title", "trim", "upper", "urlencode", "wordcount")
 """Jinja2's own filters that make a text of whatever they get."""
+_SMALL = (str, int, float)
 WIDTH = re.compile(r"%[^%a-zA-Z]*(\d{4}|\*)")
 
 
@@ -61,7 +62,7 @@ def printable(value: Any, *, nulls: bool = False) -> Any:
 
     A list of one list many times over is small until it is written. Raises SecurityError; UndefinedError for what is undefined.
     """
-    if isinstance(value, str | int | float):
+    if isinstance(value, _SMALL):
         return value
     items = characters = 0
     waiting: list[Any] = [value]
