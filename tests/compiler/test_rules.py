@@ -207,13 +207,3 @@ def test_keys_of_ones_own_hold_anchors_and_have_no_effect(compile: Compile) -> N
 def test_an_empty_values_file_is_told_its_keys(compile: Compile) -> None:
     (fault,) = compile(SMALL + "providers: [{type: file, path: s.yml}]\n", {"s.yml": "# nothing\n"}).diagnostics
     assert (fault.code, fault.hint) == ("empty-file", "write the keys `settings` and `vars`")
-
-
-def test_a_fallback_that_changes_nothing_is_a_warning(compile: Compile) -> None:
-    models = "victor: 1\nname: s\nmodels: {a: {type: echo}, b: {type: echo}}\n"
-    found = compile(models + "settings: {model: a, fallbacks: [a, b, b]}\n").diagnostics
-    assert [(d.code, d.severity, d.message, d.span.column) for d in found] == [
-        ("no-effect", "warning", "'a' is the model itself", 34),
-        ("no-effect", "warning", "'b' is a fallback already", 40),
-    ]
-    assert compile(models + "settings: {model: a, fallbacks: [b]}\n").diagnostics == ()

@@ -127,6 +127,10 @@ class HostedConfig(HttpConfig, ModelConfig):
         known = self.known
         return (known.retires, known.successor, known.at_home) if known and known.retires else None
 
+    def output_limit(self) -> int | None:
+        """The most tokens that an answer of the known model may have, at its provider's own address."""
+        return self.known.output_limit if self.known and self.known.at_home else None
+
     def window(self) -> int | None:
         """The context window: the spec's, else that of the known model."""
         if self.context_window is not None:

@@ -27,7 +27,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from victor_dsl.values.model import NAME_PATTERN
 from victor_dsl.values.model import Model as Model  # noqa: PLC0414 - components take it from here
-from victor_dsl.values.settings import ModelSettings
+from victor_dsl.values.settings import ModelSettings, Settings
 from victor_dsl.values.tool import CostTier, Tool
 
 
@@ -266,6 +266,16 @@ class ExporterConfig(ListedConfig):
     )
 
 
+@frozen
+class SettingFault:
+    """A setting that a model cannot be sent as it is written: it is left out (`not sent`), sent as another value (`changed`),
+    or the request fails (`refused`). `reason` is a clause that follows a colon."""
+
+    setting: str
+    effect: Literal["not sent", "changed", "refused"]
+    reason: str
+
+
 class ModelConfig(Config):
     """The fields that every model has. The `settings` are values of a turn: the live object is built without them."""
 
@@ -322,6 +332,20 @@ class ModelConfig(Config):
     def loads_tools(self) -> bool:
         """Whether the model's provider loads deferred tools (`turn.deferred`) when the model needs them."""
         return False
+
+    def setting_faults(self, settings: Settings) -> Iterator[SettingFault]:
+        """What of these settings the model cannot be sent, as far as that is known."""
+        most = self.output_limit()
+        if most is not None and settings.max_tokens is not None and settings.max_tokens > most:
+            yield SettingFault("max_tokens", "refused", f"its answers have at most {most:,} tokens")
+
+    def output_limit(self) -> int | None:
+        """The most tokens that an answer may have, or None if unknown."""
+        return None
+
+    def most_tools(self) -> int | None:
+        """The number of tools that a request may offer, or None if unknown."""
+        return None
 
 
 class EmbedderConfig(Config):

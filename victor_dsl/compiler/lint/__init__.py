@@ -9,18 +9,23 @@ from victor_dsl.compiler.lint.files import included_files_exist, provided_values
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.lint.limits import every_limit_is_enforced, every_limiter_has_a_limit
 from victor_dsl.compiler.lint.middleware import admission_knows_enough, middleware_order
-from victor_dsl.compiler.lint.models import members_of_a_pool_are_alike, pools_have_models_as_members
+from victor_dsl.compiler.lint.models import (
+    fallbacks_differ,
+    members_of_a_pool_are_alike,
+    pools_have_models_as_members,
+)
 from victor_dsl.compiler.lint.names import (
     a_model_is_chosen,
     databases_fit,
-    every_fallback_is_another_model,
     every_key_has_an_effect,
     every_name_is_used,
 )
 from victor_dsl.compiler.lint.prompt import what_varies_comes_last
 from victor_dsl.compiler.lint.retirement import models_are_alive
 from victor_dsl.compiler.lint.safety import functions_exist, no_literal_secrets, nothing_of_its_own_runs
+from victor_dsl.compiler.lint.settings import models_accept_their_settings, response_formats_are_valid
 from victor_dsl.compiler.lint.templates import templates_are_sound
+from victor_dsl.compiler.lint.tools import results_fit_the_windows, tools_are_not_too_many
 from victor_dsl.source.diagnostic import Diagnostic
 
 RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
@@ -40,10 +45,14 @@ RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
     models_are_alive,
     pools_have_models_as_members,
     members_of_a_pool_are_alike,
+    fallbacks_differ,
+    models_accept_their_settings,
+    response_formats_are_valid,
+    results_fit_the_windows,
+    tools_are_not_too_many,
     context_budget,
     every_name_is_used,
     every_key_has_an_effect,
-    every_fallback_is_another_model,
 )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from attrs import define, field, frozen
 
 from victor_dsl.compiler.check import Item
+from victor_dsl.compiler.lint.answering import Answering, answering
 from victor_dsl.compiler.lint.input import LintInput
-from victor_dsl.compiler.lint.models import member_names, only_model
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.config import FilePath, annotated_fields
 from victor_dsl.source.diagnostic import Diagnostic, Related
@@ -33,17 +33,15 @@ def context_budget(subject: LintInput) -> Iterator[Diagnostic]:
     sound: set[tuple[Any, ...]] = set()
     sizes = _Sizes(subject)
     for variation in subject.variations:
-        layers = {name: variation.layer(name) for name in ("model", "fallbacks", "max_tokens", "threshold")}
-        facts = (id(variation.checked.sections["models"]), sizes.total(variation), *map(id, layers.values()))
+        layers = [variation.layer(name) for name in ("model", "fallbacks", "max_tokens", "threshold")]
+        facts = (id(variation.checked.sections["models"]), sizes.total(variation), *map(id, layers))
         if facts in sound:
             continue
-        settings = {name: layer.settings[name] for name, layer in layers.items() if layer is not None}
         faulty = False
-        for model in _models(variation, settings):
-            window = model.config.window() if model.config is not None else None  # type: ignore[attr-defined]
-            if window is None or any("context_window" in path for path in model.unknown):
+        for model in answering(variation):
+            if (window := model.window) is None:
                 continue
-            for fault in _faults(sizes, variation, settings, model, window):
+            for fault in _faults(sizes, model, window):
                 faulty = True
                 if (fault.code, fault.span) not in seen:
                     seen.add((fault.code, fault.span))
@@ -52,10 +50,8 @@ def context_budget(subject: LintInput) -> Iterator[Diagnostic]:
             sound.add(facts)
 
 
-def _faults(
-    sizes: _Sizes, variation: Variation, settings: Mapping[str, Any], model: Item, window: int
-) -> Iterator[Diagnostic]:
-    name = model.id.split("/", 1)[1]
+def _faults(sizes: _Sizes, model: Answering, window: int) -> Iterator[Diagnostic]:
+    name, variation, settings = model.name, model.variation, model.settings()
     answer, threshold = settings.get("max_tokens") or 0, settings.get("threshold") or 0.0
     total = sizes.total(variation) + answer
     if total < window and (not answer or threshold * window <= window - answer):
@@ -64,7 +60,7 @@ def _faults(
     if total >= window:
         parts = sizes.of(variation)
         if answer:
-            parts.append(_Part("settings.max_tokens", answer, _place(variation, "max_tokens", model)))
+            parts.append(_Part("settings.max_tokens", answer, _place(model, "max_tokens")))
         parts.sort(key=lambda part: -part.tokens)
         shown = ", ".join(f"{part.name} {part.tokens:,}" for part in parts[:4])
         shown += f" and {len(parts) - 4} more" if len(parts) > 4 else ""
@@ -74,28 +70,18 @@ def _faults(
             parts[0].span,
             (),
             f"lower {parts[0].name}, or use a model with a larger window",
-            related=(Related(f"the window of {name}", (model.located.get("context_window") or model.located).span),),
+            related=(Related(f"the window of {name}", _window_place(model)),),
         )
     else:
         yield Diagnostic(
             "compaction-too-late",
             f"compaction begins at {threshold:g} of the window of {name}{label}, but the answer's {answer:,} tokens leave "
             f"only {1 - answer / window:.2f} of it",
-            _place(variation, "threshold", model),
+            _place(model, "threshold"),
             (),
             f"set the threshold to at most {int((1 - answer / window) * 100) / 100:g}, or lower settings.max_tokens",
-            related=(Related("the answer's share", _place(variation, "max_tokens", model)),),
+            related=(Related("the answer's share", _place(model, "max_tokens")),),
         )
-
-
-def _models(variation: Variation, settings: Mapping[str, Any]) -> list[Item]:
-    models = {item.id.split("/", 1)[1]: item for item in variation.checked.sections["models"]}
-    named = [settings.get("model"), *(settings.get("fallbacks") or ())]
-    found = [models[name] for name in named if name in models]
-    if not found and (only := only_model(variation.checked.sections["models"])) is not None:
-        found = [only]
-    members = [models[name] for item in found for name in member_names(item) if name in models]
-    return [*found, *members]
 
 
 @define
@@ -164,6 +150,10 @@ class _Sizes:
         return None
 
 
-def _place(variation: Variation, name: str, model: Item) -> Span:
-    written = variation.written(name)
-    return written[1].span if written is not None else model.located.span
+def _place(model: Answering, setting: str) -> Span:
+    written = model.written(setting)
+    return written[1].span if written is not None else model.item.located.span
+
+
+def _window_place(model: Answering) -> Span:
+    return (model.item.located.get("context_window") or model.item.located).span

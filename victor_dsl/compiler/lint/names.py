@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from victor_dsl.compiler.link import references
+from victor_dsl.compiler.lint.answering import only_model
 from victor_dsl.compiler.lint.input import LintInput
-from victor_dsl.compiler.lint.models import only_model
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.config import DatabaseConfig
 from victor_dsl.source.diagnostic import Diagnostic, Related
-from victor_dsl.source.interpolate import as_read
 from victor_dsl.source.located import Located, Path
 
 
@@ -78,27 +77,6 @@ def every_name_is_used(subject: LintInput) -> Iterator[Diagnostic]:
                     "remove it, or refer to it where it should be used",
                     severity="warning",
                 )
-
-
-def every_fallback_is_another_model(subject: LintInput) -> Iterator[Diagnostic]:
-    """Warns about a fallback that is the model itself, or stands in the list already. Reported once at each place."""
-    seen: set[int] = set()
-    for variation in subject.variations:
-        written = variation.written("fallbacks")
-        if written is None or not isinstance(written[1].value, list):
-            continue
-        before = {variation.value("model")}
-        for number, leaf in enumerate(written[1].value):
-            name = as_read(leaf.value)
-            if name in before and isinstance(name, str) and id(leaf) not in seen:
-                seen.add(id(leaf))
-                what = "is the model itself" if name == variation.value("model") else "is a fallback already"
-                label = f" for {variation.label}" if variation.label else ""
-                path = (*written[0], number)
-                yield Diagnostic(
-                    "no-effect", f"'{name}' {what}{label}", leaf.span, path, "name another model", severity="warning"
-                )
-            before.add(name)
 
 
 def every_key_has_an_effect(subject: LintInput) -> Iterator[Diagnostic]:

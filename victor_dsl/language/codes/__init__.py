@@ -37,15 +37,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Specs that cannot work, or look like a mistake": (
         *("no-model", "unknown-function", "untrusted-code", "template-syntax", "template-error", "undefined-variable"),
         *("over-budget", "compaction-too-late", "before-auth", "idle-limiter", "unheld-limit", "wrong-database"),
-        *(
-            "unwise-order",
-            "volatile-before-stable",
-            "no-effect",
-            "nested-pool",
-            "uneven-pool",
-            "model-retired",
-            "model-retires",
-        ),
+        *("unwise-order", "volatile-before-stable", "no-effect", "nested-pool", "uneven-pool", "repeated-fallback"),
+        *("model-retired", "model-retires", "setting-refused", "setting-not-sent", "bad-response-format"),
+        *("large-results", "too-many-tools"),
     ),
 }
 """The codes by subject, in the order in which a spec is read."""

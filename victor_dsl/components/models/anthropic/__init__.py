@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from typing import Literal
@@ -9,9 +10,11 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from victor_dsl.components.hosted_models import HostedConfig, HostedModel, PromptCache, without_path
+from victor_dsl.components.models.anthropic import accepted
 from victor_dsl.language.component import Context
-from victor_dsl.language.config import Secret
+from victor_dsl.language.config import Secret, SettingFault
 from victor_dsl.language.kinds import Model
+from victor_dsl.values.settings import Settings
 
 
 class Config(HostedConfig):
@@ -62,6 +65,26 @@ class Config(HostedConfig):
         """Whether the model refuses sampling settings and decides itself how much to think."""
         return bool(self.known and self.known.reasoning)
 
+    @cached_property
+    def one_sampling(self) -> bool:
+        """Whether the model refuses `temperature` and `top_p` together."""
+        return bool(self.known and self.known.one_sampling)
+
+    @property
+    def accepted_thinking(self) -> Literal["budget", "adaptive"] | None:
+        """How the model accepts `settings.thinking`, or None where that is in both ways."""
+        return self.thinking_mode or ("adaptive" if self.reasoning else None)
+
+    def setting_faults(self, settings: Settings) -> Iterator[SettingFault]:
+        """What this API, or the model, does not accept."""
+        yield from super().setting_faults(settings)
+        refused = None
+        if self.sampling is False or (self.sampling is None and self.reasoning):
+            refused = "the model refuses it" if self.reasoning else "the model has `sampling: false`"
+        yield from accepted.sampling_faults(settings, refused=refused, one=self.one_sampling)
+        yield from accepted.thinking_faults(settings, mode=self.accepted_thinking)
+        yield from accepted.other_faults(settings)
+
 
 EXAMPLE = '{type: anthropic, model: claude-sonnet-5-5, api_key: "${env:ANTHROPIC_API_KEY}"}'
 
@@ -75,8 +98,8 @@ def build(config: Config, context: Context) -> AbstractAsyncContextManager[Model
         config.model,
         default_max_tokens=config.default_max_tokens,
         sampling=not config.reasoning if config.sampling is None else config.sampling,
-        both=not (config.known and config.known.one_sampling),
-        thinking_mode=config.thinking_mode or ("adaptive" if config.reasoning else None),
+        both=not config.one_sampling,
+        thinking_mode=config.accepted_thinking,
         cache=_mark(config.prompt_cache),
         extra_body=config.extra_body,
     )

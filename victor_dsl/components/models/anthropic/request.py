@@ -16,6 +16,7 @@ from victor_dsl.components.api_tools import (
     object_schema,
 )
 from victor_dsl.components.hosted_models import Unsupported
+from victor_dsl.components.models.anthropic.accepted import LEAST_THINKING
 from victor_dsl.components.models.anthropic.cache_marks import Block, Mark, mark
 from victor_dsl.errors import RequestError
 from victor_dsl.transport.json_values import parse_json
@@ -26,9 +27,6 @@ from victor_dsl.values.turn import Turn
 
 EMPTY = "(empty)"
 """Replaces empty text: the API refuses empty blocks and messages."""
-
-LEAST_THINKING = 1024
-"""The smallest budget of thoughts that the API accepts."""
 
 _content_of = attrgetter("content")
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")

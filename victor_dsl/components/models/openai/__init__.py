@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from typing import Literal
@@ -14,8 +14,13 @@ from victor_dsl.components.hosted_models import HostedConfig, HostedModel, Promp
 from victor_dsl.components.models.openai.prompt_cache import CacheFields
 from victor_dsl.components.models.openai.tokenizer import token_counter
 from victor_dsl.language.component import Context
+from victor_dsl.language.config import SettingFault
 from victor_dsl.language.http_config import OpenAIServerConfig
 from victor_dsl.language.kinds import Model
+from victor_dsl.values.settings import Settings
+
+MOST_TOOLS = 128
+"""The number of tools that OpenAI accepts in one request."""
 
 _REASONING_MODELS = re.compile(r"(?:.*/)?(?:o[1-9]|gpt-(?:[5-9]|\d\d))(?!.*-chat)")
 
@@ -79,6 +84,31 @@ class Config(OpenAIServerConfig, HostedConfig):
     def counter(self) -> Callable[[str], int] | None:
         """The tokenizer that `tokenizer` selects."""
         return token_counter(self.tokenizer, self.model)
+
+    def setting_faults(self, settings: Settings) -> Iterator[SettingFault]:
+        """What this API or OpenAI's reasoning models do not accept."""
+        yield from super().setting_faults(settings)
+        sampling = not self.reasoning if self.sampling is None else self.sampling
+        refused = "OpenAI's reasoning models refuse it" if self.reasoning else "the model has `sampling: false`"
+        reasons: dict[str, str] = {}
+        if not sampling:
+            reasons |= dict.fromkeys(("temperature", "top_p", "frequency_penalty", "presence_penalty"), refused)
+        if self.reasoning:
+            reasons["stop"] = "OpenAI's reasoning models refuse it"
+        if self.api == "responses":
+            lacks = "the Responses API does not have it"
+            reasons |= dict.fromkeys(("stop", "seed", "frequency_penalty", "presence_penalty"), lacks)
+        for name, reason in reasons.items():
+            if getattr(settings, name) is not None:
+                yield SettingFault(name, "not sent", reason)
+        if settings.thinking is not None and settings.thinking.type != "disabled":
+            yield SettingFault("thinking", "not sent", "this API has `reasoning_effort` for it")
+        if settings.reasoning_effort is not None and self.is_openai and not self.reasoning:
+            yield SettingFault("reasoning_effort", "refused", f"{self.model} is not a reasoning model")
+
+    def most_tools(self) -> int | None:
+        """OpenAI's own limit, where the server is OpenAI's."""
+        return MOST_TOOLS if self.is_openai else None
 
     @property
     def is_openai(self) -> bool:
