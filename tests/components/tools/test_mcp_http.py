@@ -15,7 +15,7 @@ import pytest
 from attrs import evolve
 
 from tests.components.context import TURN, surroundings
-from tests.components.tools.raw_http import Seen, Sent, raw_server
+from tests.components.tools.raw_http import TOOL, Seen, Sent, raw_server, result
 from tests.components.tools.test_mcp import PATIENCE_SECONDS, RealClock
 from victor_dsl.components.tools.mcp import Config, build
 from victor_dsl.errors import ComponentError, ToolError
@@ -187,3 +187,23 @@ async def test_an_odd_answer_over_http_is_read_or_is_an_error_at_once(
         except ToolError as error:
             text = f"Error: {error.message}"
     assert text == expected
+
+
+@pytest.mark.parametrize("more", [{}, {"resultType": "complete"}])
+async def test_a_stateless_server_of_2026_may_leave_out_the_type_of_its_results(
+    context: Context, more: dict[str, str]
+) -> None:
+    results: dict[str, dict[str, Any]] = {
+        "server/discover": {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}, "ttlMs": 0, "cacheScope": "public"},
+        "tools/list": {"tools": [TOOL], "ttlMs": 0, "cacheScope": "public"},
+        "tools/call": {"content": [{"type": "text", "text": "fine"}]},
+    }  # fmt: skip
+
+    def modern(seen: Seen) -> Sent | None:
+        found = results.get(seen.message["method"])
+        return None if found is None else result(seen.message["id"], {**found, **more})
+
+    async with raw_server(modern) as (port, received), shop(context, port) as tools:
+        assert await call(tools, "look") == "fine"
+    assert {seen.message["method"] for seen in received} == set(results)
+    assert all("mcp-session-id" not in seen.headers for seen in received)
