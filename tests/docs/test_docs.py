@@ -131,6 +131,11 @@ FAMILIES = {"o1", "gpt-5"}
 """Names that stand for all later models too, in descriptions of what these refuse."""
 
 
+def _without_retirement(text: str) -> str:
+    """A page without its section on models that retire, which has to name one."""
+    return text.partition("## Models that retire\n")[0]
+
+
 def test_no_page_or_example_teaches_a_model_that_dies_within_a_year() -> None:
     names = {
         (name.rstrip(".-"), _name(path))
@@ -138,7 +143,7 @@ def test_no_page_or_example_teaches_a_model_that_dies_within_a_year() -> None:
         if path.is_file()
         and path.suffix in (".md", ".yml", ".yaml", ".json", ".py", ".jsonl")
         and path.name != "CHANGELOG.md"
-        for name in MODEL.findall(path.read_text(encoding="utf-8"))
+        for name in MODEL.findall(_without_retirement(path.read_text(encoding="utf-8")))
     }
     dying = {
         (name, page): str(known.retires)
