@@ -494,7 +494,7 @@ async def test_models_that_refuse_sampling_are_not_sent_it() -> None:
     ],
 )
 async def test_models_that_refuse_both_sampling_settings_together_get_the_temperature(
-    settings: dict[str, float], written: dict[str, float]
+    settings: dict[str, Any], written: dict[str, float]
 ) -> None:
     turn = HELLO.replace(settings=Settings(**settings))
     body = await sent(turn, model="claude-sonnet-4-5")

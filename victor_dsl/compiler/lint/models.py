@@ -53,12 +53,17 @@ def members_of_a_pool_are_alike(subject: LintInput) -> Iterator[Diagnostic]:
 def fallbacks_differ(subject: LintInput) -> Iterator[Diagnostic]:
     """Every fallback that has failed before: the model itself, an earlier fallback, or a member of an earlier pool."""
     seen: set[tuple[Path, str]] = set()
+    checked: set[tuple[int, int, str | None]] = set()
     for variation in subject.variations:
         written = variation.written("fallbacks")
         if written is None or not isinstance(written[1].value, list):
             continue
-        models = {model_name(item): item for item in variation.checked.sections["models"]}
         model = chosen_model(variation)
+        facts = (id(written[1]), id(variation.checked.sections["models"]), model)
+        if facts in checked:
+            continue
+        checked.add(facts)
+        models = {model_name(item): item for item in variation.checked.sections["models"]}
         called = {} if model is None else _called(model, models, "the model itself")
         for index, leaf in enumerate(written[1].value):
             name, path = as_read(leaf.value), (*written[0], index)

@@ -29,22 +29,31 @@ JSON_TYPES = ("array", "boolean", "integer", "null", "number", "object", "string
 def models_accept_their_settings(subject: LintInput) -> Iterator[Diagnostic]:
     """For every variation and every model that may answer, with the settings that are then in force."""
     checked: set[tuple[int, ...]] = set()
+    merged: dict[tuple[int, ...], Settings | None] = {}
     seen: set[tuple[object, ...]] = set()
     for variation in subject.variations:
         for model in answering(variation):
-            facts = (id(model.item), *map(id, model.layers()))
-            if model.config is None or facts in checked:
+            layers = tuple(map(id, model.layers()))
+            if model.config is None or (id(model.item), *layers) in checked:
                 continue
-            checked.add(facts)
-            try:
-                settings = Settings.model_validate(model.settings())
-            except ValidationError:
-                continue  # it was reported when its layer was read
+            checked.add((id(model.item), *layers))
+            if layers not in merged:
+                merged[layers] = _settings(model)
+            if (settings := merged[layers]) is None:
+                continue
             for fault in model.config.setting_faults(settings):
                 found = _diagnostic(model, fault, len(variation.checked.sections["models"]) > 1)
                 if (key := (found.span, fault.setting, fault.effect, model.name)) not in seen:
                     seen.add(key)
                     yield found
+
+
+def _settings(model: Answering) -> Settings | None:
+    """The model's settings; None where a layer has faults, which were reported when it was read."""
+    try:
+        return Settings.model_validate(model.settings())
+    except ValidationError:
+        return None
 
 
 def _diagnostic(model: Answering, fault: SettingFault, has_others: bool) -> Diagnostic:

@@ -19,6 +19,8 @@ def results_fit_the_windows(subject: LintInput) -> Iterator[Diagnostic]:
     """Every tool whose results may be longer than the whole window of a model that may answer, with the smallest."""
     seen: set[int] = set()
     for variation in subject.variations:
+        if all(id(item) in seen for item in variation.checked.sections["tools"]):
+            continue
         models = [(window, model) for model in answering(variation) if (window := model.window) is not None]
         if not models:
             continue
@@ -47,6 +49,8 @@ def tools_are_not_too_many(subject: LintInput) -> Iterator[Diagnostic]:
     seen: set[tuple[object, str]] = set()
     for variation in subject.variations:
         offered, place, path = _offered(variation)
+        if not offered:
+            continue
         for model in answering(variation):
             most = model.config.most_tools() if model.config is not None else None
             if most is None or offered <= most or (place.span, model.name) in seen:
