@@ -407,13 +407,17 @@ async def test_an_answer_that_ended_with_the_window_says_so(
     assert call.get("window_full", False) is full
 
 
-@pytest.mark.parametrize(("reported", "reports"), [(38, 1), (150, 0)])
-async def test_a_server_that_seems_to_drop_tools_is_reported_once(stage: Stage, reported: int, reports: int) -> None:
-    reply = Reply(Message("assistant", "Hi."), Usage(reported, 3))
-    stage.objects |= {"models/main": Says([reply, reply]), "exporters/given": (spy := Spy())}
+@pytest.mark.parametrize(
+    ("counts", "reports"), [((38, 45, 38), 1), ((10, 10, 10), 0), ((38, 150, 150), 0), ((150, 160, 170), 0)]
+)
+async def test_a_server_that_seems_to_drop_tools_is_reported_once(
+    stage: Stage, counts: tuple[int, ...], reports: int
+) -> None:
+    replies = [Reply(Message("assistant", "Hi."), Usage(count, 3)) for count in counts]
+    stage.objects |= {"models/main": Says(replies), "exporters/given": (spy := Spy())}
     tools = (Tool("look_up", "Looks an order up by its number, and says when it was sent. " * 5),)
     async with stage.orchestrator(SPEC + "tool_selection: all\n") as orchestrator:
-        for _ in range(2):
+        for _ in counts:
             await orchestrator.answer(Request(message="Hi", tools=tools))
     found = [data["message"] for data in spy.data("error")]
     assert len(found) == reports

@@ -136,12 +136,17 @@ class ModelWindow:
         self.learnt.learn(size, _session(turn), reported)
 
     def ignores_tools(self, turn: Turn, reported: int | None) -> bool:
-        """Whether the model reports far fewer tokens than its tools alone have; True once only."""
-        tools = self._tools[1].stated if turn.tools and self._tools[0] == turn.tools else 0
-        if self.learnt.ignores_tools or type(reported) is not int or tools < TOOLS_WORTH_A_REPORT:
+        """Whether the model's server seems to drop tools; True once only.
+
+        Then it reports far fewer tokens than the tools alone have, in two requests, and not the same number as one that does
+        not count at all.
+        """
+        learnt, tools = self.learnt, self._tools[1].stated if turn.tools and self._tools[0] == turn.tools else 0
+        if learnt.ignores_tools or type(reported) is not int or tools < TOOLS_WORTH_A_REPORT or reported >= tools * 0.6:
             return False
-        self.learnt.ignores_tools = reported < tools * 0.6
-        return self.learnt.ignores_tools
+        learnt.ignores_tools = learnt.low_count not in {None, reported}
+        learnt.low_count = reported
+        return learnt.ignores_tools
 
     def was_full(self, reply: Reply, answer: int | None) -> bool:
         """Whether an answer ended because the window was full, and not at the tokens that it may have."""
@@ -227,13 +232,14 @@ class ModelTokens:
     """What was learnt of one model's counts.
 
     `window` is the smallest that its server named when it refused a request, `guessed` a guess after a refusal without a
-    number. `ignores_tools` says that its server seems to drop tools.
+    number. `ignores_tools` says that its server seems to drop tools, `low_count` is the last count that was too low for them.
     """
 
     window: int | None = None
     guessed: int | None = None
     trained: bool = False
     ignores_tools: bool = False
+    low_count: int | None = None
     _weights: _Weights = field(factory=_Weights)
     _last: dict[Hashable, tuple[Size, int, bool]] = field(factory=dict)
     _error: float = 0.05  # of estimates, relative to the tokens that were not counted before
