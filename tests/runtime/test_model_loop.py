@@ -81,12 +81,12 @@ async def test_a_fallback_answers_with_its_own_settings(stage: Stage) -> None:
 async def test_a_fallbacks_history_leaves_room_for_the_fallbacks_own_answer(stage: Stage) -> None:
     main, spare = Says([ModelError("down", kind="overloaded")]), Says(["ok"])
     stage.objects |= {"models/main": main, "models/spare": spare, "exporters/given": Spy()}
-    spec = TWO.replace("main: {type: given}", "main: {type: given, context_window: 1000}")
+    spec = TWO.replace("main: {type: given}", "main: {type: given, context_window: 2000}")
     spec = spec.replace(
         "spare: {type: given}", "spare: {type: given, context_window: 1000, settings: {max_tokens: 600}}"
     )
     messages = tuple(Message("user" if i % 2 == 0 else "assistant", "x" * 200) for i in range(13))
-    async with stage.orchestrator(spec + "compaction: {type: recent, threshold: 1}") as orchestrator:
+    async with stage.orchestrator(spec + "compaction: {type: recent, threshold: 0.4}") as orchestrator:
         await orchestrator.answer(Request(messages=messages))
     sizes = [messages_tokens(model.turns[0].messages) for model in (main, spare)]
     assert sizes[0] == messages_tokens(messages)

@@ -440,5 +440,5 @@ def test_the_recorded_stream_ends_with_its_usage() -> None:
 
 
 def test_the_example_names_only_fields_that_there_are() -> None:
-    assert "gpt-4.1-mini" in EXAMPLE
+    assert "gpt-6-luna" in EXAMPLE
     assert {"model", "api_key", "base_url", "context_window"} <= set(Config.model_fields)
