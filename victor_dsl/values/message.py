@@ -65,6 +65,13 @@ class Message:
         return text_tokens(self.counted_text()) + MESSAGE_OVERHEAD + self.other_tokens()
 
     @cached_property
+    def fingerprint(self) -> int:
+        """A hash of what it says, in this process only."""
+        content = self.content
+        text = content if isinstance(content, str | None) else repr(content)
+        return hash((self.role, text, self.tool_calls, self.tool_call_id))
+
+    @cached_property
     def is_plain(self) -> bool:
         """Whether it is nothing but ASCII text: no parts, no tool calls, no tool's result. Nearly all messages are."""
         content = self.content

@@ -16,7 +16,7 @@ from tests.components.tool_selection.selecting import Counting, strategy
 from tests.runtime.stage import Says, Spy, Stage, Toolbox
 from victor_dsl.components.ranking.lexical import LexicalRanking
 from victor_dsl.runtime.coordinators import offered_tools
-from victor_dsl.runtime.coordinators.offered_tools import NOTHING_OFFERED, Offered, OfferedTools
+from victor_dsl.runtime.coordinators.offered_tools import NOTHING_OFFERED, Offered, OfferedTools, Selected
 from victor_dsl.runtime.coordinators.tool_selection import MOST_EARLIER, ToolSelectionCoordinator
 from victor_dsl.values.message import Message
 from victor_dsl.values.request import Request
@@ -106,9 +106,27 @@ def test_a_removed_tool_leaves_at_once_and_no_other_does() -> None:
 
 def test_most_is_three_times_k_by_default() -> None:
     one = coordinator()
-    turns = [asyncio.run(one.select(turn(SUBJECTS[:count], settings=Settings(k=1)))) for count in range(1, 6)]
-    assert [len(selected.tools) for selected in turns] == [1, 2, 3, 1, 2]
+    asked = ["weather", "passport", "weather", "battery", "garden"]
+    turns = [asyncio.run(one.select(turn(asked[:count], settings=Settings(k=1)))) for count in range(1, 6)]
+    assert [len(selected.tools) for selected in turns] == [1, 3, 3, 1, 3]
     assert [bool(one.selection and one.selection.reset) for one in turns] == [False, False, False, True, False]
+
+
+def test_a_set_that_has_the_best_tools_stays_as_it_is() -> None:
+    """One change costs the cached beginning of the request, so a tool that fits third best does not make one."""
+    offered = Offered(frozenset("abcdef"))
+    assert offered.grown(Selected(("a", "b", "x", "y", "z", "w"), 6, 18), "abcdefwxyz") is offered
+    assert offered.shown(Selected(("a", "x", "b"), 6, 18)) == ("a", "b")
+
+
+def test_a_set_that_must_grow_takes_what_there_is_room_for() -> None:
+    grown = Offered(frozenset("ab")).grown(Selected(("x", "a", "c", "d", "e"), 2, 4), "abcdex")
+    assert grown == Offered(frozenset("abxc"))
+
+
+def test_a_message_that_no_tool_matches_changes_nothing() -> None:
+    offered = Offered(frozenset("xy"))
+    assert offered.grown(Selected(("a", "b", "c", "d"), 2, 4, matches=False), "abcdxy") is offered
 
 
 def test_rendering_sends_what_a_turn_would_and_stores_nothing() -> None:

@@ -111,13 +111,7 @@ class CompactionMemory:
 
 def fingerprints(messages: Iterable[Message]) -> bytes:
     """`WIDTH` bytes for each message, which differ where its content does."""
-    return array("q", map(_fingerprint, messages)).tobytes()
-
-
-def _fingerprint(message: Message) -> int:
-    content = message.content
-    text = content if isinstance(content, str | None) else repr(content)
-    return hash((message.role, text, message.tool_calls, message.tool_call_id))
+    return array("q", [message.fingerprint for message in messages]).tobytes()
 
 
 def leading_same(one: bytes, other: bytes) -> int:

@@ -1,19 +1,18 @@
 """The tools that a session was offered so far. The set only grows, so that requests begin alike and prompt caches hold.
 
-A set follows from the conversation alone: each user message adds what is selected for it. So every process computes the same
+A set follows from the conversation alone: each user message may add what is selected for it. So every process computes the same
 set, and what is stored here is only a cache.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable
 
 from attrs import define, field
 
-from victor_dsl.runtime.coordinators.compaction_memory import fingerprints
+from victor_dsl.runtime.coordinators.compaction_memory import WIDTH, fingerprints
 from victor_dsl.values.frozen import value
-from victor_dsl.values.message import Message
 from victor_dsl.values.turn import Turn
 
 MOST_SETS = 10_000
@@ -25,18 +24,57 @@ SESSION_MESSAGES = 12
 
 
 @value
+class Selected:
+    """The tools that match a user message, best first; `matches` is false where they only stand in because none did.
+
+    The first `k` are selected, and more may follow, up to `most`, for when the set grows. Without `k`, all are selected.
+    """
+
+    ranking: tuple[str, ...]
+    k: int | None
+    most: int | None
+    matches: bool = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The selected names."""
+        return self.ranking[: self.k]
+
+    @property
+    def best(self) -> tuple[str, ...]:
+        """The names that must be offered: the best third, but at least two."""
+        return self.names if self.k is None else self.names[: max(2, (self.k + 2) // 3)]
+
+
+@value
 class Offered:
     """The names of the tools offered up to a user message; `reset` says that the set began anew with this message."""
 
     names: frozenset[str] = frozenset()
     reset: bool = False
 
-    def grown(self, selected: Collection[str], allowed: Collection[str], most: int | None) -> Offered:
-        """The set after one more message. Names that are not `allowed` leave; over `most` names, those `selected` alone stay."""
-        names = self.names.intersection(allowed).union(selected)
-        if most is not None and len(names) > max(most, len(selected)):
-            return Offered(frozenset(selected), reset=True)
-        return self if names == self.names and not self.reset else Offered(names)
+    def grown(self, selected: Selected, allowed: Collection[str]) -> Offered:
+        """The set after one more message. Names that are not `allowed` leave.
+
+        Every change costs the cached beginning of the request, whatever its size. So a set that has the best tools stays as
+        it is, and one that must grow takes as many as there is room for. Where `most` has no room for all that are
+        selected, these alone stay.
+        """
+        stay = self.names.intersection(allowed)
+        if stay and (not selected.matches or stay.issuperset(selected.best)):
+            return self if stay == self.names and not self.reset else Offered(stay)
+        names = stay.union(selected.names)
+        if selected.k is None or not stay:
+            return Offered(names)
+        most = len(names) if selected.most is None else selected.most
+        if len(names) > most:
+            return Offered(frozenset(selected.names), reset=True)
+        others = [name for name in selected.ranking if name not in names]
+        return Offered(names.union(others[: most - len(names)]))
+
+    def shown(self, selected: Selected) -> tuple[str, ...]:
+        """The selected names that are offered, best first; where better ones are not, the next best ones that are."""
+        return tuple([name for name in selected.ranking if name in self.names][: selected.k])
 
 
 NOTHING_OFFERED = Offered()
@@ -75,12 +113,17 @@ class Places:
 
     def __init__(self, turn: Turn, selection: Hashable) -> None:
         request = turn.request
-        self._messages: Sequence[Message] = turn.messages
-        self._stored = request.messages is None and request.session is not None
-        self._owner: Hashable = (turn.tenant, turn.session) if self._stored else (turn.tenant, selection)
         self.users = [index for index, message in enumerate(turn.messages) if message.role == "user"]
+        stored = request.messages is None and request.session is not None
+        self._owner: Hashable = (turn.tenant, turn.session) if stored else (turn.tenant, selection)
+        self._width = SESSION_MESSAGES if stored else len(turn.messages)
+        self._first = max(0, self.users[-1] + 1 - 2 * SESSION_MESSAGES) if stored and self.users else 0
+        self._messages = turn.messages
+        self._marks = fingerprints(turn.messages[self._first :])
 
     def key(self, index: int) -> Hashable:
         """The key of the conversation up to the message at `index`."""
-        first = max(0, index + 1 - SESSION_MESSAGES) if self._stored else 0
-        return self._owner, fingerprints(self._messages[first : index + 1])
+        first, end = max(0, index + 1 - self._width), index + 1
+        if first < self._first:
+            return self._owner, fingerprints(self._messages[first:end])
+        return self._owner, self._marks[(first - self._first) * WIDTH : (end - self._first) * WIDTH]

@@ -14,10 +14,10 @@ from victor_dsl.errors import ComponentError
 from victor_dsl.language.boundary import describe, internal_error, is_fault, is_unforeseen
 from victor_dsl.language.kinds import ToolSelection
 from victor_dsl.runtime.context_window import ModelWindow
-from victor_dsl.runtime.coordinators.offered_tools import NOTHING_OFFERED, Offered, OfferedTools, Places
+from victor_dsl.runtime.coordinators.offered_tools import NOTHING_OFFERED, Offered, OfferedTools, Places, Selected
 from victor_dsl.runtime.deferred_tools import defer
 from victor_dsl.values.message import Message
-from victor_dsl.values.settings import Limits
+from victor_dsl.values.settings import Limits, default_settings
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import FindTools, SelectionRecord, Turn, forget
 
@@ -139,6 +139,7 @@ class ToolSelectionCoordinator:
         self._prepare = strategy.prepare if isinstance(strategy, Preparing) else None
         self._limit = strategy if isinstance(strategy, Limiting) else None
         self._latest: list[_Allowed] = []
+        self._widened = (default_settings(), default_settings())  # the latest settings, and the same with `most` as `k`
         if fallback is not None:
             self._strategies.append((fallback_type or "fallback", fallback))
 
@@ -148,19 +149,35 @@ class ToolSelectionCoordinator:
             return turn
         candidates = self._allowed(turn.tools, turn.settings.limits)
         selecting = self._with_k(turn, candidates)
-        type, names, fallback = await self._choose(selecting, candidates)
-        names = _with_chosen(names, selecting, candidates)
-        tools, reset = candidates.allowed, False
         if self._defers:
-            record = SelectionRecord(type, len(tools), names, fallback)
-            turn.trace.selection = record
-            return defer(turn, tools, self._finder(candidates)).replace(selection=record)
+            type, names, fallback = await self._choose(selecting, candidates)
+            turn.trace.selection = record = SelectionRecord(type, len(candidates.allowed), names, fallback)
+            return defer(turn, candidates.allowed, self._finder(candidates)).replace(selection=record)
+        type, fallback, selected = await self._select(selecting, candidates)
+        tools, names, reset = candidates.allowed, selected.names, False
         if len(names) < len(tools):
-            offered = await self._offered(selecting, candidates, names)
+            offered = await self._offered(selecting, candidates, selected)
             tools, reset = tuple([tool for tool in tools if tool.name in offered.names]), offered.reset
-        record = SelectionRecord(type, len(candidates.allowed), names, fallback, reset)
-        turn.trace.selection = record
+            names = offered.shown(selected)
+        turn.trace.selection = record = SelectionRecord(type, len(candidates.allowed), names, fallback, reset)
         return turn.replace(tools=tools, selection=record)
+
+    async def _select(self, turn: Turn, candidates: _Allowed, first: int = 0) -> tuple[str, bool, Selected]:
+        """The type of the strategy that selected, whether it is a fallback, and what matches the turn's latest user message."""
+        settings = turn.settings
+        k, most = settings.k, settings.most
+        if k is not None:
+            most = max(k, MOST_TIMES_K * k if most is None else most)
+            if self._widened[0] is not settings:
+                self._widened = settings, settings.replace(k=most)
+            turn = turn.replace(settings=self._widened[1])
+        type, ranking, fallback = await self._choose(turn, candidates, first)
+        choice = settings.tool_choice
+        if (
+            choice is not None and choice in candidates.by_name and choice not in ranking[:k]
+        ):  # what must be called is offered in any case
+            ranking = (choice, *[name for name in ranking if name != choice])
+        return type, fallback, Selected(ranking, k, most, matches=not (fallback and type == "all"))
 
     def _with_k(self, turn: Turn, candidates: _Allowed) -> Turn:
         """The turn with the `k` that holds: where none is set and all tools would cost much, a strategy that ranks selects some."""
@@ -186,13 +203,10 @@ class ToolSelectionCoordinator:
 
         return find
 
-    async def _offered(self, turn: Turn, candidates: _Allowed, names: Sequence[str]) -> Offered:
-        """What the conversation is offered once `names` are selected for its latest user message."""
+    async def _offered(self, turn: Turn, candidates: _Allowed, selected: Selected) -> Offered:
+        """What the conversation is offered after its latest user message, for which these are `selected`."""
         settings, allowed, memory = turn.settings, candidates.by_name, self._memory
-        most = settings.most
-        if most is None and settings.k is not None:
-            most = MOST_TIMES_K * settings.k
-        places = Places(turn, (turn.plan, candidates.fingerprint, settings.k, most, settings.alpha))
+        places = Places(turn, (turn.plan, candidates.fingerprint, selected.k, selected.most, settings.alpha))
         earlier = places.users[-1 - MOST_EARLIER : -1]
         offered, unknown = NOTHING_OFFERED, 0
         for nth in reversed(range(len(earlier))):
@@ -201,23 +215,21 @@ class ToolSelectionCoordinator:
                 break
         keep = not turn.rendering
         if unknown < len(earlier):
-            for index, selected in await self._earlier(turn, candidates, earlier[unknown:]):
-                offered = offered.grown(selected, allowed, most)
+            for index, one in await self._earlier(turn, candidates, earlier[unknown:]):
+                offered = offered.grown(one, allowed)
                 if keep:
                     memory.put(places.key(index), offered)
-        offered = offered.grown(names, allowed, most)
+        offered = offered.grown(selected, allowed)
         if keep and places.users:
             memory.put(places.key(places.users[-1]), offered)
         return offered
 
-    async def _earlier(
-        self, turn: Turn, candidates: _Allowed, indices: Sequence[int]
-    ) -> list[tuple[int, tuple[str, ...]]]:
-        """The names selected for earlier user messages, which are at these indices. Failures are not recorded."""
+    async def _earlier(self, turn: Turn, candidates: _Allowed, indices: Sequence[int]) -> list[tuple[int, Selected]]:
+        """What is selected for earlier user messages, which are at these indices. Failures are not recorded."""
         turns = [turn.replace(messages=turn.messages[: index + 1], record=forget) for index in indices]
         now = asyncio.get_running_loop().time
         end = now() + EARLIER_SECONDS
-        found: list[tuple[int, tuple[str, ...]]] = []
+        found: list[tuple[int, Selected]] = []
         for start in range(0, len(turns), EARLIER_AT_ONCE):
             some = turns[start : start + EARLIER_AT_ONCE]
             if self._prepare is not None and now() < end:
@@ -227,8 +239,8 @@ class ToolSelectionCoordinator:
                     if not is_fault(error):
                         raise  # a fault shows in each selection, which then has its fallback
             for index, one in zip(indices[start:], some, strict=False):
-                _, names, _ = await self._choose(one, candidates, first=0 if now() < end else 1)
-                found.append((index, names))
+                _, _, selected = await self._select(one, candidates, first=0 if now() < end else 1)
+                found.append((index, selected))
         return found
 
     def _allowed(self, tools: tuple[Tool, ...], limits: Limits) -> _Allowed:
@@ -271,14 +283,6 @@ class ToolSelectionCoordinator:
                 if names:
                     return type, names[:k], nth > 0
         return "all", tuple(candidates.by_name)[:k], True
-
-
-def _with_chosen(names: tuple[str, ...], turn: Turn, candidates: _Allowed) -> tuple[str, ...]:
-    """The names with the tool that the model must call (`tool_choice`), which is offered in any case."""
-    choice = turn.settings.tool_choice
-    if choice is None or choice in names or choice not in candidates.by_name:
-        return names
-    return (choice, *names)[: turn.settings.k]
 
 
 def _names(selected: Iterable[Tool], offered: Mapping[str, Tool]) -> tuple[str, ...]:
