@@ -74,7 +74,7 @@ TOO_LONG = [
     Refusal("unlisted words with two numbers", 422, _error("You sent 70123 tokens; this deployment answers up to 65536."), "context_length"),
     Refusal("Fireworks", 400, _error("The prompt is too long: 140000, model maximum context length: 131071", type="invalid_request_error"), "context_length"),
     Refusal("Databricks", 400, {"error_code": "BAD_REQUEST", "message": "Input token count 40000 exceeds the max input 32000."}, "context_length"),
-    Refusal("GitHub Models", 413, _error("Request body too large for gpt-4o model. Max size: 8000 tokens.", code="tokens_limit_reached"), "context_length"),
+    Refusal("GitHub Models", 413, _error("Request body too large for gpt-4o model. Max size: 8000 tokens.", code="tokens_limit_reached"), "context_length", None, 8000),
     Refusal("watsonx", 400, {"errors": [{"code": "invalid_input_argument", "message": "the number of input tokens 5000 cannot exceed the total tokens limit 4096 for this model"}]}, "context_length"),
     Refusal("a sequence length", 400, _error("Input exceeds maximum sequence length of 4096"), "context_length"),
     Refusal("Qianfan", 400, {"error_code": 336007, "error_msg": "the max input characters is 20000"}, "context_length"),
@@ -82,6 +82,18 @@ TOO_LONG = [
     Refusal("Ark", 400, _error("Total tokens of image and text exceed max message tokens", code="InvalidParameter"), "context_length"),
     Refusal("a conversation", 400, _error("The conversation has become too long for this model."), "context_length"),
     Refusal("server error", 500, _error("input is too large to process: exceeds the context size", type="server_error"), "context_length"),
+    Refusal("Gemini, newer words", 400, _error("The input token count exceeds the maximum number of tokens allowed 1048576.", status="INVALID_ARGUMENT"), "context_length", None, 1048576),
+    Refusal("Vertex", 400, _error("Unable to submit request because the input token count is 1200000 but model only supports up to 1048576. Reduce the input token count and try again.", status="INVALID_ARGUMENT"), "context_length", 1200000, 1048576),
+    Refusal("llama.cpp without fields", 400, _error("request (5000 tokens) exceeds the available context size (4096 tokens), try increasing it", code=400), "context_length", 5000, 4096),
+    Refusal("older llama.cpp", 500, _error("context shift is disabled", code=500, type="server_error"), "context_length"),
+    Refusal("Bedrock, counted", 400, {"message": "Too many input tokens. Max input tokens: 8192, request input token count: 9000"}, "context_length", 9000, 8192),
+    Refusal("Cohere, newer words", 400, {"message": "the total number of tokens in your request exceeds the model's limit of 132096 tokens"}, "context_length"),
+    Refusal("Hyperbolic", 400, _error("Requested token count exceeds the model's maximum context length of 131072 tokens. You requested a total of 140000 tokens: 130000 tokens from the input messages and 10000 tokens for the completion."), "context_length", 130000, 131072),
+    Refusal("SiliconFlow", 400, {"code": 20015, "message": "length of prompt_tokens (40000) must be less than max_seq_len (32768).", "data": None}, "context_length", 40000, 32768),
+    Refusal("Qianfan's chat API", 400, _error("prompt tokens too long", code="tokens_too_long"), "context_length"),
+    Refusal("Cloudflare", 413, {"errors": [{"message": "AiError: The estimated number of input and maximum output tokens (25044) exceeded this model context window limit (24000).", "code": 5021}], "success": False}, "context_length", None, 24000),
+    Refusal("vLLM, where max_tokens leaves no room", 400, _error("'max_tokens' or 'max_completion_tokens' is too large: 4000. This model's maximum context length is 8192 tokens and your request has 7000 input tokens (4000 > 8192 - 7000).", type="BadRequestError", code=400), "context_length", 7000, 8192),
+    Refusal("Hunyuan", 400, {"Response": {"Error": {"Code": "InvalidParameterValue", "Message": "Input tokens exceed the limit: 28000"}, "RequestId": "x"}}, "context_length"),
 ]  # fmt: skip
 
 NOT_TOO_LONG = [
@@ -96,6 +108,10 @@ NOT_TOO_LONG = [
     Refusal("metadata", 400, _error("Invalid 'metadata.user_id': string too long. Expected a string with maximum length 64, but got a string with length 70."), "bad_request"),
     Refusal("a tool's name", 400, _error("Invalid 'tools[0].function.name': string does not match pattern. Expected a string with maximum 64 characters.", code="invalid_value"), "bad_request"),
     Refusal("a proxy's overload", 503, _error("upstream: maximum context length worker busy", type="server_error"), "overloaded"),
+    Refusal("the id of a call", 400, _error("Invalid 'messages[2].tool_calls[0].id': string too long. Expected a string with maximum length 40, but got a string with length 64 instead.", code="string_above_max_length"), "bad_request"),
+    Refusal("a name", 400, _error("Invalid 'messages[1].name': string too long. Expected a string with maximum length 64, but got a string with length 70 instead.", code="string_above_max_length"), "bad_request"),
+    Refusal("a cache key", 400, _error("Invalid 'prompt_cache_key': string too long. Expected a string with maximum length 64, but got a string with length 70 instead.", code="string_above_max_length"), "bad_request"),
+    Refusal("a quota of tokens", 403, {"errors": [{"code": "token_quota_reached", "message": "This monthly token quota of this account has been reached, it exceeds the limit"}]}, "authentication"),
 ]  # fmt: skip
 
 ACCESS = [
@@ -119,6 +135,13 @@ ACCESS = [
     Refusal("DashScope's arrears", 400, _error("Access denied, please make sure your account is in good standing.", code="Arrearage"), "authentication"),
     Refusal("a disabled organization", 400, _error("This organization has been disabled."), "authentication"),
     Refusal("an internal error about a key", 404, _error("No auth credentials found"), "authentication"),
+    Refusal("Azure's key", 400, {"statusCode": 400, "message": "Access denied due to missing subscription key."}, "authentication"),
+    Refusal("Anthropic's own limit", 400, {"type": "error", "error": {"type": "invalid_request_error", "message": "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC."}}, "authentication"),
+    Refusal("Gemini's free tier", 400, _error("Gemini API free tier is not available in your country. Please enable billing on your project in Google AI Studio.", code=400, status="FAILED_PRECONDITION"), "authentication"),
+    Refusal("Gemini's countries", 400, _error("User location is not supported for the API use.", code=400, status="FAILED_PRECONDITION"), "authentication"),
+    Refusal("LiteLLM's budget", 400, _error("Budget has been exceeded! Current cost: 10.5, Max budget: 10.0", type="budget_exceeded", code="400"), "authentication"),
+    Refusal("OpenAI's verification", 400, _error("Your organization must be verified to stream this model.", param="stream", code="unsupported_value"), "authentication"),
+    Refusal("Tencent's packs", 400, {"Response": {"Error": {"Code": "FailedOperation.ResourcePackExhausted", "Message": "resource pack exhausted"}}}, "authentication"),
 ]  # fmt: skip
 
 NO_MODEL = [
@@ -134,6 +157,13 @@ NO_MODEL = [
     Refusal("Azure", 404, _error("The API deployment for this resource does not exist.", code="DeploymentNotFound"), "model_not_found"),
     Refusal("Mistral", 400, {"object": "error", "message": "Invalid model: mistral-99", "type": "invalid_model", "code": "1500"}, "model_not_found"),
     Refusal("Bedrock", 400, {"message": "The provided model identifier is invalid."}, "model_not_found"),
+    Refusal("OpenAI, a project", 403, _error("Project `proj_x` does not have access to model `gpt-9`", code="model_not_found"), "model_not_found"),
+    Refusal("OpenAI, another API", 404, _error("This model is only supported in v1/responses and not in v1/chat/completions.", param="model"), "model_not_found"),
+    Refusal("Bedrock, too old", 404, {"message": "This model version has reached the end of its life."}, "model_not_found"),
+    Refusal("Bedrock, by profile alone", 400, {"message": "Invocation of model ID x.y with on-demand throughput isn't supported. Retry your request with the ID or ARN of an inference profile."}, "model_not_found"),
+    Refusal("Zhipu", 400, _error("模型不存在", code="1211"), "model_not_found"),
+    Refusal("SiliconFlow", 403, {"code": 30003, "message": "Model disabled.", "data": None}, "model_not_found"),
+    Refusal("LiteLLM", 400, _error("LLM Provider NOT provided. Pass in the LLM provider you are trying to call. You passed model=foo", code="400"), "model_not_found"),
 ]  # fmt: skip
 
 OTHERS = [
@@ -144,6 +174,15 @@ OTHERS = [
     Refusal("a feature of a model", 400, _error("Tool calling is not supported by this model."), "bad_request"),
     Refusal("an image", 400, _error("This model does not support image input"), "bad_request"),
     Refusal("a wrong path", 404, {"detail": "Not Found"}, "bad_request"),
+    Refusal("TGI, overloaded", 424, {"error": "Model is overloaded", "error_type": "overloaded"}, "overloaded"),
+    Refusal("Groq, flex", 498, _error("Flex tier capacity exceeded", type="capacity_exceeded"), "overloaded"),
+    Refusal("a conflict", 409, _error("The resource is locked"), "overloaded"),
+    Refusal("busy as a 400", 400, _error("The server is busy, please try again later"), "overloaded"),
+    Refusal("a rate as a 400", 400, _error("Rate limit exceeded", code="rate_limit_exceeded"), "rate_limited"),
+    Refusal("OpenRouter's moderation", 403, _error("Your chosen model requires moderation and your input was flagged", code=403), "content_filter"),
+    Refusal("Zhipu's filter", 400, _error("系统检测到输入或生成内容可能包含不安全或敏感内容", code="1301"), "content_filter"),
+    Refusal("OpenAI's policy", 400, _error("This request was blocked", code="cyber_policy_violation"), "content_filter"),
+    Refusal("thinking beyond the model's", 400, _error("The thinking budget of 50000 tokens is above the maximum of 24576 tokens"), "bad_request"),
 ]  # fmt: skip
 
 REFUSALS = [*TOO_LONG, *NOT_TOO_LONG, *ACCESS, *NO_MODEL, *OTHERS]
@@ -163,4 +202,8 @@ IN_A_STREAM = [
     Refusal("Apigee", 200, {"fault": {"faultstring": "Rate limit quota violation"}}, "rate_limited"),
     Refusal("a reason", 200, {"code": 429, "reason": "RATE_LIMIT_EXCEEDED"}, "rate_limited"),
     Refusal("text as an error", 200, {"error": "engine is overloaded"}, "overloaded"),
+    Refusal("MiniMax's filter", 200, {"base_resp": {"status_code": 1026, "status_msg": "input new_sensitive"}}, "content_filter"),
+    Refusal("Qianfan's rate", 200, {"error_code": 18, "error_msg": "Open api qps request limit reached"}, "rate_limited"),
+    Refusal("Qianfan", 200, {"error_code": 336103, "error_msg": "Prompt tokens too long"}, "context_length"),
+    Refusal("Spark", 200, {"code": 10907, "message": "Token数量超过上限", "sid": "x"}, "context_length"),
 ]  # fmt: skip

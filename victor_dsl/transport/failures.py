@@ -164,6 +164,8 @@ class Failures:
         what = f"{self.host} {_VERBS[kind]}"
         what += f" (HTTP {status})" if status else ""
         quoted = self.quote(text)
+        if retry_after_s is None and kind in ("rate_limited", "overloaded"):
+            retry_after_s = read.wait_s()
         counted, window = read.token_counts() if kind == "context_length" else (None, None)
         return self._error(
             kind,

@@ -13,15 +13,26 @@ import orjson
 from attrs import frozen
 
 from victor_dsl.errors import ModelErrorKind
+from victor_dsl.transport.error_numbers import find_counts, find_wait, without_commas
 from victor_dsl.transport.json_values import as_count
 
 _MAX_READ = 4_000
-_MAX_DIGITS = 12
 _MAX_DEPTH = 4
 
 _TEXT_KEYS = ("message", "detail", "msg", "error_msg", "status_msg", "error_message", "faultstring", "title", "reason")
 _WORD_KEYS = ("type", "code", "status", "__type", "error_type", "error_code", "status_code", "reason")
-_INNER_KEYS = ("error", "errors", "err", "detail", "details", "fault", "base_resp", "innererror", "inner_error")
+_INNER_KEYS = (
+    "error",
+    "errors",
+    "err",
+    "detail",
+    "details",
+    "fault",
+    "base_resp",
+    "innererror",
+    "inner_error",
+    "response",
+)
 
 
 def _any_of(*patterns: str) -> re.Pattern[str]:
@@ -34,9 +45,11 @@ _TOO_LONG = _any_of(
     r"(maximum|max) context",
     r"(prompt|input|request|message|conversation|context)s?( text| length| size| body)? (is |are |was |has become )?too (long|large|big)",
     r"max(imum)? (sequence|input|prompt)[ _](length|characters|size)|max_(prompt|input)_(length|tokens)\b|tokens_limit_reached",
-    r"超长|(内容|输入|文本|长度).{0,6}(过长|超出|超过)|超出.{0,10}(长度|上限)",
+    r"context shift is disabled|tokens? (is |are )?too (long|large)",
+    r"超长|(内容|输入|文本|长度).{0,6}(过长|超出|超过)|(超出|超过).{0,10}(长度|上限)",
     r"(prompt|input|request|messages?|text)_too_(long|large)|string_too_long|max_prompt_tokens_exceeded",
     # a limit of tokens that is exceeded
+    r"tokens?\b( in your request)?.{0,20} exceeds? .{0,20}\blimit|prompt_tokens .{0,30}must be less than",
     r"too many (input |prompt |total )?tokens|token.?limit.?(is )?exceeded|exceed(s|ed|ing)? .{0,40}token (limit|count)",
     r"(maximum|max) (number of |allowed |total )*(input |prompt |model )*(tokens|length)\b(?!.{0,20}(output|completion))",
     r"(input|prompt|total)[ _]?(token count|tokens|length)\b.{0,40}(exceed|longer|greater|larger|more than|over)",
@@ -49,13 +62,17 @@ _TOO_LONG = _any_of(
     r"(reduce|shorten|decrease) (the |your )*(length|prompt|input|messages?|size)",
 )
 _NOT_TOO_LONG = _any_of(
-    r"\b(max_tokens|max_completion_tokens|max_output_tokens)`?'? (is |are )?(too (large|high|big)|must|should|cannot|exceeds)",
+    # not where it continues "This model's maximum context length is 8192 tokens and your request has 7000": a shorter one fits
+    r"\b(max_tokens|max_completion_tokens|max_output_tokens)`?'? (is |are )?(too (large|high|big)|must|should|cannot|exceeds)(?!.*context length)",
+    r"'(messages|input)[\w.\[\]]*\.(id|call_id|tool_call_id|name)':|(^|\s)'?(prompt_cache_key|safety_identifier)'?:|thinking.?budget|budget.tokens",
     r"range of (max_tokens|top_p) should|max_tokens is \[",
     r"(^|\s)'?(tools|metadata|functions|stop|user|response_format)[\w.\[\]]*'?:",
     r"(completion|output) tokens?\b.{0,40}(at most|whereas|supports)|(at most|supports) .{0,20}(completion|output) tokens",
     r"too many requests",
 )
-_OF_A_RATE = _any_of(r"rate.?limit", r"throttl", r"per.?(second|minute|hour|day)", r"\b[tr]p[mdh]\b", r"please wait")
+_OF_A_RATE = _any_of(
+    r"rate.?limit", r"throttl", r"per.?(second|minute|hour|day)", r"\b[tr]p[mdh]\b", r"please wait|\bquota\b"
+)
 _LARGER_THAN_THE_RATE = _any_of(r"(request|prompt) (is )?too large")
 _OF_TOKENS = re.compile(r"\btokens?\b", re.IGNORECASE)
 _COUNT = re.compile(r"(?<![\w.])\d{3,12}(?![\w.]*\w)")
@@ -65,11 +82,13 @@ _CREDIT = _any_of(
     r"(credit|account) balance|balance (is )?(not enough|insufficient|too low)|not enough (credits?|balance|funds)",
     r"(out of|no|more|add|buy|purchase) credits|credits? (are |is |have been |has been )?(exhausted|depleted|used up|required)",
     r"payment.?required|billing.?(error|hard.?limit|not.?active|limit|disabled|is disabled|account)|account .{0,60}(suspended|overdue|deactivated)",
-    r"account (has been|is) (disabled|closed|blocked)|organization has been disabled|exceeded_current_quota|arrear(s|age)|spend(ing)? limit|monthly (spend|usage|budget) limit|余额不足|欠费",
+    r"account (has been|is) (disabled|closed|blocked)|organization has been disabled|exceeded_current_quota|arrear(s|age)|spending limit|(spend|usage|budget) limits?\b|"
+    r"budget has been exceeded|budget_exceeded|enable billing|resource.?pack.?exhausted|余额不足|欠费",
 )
 _KEY = _any_of(
     r"(api|access|auth|secret)[ _-]?(key|token)s?( \S+)? (is |was )?(not valid|invalid|incorrect|expired|missing|required|not found|revoked|disabled|leaked)",
     r"(invalid|incorrect|expired|missing|wrong|bad|no|malformed|revoked)[ _-](x-)?(api|access|auth|authentication|bearer)?[ _-]?(api)?[ _-]?(key|token|credentials?)\b",
+    r"(invalid|wrong|missing) subscription key|(user )?location is not supported|organization must be verified",
     r"(provide|set|pass) (an|a|your|a valid|the) (api )?key|api_key_invalid|no auth credentials|unauthenticated|unauthori[sz]ed|authentication.?(fails?|failed|error|required)|permission.?denied",
 )
 _NO_MODEL = _any_of(
@@ -78,12 +97,15 @@ _NO_MODEL = _any_of(
     r"\bmodel\b.{0,120}?\b(does not exist|doesn't exist|do not exist|not found|was not found|not a valid|is invalid|"
     r"is not available|not be found|decommissioned|deprecated|retired|no longer (available|supported)|not exist\b|is not supported)",
     r"not a valid model|no (endpoints|providers?|allowed providers) (found|are available)|unable to access (the )?model",
-    r"(^|\s)model: \S+$|models/\S+ is not found",
+    r"(^|\s)model: \S+$|models/\S+ is not found|not have access to (the )?model|模型不存在|model (disabled|unloaded)",
+    r"\bmodel\b.{0,60}(end of its life|marked by provider as legacy|only supported in v1/)|not a chat model|llm provider not provided",
+    r"model id .{0,80}on-demand throughput",
 )
 _NO_FEATURE = _any_of(r"not supported (by|with|for|on) (this|the) model|model does not support")
 _FILTERED = _any_of(
     r"content.?(filter|policy|management|safety|moderation)|responsibleai|data_?inspection_?failed|moderation|safety (system|filter|reasons)",
     r"(flagged|blocked) (as|by|for|due|because)|inappropriate content|prohibited_content|risky content|high.?risk",
+    r"policy.?violation|input was flagged|(input|output|new)[ _](new_)?sensitive|敏感内容",
 )
 
 _KIND_BY_STATUS: Mapping[int, ModelErrorKind] = {
@@ -91,7 +113,12 @@ _KIND_BY_STATUS: Mapping[int, ModelErrorKind] = {
     402: "authentication",
     403: "authentication",
     408: "timeout",
+    409: "overloaded",
+    424: "overloaded",
+    425: "overloaded",
     429: "rate_limited",
+    498: "overloaded",
+    499: "overloaded",
     504: "timeout",
 }
 _KIND_BY_WORD: tuple[tuple[str, ModelErrorKind], ...] = (
@@ -122,41 +149,24 @@ _KIND_BY_WORD: tuple[tuple[str, ModelErrorKind], ...] = (
     ("not_found", "bad_request"),
 )
 _KIND_BY_TEXT: tuple[tuple[re.Pattern[str], ModelErrorKind], ...] = (
-    (_any_of(r"rate.?limit", r"too many requests", r"throttl", r"quota"), "rate_limited"),
-    (_any_of(r"overloaded", r"internal (server )?error", r"unavailable", r"over capacity", r"try again"), "overloaded"),
+    (
+        _any_of(r"rate.?limit", r"too many requests", r"throttl", r"(requests?|rate) limit (is )?(reached|exceeded)"),
+        "rate_limited",
+    ),
+    (
+        _any_of(
+            r"overloaded", r"(over|at \w* ?)capacity|capacity exceeded", r"(is|server|too) busy|high (traffic|demand)"
+        ),
+        "overloaded",
+    ),
+)
+_KIND_BY_VAGUE_TEXT: tuple[tuple[re.Pattern[str], ModelErrorKind], ...] = (
+    *_KIND_BY_TEXT,
+    (_any_of(r"quota"), "rate_limited"),
+    (_any_of(r"internal (server )?error", r"unavailable", r"try again"), "overloaded"),
     (_any_of(r"timed? ?out"), "timeout"),
 )
-
-_TOKEN_COUNTS = (
-    # OpenAI, Azure and OpenRouter, with the answer in the count
-    r"context length is (?P<window>\d+) tokens.{0,50}? (?P<all>\d+) tokens \(.{0,80}?(?P<answer>\d+) (?:in|for) the (?:comp|outp)",
-    # OpenAI and vLLM, without it
-    r"context length is (?P<window>\d+) tokens.{0,50}?(?:has|in|least|requested) (?P<counted>\d+) (?:input )?tokens",
-    r"passed (?P<counted>\d+) input tokens.{0,120}?context length is only (?P<window>\d+) tokens",
-    # Anthropic
-    r"prompt is too long: (?P<counted>\d+) tokens > (?P<window>\d+) maximum",
-    r"exceed context limit: (?P<counted>\d+) \+ \d+ > (?P<window>\d+)",
-    # Gemini
-    r"input token count \((?P<counted>\d+)\) exceeds the maximum number of tokens allowed \((?P<window>\d+)\)",
-    # xAI
-    r"maximum prompt length is (?P<window>\d+) but the request contains (?P<counted>\d+)",
-    # Copilot; Poolside and GLM; Together and SGLang; vLLM; DS4
-    r"token count of (?P<counted>\d+) exceeds the limit of (?P<window>\d+)",
-    r"input length \(?(?P<counted>\d+)\)? exceeds (?:the )?(?:model's )?(?:maximum )?(?:allowed )?(?:input |context )?length (?:of |\()?(?P<window>\d+)",
-    r"\(?(?P<counted>\d+) tokens\)? is longer than the (?:maximum )?model(?:'s)? (?:context )?length \(?(?:of )?(?P<window>\d+)",
-    r"prompt has (?P<counted>\d+) tokens?, but the configured context size is (?P<window>\d+)",
-    # Mistral
-    r"prompt contains (?P<counted>\d+) tokens.{0,60}?too large for model with (?P<window>\d+) maximum context",
-    # Groq's and OpenAI's limit per minute, which no larger request can meet
-    r"too large.{0,200}?limit:? (?P<window>\d+), requested:? (?P<counted>\d+)",
-    # TGI, DashScope, Moonshot: they name only the window
-    r"`?inputs`? tokens \+ `?max_new_tokens`? must be <= (?P<window>\d+)(?:\. given: (?P<counted>\d+))?",
-    r"`?inputs`? must have less than (?P<window>\d+) tokens(?:\. given: (?P<counted>\d+))?",
-    r"input length should be \[\d+, (?P<window>\d+)\]",
-    r"exceeded model token limit:? (?P<window>\d+)(?: \(requested:? (?P<counted>\d+)\))?",
-    r"maximum context length (?:is|of) (?P<window>\d+) tokens",
-)
-"""How servers write the tokens that they counted and accept. llama.cpp uses fields of its error instead."""
+"""Where no status says what it is."""
 
 
 @frozen
@@ -170,6 +180,8 @@ class ServerError:
     """The HTTP status that it has as its code; some gateways write it so."""
     counts: tuple[int | None, int | None] = (None, None)
     """The tokens of the request and of the window, where it has fields for them."""
+    wait: str = ""
+    """How long to wait, where it has a field for it: Google's `retryDelay`."""
 
     @property
     def lacks_credit(self) -> bool:
@@ -198,9 +210,14 @@ class ServerError:
         return self._kind_by_word(status)
 
     def _kind_of_access(self, status: int) -> ModelErrorKind | None:
-        if status == 403 and self._is_too_long(f"{self.words} {self.text}", status):
+        if status != 403:
+            return None
+        said = f"{self.words} {self.text}"
+        if self._is_too_long(said, status):
             return "context_length"
-        return "content_filter" if status == 403 and _FILTERED.search(self.words) else None
+        if _NO_MODEL.search(said):
+            return "model_not_found"
+        return "content_filter" if _FILTERED.search(said) else None
 
     def _is_too_long(self, said: str, status: int | None) -> bool:
         if any(self.counts):
@@ -214,30 +231,31 @@ class ServerError:
             return True
         # A refusal that compares two numbers of tokens, in words that nobody has listed.
         if status in (400, 413, 422) and _OF_TOKENS.search(said) and "max_" not in said:
-            return len(_COUNT.findall(_without_commas(said))) >= 2
+            return len(_COUNT.findall(without_commas(said))) >= 2
         return status == 413 and not self.text
 
     def _kind_by_word(self, status: int | None) -> ModelErrorKind:
         if status is None:
             of_word = next((kind for word, kind in _KIND_BY_WORD if word in self.words), None)
-            of_text = next((kind for pattern, kind in _KIND_BY_TEXT if pattern.search(self.text)), None)
-            return of_word or of_text or "bad_response"
+            return of_word or _kind_by_text(self.text, _KIND_BY_VAGUE_TEXT) or "bad_response"
         if status in _KIND_BY_STATUS:
             return _KIND_BY_STATUS[status]
-        return "overloaded" if status >= 500 else "bad_request" if status >= 400 else "bad_response"
+        if status >= 500:
+            return "overloaded"
+        of_text = _kind_by_text(f"{self.words} {self.text}", _KIND_BY_TEXT)
+        return of_text or ("bad_request" if status >= 400 else "bad_response")
 
     def token_counts(self) -> tuple[int | None, int | None]:
         """The tokens of a request that is too long, and the context window, if the server writes them."""
-        if any(self.counts):
-            return self.counts
-        text = _without_commas(self.text or self.body)
-        found = next((found for pattern in _TOKEN_COUNTS if (found := re.search(pattern, text, re.IGNORECASE))), None)
-        if found is None:
-            return None, None
-        numbers = {name: int(text) for name, text in found.groupdict().items() if text and len(text) <= _MAX_DIGITS}
-        if {"all", "answer"} <= numbers.keys():
-            return as_count(numbers["all"] - numbers["answer"]), numbers.get("window")
-        return as_count(numbers.get("counted")), numbers.get("window")
+        return self.counts if any(self.counts) else find_counts(self.text or self.body)
+
+    def wait_s(self) -> float | None:
+        """The wait in seconds that it asks for in a field or in its words."""
+        return find_wait(self.wait or self.text)
+
+
+def _kind_by_text(text: str, patterns: tuple[tuple[re.Pattern[str], ModelErrorKind], ...]) -> ModelErrorKind | None:
+    return next((kind for pattern, kind in patterns if pattern.search(text)), None)
 
 
 def read_error(error: Any, body: str = "") -> ServerError:
@@ -254,11 +272,14 @@ def read_error(error: Any, body: str = "") -> ServerError:
     text = " ".join(dict.fromkeys(reversed(texts))) if levels and _is_wrapped(levels) else next(iter(texts), "")
     counts = next((_count_fields(level) for level in levels if "n_prompt_tokens" in level), (None, None))
     code = next((code for level in levels if (code := _http_code(level))), None)
+    wait = next((level["retrydelay"] for level in levels if isinstance(level.get("retrydelay"), str)), "")
     if not body and error is not None:
         body = orjson.dumps(error, default=str).decode("utf-8", "replace")
     if not text and levels and isinstance(inner := levels[-1].get("message"), dict | list):
         text = orjson.dumps(inner).decode("utf-8", "replace")
-    return ServerError(" ".join(words).lower()[:_MAX_READ], text[:_MAX_READ], body[:_MAX_READ], code, counts)
+    return ServerError(
+        " ".join(words).lower()[:_MAX_READ], text[:_MAX_READ], body[:_MAX_READ], code, counts, wait[:_MAX_READ]
+    )
 
 
 def find_error(value: Any, *, named: bool = False) -> Any:
@@ -301,6 +322,7 @@ def _levels(value: Any, depth: int) -> Any:
         for item in value[:3]:
             yield from _levels(item, depth + 1)
     elif isinstance(value, dict):
+        value = {key.lower(): item for key, item in value.items()}
         yield value
         for key in _INNER_KEYS:
             if key in value:
@@ -332,7 +354,3 @@ def _http_code(level: Mapping[str, Any]) -> int | None:
 
 def _count_fields(level: Mapping[str, Any]) -> tuple[int | None, int | None]:
     return as_count(level["n_prompt_tokens"]), as_count(level.get("n_ctx"))
-
-
-def _without_commas(text: str) -> str:
-    return re.sub(r"(?<=\d)[,_](?=\d{3})", "", text)

@@ -140,6 +140,34 @@ async def test_how_long_to_wait_is_read(type: str, headers: tuple[str, ...], sec
 
 
 @TYPES
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("Rate limit reached for x on tokens per min (TPM): Limit 30000. Please try again in 1m26.4s. Visit …", 86.4),
+        ("Please try again in 6ms.", 0.006),
+        ("Please retry after 20 seconds.", 20.0),
+        ("Please wait 3000 seconds before retrying.", 3000.0),
+        ("Please retry in 1h2m3.5s", 3723.5),
+        ("Please try again later", None),
+        ("Retry 3 times", None),
+        ("Try again in 2 days", None),
+        ("Try again in 99999999999999999s", None),
+    ],
+)
+async def test_how_long_to_wait_is_read_from_the_words_as_well(type: str, said: str, seconds: float | None) -> None:
+    body = {"error": {"message": said}}
+    assert (await failing(type, whole(body, "429 Too Many Requests"))).retry_after_s == seconds
+    answer = whole(body, "429 Too Many Requests", "application/json", "Retry-After: 7")
+    assert (await failing(type, answer)).retry_after_s == 7.0
+
+
+async def test_how_long_to_wait_is_read_from_googles_field() -> None:
+    info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "12.5s"}
+    error = {"code": 429, "message": "Resource exhausted", "status": "RESOURCE_EXHAUSTED", "details": [{}, info]}
+    assert (await failing("openai", whole([{"error": error}], "429 Too Many Requests"))).retry_after_s == 12.5  # type: ignore[arg-type]
+
+
+@TYPES
 @STREAMING
 @pytest.mark.parametrize(
     "body", [b"", b"hello", b"[]", b"null", b"{", b"\xff\xfe", b'{"a": 1}', b'{"choices": [], "content": []}',
