@@ -23,8 +23,9 @@ from bench.measure import table
 from victor_dsl.components.models.echo import Config as EchoConfig
 from victor_dsl.language.component import Context
 from victor_dsl.language.registry import Registry
-from victor_dsl.runtime.context_window import ModelTokens, ModelWindow
+from victor_dsl.runtime.context_window import ModelWindow
 from victor_dsl.runtime.coordinators.context import ContextCoordinator
+from victor_dsl.runtime.model_tokens import ModelTokens
 from victor_dsl.runtime.nodes import SystemClock
 from victor_dsl.values.message import Message, Reply, Usage
 from victor_dsl.values.request import Request

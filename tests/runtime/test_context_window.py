@@ -19,15 +19,8 @@ from victor_dsl.language.component import Component
 from victor_dsl.language.config import ModelConfig
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.registry import Registry
-from victor_dsl.runtime.context_window import (
-    HIDDEN_TOKENS,
-    MODELS,
-    SESSIONS,
-    ModelTokens,
-    ModelWindow,
-    TokenEstimates,
-    TooLong,
-)
+from victor_dsl.runtime.context_window import MODELS, ModelWindow, TokenEstimates
+from victor_dsl.runtime.model_tokens import HIDDEN_TOKENS, SESSIONS, ModelTokens, TooLong
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.message import Delta, Message, Reply, Usage, messages_tokens
 from victor_dsl.values.request import Request

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from tests.compacted import refused
 from tests.components.compaction.strategies import Writes, strategy, summarize
 from tests.transcripts import message
-from victor_dsl.runtime.context_window import ModelTokens, ModelWindow
+from victor_dsl.runtime.context_window import ModelWindow
 from victor_dsl.runtime.coordinators.compaction_memory import CompactionMemory
 from victor_dsl.runtime.coordinators.context import ContextCoordinator
+from victor_dsl.runtime.model_tokens import ModelTokens
 from victor_dsl.values.history import SUMMARY_HEADING, Choice, History, group, newest
 from victor_dsl.values.message import Message, messages_tokens
 from victor_dsl.values.request import Request
