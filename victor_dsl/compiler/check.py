@@ -9,11 +9,12 @@ from typing import Any
 from attrs import define, field, frozen
 from pydantic import ValidationError
 
+from victor_dsl.compiler.annotated_values import annotated_values, put, secret_of, text_of
 from victor_dsl.compiler.overlays import name_of
 from victor_dsl.compiler.validate import PythonValue, to_python, validate
 from victor_dsl.errors import BrokenComponent
 from victor_dsl.language.component import Component
-from victor_dsl.language.config import Config, FilePath, Nested, Ref, Secret, annotated_fields, nested_secrets
+from victor_dsl.language.config import Config, FilePath, Nested, Ref, Secret
 from victor_dsl.language.kinds import KINDS, Kind
 from victor_dsl.language.registry import Registry
 from victor_dsl.language.spec import OWN, SECTIONS, VERSION, Spec
@@ -257,31 +258,18 @@ class Checker:
     def _mark(
         self, component: Component, body: Located, given: PythonValue, path: Path, node: str
     ) -> list[Item | None]:
-        """Replaces the text of annotated fields by node ids, secrets and absolute paths. Gives the nested items."""
+        """Replaces the values of annotated fields by node ids, secrets and absolute paths. Returns the nested items."""
         children: list[Item | None] = []
-        for name, annotation in annotated_fields(component.config).items():
-            value = _written(component, body, name)
-            if value is None:
-                continue
+        for annotation, place, leaf in annotated_values(component.config, body):
             if isinstance(annotation, Nested):
-                for place, child in _each(value, (name,)):
-                    child_id = f"{node}.{'.'.join(map(str, place))}"
-                    children.append(self._child(annotation, child, (*path, *place), child_id))
-                    _put(given.value, place, child_id)
-                continue
-            for place, leaf in _each_of_map(value, (name,)) if annotation is Secret else _each(value, (name,)):
-                if (meant := self._meant(annotation, leaf, (*path, *place))) is not None:
-                    _put(given.value, place, meant)
-                    if annotation is Secret:
-                        given.unknown.discard(place)
-                        given.interpolated.pop(place, None)
-        for name, inner in nested_secrets(component.config):
-            group = body.get(name)
-            value = group.get(inner) if group is not None and isinstance(group.value, dict) else None
-            if value is not None and value.value is not None:
-                _put(given.value, (name, inner), self._meant(Secret, value, (*path, name, inner)))
-                given.unknown.discard((name, inner))
-                given.interpolated.pop((name, inner), None)
+                child_id = f"{node}.{'.'.join(map(str, place))}"
+                children.append(self._child(annotation, leaf, (*path, *place), child_id))
+                put(given.value, place, child_id)
+            elif (meant := self._meant(annotation, leaf, (*path, *place))) is not None:
+                put(given.value, place, meant)
+                if annotation is Secret:
+                    given.unknown.discard(place)
+                    given.interpolated.pop(place, None)
         return children
 
     def _meant(self, annotation: Any, leaf: Located, path: Path) -> Secret | str | None:
@@ -289,7 +277,7 @@ class Checker:
         if annotation is Secret:
             self.secrets.add(id(leaf))
             return self._secret(leaf, path)
-        text = _text(leaf)
+        text = text_of(leaf)
         if text is not None and isinstance(annotation, Ref):
             return f"{annotation.kind}/{text}"
         if text is not None and isinstance(annotation, FilePath) and text != ":memory:":
@@ -322,22 +310,10 @@ class Checker:
                 else f"{path[-1]} is a secret and may not be written in the spec"
             )
             hint = f"put it in the environment and write `{path[-1]}: ${{env:NAME}}`, or in a file: `${{file:path}}`"
-            if (
-                not isinstance(value.value, Interpolated) or value.value.references
-            ):  # else the reference itself is at fault
+            if not written or value.value.references:  # else the reference itself is at fault
                 self._fault("literal-secret", message, value.span, path, hint)
             return Secret("env", "")
         return secret
-
-
-def secret_of(value: Any) -> Secret | None:
-    """The secret that a leaf refers to, where it is exactly one reference without a default."""
-    if isinstance(value, Interpolated) and len(value.references) == 1:
-        reference = value.references[0]
-        if reference.default is None and value.text == f"${{{reference.source}:{reference.name}}}":
-            path = os.path.abspath(reference.path) if reference.source == "file" else ""
-            return Secret(reference.source, reference.name, path)
-    return None
 
 
 def _with_section(fault: Diagnostic, kind: Kind) -> Diagnostic:
@@ -371,45 +347,3 @@ def _called(node: str, type: str) -> str:
     if name != type:
         return f"{kind}.{name} ({type})"
     return f"{kind} ({type})" if KINDS[kind].shape == "one" else f"{kind}.{name}"
-
-
-def _written(component: Component, body: Located, name: str) -> Located | None:
-    """A marked field's value; a path that is left out is its default, as if the item's file had written it."""
-    value = body.get(name)
-    if value is not None and value.value is not None:
-        return value
-    default = component.config.model_fields[name].default
-    is_path = isinstance(annotated_fields(component.config)[name], FilePath) and isinstance(default, str)
-    return Located(default, body.span) if is_path else None
-
-
-def _each(value: Located, path: Path) -> Iterator[tuple[Path, Located]]:
-    """A marked field's values: itself, or each item of a list."""
-    if isinstance(value.value, list):
-        yield from (((*path, i), item) for i, item in enumerate(value.value))
-    else:
-        yield path, value
-
-
-def _each_of_map(value: Located, path: Path) -> Iterator[tuple[Path, Located]]:
-    """A marked field's values: itself, or each value of a map."""
-    if isinstance(value.value, dict):
-        yield from (((*path, key), item) for key, item in value.value.items())
-    else:
-        yield path, value
-
-
-def _text(leaf: Located) -> str | None:
-    if isinstance(leaf.value, Interpolated):
-        return leaf.value.value
-    return leaf.value if isinstance(leaf.value, str) else None
-
-
-def _put(value: dict[str, Any], path: Path, new: Any) -> None:
-    """Sets a field of a plain map, or an item of a list or map in it."""
-    if len(path) == 1:
-        value[path[0]] = new  # type: ignore[index]
-    elif isinstance(inner := value.get(path[0]), dict):  # type: ignore[arg-type]
-        inner[path[1]] = new
-    elif isinstance(value.get(path[0]), list) and isinstance(path[1], int) and path[1] < len(value[path[0]]):  # type: ignore[arg-type, index]
-        value[path[0]][path[1]] = new  # type: ignore[index]
