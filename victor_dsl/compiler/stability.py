@@ -1,6 +1,6 @@
-"""The order of the system prompt's pieces, and what of them differs between the sessions and turns of one tenant.
+"""The order of the system prompt's pieces, and which parts of them differ between the sessions and turns of one tenant.
 
-Providers cache the beginning of a request, so what differs should stand behind what does not.
+Providers cache the beginning of a request, so the parts that differ should come last.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from victor_dsl.compiler.check import Item
-from victor_dsl.compiler.templates.known import Known
 from victor_dsl.compiler.templates.pieces import Text, Varies
 from victor_dsl.compiler.templates.sources import Source, plain_parts, sources
+from victor_dsl.compiler.templates.visible import VisibleNames
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.config import FilePath, annotated_fields
 from victor_dsl.lazy import Lazy
@@ -54,8 +54,8 @@ class Stability:
 
     def varying(self, variation: Variation) -> frozenset[str]:
         """The names that differ within a tenant: its sessions and users, and vars that are empty until a request fills them."""
-        known = Known(variation, self.files)
-        empty = () if known.open else (name for name, value in known.vars.items() if value in ("", [], {}))
+        names = VisibleNames(variation, self.files)
+        empty = () if names.open else (name for name, value in names.vars.items() if value in ("", [], {}))
         return frozenset({"session", "user", *empty})
 
     def varies(self, item: Item, varying: frozenset[str]) -> bool:

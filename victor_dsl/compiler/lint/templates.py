@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from victor_dsl.compiler.lint.input import LintInput
-from victor_dsl.compiler.templates.known import Known
 from victor_dsl.compiler.templates.sources import Source, plain_parts, sources
+from victor_dsl.compiler.templates.visible import VisibleNames
 from victor_dsl.lazy import Lazy
 from victor_dsl.source.diagnostic import Diagnostic
 
@@ -28,31 +28,29 @@ def templates_are_sound(subject: LintInput) -> Iterator[Diagnostic]:
     for variation in subject.variations:
         if any(value is None for layer in variation.overlays for value in layer.vars.values()):
             pairs += [(variation, item) for item in variation.checked.items()]
-    known: dict[int, Known] = {}
+    names: dict[int, VisibleNames] = {}
     seen: set[Any] = set()
     for variation, item in pairs:
         for source in sources(item, subject.files, subject.included):
-            if id(variation) not in known:
-                known[id(variation)] = Known(variation, subject.files)
-            if _suffices(known[id(variation)], source):
+            if id(variation) not in names:
+                names[id(variation)] = VisibleNames(variation, subject.files)
+            if _suffices(names[id(variation)], source):
                 continue
-            for fault in _faults(subject, known[id(variation)], source):
+            for fault in _faults(subject, names[id(variation)], source):
                 if (fault.code, fault.span) not in seen:
                     seen.add((fault.code, fault.span))
                     yield fault
 
 
-def _faults(subject: LintInput, known: Known, source: Source) -> Iterator[Diagnostic]:
+def _faults(subject: LintInput, names: VisibleNames, source: Source) -> Iterator[Diagnostic]:
     family = families.read_family(source, subject.files, subject.included)
     yield from family.faults
     if not family.faults:
-        yield from reading.faults(
-            family, reading.Names(known.vars, known.open, known.unset, known.nulls, known.variation.label)
-        )
+        yield from reading.faults(family, names)
 
 
-def _suffices(known: Known, source: Source) -> bool:
+def _suffices(names: VisibleNames, source: Source) -> bool:
     """Whether a template has nothing but `{{ name }}` in it, with names that are always there: no need for Jinja2."""
     parts = plain_parts(source)
-    callers = {"session"} | {name for name in ("tenant", "user") if (name,) not in known.unset}
-    return parts is not None and set(parts[1::2]) <= callers | set(known.vars)
+    callers = {"session"} | {name for name in ("tenant", "user") if (name,) not in names.unset}
+    return parts is not None and set(parts[1::2]) <= callers | set(names.vars)

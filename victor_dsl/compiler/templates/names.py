@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
-from attrs import define, field, frozen
+from attrs import define, field
 from jinja2 import nodes
 from pydantic import BaseModel
 
+from victor_dsl.compiler.templates.expressions import Steps, guarded_names, key_of, steps_of, tested_names
 from victor_dsl.compiler.templates.family import Family, Parsed
-from victor_dsl.language.template import GLOBALS, INSTEAD, MAP_METHODS, METHOD_NAMES, SEQUENCE_METHODS, TEXT_METHODS
+from victor_dsl.compiler.templates.visible import VisibleNames
+from victor_dsl.language.template import (
+    GLOBALS,
+    INSTEAD,
+    MAP_METHODS,
+    METHOD_NAMES,
+    SEQUENCE_METHODS,
+    TEXT_METHODS,
+    VISIBLE,
+)
 from victor_dsl.nearest import suggest
 from victor_dsl.source.diagnostic import Diagnostic, Severity
 from victor_dsl.values.settings import Settings
-
-Steps = tuple[str, ...]
-"""A name and the attributes and keys after it: `settings.limits.concurrency`."""
 
 _UNKNOWN = object()
 """Stands for a value of which nothing is known."""
@@ -25,33 +32,18 @@ _TEXT = "text"
 """Stands for a text."""
 
 
-@frozen
-class Names:
-    """What a variation's templates see.
-
-    `vars` are the values that the spec and what it can read give them. `open` says that a provider may add others. `unset` has
-    a sentence for each of `tenant`, `user` and the settings that a turn may lack. `label` is the variation's.
-    """
-
-    vars: Mapping[str, Any]
-    open: bool
-    unset: Mapping[Steps, str]
-    nulls: frozenset[str] = frozenset()
-    label: str = ""
-
-
-def faults(family: Family, names: Names) -> Iterator[Diagnostic]:
-    """Everything that would fail when the family is rendered, as far as it can be known."""
-    visible = _visible(family, frozenset(names.vars) | {"session", "tenant", "user", "settings"})
-    asked = frozenset(steps for parsed in family.templates.values() for steps in _asked(parsed))
+def faults(family: Family, names: VisibleNames) -> Iterator[Diagnostic]:
+    """What would certainly or probably fail when the family is rendered."""
+    visible = _visible(family, VISIBLE | names.vars.keys())
+    tested = frozenset(steps for parsed in family.templates.values() for steps in tested_names(parsed))
     for name, parsed in family.templates.items():
-        yield from _Reading(family, parsed, names, visible[name], asked).faults()
+        yield from _Reading(family, parsed, names, visible[name], tested).faults()
 
 
-def _visible(family: Family, given: frozenset[str]) -> dict[str, frozenset[str]]:
-    """The names that each template sees from outside: an import sees none unless it is `with context`."""
+def _visible(family: Family, outside: frozenset[str]) -> dict[str, frozenset[str]]:
+    """The names that each template sees; the first one those from `outside`, an import none unless it is `with context`."""
     visible: dict[str, frozenset[str]] = dict.fromkeys(family.templates, frozenset())
-    visible[next(iter(family.templates), "")] = given
+    visible[next(iter(family.templates), "")] = outside
     changed = True
     while changed:
         changed = False
@@ -70,56 +62,15 @@ def _visible(family: Family, given: frozenset[str]) -> dict[str, frozenset[str]]
     return visible
 
 
-def _steps(node: nodes.Node) -> Steps | None:
-    """The steps of `a.b['c']`; None for anything else."""
-    if isinstance(node, nodes.Name):
-        return (node.name,)
-    key = _key(node)
-    above = _steps(node.node) if key is not None and isinstance(node, nodes.Getattr | nodes.Getitem) else None
-    return None if above is None or key is None else (*above, key)
-
-
-def _key(node: nodes.Node) -> str | None:
-    if isinstance(node, nodes.Getattr):
-        return node.attr
-    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
-        return node.arg.value
-    return None
-
-
-def _guards(parsed: Parsed) -> Iterator[Steps]:
-    """What the template gives a default, or tests with `is defined`."""
-    for node in parsed.tree.find_all((nodes.Test, nodes.Filter)):
-        if (
-            node.name in ("defined", "undefined", "default", "d")
-            and node.node is not None
-            and (steps := _steps(node.node))
-        ):
-            yield steps
-
-
-def _asked(parsed: Parsed) -> Iterator[Steps]:
-    """What the template asks about anywhere: in a test, in `and` and `or`, or before a default."""
-    yield from _guards(parsed)
-    for node in parsed.tree.find_all((nodes.If, nodes.CondExpr, nodes.And, nodes.Or, nodes.Test, nodes.For)):
-        held: list[nodes.Node] = [node.left, node.right] if isinstance(node, nodes.And | nodes.Or) else []
-        held += [node.node] if isinstance(node, nodes.Test) else []
-        held += [node.test] if isinstance(node, nodes.If | nodes.CondExpr | nodes.For) and node.test is not None else []
-        for one in held:
-            for inner in (one, *one.find_all((nodes.Name, nodes.Getattr, nodes.Getitem))):
-                if steps := _steps(inner):
-                    yield steps
-
-
 @define
 class _Reading:
     """One template, read by one variation."""
 
     family: Family
     parsed: Parsed
-    names: Names
+    names: VisibleNames
     visible: frozenset[str]
-    asked: frozenset[Steps]
+    tested: frozenset[Steps]
     guarded: frozenset[Steps] = field(init=False)
     parents: dict[int, nodes.Node] = field(init=False)
     macros: frozenset[str] = field(init=False)
@@ -127,7 +78,7 @@ class _Reading:
 
     def __attrs_post_init__(self) -> None:
         tree = self.parsed.tree
-        self.guarded = frozenset(_guards(self.parsed))
+        self.guarded = frozenset(guarded_names(self.parsed))
         self.parents = {
             id(child): node for node in (tree, *tree.find_all(nodes.Node)) for child in node.iter_child_nodes()
         }
@@ -176,10 +127,11 @@ class _Reading:
         elif name in self.parsed.own and self._is_in_a_block(node):
             return  # a block sees what the template sets outside of it
         elif name not in GLOBALS and (name,) not in self.guarded:
-            known = {*self.names.vars, "session", "tenant", "user", "settings"}
-            message = f"nothing declares '{name}'" + (f" for {self.names.label}" if self.names.label else "")
-            hint = suggest(name, known, what="names here")
-            if name in known:
+            visible = VISIBLE | self.names.vars.keys()
+            label = self.names.variation.label
+            message = f"nothing declares '{name}'" + (f" for {label}" if label else "")
+            hint = suggest(name, visible, what="names here")
+            if name in visible:
                 message = f"an imported template does not see '{name}'"
                 yield self._fault(
                     "undefined-variable",
@@ -210,9 +162,9 @@ class _Reading:
         return node is not None
 
     def _unset(self, node: nodes.Node, steps: Steps) -> Iterator[Diagnostic]:
-        """A value that a turn may lack is only used where the family asks for it somewhere."""
+        """A value that a turn may lack, and that no template of the family tests."""
         why = self.names.unset.get(steps)
-        if why is None or steps in self.asked:
+        if why is None or steps in self.tested:
             return
         parent = self.parents.get(id(node))
         if isinstance(parent, nodes.Compare | nodes.Operand):
@@ -223,7 +175,7 @@ class _Reading:
         yield self._fault("undefined-variable", why, node, steps[-1], hint, severity)
 
     def _value(self, node: nodes.Node) -> Any:
-        """What is known of an expression: a value of the spec, _TEXT, a class of settings, or _UNKNOWN."""
+        """The value of an expression: a value of the spec, _TEXT, a class of settings, or _UNKNOWN."""
         if isinstance(node, nodes.Const):
             return node.value
         if isinstance(node, nodes.Name):
@@ -233,7 +185,7 @@ class _Reading:
                 return _TEXT
             found = Settings if node.name == "settings" else self.names.vars.get(node.name, _UNKNOWN)
             return found if isinstance(found, (type, *_KINDS)) else _UNKNOWN
-        key = _key(node)
+        key = key_of(node)
         if key is None or not isinstance(node, nodes.Getattr | nodes.Getitem):
             return _UNKNOWN
         base = self._value(node.node)
@@ -243,11 +195,11 @@ class _Reading:
         return _group(base, key) if isinstance(base, type) else _UNKNOWN
 
     def _attribute(self, node: nodes.Expr) -> Iterator[Diagnostic]:
-        key, steps = _key(node), _steps(node)
+        key, steps = key_of(node), steps_of(node)
         if key is None or not isinstance(node, nodes.Getattr | nodes.Getitem):
             return
         base = self._value(node.node)
-        shown = ".".join(_steps(node.node) or ("this",))
+        shown = ".".join(steps_of(node.node) or ("this",))
         parent = self.parents.get(id(node))
         called = isinstance(parent, nodes.Call) and parent.node is node and isinstance(node, nodes.Getattr)
         if base is _UNKNOWN:

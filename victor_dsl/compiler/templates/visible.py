@@ -1,4 +1,4 @@
-"""What the compiler knows of the values that a variation's templates will see."""
+"""The names that a variation's templates see, and their values as far as the spec and its files have them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ from victor_dsl.source.reader import Files, resolve
 from victor_dsl.values.settings import REQUEST_SETTINGS, Settings, merge_deep, setting_paths
 
 
-class Known:
-    """The vars of a variation without the request's; `open` says that a provider may give others."""
+class VisibleNames:
+    """What a variation's templates see, without a request.
+
+    `vars` are the values of the spec, and of its providers that can be read; `nulls` the vars that some layer sets to null.
+    `open` says that a provider may add others.
+    """
 
     def __init__(self, variation: Variation, files: Files) -> None:
         self.variation = variation
-        given = sorted(variation.checked.sections["providers"], key=lambda item: getattr(item.config, "priority", 50))
-        provided = [_provided(item, files) for item in given]
+        providers = sorted(
+            variation.checked.sections["providers"], key=lambda item: getattr(item.config, "priority", 50)
+        )
+        provided = [_provided(item, files) for item in providers]
         self.open = None in provided
         layers = [(variation.spec.settings, variation.spec.vars), *(layer for layer in provided if layer is not None)]
         layers += [(layer.settings, layer.vars) for layer in variation.overlays]
@@ -35,7 +41,7 @@ class Known:
 
     @cached_property
     def unset(self) -> Mapping[tuple[str, ...], str]:
-        """Why a turn may lack its tenant, its user or a setting, for each that it may lack."""
+        """What a turn may lack, of `tenant`, `user` and the settings: a sentence with the reason for each."""
         return {**self._callers(), **self._unset_settings()}
 
     def _callers(self) -> dict[tuple[str, ...], str]:
@@ -60,7 +66,7 @@ class Known:
         found = {}
         for path in setting_paths():
             default = Settings.model_fields[path[0]].get_default() if len(path) == 1 else None
-            if path == ("model",) or default is not None or any(_holds(layer, path) for layer in layers):
+            if path == ("model",) or default is not None or any(_has(layer, path) for layer in layers):
                 continue
             name = ".".join(("settings", *path))
             lacks = (
@@ -70,7 +76,7 @@ class Known:
         return found
 
 
-def _holds(layer: Mapping[str, Any], path: tuple[str, ...]) -> bool:
+def _has(layer: Mapping[str, Any], path: tuple[str, ...]) -> bool:
     here: Any = layer
     for step in path:
         here = here.get(step) if isinstance(here, Mapping) else None
