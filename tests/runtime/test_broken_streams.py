@@ -9,7 +9,7 @@ from attrs import define, field
 
 from tests.runtime.stage import Says, Spy, Stage, Toolbox, call
 from victor_dsl.errors import ModelError
-from victor_dsl.values.message import Delta, Message, Reply
+from victor_dsl.values.message import Delta, Message, Reply, Usage
 from victor_dsl.values.outcome import Answer
 from victor_dsl.values.request import Request
 from victor_dsl.values.turn import Turn
@@ -139,6 +139,29 @@ async def test_an_answer_is_not_continued_once_a_tool_call_began(stage: Stage) -
 async def test_a_fallback_that_streams_nothing_is_shown_all_the_same(stage: Stage, mode: str) -> None:
     answer, shown, _ = await run(stage, mode, [MAIN], ["one two three"])
     assert (answer.text, shown.text) == ("one two three", "one two three")
+
+
+@pytest.mark.parametrize("order", [["retry", "redact"], ["redact", "retry"], ["redact"]], ids=" ".join)
+async def test_a_redacted_stream_goes_on_where_the_text_that_went_out_ends(stage: Stage, order: list[str]) -> None:
+    layers = {"retry": "{type: retry, attempts: 2, initial_seconds: 0}", "redact": "{type: redact}"}
+    middleware = f"middleware: [{', '.join(layers[name] for name in order)}]"
+    main = Streams(["I am ", "ann@exam"], broken())
+    answer, shown, _ = await run(stage, "continue", [main], [Streams(["I am ann@example.org", ", hi"])], middleware)
+    assert shown.text == answer.text == "I am [email], hi"
+
+
+async def test_an_answer_that_does_not_go_on_is_billed_as_its_model_says(stage: Stage) -> None:
+    short = Reply(Message("assistant", "one "), Usage(100, 7, 0.25))
+
+    async def streams_too_little(turn: Turn) -> Reply:
+        await turn.emit(Delta("one "))
+        return short
+
+    answer, _, spy = await run(stage, "continue", [MAIN], [streams_too_little])
+    assert answer.error is not None
+    last = spy.data("model_call")[-1]
+    assert (last["input_tokens"], last["output_tokens"], last["cost_usd"]) == (100, 7, 0.25)
+    assert "estimated" not in last
 
 
 async def test_thoughts_alone_do_not_keep_a_fallback_from_answering(stage: Stage) -> None:

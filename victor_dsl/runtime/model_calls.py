@@ -174,13 +174,16 @@ class ModelCalls:
         trace.model = name
         attempt = Try(turn, self._clock)
         started = self._clock.monotonic()
+        reply: Reply | None = None
         try:
             reply = await self._answer_of(member or name, answer, attempt.watched())
             _check(reply, node, turn)
             await attempt.end(reply)
         except BaseException as error:
             failure: BaseException = internal_error(error, node) if is_unforeseen(error) else error
-            self._record_failure(called, attempt, started, failure, estimate)
+            reported = [getattr(source, "usage", None) for source in (error, reply)]  # a cancellation may have it too
+            usage = next((usage for usage in reported if isinstance(usage, Usage)), NO_USAGE)
+            self._record_failure(called, attempt, started, failure, usage, estimate)
             if isinstance(failure, ModelError):
                 failure.node = failure.node or node
                 if failure.in_tool_call and turn.settings.broken_stream == "continue":
@@ -225,10 +228,14 @@ class ModelCalls:
         attempt: Try,
         started: float,
         error: BaseException,
+        reported: Usage,
         estimate: Estimate | None,
     ) -> None:
         turn = attempt.turn
-        usage = self._used(called.get("member", called["model"]), attempt, error, estimate)
+        cancelled = not isinstance(error, VictorError)
+        begun = attempt.written or reported != NO_USAGE or cancelled
+        name = called.get("member", called["model"])
+        usage = self._completed(name, reported, attempt, estimate) if begun else None
         data = {**called, **self._timing(started, attempt), "error": _word(error)}
         if isinstance(error, ModelError):
             data["status"] = error.status
@@ -238,15 +245,8 @@ class ModelCalls:
             data |= usage.as_json()
         turn.record("model_call", data)
 
-    def _used(self, name: str, attempt: Try, error: BaseException, estimate: Estimate | None) -> Usage | None:
-        """What a failed call used: as reported, else estimated where the model had begun to answer, or was cancelled."""
-        reported = getattr(error, "usage", None)  # a cancellation may have it too
-        if not isinstance(reported, Usage):
-            reported = NO_USAGE
-        cancelled = not isinstance(error, VictorError)
-        if not attempt.written and reported == NO_USAGE and not cancelled:
-            return None
-        usage = reported
+    def _completed(self, name: str, usage: Usage, attempt: Try, estimate: Estimate | None) -> Usage:
+        """What a failed call used: as reported, else estimated."""
         if usage.output_tokens is None:
             usage = evolve(usage, output_tokens=text_tokens("".join(attempt.written)), estimated=True)
         if usage.input_tokens is None and estimate is not None:

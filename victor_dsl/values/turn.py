@@ -150,6 +150,12 @@ class Streamed:
     reached: bool = False
     stuck: bool = False
 
+    def take_back(self, end: str) -> None:
+        """Removes an end of the text that a middleware had not passed on when the answer broke off."""
+        text = "".join(self.text)
+        self.stuck = self.stuck or not text.endswith(end)
+        self.text[:] = [text.removesuffix(end)]
+
 
 @define(eq=False)
 class Trace:

@@ -9,6 +9,7 @@ import orjson
 from attrs import define, evolve, field, frozen
 
 from victor_dsl.components.middleware.redact.redactor import RedactedStream, Redactor
+from victor_dsl.errors import ModelError
 from victor_dsl.values.message import Delta, Message, Part, Reply, ToolCall
 from victor_dsl.values.turn import Emit, Handler, Turn
 
@@ -25,7 +26,12 @@ class Redact:
             if not turn.streaming:
                 return self._reply(await handler(inner))
             stream = _Stream(turn.emit, self.redactor)
-            reply = await handler(inner.replace(emit=stream.take))
+            try:
+                reply = await handler(inner.replace(emit=stream.take))
+            except ModelError:
+                if turn.settings.broken_stream == "continue":
+                    turn.trace.streamed.take_back(stream.waiting())
+                raise
             await stream.end()
             return self._reply(reply)
 
@@ -120,6 +126,10 @@ class _Stream:
         thoughts = self._thoughts.feed(delta.reasoning) if delta.reasoning else ""
         if text or thoughts or delta.restart:
             await self.emit(Delta(text, thoughts, delta.restart))
+
+    def waiting(self) -> str:
+        """The text that was not passed on yet."""
+        return self._text.waiting()
 
     async def end(self) -> None:
         text, thoughts = self._text.end(), self._thoughts.end()

@@ -92,6 +92,10 @@ class RedactedStream:
                 break
         return self._up_to(self._settled())
 
+    def waiting(self) -> str:
+        """The text, as it came, that was not returned yet."""
+        return self._text[self._done :]
+
     def end(self) -> str:
         """The rest of the text."""
         return self._up_to(len(self._text))
