@@ -541,33 +541,6 @@ async def test_an_empty_answer_that_was_cut_off_is_none_after_a_result_too(stage
             await orchestrator.chat("go")
 
 
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ("{tool_choice: required}", ["required", None, None]),
-        ("{tool_choice: good, max_tool_rounds: 2}", ["good", None, "none"]),
-        ("{max_tool_rounds: 1}", [None, "none", None]),
-        ("{max_tool_rounds: 0}", ["none", None]),
-        ("{tool_choice: required, max_tool_rounds: 0}", ["required", None]),
-    ],
-)
-async def test_the_choice_of_tools_holds_for_the_first_answer_and_none_follows_the_last_round(
-    stage: Stage, settings: str, expected: list[str | None]
-) -> None:
-    model, _, _ = set_up(stage, *[[call("good")]] * (len(expected) - 1), "done")
-    async with stage.orchestrator(ONE + f"settings: {settings}") as orchestrator:
-        assert (await orchestrator.chat("go")).message.text() == "done"
-    assert [turn.settings.tool_choice for turn in model.turns] == expected
-
-
-async def test_the_callers_tools_may_be_called_after_the_last_round(stage: Stage) -> None:
-    model, _, _ = set_up(stage, [call("good")], [call("theirs")])
-    async with stage.orchestrator(ONE + "settings: {max_tool_rounds: 1}") as orchestrator:
-        answer = await orchestrator.answer(Request(message="go", tools=(Tool("theirs"),)))
-    assert answer.stop_reason == "tool_calls"
-    assert [turn.settings.tool_choice for turn in model.turns] == [None, None]
-
-
 async def test_a_stand_in_stays_for_the_rest_of_the_turn(stage: Stage) -> None:
     main, spare = Says([ModelError("no", kind="timeout"), "main again"]), Says([[call("good")], "done"])
     stage.objects |= {

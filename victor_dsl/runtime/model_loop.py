@@ -83,13 +83,14 @@ class ModelLoop:
 
 
 def _with_tool_choice(turn: Turn, rounds: int) -> Turn:
-    """The turn with the `tool_choice` of its next request: the setting in the first round, then the model's own choice.
+    """The turn with the `tool_choice` of its next request: the setting for the first answer to the user, then the model's own choice.
 
     After the last round it is `none`, unless the caller has tools too, which no limit of rounds counts.
     """
     settings = turn.settings
-    choice = settings.tool_choice if rounds == 0 else None
-    if choice is None and rounds == settings.max_tool_rounds and turn.tools:
+    first = rounds == 0 and (turn.is_first_answer or "tool_choice" in turn.request.settings)
+    choice = settings.tool_choice if first else None
+    if choice is None and rounds >= settings.max_tool_rounds and turn.tools:
         choice = None if any(tool.source is None for tool in turn.callable_tools().values()) else "none"
     return turn if choice == settings.tool_choice else turn.replace(settings=settings.replace(tool_choice=choice))
 

@@ -91,7 +91,7 @@ class Settings(Model):
         None,
         min_length=1,
         description="Whether the model's first answer calls tools: `auto`, `none`, `required`, or the name of the tool "
-        "that it must call. Later answers of the turn are free to call tools or not.",
+        "that it must call. Answers to the results of tools are free to call others or not.",
     )
     parallel_tool_calls: bool | None = Field(
         None, description="Whether one answer may call several tools. By default the model's own default applies."

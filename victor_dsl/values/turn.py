@@ -252,6 +252,11 @@ class Turn:
         return not streamed.reached or (self.settings.broken_stream in ("restart", "continue") and not streamed.stuck)
 
     @property
+    def is_first_answer(self) -> bool:
+        """Whether the model is to answer the user, not the results of tools that it called for the user."""
+        return not self.messages or self.messages[-1].role != "tool"
+
+    @property
     def kept(self) -> tuple[int, ...] | None:
         """The indices in the conversation of the messages that are sent; None where all are."""
         if self.conversation is None:

@@ -84,7 +84,8 @@ class ConfigCoordinator:
     def for_model(self, turn: Turn, name: str, member: str | None = None) -> Turn:
         """A settled turn as it goes to another model, or to a member of it: with that model's own settings instead.
 
-        Settings that middleware has changed since stay as they are, and no limit of a request is above the model's own.
+        Settings that middleware has changed since stay as they are, and no limit of a request is above the model's own. The other
+        model's `tool_choice` holds for the first answer only.
         """
         if not self._plan.models or not turn.layers:
             return turn.replace(settings=turn.settings.replace(model=name))
@@ -97,6 +98,7 @@ class ConfigCoordinator:
             setting: getattr(after.settings, setting)
             for setting in MODEL_SETTINGS
             if getattr(turn.settings, setting) == getattr(before, setting)
+            and (turn.is_first_answer or setting != "tool_choice")
         }
         return turn.replace(settings=turn.settings.replace(model=name, **changes), layers=after.layers)
 
