@@ -1,4 +1,4 @@
-"""What is public about hosted models: prices and windows (`known_models.json`), and other facts (`model_facts.json`)."""
+"""What is public about hosted models: prices and windows (`model_prices.json`), and other facts (`model_facts.json`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import orjson
 
 from victor_dsl.components.prices import Prices
 
-PRICES = Path(__file__).with_name("known_models.json")
+PRICES = Path(__file__).with_name("model_prices.json")
 FACTS = Path(__file__).with_name("model_facts.json")
 
 BY_NAME = ("anthropic", "openai", "google", "x-ai")

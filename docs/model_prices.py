@@ -1,4 +1,4 @@
-"""Writes the prices and windows of hosted models from the package genai-prices: `python -m docs.known_models`; `--check` says
+"""Writes the prices and windows of hosted models from the package genai-prices: `python -m docs.model_prices`; `--check` says
 whether they are old."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-DATA = Path(__file__).parent.parent / "victor_dsl/components/known_models.json"
+DATA = Path(__file__).parent.parent / "victor_dsl/components/model_prices.json"
 ABOUT = """\
 Written by ./dev prices: do not edit. Context windows and list prices of hosted models as of the date `as_of`, from the Python package
 genai-prices (https://github.com/pydantic/genai-prices, MIT License, Copyright (c) 2025 to present Pydantic Services Inc.).
@@ -178,7 +178,7 @@ def main(arguments: list[str]) -> int:
     """Writes the file; with --check it writes nothing and gives 1 where the file is old."""
     check = arguments == ["--check"]
     if arguments and not check:
-        print("usage: python -m docs.known_models [--check]", file=sys.stderr)
+        print("usage: python -m docs.model_prices [--check]", file=sys.stderr)
         return 2
     before = DATA.read_text(encoding="utf-8")
     as_of = dt.date.fromisoformat(orjson.loads(before)["as_of"])

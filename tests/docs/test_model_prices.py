@@ -8,38 +8,38 @@ from typing import Any
 import orjson
 import pytest
 
-from docs import known_models
+from docs import model_prices
 from victor_dsl.components.known_models import prices_of
 
 genai_prices = pytest.importorskip("genai_prices")
 
 
 def test_the_price_list_is_current(capsys: pytest.CaptureFixture[str]) -> None:
-    assert known_models.main(["--check"]) == 0, capsys.readouterr().err
+    assert model_prices.main(["--check"]) == 0, capsys.readouterr().err
 
 
 def test_a_price_list_that_drifted_is_reported_and_written(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    old = tmp_path / "known_models.json"
+    old = tmp_path / "model_prices.json"
     old.write_text(
-        known_models.DATA.read_text(encoding="utf-8").replace('"input":2.0', '"input":3.0', 1), encoding="utf-8"
+        model_prices.DATA.read_text(encoding="utf-8").replace('"input":2.0', '"input":3.0', 1), encoding="utf-8"
     )
-    monkeypatch.setattr(known_models, "DATA", old)
-    assert known_models.main(["--check"]) == 1
-    assert known_models.main([]) == 0
+    monkeypatch.setattr(model_prices, "DATA", old)
+    assert model_prices.main(["--check"]) == 1
+    assert model_prices.main([]) == 0
     contents = orjson.loads(old.read_bytes())
-    assert contents["providers"] == known_models.data(dt.date.fromisoformat(contents["as_of"]))["providers"]
-    assert known_models.main(["--wrong"]) == 2
+    assert contents["providers"] == model_prices.data(dt.date.fromisoformat(contents["as_of"]))["providers"]
+    assert model_prices.main(["--wrong"]) == 2
 
 
 USAGE = {"input_tokens": 300_000, "cache_read_tokens": 100_000, "cache_write_tokens": 50_000, "output_tokens": 1000}
 
 
-@pytest.mark.parametrize("provider_id", known_models.PROVIDERS)
+@pytest.mark.parametrize("provider_id", model_prices.PROVIDERS)
 def test_every_model_costs_what_the_package_says(provider_id: str) -> None:
     from genai_prices.data import providers
 
     provider = next(one for one in providers if one.id == provider_id)
-    contents = orjson.loads(known_models.DATA.read_bytes())
+    contents = orjson.loads(model_prices.DATA.read_bytes())
     noon = dt.datetime.fromisoformat(f"{contents['as_of']}T12:00+00:00")
     by_id = {model.id: model for model in provider.models}
     for id, _, _, row in contents["providers"][provider_id]["models"]:
