@@ -6,7 +6,7 @@ test folder and its docs page.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from attrs import frozen
@@ -231,5 +231,3 @@ KINDS: Mapping[str, Kind] = {
         Kind("sessions", "one", configs.SessionConfig, SessionStore, default="memory"),
     )
 }
-
-Build = Callable[..., Any]

@@ -97,11 +97,6 @@ class ModelTokens:
     _last: dict[Hashable, tuple[Size, int, bool]] = field(factory=dict)
     _error: float = 0.05  # of estimates, relative to the tokens that were not counted before
 
-    @property
-    def knows(self) -> bool:
-        """Whether anything was counted or refused."""
-        return self.trained or bool(self._last)
-
     def estimate(self, size: Size, session: Hashable) -> int:
         """The tokens of a session's request; until a report has come, by the tokenizer or the stated rule and the script."""
         last = self._last.get(session)

@@ -32,7 +32,6 @@ from victor_dsl.values.turn import Turn
 MOST_ERROR_TOKENS = 500
 """How long an error may be that the model receives; its cause stands at the beginning."""
 
-
 MOST_IMAGES = 8
 """How many images of one result the model sees."""
 
@@ -86,10 +85,8 @@ class ToolCalls:
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._answer(call, turn, incomplete)) for call in calls]
-        except BaseExceptionGroup as failures:
-            raise failures.exceptions[
-                0
-            ] from failures  # a failure of middleware: it ends the turn, as for a single call
+        except BaseExceptionGroup as failures:  # a failure of middleware ends the turn, as for a single call
+            raise failures.exceptions[0] from failures
         return tuple(task.result() for task in tasks)
 
     async def _answer(self, call: ToolCall, turn: Turn, incomplete: Mapping[ToolCall, str]) -> Message:
