@@ -128,6 +128,24 @@ PARALLEL = {
     "no index": [[_call("a", "weather", '{"a": 1}', None)], [_call("b", "weather", '{"b": 2}', None)]],
     "no index, no ids": [[_call(None, "weather", '{"a": 1}', None)], [_call(None, "weather", '{"b": 2}', None)]],
     "two indices": [[_call("a", "weather", '{"a": 1}', 0)], [_call("b", "weather", '{"b": 2}', 1)]],
+    "one id": [[_call("a", "weather", '{"a": 1}', 0)], [_call("a", "weather", '{"b": 2}', 1)]],
+    "one id, one index": [[_call("a", "weather", '{"a": 1}')], [_call("a", "weather", '{"b": 2}')]],
+    "one id, no index": [[_call("a", "weather", '{"a": 1}', None)], [_call("a", "weather", '{"b": 2}', None)]],
+    "the id in the last piece": [
+        [_call(None, "weather", '{"a"')],
+        [_call("a", None, ": 1}")],
+        [_call(None, "weather", '{"b"')],
+        [_call("b", None, ": 2}")],
+    ],
+    "an index that is text": [
+        [_call("a", "weather", '{"a"', "0"), _call("b", "weather", '{"b"', "1")],
+        [_call(None, None, ": 1}", "0"), _call(None, None, ": 2}", "1")],
+    ],
+    "an index with a fraction": [
+        [_call("a", "weather", '{"a"', 0.0), _call("b", "weather", '{"b"', 1.0)],
+        [_call(None, None, ": 1}", 0.0), _call(None, None, ": 2}", 1.0)],
+    ],
+    "the last index first": [[_call("b", "weather", '{"b": 2}', 1)], [_call("a", "weather", '{"a": 1}', 0)]],
     "from index 1": [[_call("a", "weather", '{"a": 1}', 1)], [_call("b", "weather", '{"b": 2}', 2)]],
 }
 
@@ -139,6 +157,94 @@ async def test_parallel_calls_stay_apart(deltas: list[list[dict[str, Any]]]) -> 
     reply = await _answered("openai", streamed(stream, "end"), streaming=True)
     assert [json.loads(call.arguments) for call in reply.message.tool_calls] == [{"a": 1}, {"b": 2}]
     assert len({call.id for call in reply.message.tool_calls}) == 2
+
+
+ONE: dict[str, list[dict[str, Any] | None]] = {
+    "id in the last piece": [_call(None, "weather", '{"a"'), _call("a", None, ": 1}")],
+    "name in the last piece": [_call("a", None, '{"a": 1}'), _call("a", "weather", "")],
+    "name in each piece": [_call("a", "weather", '{"a"'), _call(None, "weather", ": 1}")],
+    "name in each piece, no id": [_call(None, "weather", '{"a"'), _call(None, "weather", ": 1}")],
+    "name in pieces": [_call("a", "wea", ""), _call(None, "ther", ""), _call(None, None, '{"a": 1}')],
+    "all of the name so far": [_call("a", "wea", ""), _call("a", "weather", ""), _call("a", None, '{"a": 1}')],
+    "another id in each piece": [_call("a", "weather", '{"a"'), _call("b", None, ": "), _call("c", None, "1}")],
+    "another id, and the name": [_call("a", "weather", '{"a"'), _call("b", "weather", ": 1}")],
+    "another index in each piece": [_call("a", "weather", "", 0), _call("a", None, '{"a"', 1), _call("a", None, ": 1}", 2)],
+    "an index in the first piece": [_call("a", "weather", '{"a"', 0), _call(None, None, ": 1}", None)],
+    "a number as id": [_call(7, "weather", '{"a": 1}')],  # type: ignore[arg-type]
+    "arguments as an object": [_call("a", "weather", {"a": 1})],  # type: ignore[arg-type]
+    "an empty object, then the arguments": [_call("a", "weather", "{}"), _call(None, None, '{"a"'), _call(None, None, ": 1}")],
+    "an empty object, then an object": [_call("a", "weather", {}), _call("a", None, {"a": 1})],  # type: ignore[arg-type]
+    "arguments so far": [_call("a", "weather", '{"a"'), _call("a", "weather", '{"a": '), _call("a", "weather", '{"a": 1}')],
+    "arguments once more": [_call("a", "weather", '{"a"'), _call(None, None, ": 1}"), _call("a", "weather", '{"a": 1}')],
+    "arguments encoded twice": [_call("a", "weather", '"{\\"a\\": 1}"')],
+    "arguments under another name": [{"index": 0, "id": "a", "function": {"name": "weather", "parameters": {"a": 1}}}],
+    "no function": [{"index": 0, "id": "a", "name": "weather", "arguments": '{"a": 1}'}],
+    "a null call": [None, _call("a", "weather", '{"a": 1}'), None],
+    "a null function": [{"index": 0, "id": "a", "function": None}, _call(None, "weather", '{"a": 1}')],
+    "null arguments": [
+        {"index": 0, "id": "a", "function": {"name": "weather", "arguments": None}},
+        {"index": 0, "id": None, "function": {"name": None, "arguments": '{"a": 1}'}},
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("pieces", ONE.values(), ids=ONE.keys())
+async def test_a_call_is_whole_however_its_pieces_come(pieces: list[dict[str, Any] | None]) -> None:
+    chunks = [openai_chunk({"tool_calls": [piece]}) for piece in pieces]
+    stream = events(*chunks, openai_chunk({}, "tool_calls"), OPENAI_LAST, "[DONE]")
+    turn = HELLO.replace(tools=(Tool("weather", "", {}),))
+    calls = (await _answered("openai", streamed(stream, "end"), streaming=True, turn=turn)).message.tool_calls
+    assert [(call.name, json.loads(call.arguments)) for call in calls] == [("weather", {"a": 1})]
+
+
+async def test_a_call_that_was_cut_off_within_an_object_is_not_repaired() -> None:
+    pieces = [_call("a", "weather", "{"), _call(None, None, '"list": ['), _call(None, None, '{"a": 1}')]
+    chunks = [openai_chunk({"tool_calls": [piece]}) for piece in pieces]
+    for reason in ("length", "tool_calls"):
+        stream = events(*chunks, openai_chunk({}, reason), "[DONE]")
+        calls = (await _answered("openai", streamed(stream, "end"), streaming=True)).message.tool_calls
+        assert [call.arguments for call in calls] == ['{"list": [{"a": 1}']
+
+
+def _choice(index: Any, text: str | None, finish: str | None = None) -> dict[str, Any]:
+    return {"index": index, "delta": {"content": text}, "finish_reason": finish}
+
+
+CHOICES: dict[str, list[Any]] = {
+    "another choice in chunks of its own": [
+        *({"choices": [choice]} for choice in (_choice(1, "No"), _choice(1, None, "stop"), _choice(0, "Hi"))),
+        {"choices": [_choice(0, ".", "stop")]},
+    ],
+    "another choice first": [{"choices": [_choice(1, "No", "stop"), _choice(0, "Hi.", "stop")]}],
+    "an index that is text": [{"choices": [_choice("1", "No"), _choice("0", "Hi.", "stop")]}],
+    "null deltas": [
+        {"choices": [{"index": 0, "delta": None}]},
+        {"choices": None},
+        {"choices": [_choice(0, "Hi.")]},
+        {"choices": [{"index": 0, "delta": None, "finish_reason": "stop"}]},
+    ],
+    "the form of completions": [{"choices": [{"text": "Hi."}]}, {"choices": [{"text": "", "finish_reason": "stop"}]}],
+    "reasons of null as text": [{"choices": [_choice(0, "Hi", "null")]}, {"choices": [_choice(0, ".", "None")]}],
+    "a reason that is an object": [{"choices": [{**_choice(0, "Hi."), "finish_reason": {"type": "stop"}}]}],
+    "text as a part": [{"choices": [{"delta": {"content": {"type": "text", "text": "Hi."}}}]}],
+    "parts of other types": [{"choices": [{"delta": {"content": ["H", {"type": "output_text", "text": "i"}, {"text": "."}]}}]}],
+    "false as content": [{"choices": [{"delta": {"content": False, "tool_calls": ""}}]}, {"choices": [_choice(0, "Hi.")]}],
+    "an error of nothing": [{"choices": [_choice(0, "Hi.")], "error": {"code": 0, "message": ""}}],
+    "success as a code": [{"choices": [_choice(0, "Hi.")], "code": 0}, {"code": 0, "message": "success"}],
+    "keep-alives": [{"type": "ping"}, {}, {"choices": [_choice(0, "Hi.")]}, {"type": "keepalive"}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("done", ["[DONE]", " [DONE] ", "[done]"])
+@pytest.mark.parametrize("chunks", CHOICES.values(), ids=CHOICES.keys())
+async def test_the_first_choice_is_read_whatever_its_form(chunks: list[Any], done: str) -> None:
+    listener = Listener()
+    async with (
+        Playback(streamed(events(*chunks, done), "end")) as server,
+        asking("openai", server.url) as model,
+    ):
+        reply = await model.answer(listener.to(HELLO))
+    assert (reply.message.text(), listener.text, reply.stop_reason) == ("Hi.", "Hi.", "stop")
 
 
 DETAILS = [{"type": "reasoning.text", "text": "Let me see.", "signature": "s1", "index": 0}]

@@ -207,7 +207,7 @@ class Http:
                 async with aclosing(self._events(response, start, silence)) as events:
                     async for data in events:
                         named = isinstance(data, ErrorData)
-                        if data == b"[DONE]":
+                        if data.strip().upper() == b"[DONE]":
                             reader.end()
                             break
                         if not data.lstrip().startswith((b"{", b"[")) and not named:

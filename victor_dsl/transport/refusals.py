@@ -21,6 +21,7 @@ _MAX_DEPTH = 4
 
 _TEXT_KEYS = ("message", "detail", "msg", "error_msg", "status_msg", "error_message", "faultstring", "title", "reason")
 _WORD_KEYS = ("type", "code", "status", "__type", "error_type", "error_code", "status_code", "reason")
+_SUCCESSES = (0, 200, "0", "200", "success", "ok")
 _INNER_KEYS = (
     "error",
     "errors",
@@ -294,14 +295,23 @@ def find_error(value: Any, *, named: bool = False) -> Any:
     choices = value.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], dict) and choices[0].get("error"):
         return choices[0]
-    if named or value.get("error") or "error" in (value.get("object"), value.get("type")):
+    error = value.get("error")
+    if isinstance(error, dict) and not any(error.values()):
+        error = None
+    if named or error or "error" in (value.get("object"), value.get("type")):
         return value
     base = value.get("base_resp")
     if isinstance(base, dict) and base.get("status_code") and not choices:
         return value
     if isinstance(value.get("fault"), dict):
         return value
-    is_answer = choices or value.get("usage") or any(key in value for key in ("content", "delta", "content_block"))
+    says_success = any(value.get(key) in _SUCCESSES and key in value for key in ("code", "status", "status_code"))
+    is_answer = (
+        says_success
+        or choices
+        or value.get("usage")
+        or any(key in value for key in ("content", "delta", "content_block"))
+    )
     if not is_answer and any(
         value.get(key) and isinstance(value[key], str | list) for key in (*_TEXT_KEYS, "errors", "err")
     ):

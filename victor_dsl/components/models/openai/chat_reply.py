@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-from attrs import define, evolve, field
+from attrs import evolve
 
-from victor_dsl.components.api_tools import join_arguments, original_tool_name
 from victor_dsl.components.hosted_models import NO_PIECE, Piece, unknown_reason
+from victor_dsl.components.models.openai.streamed_calls import StreamedCalls, read_index
 from victor_dsl.components.prices import Prices, reported_usage
-from victor_dsl.transport.json_values import Malformed, as_count, as_list, as_map, as_text, join_surrogates, parse_json
-from victor_dsl.values.chat_format import EXTRA_KEYS, call_extra
-from victor_dsl.values.message import Message, Reply, StopReason, ToolCall, Usage
+from victor_dsl.transport.json_values import Malformed, as_count, as_list, as_map, as_text, join_surrogates
+from victor_dsl.values.chat_format import EXTRA_KEYS
+from victor_dsl.values.message import Message, Reply, StopReason, Usage
 from victor_dsl.values.turn import Turn
 
 _STOP_REASONS: Mapping[str, StopReason] = {
@@ -36,6 +35,7 @@ _STOP_REASONS: Mapping[str, StopReason] = {
 }
 """In lower case."""
 
+_NO_REASON = ("", "null", "none")
 
 _PLAIN_KEYS = frozenset({"role", "content"})
 _CONTINUED = ("text", "summary", "thinking", "data")
@@ -51,25 +51,6 @@ _THOUGHT_FIELDS = (
 )
 
 
-@define
-class _Call:
-    index: int
-    id: str = ""
-    name: str = ""
-    arguments: str = ""
-    extra: dict[str, Any] = field(factory=dict)
-
-    def is_other(self, id: str, name: str, arguments: str) -> bool:
-        """Whether this piece begins another call. Some servers give all calls one index, or none."""
-        if id and self.id:
-            return id != self.id
-        if not name or not self.name or id or self.id:
-            return False
-        return name != self.name or (
-            arguments.lstrip().startswith("{") and isinstance(parse_json(self.arguments.encode()), dict)
-        )
-
-
 class ChatAnswer:
     """Reads one answer to a turn. Every method raises Malformed."""
 
@@ -81,7 +62,7 @@ class ChatAnswer:
         self._model_name = model
         self._prices = prices
         self._text: list[str] = []
-        self._calls: list[_Call] = []
+        self._calls = StreamedCalls(turn)
         self._extra: dict[str, Any] = {}
         self._finish_reason: str | None = None
         self._ended = False
@@ -108,11 +89,10 @@ class ChatAnswer:
             self._add_usage(chunk.get("x_groq"))
         if isinstance(chunk.get("service_tier"), str):
             self._tier = chunk["service_tier"]
-        choices = as_list(chunk.get("choices"), "its list of choices")
-        if not choices:
+        choice = _first_choice(as_list(chunk.get("choices"), "its list of choices"))
+        if choice is None:
             return NO_PIECE
-        choice = as_map(choices[0], "a choice")
-        self._finish_reason = as_text(choice.get("finish_reason"), "a finish_reason") or self._finish_reason
+        self._finish_reason = _reason(choice) or self._finish_reason
         if "usage" in choice:  # Kimi's place for it
             self._add_usage(choice)
         message, whole = self._message_of(choice)
@@ -126,10 +106,11 @@ class ChatAnswer:
 
     def _add_more(self, message: Mapping[str, Any], *, whole: bool) -> Piece:
         """Adds what a message, or a piece of one, has beside its content; returns the text and the thoughts of that."""
-        for position, call in enumerate(_calls_of(message)):
-            self._add_call(as_map(call, "a tool call"), position if whole else None)
-        if message.get("function_call"):  # the API's older form of a call
-            self._add_call({"index": 0, "function": message["function_call"]}, None)
+        calls = _calls_of(message)
+        for position, call in enumerate(calls):
+            self._calls.add(as_map(call, "a tool call"), position if whole else None)
+        if not calls and message.get("function_call"):  # the API's older form of a call
+            self._calls.add({"index": 0, "function": message["function_call"]}, None)
         for key in EXTRA_KEYS:
             if message.get(key):
                 self._extra[key] = _merged(self._extra.get(key), message[key])
@@ -150,6 +131,8 @@ class ChatAnswer:
         Perplexity writes all of the message so far beside each delta, and an empty delta beside a whole message.
         """
         delta = as_map(choice.get("delta"), "a delta")
+        if not delta and choice.get("text"):  # the form of the older completions API
+            return {"content": choice["text"]}, False
         if (
             choice.get("message") is None
             or self._text
@@ -178,8 +161,7 @@ class ChatAnswer:
     def reply(self) -> Reply:
         """The complete answer; one that was cut off is Malformed."""
         stop = self._stop_reason()
-        in_order = sorted(self._calls, key=lambda call: call.index)
-        calls = tuple(self._call(number, call, cut_off=stop == "length") for number, call in enumerate(in_order))
+        calls = self._calls.complete(cut_off=stop == "length")
         if self._refused:
             stop = "content_filter"
         elif calls and stop == "stop":
@@ -197,8 +179,7 @@ class ChatAnswer:
             return _STOP_REASONS.get(self._finish_reason.lower()) or unknown_reason(self._finish_reason)
         if not self._text and not self._calls:
             raise Malformed("it has no choices")
-        are_complete = all(isinstance(parse_json(call.arguments.encode()), dict) for call in self._calls)
-        if self._ended and are_complete:
+        if self._ended and self._calls.are_complete():
             return "stop"  # Ollama and others leave out the reason
         raise Malformed("it ended before it was finished")
 
@@ -206,44 +187,6 @@ class ChatAnswer:
         """Whether the provider wants its reasoning back: the answer calls tools, or follows their results."""
         messages = self._turn.messages
         return bool(self._calls) or bool(messages and messages[-1].role == "tool")
-
-    def _call(self, number: int, call: _Call, *, cut_off: bool) -> ToolCall:
-        if not call.name:
-            raise Malformed("a tool call has no name")
-        # No text means no arguments, unless the answer was cut off before them.
-        arguments = join_arguments(call.arguments) or ("" if cut_off else "{}")
-        # Some servers send no ids. The turn's length makes this one unique in its conversation.
-        id = call.id or f"call_{len(self._turn.messages)}_{number}"
-        return ToolCall(id, original_tool_name(call.name, self._turn.tools), arguments, call.extra or None)
-
-    def _add_call(self, call: dict[str, Any], position: int | None) -> None:
-        index = as_count(call.get("index")) if position is None else position
-        function = as_map(call.get("function"), "a tool call's function")
-        id = as_text(call.get("id"), "a tool call's id")
-        name = as_text(function.get("name"), "a tool call's name")
-        arguments = function.get("arguments")
-        if isinstance(arguments, dict):
-            arguments = orjson.dumps(arguments).decode()
-        arguments = as_text(arguments, "a tool call's arguments")
-        collected = self._collected(index, id, name, arguments)
-        collected.id = collected.id or id
-        collected.name = collected.name or name
-        collected.arguments += arguments
-        for key, value in (call_extra(call) or {}).items():
-            if value is not None:
-                collected.extra[key] = value
-
-    def _collected(self, index: int | None, id: str, name: str, arguments: str) -> _Call:
-        """The call to which a piece belongs: the latest with its index; the latest of all if it has none."""
-        same = [call for call in self._calls if index is None or call.index == index]
-        if same and not same[-1].is_other(id, name, arguments):
-            return same[-1]
-        if same and id and (earlier := next((call for call in same if call.id == id), None)):
-            return earlier
-        if index is None:
-            index = max((call.index for call in self._calls), default=-1) + 1
-        self._calls.append(_Call(index))
-        return self._calls[-1]
 
 
 def _merged(before: Any, piece: Any) -> Any:
@@ -322,21 +265,42 @@ def _first(*counts: int | None) -> int | None:
     return next(filter(None, counts), next((count for count in counts if count is not None), None))
 
 
+def _first_choice(choices: list[Any]) -> dict[str, Any] | None:
+    """The first of the choices that a request may ask for. A stream brings the others in chunks of their own."""
+    maps = (as_map(choice, "a choice") for choice in choices)
+    return next((choice for choice in maps if not read_index(choice.get("index"))), None)
+
+
+def _reason(choice: Mapping[str, Any]) -> str | None:
+    reason = choice.get("finish_reason")
+    if isinstance(reason, dict):
+        reason = reason.get("type")
+    return reason if isinstance(reason, str) and reason.lower() not in _NO_REASON else None
+
+
 def _calls_of(message: Mapping[str, Any]) -> list[Any]:
-    calls = message.get("tool_calls")
-    return [calls] if isinstance(calls, dict) else as_list(calls, "tool_calls")  # TGI streams one call as an object
+    calls = message.get("tool_calls") or None
+    if isinstance(calls, dict):  # TGI streams one call as an object; languages without lists write them as a map
+        return [calls] if "function" in calls else list(calls.values())
+    return [call for call in as_list(calls, "tool_calls") if call is not None]
 
 
 def _read_content(content: Any) -> Piece:
     """The text and the thoughts of a message's content. Mistral writes both as a list of parts."""
+    if isinstance(content, dict):
+        content = [content]
     if not isinstance(content, list):
-        return as_text(content, "its content"), ""
+        return as_text(content or None, "its content"), ""
     text = thoughts = ""
-    for part in (as_map(part, "a part") for part in content):
-        if part.get("type") == "text":
-            text += as_text(part.get("text"), "a part's text")
-        elif part.get("type") == "thinking":
-            thoughts += _text_of(part.get("thinking"))
+    for part in content:
+        if isinstance(part, str):
+            text += part
+            continue
+        fields = as_map(part, "a part")
+        if fields.get("type") in ("thinking", "reasoning"):
+            thoughts += _text_of(fields.get("thinking") or fields.get("text"))
+        else:
+            text += as_text(fields.get("text"), "a part's text")
     return text, thoughts
 
 
