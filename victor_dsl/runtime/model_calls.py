@@ -99,7 +99,9 @@ class ModelCalls:
                 attempt = fitted
                 turn.record("error", error_data(failures[-1]))
             try:
-                return await self._answer_by(attempt.replace(fallback_left=name != names[-1]))
+                if name != names[-1]:
+                    attempt = attempt.replace(fallback_left=True)
+                return await self._answer_by(attempt)
             except ModelError as error:
                 failures.append(error)
                 failed = name
@@ -192,23 +194,28 @@ class ModelCalls:
                 raise
             raise failure from error
         trace.usage += reply.usage
-        reply = evolve(reply, model=name)
         if window is not None and estimate is not None:
             window.learn(turn, estimate.size, reply.usage.input_tokens)
             if window.ignores_tools(turn, reply.usage.input_tokens):
                 turn.record("error", ComponentError(TOOLS_IGNORED, node=node).as_json())
                 logger.warning("%s: %s", node, TOOLS_IGNORED)
         usage, estimated = reply.usage, _estimated(reply.usage, estimate)
-        about: dict[str, Any] = {
+        tokens = usage.tokens_json()
+        data = {
+            **called,
+            **self._timing(started, attempt),
             "response_model": reply.response_model,
             "stop_reason": reply.stop_reason,
             "error": None,
+            **tokens,
+            "cost_usd": usage.cost_shown,
+            **estimated,
         }
         if window is not None and window.was_full(reply, turn.settings.max_tokens):
-            about["window_full"] = True
-        turn.record("model_call", {**called, **self._timing(started, attempt), **about, **usage.as_json(), **estimated})
-        turn.record("token_usage", {**called, **usage.tokens_json(), **estimated})
-        return reply
+            data["window_full"] = True
+        turn.record("model_call", data)
+        turn.record("token_usage", {**called, **tokens, **estimated})
+        return Reply(reply.message, usage, reply.stop_reason, reply.response_model, name)
 
     async def _answer_of(self, name: str, answer: Handler, turn: Turn) -> Reply:
         """The model's answer; deferred tools go to it as its provider can load them, and come back under their own names."""

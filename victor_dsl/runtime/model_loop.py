@@ -40,6 +40,8 @@ class ModelLoop:
             streamed.reached = False
             calls = reply.message.tool_calls
             if not calls:
+                if rounds == 0 and reply.usage is trace.usage:  # as in most turns
+                    return reply
                 stop_reason = "max_tool_rounds" if rounds > most_rounds else reply.stop_reason
                 return evolve(reply, usage=trace.usage, stop_reason=stop_reason)
             offered = turn.callable_tools()

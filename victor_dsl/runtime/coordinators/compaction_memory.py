@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Sequence
+from operator import attrgetter
 
 from attrs import define, field, frozen
 
@@ -111,7 +112,10 @@ class CompactionMemory:
 
 def fingerprints(messages: Iterable[Message]) -> bytes:
     """`WIDTH` bytes for each message, which differ where its content does."""
-    return array("q", [message.fingerprint for message in messages]).tobytes()
+    return array("q", map(_fingerprint, messages)).tobytes()
+
+
+_fingerprint = attrgetter("fingerprint")  # many times per turn: quicker than a comprehension
 
 
 def leading_same(one: bytes, other: bytes) -> int:

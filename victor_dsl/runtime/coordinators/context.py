@@ -30,6 +30,7 @@ from victor_dsl.runtime.coordinators.compaction_memory import (
     kept_bytes,
 )
 from victor_dsl.runtime.coordinators.offered_tools import OfferedTools
+from victor_dsl.values.frozen import value
 from victor_dsl.values.history import Choice, History, group, newest
 from victor_dsl.values.mending import mend
 from victor_dsl.values.message import messages_tokens
@@ -61,7 +62,7 @@ class ContextMemory:
     offered: OfferedTools = field(factory=OfferedTools)
 
 
-@frozen
+@value
 class _Limits:
     """What a request's messages have and may have, in stated tokens.
 

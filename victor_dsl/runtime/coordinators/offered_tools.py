@@ -74,6 +74,8 @@ class Offered:
 
     def shown(self, selected: Selected) -> tuple[str, ...]:
         """The selected names that are offered, best first; where better ones are not, the next best ones that are."""
+        if self.names.issuperset(names := selected.names):
+            return names
         return tuple([name for name in selected.ranking if name in self.names][: selected.k])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import takewhile
 from typing import cast
 
 from attrs import define, frozen
@@ -80,8 +79,9 @@ class PromptCoordinator:
 
         Raises ContributorError where a piece cannot be made, BudgetError where a budget with `overflow: fail` is exceeded.
         """
-        pieces = []
-        for source in self._sources:
+        pieces: list[_Piece] = []
+        first_varying: int | None = None
+        for place, source in enumerate(self._sources):
             try:
                 text = await source.contributor.contribute(turn)
                 if not isinstance(text, str):
@@ -92,24 +92,19 @@ class PromptCoordinator:
                 pieces.append(_missing(source, error, turn))
             else:
                 pieces.append(source.piece_of(text))
+            if source.varies and first_varying is None:
+                first_varying = place
         system = _join(pieces)
         if self._policy.max_tokens is not None and estimated_tokens(system) > self._policy.max_tokens:
             pieces = self._cut(pieces, self._policy.max_tokens)
             system = _join(pieces)
-        stable = self._stable_length(pieces)
+        stable = None if first_varying is None else len(_join(pieces[:first_varying]))
         if turn.system_messages:
             requested = [text for message in turn.system_messages if (text := message.text())]
             stable = len(system) if stable is None else stable
             system = GAP.join([system, *requested] if system else requested)
         contributions = tuple([piece.contribution for piece in pieces])
         return turn.replace(system=system, stable_system=stable, contributions=contributions)
-
-    def _stable_length(self, pieces: list[_Piece]) -> int | None:
-        """The length of the pieces before the first one that varies; None where none does."""
-        if not any(source.varies for source in self._sources):
-            return None
-        stable = list(takewhile(lambda piece: not piece[0].varies, zip(self._sources, pieces, strict=True)))
-        return len(_join([piece for _, piece in stable]))
 
     def _cut(self, pieces: list[_Piece], most: int) -> list[_Piece]:
         """The pieces within the budget of the whole prompt. Raises BudgetError where they cannot be, or none would be left."""

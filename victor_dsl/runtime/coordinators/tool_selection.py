@@ -157,8 +157,9 @@ class ToolSelectionCoordinator:
         tools, names, reset = candidates.allowed, selected.names, False
         if len(names) < len(tools):
             offered = await self._offered(selecting, candidates, selected)
-            tools, reset = tuple([tool for tool in tools if tool.name in offered.names]), offered.reset
-            names = offered.shown(selected)
+            names, reset = offered.shown(selected), offered.reset
+            if len(offered.names) < len(tools):
+                tools = tuple([tool for tool in tools if tool.name in offered.names])
         turn.trace.selection = record = SelectionRecord(type, len(candidates.allowed), names, fallback, reset)
         return turn.replace(tools=tools, selection=record)
 
@@ -287,8 +288,8 @@ class ToolSelectionCoordinator:
 
 def _names(selected: Iterable[Tool], offered: Mapping[str, Tool]) -> tuple[str, ...]:
     """The names of the selected tools, each once. Raises ComponentError where one was not offered."""
-    names = tuple(dict.fromkeys([tool.name for tool in selected]))
-    for name in names:
-        if name not in offered:
-            raise ComponentError(f"it selected '{name}', which is not among the tools it was offered")
-    return names
+    names = dict.fromkeys([tool.name for tool in selected])
+    if not names.keys() <= offered.keys():
+        stranger = next(name for name in names if name not in offered)
+        raise ComponentError(f"it selected '{stranger}', which is not among the tools it was offered")
+    return tuple(names)
