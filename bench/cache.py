@@ -46,7 +46,7 @@ SPEC = """\
 victor: 1
 name: cache
 models:
-  main: {{type: openai, base_url: "{url}", model: gpt-4.1, api_key: "${{env:KEY}}"}}
+  main: {{type: openai, base_url: "{url}", model: gpt-6-luna, api_key: "${{env:KEY}}"{window}}}
 EMBEDDERS
 contributors:
   - {{type: text, text: {system}}}
@@ -57,7 +57,7 @@ sessions: memory
 """
 EMBEDDERS = "embedders:\n  words: {type: tfidf}"
 ANSWER = "I have looked at that for you. All is as it should be, and you will get an email about it today."
-PRICES: Sequence[str] = ("gpt-5.1", "claude-sonnet-4-5")
+PRICES: Sequence[str] = ("gpt-6-luna", "claude-sonnet-5-5")
 CHARACTERS_PER_TOKEN = 4
 
 
@@ -66,11 +66,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.cache", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--session", type=Path, default=SESSION, help="a file like cache_session.json")
     parser.add_argument("--turns", type=int, help="repeat the questions until there are so many")
+    parser.add_argument("--window", type=int, help="the model's context window, so that the history is compacted")
     parser.add_argument("--only", nargs="+", choices=SELECTIONS, default=list(SELECTIONS))
     parser.add_argument("--catalogues", action="store_true", help="what sessions with larger catalogues cost")
     options = parser.parse_args()
     logging.getLogger("victor_dsl").setLevel(logging.ERROR)
     session = json.loads(options.session.read_text(encoding="utf-8"))
+    session["window"] = options.window
     turns = session["turns"]
     turns = [turns[nth % len(turns)] for nth in range(options.turns or len(turns))]
     if options.catalogues:
@@ -180,10 +182,11 @@ def _write(folder: Path, url: str, session: Json, selection: str) -> Path:
     listed = "\n".join(
         f'  - {{type: python, name: {tool["name"]}, function: "bench_cache_desk:{tool["name"]}"}}' for tool in tools
     )
+    window = f", context_window: {session['window']}" if session["window"] else ""
     embedders = EMBEDDERS if "embedder" in selection else ""
-    spec = SPEC.format(url=url, system=json.dumps(session["system"]), tools=listed, selection=selection).replace(
-        "EMBEDDERS", embedders
-    )
+    spec = SPEC.format(
+        url=url, system=json.dumps(session["system"]), window=window, tools=listed, selection=selection
+    ).replace("EMBEDDERS", embedders)
     path = folder / "victor.yml"
     path.write_text(spec, encoding="utf-8")
     return path

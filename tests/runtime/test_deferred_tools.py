@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.components.models.playback import Playback, whole
+from tests.components.models.recorded import anthropic_whole
+from tests.components.models.test_tool_search import SEARCHED
 from tests.runtime.stage import Says, Spy, Stage, Toolbox
+from victor_dsl.compiler import compile_spec
 from victor_dsl.runtime.deferred_tools import CALL_TOOL, FIND_TOOLS
+from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.message import Message, Reply, ToolCall, Usage
 from victor_dsl.values.request import Request
 from victor_dsl.values.tool import Tool
@@ -191,3 +197,55 @@ async def test_another_strategy_may_search(tmp_path: Path) -> None:
     stage.objects["tool_selection/deferred.search"] = Last()
     await run(stage, "hi", spec=spec)
     assert "look_up_flight" in results(model, 1)[0]
+
+
+DESK = """
+def weather(city: str) -> str:
+    \"\"\"The weather of a city.\"\"\"
+    return f"Rain in {city}."
+"""
+
+
+async def test_a_provider_that_loads_tools_searches_itself(tmp_path: Path) -> None:
+    stage, _, spy, _ = stage_of(tmp_path)
+    (tmp_path / "deferred_desk.py").write_text(DESK, encoding="utf-8")
+    answers = anthropic_whole(SEARCHED, "tool_use"), anthropic_whole([{"type": "text", "text": "It rains."}])
+    async with Playback(*map(whole, answers)) as server:
+        spec = f"""
+        models: {{main: {{type: anthropic, model: m, base_url: "{server.url}", api_key: "${{env:KEY}}", tool_search: true, stream: false}}}}
+        tools: [{{type: python, name: weather, function: "deferred_desk:weather"}}]
+        exporters: [{{type: given}}]
+        tool_selection: deferred
+        sessions: memory
+        """
+        path = tmp_path / "victor.yml"
+        path.write_text("victor: 1\nname: loads\n" + textwrap.dedent(spec), encoding="utf-8")
+        program = compile_spec(str(path), environment={"KEY": "k"}, registry=stage.registry).program
+        assert program is not None
+        async with Orchestrator(program, registry=stage.registry) as orchestrator:
+            answer = await orchestrator.answer(Request(message="Rome?", session="s"))
+    assert answer.text == "It rains."
+    assert server.asked[0].body["tools"][0]["defer_loading"] is True
+    assert server.asked[1].body["messages"][1]["content"] == SEARCHED
+    assert server.asked[1].body["messages"][2]["content"][0]["content"][0]["text"] == "Rain in Rome."
+    (event,) = spy.data("tool_call")
+    assert (event["tool"], event["ok"]) == ("weather", True)
+
+
+@pytest.mark.parametrize("count", [128, 129])
+async def test_more_tools_than_a_model_accepts_are_an_error_before_the_call(tmp_path: Path, count: int) -> None:
+    path = tmp_path / "victor.yml"
+    path.write_text(
+        "victor: 1\nname: many\nmodels: {main: {type: openai, model: gpt-6-luna, api_key: '${env:KEY}', timeout_seconds: 0.000001}}\n"
+        "tool_selection: all\nsessions: memory\n",
+        encoding="utf-8",
+    )
+    program = compile_spec(str(path), environment={"KEY": "k"}).program
+    assert program is not None
+    async with Orchestrator(program) as orchestrator:
+        tools = tuple(Tool(f"tool_{nth}") for nth in range(count))
+        answer = await orchestrator.answer(Request(message="hi", tools=tools))
+    assert answer.error is not None
+    said = str(answer.error)
+    assert ("129 tools are offered, but the model accepts 128" in said) is (count == 129)
+    assert ("tool_selection" in said) is (count == 129)

@@ -73,6 +73,12 @@ class HostedConfig(HttpConfig, ModelConfig):
         description="Whether the model sees images. If not, a note takes the place of each image in a message or a tool's "
         "result. By default images go to every model except those known not to see them.",
     )
+    tool_search: bool | None = Field(
+        None,
+        description="Whether the server itself loads deferred tools (`tool_selection: deferred`): `anthropic`, and `openai` with "
+        "`api: responses`. By default it does where the provider's own API is known to do so for the model; elsewhere the model "
+        "searches with `find_tools`.",
+    )
     prompt_cache: bool | PromptCache = Field(
         True,
         description=(
@@ -126,6 +132,12 @@ class HostedConfig(HttpConfig, ModelConfig):
         """The known model's."""
         known = self.known
         return (known.retires, known.successor, known.at_home) if known and known.retires else None
+
+    def loads_tools(self) -> bool:
+        """Whether the server loads deferred tools: as the spec says, else as is known of the provider's own API."""
+        if self.tool_search is not None:
+            return self.tool_search
+        return self.known is not None and self.known.deferred_tools and self.known.at_home
 
     def output_limit(self) -> int | None:
         """The most tokens that an answer of the known model may have, at its provider's own address."""

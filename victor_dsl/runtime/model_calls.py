@@ -35,7 +35,7 @@ Price = tuple[float, float] | None
 
 class ModelCalls:
     """Asks a plan's models. `context` makes a turn fit a model's window; `prices` are those of the models, by name. `loading` are the
-    models whose providers load deferred tools."""
+    models whose providers load deferred tools; `most_tools` is how many tools a request to each may have."""
 
     def __init__(
         self,
@@ -46,9 +46,11 @@ class ModelCalls:
         clock: Clock,
         config: ConfigCoordinator,
         loading: frozenset[str] = frozenset(),
+        most_tools: Mapping[str, int | None] | None = None,
     ) -> None:
         self._models = models
         self._loading = loading
+        self._most_tools = most_tools or {}
         self._pools = frozenset(name for name, model in models.items() if isinstance(model, ModelPool))
         self._prices = prices
         self._context = context
@@ -220,6 +222,12 @@ class ModelCalls:
     async def _answer_of(self, name: str, answer: Handler, turn: Turn) -> Reply:
         """The model's answer; deferred tools go to it as its provider can load them, and come back under their own names."""
         if turn.deferred is None:
+            if (most := self._most_tools.get(name)) is not None and len(turn.tools) > most:
+                raise ModelError(
+                    f"{len(turn.tools)} tools are offered, but the model accepts {most}",
+                    kind="bad_request",
+                    hint="set `k` and `most` in `tool_selection`, so that the best ones are offered, or use its type `deferred`",
+                )
             return await answer(turn)
         if name in self._loading:
             reply = await answer(deferred_tools.for_loading(turn))

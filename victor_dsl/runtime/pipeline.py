@@ -115,6 +115,7 @@ class Pipeline:
             clock,
             self._config,
             frozenset(name for name, id in roles.models.items() if _config(plan, id).loads_tools()),
+            {name: _config(plan, id).most_tools() for name, id in roles.models.items()},
         )
         self._loop = ModelLoop(self._models, ToolCalls(self._sources, self._around("tool"), clock))
         self._steps: tuple[Step, ...] = (

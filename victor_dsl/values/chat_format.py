@@ -15,6 +15,8 @@ ROLES: tuple[str, ...] = get_args(Role)
 KEYS = ("role", "content", "tool_calls", "tool_call_id", "name", "pinned")
 RESPONSE_ITEMS = "response_items"
 """The output items of an answer of OpenAI's Responses API, which it needs back as they were."""
+CONTENT_BLOCKS = "content_blocks"
+"""The blocks of an answer of Anthropic's API in which the model searched for tools; the API needs them back as they were."""
 
 EXTRA_KEYS = (
     "reasoning",
@@ -26,6 +28,7 @@ EXTRA_KEYS = (
     "thinking_blocks",
     "extra_content",
     RESPONSE_ITEMS,
+    CONTENT_BLOCKS,
 )
 """What some providers need back with an answer of theirs that calls tools."""
 

@@ -105,7 +105,12 @@ def build(config: Config, context: Context) -> AbstractAsyncContextManager[Model
     )
     headers = {"anthropic-version": config.version}
     return HostedModel(
-        config, context, path="/v1/messages", headers=headers, write=request.body, new_answer=MessageAnswer
+        config,
+        context,
+        path="/v1/messages",
+        headers=headers,
+        write=request.body,
+        new_answer=lambda turn, prices: MessageAnswer(turn, prices, config.model),
     )
 
 

@@ -10,8 +10,10 @@ from attrs import evolve
 
 from victor_dsl.components.api_tools import join_arguments, original_tool_name
 from victor_dsl.components.hosted_models import NO_PIECE, Piece, unknown_reason
+from victor_dsl.components.models.anthropic.tool_search import has_search
 from victor_dsl.components.prices import Prices, reported_usage
 from victor_dsl.transport.json_values import Malformed, as_count, as_list, as_map, as_text, join_surrogates, parse_json
+from victor_dsl.values.chat_format import CONTENT_BLOCKS
 from victor_dsl.values.message import NO_USAGE, Message, Part, Reply, StopReason, ToolCall, Usage
 from victor_dsl.values.turn import Turn
 
@@ -37,8 +39,9 @@ _TEXT_FIELDS = {
 class MessageAnswer:
     """Reads one answer to a turn. Every method raises Malformed."""
 
-    def __init__(self, turn: Turn, prices: Prices | None) -> None:
+    def __init__(self, turn: Turn, prices: Prices | None, model: str = "") -> None:
         self.finished = False
+        self._written_by = model
         self._turn = turn
         self._prices = prices
         self._blocks: dict[int, dict[str, Any]] = {}
@@ -131,6 +134,10 @@ class MessageAnswer:
             elif block.get("type") in _THOUGHTS or (block.get("type") == "text" and block.get("text")):
                 parts.append({key: _clean(value) for key, value in block.items() if key != "citations"})
         message = Message("assistant", _content(parts, calls), tuple(calls))
+        blocks = [*self._earlier, *(self._whole_block(*item) for item in sorted(self._blocks.items()))]
+        if self._turn.deferred is not None and stop != "length" and has_search(blocks):
+            own = [_as_input(block) for block in blocks if block.get("type") != "text" or block.get("text")]
+            message = evolve(message, extra={CONTENT_BLOCKS: own}, written_by=self._written_by)
         return Reply(message, self.usage(), stop, self._model)
 
     def _whole_block(self, index: int, block: dict[str, Any]) -> dict[str, Any]:
@@ -147,7 +154,9 @@ class MessageAnswer:
         # No text means no arguments, unless the answer was cut off before them.
         if not arguments and (block.get("input") or not cut_off):
             arguments = orjson.dumps(block.get("input") or {}).decode()
-        return ToolCall(id, original_tool_name(name, self._turn.tools), join_arguments(arguments))
+        return ToolCall(
+            id, original_tool_name(name, tuple(self._turn.callable_tools().values())), join_arguments(arguments)
+        )
 
     def _extend(self, index: int, delta: dict[str, Any]) -> Piece:
         block = self._blocks.get(index)
@@ -215,6 +224,11 @@ def _piece(block: Mapping[str, Any]) -> Piece:
         case "thinking":
             return "", as_text(block.get("thinking"), "thoughts")
     return NO_PIECE
+
+
+def _as_input(block: Mapping[str, Any]) -> dict[str, Any]:
+    """The block as a request may contain it."""
+    return {key: _clean(value) for key, value in block.items() if value is not None and key != "citations"}
 
 
 def _clean(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from victor_dsl.components.api_tools import (
 from victor_dsl.components.hosted_models import Unsupported
 from victor_dsl.components.models.anthropic.accepted import LEAST_THINKING
 from victor_dsl.components.models.anthropic.cache_marks import Block, Mark, mark
+from victor_dsl.components.models.anthropic.tool_search import SEARCH_TOOL, own_blocks
 from victor_dsl.errors import RequestError
 from victor_dsl.transport.json_values import parse_json
 from victor_dsl.values.message import Message, Part, ToolCall
@@ -51,17 +52,20 @@ class MessageRequest:
     cache: Mark | None
     extra_body: Mapping[str, Any]
     _tools: ToolDefinitions = field(init=False, factory=lambda: ToolDefinitions(_tool))
+    _deferred: ToolDefinitions = field(init=False, factory=lambda: ToolDefinitions(_deferred_tool))
 
     def body(self, turn: Turn) -> dict[str, Any]:
         """The request's body, with marks for the prompt cache. Raises Unsupported and RequestError."""
         body: dict[str, Any] = {"model": self.model}
         tools: list[Any] = self._tools.of(turn.tools)
-        messages = _messages(turn.messages)
+        messages = self._messages(turn)
         if not messages:
             raise RequestError("the request has no message of a user; the system prompt alone is not answered")
         if tools:
             tools[-1] = _tool(turn.tools[-1])
             body["tools"] = tools
+        if turn.deferred is not None:
+            body["tools"] = [*self._deferred.of(turn.deferred.tools), *tools, dict(SEARCH_TOOL)]
         if turn.system:
             body["system"] = _system(turn.system, turn.stable_system)
         body["messages"] = messages
@@ -72,6 +76,29 @@ class MessageRequest:
             body["stream"] = True
         body.update(self.extra_body)
         return body
+
+    def _messages(self, turn: Turn) -> list[dict[str, Any]]:
+        """The conversation as the API requires it: the user begins, roles alternate, no message is empty.
+
+        Raises Unsupported.
+        """
+        ids = CallIds(_api_id)
+        written: list[dict[str, Any]] = []
+        for message in turn.messages:
+            role = "assistant" if message.role == "assistant" else "user"
+            own = own_blocks(message, turn, self.model)
+            blocks = _blocks(message, ids) if own is None else _own(own, message, ids)
+            if not blocks:
+                if role == "assistant":
+                    continue
+                blocks = [_text(EMPTY)]
+            if not written and role == "assistant":
+                written.append({"role": "user", "content": [_text(EMPTY)]})
+            if written and written[-1]["role"] == role:
+                written[-1]["content"].extend(blocks)
+            else:
+                written.append({"role": role, "content": blocks})
+        return written
 
     def _settings(self, turn: Turn, messages: list[dict[str, Any]]) -> dict[str, Any]:
         settings = turn.settings
@@ -130,6 +157,8 @@ def _system(text: str, stable: int | None) -> list[Block]:
 
 
 def _tool_choice(turn: Turn) -> dict[str, Any] | None:
+    if turn.deferred is not None:
+        turn = turn.replace(tools=turn.deferred.tools)
     name, parallel = chosen_tool(turn), turn.settings.parallel_tool_calls
     if name is None:
         if not turn.tools or parallel is None:
@@ -158,6 +187,10 @@ def _tool(tool: Tool) -> dict[str, Any]:
     return written
 
 
+def _deferred_tool(tool: Tool) -> dict[str, Any]:
+    return {**_tool(tool), "defer_loading": True}
+
+
 def _lacks_thoughts(messages: list[dict[str, Any]]) -> bool:
     """Whether the conversation ends with results for calls that were made without thoughts, as another model makes them.
 
@@ -168,29 +201,6 @@ def _lacks_thoughts(messages: list[dict[str, Any]]) -> bool:
         return False
     answer = next((message for message in reversed(messages) if message["role"] == "assistant"), None)
     return answer is not None and answer["content"][0]["type"] not in ("thinking", "redacted_thinking")
-
-
-def _messages(conversation: Iterable[Message]) -> list[dict[str, Any]]:
-    """The conversation as the API requires it: the user begins, roles alternate, no message is empty.
-
-    Raises Unsupported.
-    """
-    ids = CallIds(_api_id)
-    written: list[dict[str, Any]] = []
-    for message in conversation:
-        role = "assistant" if message.role == "assistant" else "user"
-        blocks = _blocks(message, ids)
-        if not blocks:
-            if role == "assistant":
-                continue
-            blocks = [_text(EMPTY)]
-        if not written and role == "assistant":
-            written.append({"role": "user", "content": [_text(EMPTY)]})
-        if written and written[-1]["role"] == role:
-            written[-1]["content"].extend(blocks)
-        else:
-            written.append({"role": role, "content": blocks})
-    return written
 
 
 def _api_id(id: str) -> str:
@@ -206,6 +216,13 @@ def _blocks(message: Message, ids: CallIds) -> list[Block]:
     if message.tool_calls:
         ids.next_answer()
     return _content(message) + [_tool_use(call, ids) for call in message.tool_calls]
+
+
+def _own(blocks: list[Block], message: Message, ids: CallIds) -> list[Block]:
+    """The model's own blocks, with its calls under ids that are unique in the conversation."""
+    ids.next_answer()
+    calls = iter(message.tool_calls)
+    return [_tool_use(next(calls), ids) if block["type"] == "tool_use" else block for block in blocks]
 
 
 def _content(message: Message) -> list[Block]:

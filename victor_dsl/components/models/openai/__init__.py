@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from victor_dsl.components.hosted_models import HostedConfig, HostedModel, PromptCache, without_path
 from victor_dsl.components.models.openai.prompt_cache import CacheFields
@@ -109,6 +109,16 @@ class Config(OpenAIServerConfig, HostedConfig):
     def most_tools(self) -> int | None:
         """OpenAI's own limit, where the server is OpenAI's."""
         return MOST_TOOLS if self.is_openai else None
+
+    def loads_tools(self) -> bool:
+        """Whether the server loads deferred tools; the chat API cannot."""
+        return self.api == "responses" and super().loads_tools()
+
+    @model_validator(mode="after")
+    def _searches_by_responses(self) -> Self:
+        if self.tool_search and self.api == "chat":
+            raise ValueError("'tool_search' needs `api: responses`")
+        return self
 
     @property
     def is_openai(self) -> bool:

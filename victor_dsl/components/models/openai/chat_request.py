@@ -18,7 +18,7 @@ from victor_dsl.components.api_tools import (
 )
 from victor_dsl.components.models.openai.prompt_cache import CacheFields
 from victor_dsl.errors import RequestError
-from victor_dsl.values.chat_format import RESPONSE_ITEMS, call_to_json
+from victor_dsl.values.chat_format import CONTENT_BLOCKS, RESPONSE_ITEMS, call_to_json
 from victor_dsl.values.message import Message, Part, ToolCall
 from victor_dsl.values.tool import Tool, api_tool_name
 from victor_dsl.values.turn import Turn
@@ -119,7 +119,9 @@ class ChatRequest:
             ids.next_answer()
             written["tool_calls"] = [self._call(call, message, ids) for call in message.tool_calls]
         if message.extra and self._owns(message):
-            written.update({key: value for key, value in message.extra.items() if key != RESPONSE_ITEMS})
+            written.update(
+                {key: value for key, value in message.extra.items() if key not in (RESPONSE_ITEMS, CONTENT_BLOCKS)}
+            )
         if message.tool_calls:
             self._fill_in(written)
         if message.name is not None:

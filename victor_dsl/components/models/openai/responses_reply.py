@@ -20,6 +20,7 @@ _LIMITS = ("max_output_tokens", "max_tokens", "length")
 _TEXTS = ("response.output_text.delta", "response.refusal.delta")
 _THOUGHTS = ("response.reasoning_summary_text.delta", "response.reasoning_text.delta")
 _LAST = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
+SEARCHES = ("tool_search_call", "tool_search_output")
 _PARAGRAPH = "\n\n"
 
 Item = dict[str, Any]
@@ -152,7 +153,7 @@ class ResponseAnswer:
         arguments = join_arguments(as_text(item.get("arguments"), "a tool call's arguments")) or (
             "" if cut_off else "{}"
         )
-        return ToolCall(id, original_tool_name(name, self._turn.tools), arguments)
+        return ToolCall(id, original_tool_name(name, tuple(self._turn.callable_tools().values())), arguments)
 
     def _paragraph(self, index: int | None) -> str:
         """What separates the text of one message from that of the message before it."""
@@ -172,8 +173,11 @@ def call_ids(items: Iterable[Item]) -> list[Any]:
 
 
 def _is_worth_keeping(items: list[Item], stop: StopReason) -> bool:
-    """Whether the items say more than the message does: reasoning, or the phase of a text. What was cut off does not go back."""
-    return stop != "length" and any(item.get("encrypted_content") or item.get("phase") for item in items)
+    """Whether the items say more than the message does: reasoning, the phase of a text, a search for tools. What was cut off does not
+    go back."""
+    return stop != "length" and any(
+        item.get("encrypted_content") or item.get("phase") or item.get("type") in SEARCHES for item in items
+    )
 
 
 def _as_input(item: Item) -> Item:

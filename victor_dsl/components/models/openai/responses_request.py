@@ -17,7 +17,7 @@ from victor_dsl.components.api_tools import (
 )
 from victor_dsl.components.hosted_models import Unsupported
 from victor_dsl.components.models.openai.prompt_cache import CacheFields
-from victor_dsl.components.models.openai.responses_reply import call_ids, items_text
+from victor_dsl.components.models.openai.responses_reply import SEARCHES, call_ids, items_text
 from victor_dsl.errors import RequestError
 from victor_dsl.transport.json_values import Malformed
 from victor_dsl.values.chat_format import RESPONSE_ITEMS
@@ -44,6 +44,7 @@ class ResponsesRequest:
     cache_fields: CacheFields
     extra_body: Mapping[str, Any]
     _tools: ToolDefinitions = field(init=False, factory=lambda: ToolDefinitions(_tool))
+    _deferred: ToolDefinitions = field(init=False, factory=lambda: ToolDefinitions(_deferred_tool))
 
     def body(self, turn: Turn) -> dict[str, Any]:
         """The request's body. What stays the same from turn to turn comes first, as prompt caches need it.
@@ -55,9 +56,16 @@ class ResponsesRequest:
         body: dict[str, Any] = {"model": self.model, "store": False}
         if turn.tools:
             body["tools"] = self._tools.of(turn.tools)
+        if turn.deferred is not None:
+            body["tools"] = [
+                *self._tools.of(turn.tools),
+                *self._deferred.of(turn.deferred.tools),
+                {"type": "tool_search"},
+            ]
         if turn.system:
             body["instructions"] = turn.system
-        body["input"] = self._input(turn.messages)
+        items = self._input(turn.messages)
+        body["input"] = items if turn.deferred is not None else [it for it in items if it.get("type") not in SEARCHES]
         body.update(self._settings(turn))
         if turn.streaming:
             body["stream"] = True
@@ -77,9 +85,10 @@ class ResponsesRequest:
         }
         if self.reasoning or values["reasoning"]:
             values["include"] = ["reasoning.encrypted_content"]
-        if choice := chosen_tool(turn):
+        offering = turn.replace(tools=tuple(turn.callable_tools().values()))
+        if choice := chosen_tool(offering):
             values["tool_choice"] = choice if choice in TOOL_CHOICES else {"type": "function", "name": choice}
-        if turn.tools:
+        if offering.tools:
             values["parallel_tool_calls"] = settings.parallel_tool_calls
         return {name: value for name, value in values.items() if value is not None}
 
@@ -181,3 +190,7 @@ def _tool(tool: Tool) -> dict[str, Any]:
     if tool.description:
         written["description"] = tool.description
     return written
+
+
+def _deferred_tool(tool: Tool) -> dict[str, Any]:
+    return {**_tool(tool), "defer_loading": True}
