@@ -117,6 +117,7 @@ class Pipeline:
             frozenset(name for name, id in roles.models.items() if _config(plan, id).loads_tools()),
             {name: _config(plan, id).most_tools() for name, id in roles.models.items()},
         )
+        self._model_fingerprints = {name: plan.by_id[id].fingerprint for name, id in roles.models.items()}
         self._loop = ModelLoop(self._models, ToolCalls(self._sources, self._around("tool"), clock))
         self._steps: tuple[Step, ...] = (
             self._prompt.compose,
@@ -144,7 +145,7 @@ class Pipeline:
     async def _innermost(self, turn: Turn) -> Reply:
         turn.trace.exchange = turn.messages[-1:]
         if self._around_model is not None:
-            turn = turn.replace(around_model=self._around_model)
+            turn = turn.replace(around_model=self._around_model, model_fingerprints=self._model_fingerprints)
         try:
             for step in self._steps:
                 turn = await step(turn)

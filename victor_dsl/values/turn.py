@@ -196,7 +196,8 @@ class Turn:
     that the model finds when it needs them, and `tools` then those that it searches with; `call` is set only inside a tool's handler. `emit` takes the
     pieces of the streamed reply; `record` takes events and never waits. `around_model` wraps a handler in the plan's
     middleware around models: a component that calls a model does so through it. `call_member` calls a member of a pool, by the
-    member's name and handler, with the member's settings, and records the call. `streaming` says whether anyone listens to
+    member's name and handler, with the member's settings, and records the call. `model_fingerprints` are those of the plan's
+    models, by name: overlays and reloads may put another model under the same name. `streaming` says whether anyone listens to
     `emit`, `rendering` that no model may be called, `fallback_left` that another model answers if this one does not. `deadline`
     is in seconds of the event loop's clock. `request` is what
     the caller sent; its `system_messages` end the system prompt. `layers` are the sources of settings and vars, lowest
@@ -221,6 +222,7 @@ class Turn:
     record: Record = forget
     around_model: Callable[[Handler], Handler] = bare
     call_member: Callable[[str, Handler, Turn], Awaitable[Reply]] = call_directly
+    model_fingerprints: Mapping[str, str] = FrozenMap()
     streaming: bool = False
     rendering: bool = False
     fallback_left: bool = False

@@ -24,7 +24,8 @@ MAX_CIRCUITS = 1_000
 class Config(CircuitConfig, MiddlewareConfig):
     """Stops calling a model that fails several times in a row, and tries it again from time to time.
 
-    Each model has a circuit of its own, for all tenants, which survives reloads. While it is open, calls fail at once with
+    Each model has a circuit of its own, which survives reloads. Tenants share it, unless their overlay changes the model, such
+    as its address. While it is open, calls fail at once with
     `circuit_open`: they are not retried, and a fallback answers. Then one call at a time tries the model, and the first
     success closes the circuit. Write it after `retry`, so that each attempt counts. An `error` event says when a circuit
     opens and closes.
@@ -52,7 +53,7 @@ class CircuitBreaker:
     def wrap(self, handler: Handler) -> Handler:
         async def guarded(turn: Turn) -> Reply:
             name = turn.settings.model or ""
-            node, circuit = f"models/{name}", self._circuit(name)
+            node, circuit = f"models/{name}", self._circuit(f"{name} {turn.model_fingerprints.get(name)}")
             now = self.context.clock.monotonic
             if wait_s := circuit.wait_s(now()):
                 raise refusal(node, circuit, wait_s)
@@ -69,10 +70,10 @@ class CircuitBreaker:
 
         return guarded
 
-    def _circuit(self, name: str) -> Circuit:
-        circuit = self.circuits.get(name)
+    def _circuit(self, model: str) -> Circuit:
+        circuit = self.circuits.get(model)
         if circuit is None:
             if len(self.circuits) >= MAX_CIRCUITS:
                 del self.circuits[next(iter(self.circuits))]
-            circuit = self.circuits[name] = Circuit()
+            circuit = self.circuits[model] = Circuit()
         return circuit

@@ -95,9 +95,12 @@ def build(config: Config, context: Context) -> ModelPool:
     for id in config.members:
         name = _name(id)
         limits = config.limits.get(name, MemberLimits())
+        key = f"{name} {context.configs.get(id)!r}"
         demand = Demand("", limits.requests_per_minute, limits.tokens_per_minute, limits.concurrency)
         weight = config.weights.get(name, 1.0)
-        members.append(Member(name, context.live(id), weight, demand, config.circuit, buckets, states, context.clock))
+        members.append(
+            Member(name, key, context.live(id), weight, demand, config.circuit, buckets, states, context.clock)
+        )
     return Pool(context.node, config.by, members, memory.setdefault("sessions", OrderedDict()))
 
 

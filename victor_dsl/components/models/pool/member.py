@@ -20,6 +20,9 @@ from victor_dsl.values.turn import Turn
 ANSWER_TOKENS = 512
 """Reserved for an answer if `settings.max_tokens` is not set."""
 
+MAX_STATES = 10_000
+"""For how many members, over all overlays and reloads, the state is stored; beyond that, the oldest is dropped."""
+
 
 @define
 class MemberState:
@@ -48,9 +51,13 @@ class Call:
 
 @frozen(eq=False)
 class Member:
-    """A member's live object, with its limits, circuit and counters. `limits` is what each call asks of the buckets."""
+    """A member's live object, with its limits, circuit and counters. `limits` is what each call asks of the buckets.
+
+    `key` identifies the circuit and counters: an overlay's other model of the same name has its own.
+    """
 
     name: str
+    key: str
     live: Model
     weight: float
     limits: Demand
@@ -67,9 +74,11 @@ class Member:
     @property
     def state(self) -> MemberState:
         """Its circuit and counter."""
-        if self.name not in self.states:
-            self.states[self.name] = MemberState(Circuit())
-        return self.states[self.name]
+        if self.key not in self.states:
+            if len(self.states) >= MAX_STATES:
+                del self.states[next(iter(self.states))]
+            self.states[self.key] = MemberState(Circuit())
+        return self.states[self.key]
 
     @property
     def busy(self) -> float:
@@ -82,7 +91,7 @@ class Member:
             return Unavailable(f"its last calls failed ({self.state.circuit.last_kind})", wait_s, is_limit=False)
         most = self.limits.tokens_per_minute
         demand = evolve(self.limits, lease=uuid7(), tokens=0.0 if most is None else min(_estimate(turn), most))
-        verdict = await self.buckets.take(self.name, demand)
+        verdict = await self.buckets.take(self.key, demand)
         if verdict.broken is not None:
             return Unavailable(f"it is at its limit {verdict.broken}", verdict.retry_after_s, is_limit=True)
         return Call(demand)
@@ -106,7 +115,7 @@ class Member:
                 turn.record("error", change(self.node, state.circuit, now()))
         finally:
             state.running -= 1
-            await self.buckets.settle(self.name, call.demand, _tokens(call.usage))
+            await self.buckets.settle(self.key, call.demand, _tokens(call.usage))
 
 
 def _estimate(turn: Turn) -> int:
