@@ -148,3 +148,88 @@ def test_an_overlay_that_adds_a_second_model_must_choose(compile: Compile) -> No
     text = "victor: 1\nname: s\nmodels: {a: {type: echo}}\ntenants: {acme: {with: {models: {b: {type: echo}}}}}\n"
     (found,) = compile(text).diagnostics
     assert (found.code, "tenant acme" in found.message) == ("no-model", True)
+
+
+VARS = """\
+victor: 1
+name: support
+models: {main: {type: echo}, b: {type: echo}, c: {type: echo}}
+vars: {beta: "${env:BETA:-false}", seats: 3, free: null, brand: {year: "${env:YEAR:-2020}"}, far: "${env:FAR}"}
+settings: {model: main, fallbacks: "${env:FALLBACKS:-b, c}", stop: "${env:STOP:-x}"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("environment", "vars"),
+    [
+        ({}, {"beta": False, "brand": {"year": 2020}}),
+        ({"BETA": "", "YEAR": ""}, {"beta": False, "brand": {"year": 2020}}),
+        ({"BETA": "true", "YEAR": "1999"}, {"beta": True, "brand": {"year": 1999}}),
+    ],
+)
+def test_a_variable_is_of_the_type_of_its_default(
+    program: Programme, environment: dict[str, str], vars: dict[str, object]
+) -> None:
+    layer = program(VARS, environment={"FAR": "7", **environment}).plan_for(None, {}).spec
+    assert {name: layer.vars[name] for name in vars} == vars
+    assert layer.vars["far"] == "7"
+
+
+def test_one_variable_holds_a_list_of_settings(program: Programme) -> None:
+    layer = program(VARS, environment={"FAR": "7", "STOP": '["x, y"]'}).plan_for(None, {}).spec
+    assert layer.settings["fallbacks"] == ["b", "c"]
+    assert layer.settings["stop"] == ["x, y"]
+
+
+@pytest.mark.parametrize(
+    ("more", "environment", "message", "place"),
+    [
+        ("", {"BETA": "yes"}, "vars.beta must be true or false, as its default", "victor.yml:4:14"),
+        ("", {"YEAR": "x"}, "vars.brand.year must be a whole number, as its default", "victor.yml:4:72"),
+        ("", {"FALLBACKS": "b, d"}, "models has no '${env:FALLBACKS:-b, c}'", "victor.yml:5:36"),
+        (
+            "tenants: {t: {with: {vars: {seats: '5'}}}}",
+            {},
+            "vars.seats must be a whole number, as the spec declares it",
+            "victor.yml:6:36",
+        ),
+        (
+            "tenants: {t: {with: {vars: {brand: {year: [1]}}}}}",
+            {},
+            "vars.brand.year must be a whole number, not a list, as the spec declares it",
+            "victor.yml:6:43",
+        ),
+        (
+            "tenants: {t: {with: {vars: {seats: '${env:SEATS}'}}}}",
+            {"SEATS": "5.5"},
+            "vars.seats must be a whole number, as the spec declares it",
+            "victor.yml:6:36",
+        ),
+        (
+            "providers: [{type: inline, values: {vars: {seats: many}}}]",
+            {},
+            "vars.seats must be a whole number, as the spec declares it",
+            "victor.yml:6:51",
+        ),
+    ],
+)
+def test_a_var_that_does_not_fit_its_declaration_is_a_fault_where_it_is_written(
+    compile: Compile, more: str, environment: dict[str, str], message: str, place: str
+) -> None:
+    found = compile(VARS + more, environment={"FAR": "7", **environment})
+    assert [(fault.message, f"{fault.span.file}:{fault.span.line}:{fault.span.column}") for fault in found.errors] == [
+        (message, place)
+    ]
+
+
+def test_a_template_sees_a_var_whose_variable_is_not_set_here(compile: Compile) -> None:
+    assert not compile(VARS + "contributors: [{type: template, template: '{{ far }}'}]", environment={}).diagnostics
+
+
+def test_a_template_asks_for_a_var_that_is_null(compile: Compile) -> None:
+    found = compile(VARS + "contributors: [{type: template, template: '{{ free }}'}]", environment={})
+    assert [(fault.severity, fault.message) for fault in found.diagnostics] == [
+        ("warning", "a turn may have no free: its value is null")
+    ]
+    asked = "contributors: [{type: template, template: '{{ free | default(1) }}{% if free %}{{ free }}{% endif %}'}]"
+    assert not compile(VARS + asked, environment={}).diagnostics

@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from attrs import evolve
+
 from victor_dsl.compiler.check import Item
 from victor_dsl.compiler.overlays import leaves, same, type_of
-from victor_dsl.compiler.validate import to_python, validate
+from victor_dsl.compiler.validate import PythonValue, to_python, validate
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.interpolate import Interpolated
 from victor_dsl.source.located import Located, Path
+from victor_dsl.values.faults import Faulty
 from victor_dsl.values.settings import LIFTED, Layer, Origin, Settings, lifted_fields
+from victor_dsl.values.typed import default_type, read_as, read_like
 
 
-def layer_of(source: str, document: Located, at: Path, types: Mapping[str, str]) -> tuple[Layer, list[Diagnostic]]:
+def layer_of(
+    source: str, document: Located, at: Path, types: Mapping[str, str], spec: Layer | None = None
+) -> tuple[Layer, list[Diagnostic]]:
     """The layer that a spec or overlay is, its component values (`tool_selection.k`) lifted into its settings.
 
-    `types` are those of the spec's middleware, which an overlay calls by their names.
+    `types` are those of the spec's middleware, which an overlay calls by their names. The vars of an overlay are of the types
+    that those of `spec` declare.
     """
     lifts = tuple(_lifted(document, types))
     settings, diagnostics = _settings(document, at, lifts)
@@ -34,9 +41,63 @@ def layer_of(source: str, document: Located, at: Path, types: Mapping[str, str])
         )
         values = model.model_dump(mode="json", exclude_unset=True) if model is not None else {}
     vars = document.get("vars")
-    variables = to_python(vars).value if vars is not None and isinstance(vars.value, dict) else {}
+    variables: Mapping[str, Any] = {}
+    if vars is not None and isinstance(vars.value, dict):
+        variables, faults = _vars(vars, (*at, "vars"), spec)
+        diagnostics += faults
     origins = _origins(source, settings=settings, vars=vars)
     return Layer(source, values, variables, origins), diagnostics
+
+
+def vars_faults(values: Located, at: Path, declared: Mapping[str, Any]) -> list[Diagnostic]:
+    """Why values are not of the types that the spec's own vars declare; every text is read."""
+    try:
+        read_like(declared, to_python(values).value, ("vars",))
+    except Faulty as error:
+        return _placed(error, values, at)
+    return []
+
+
+def _vars(vars: Located, at: Path, spec: Layer | None) -> tuple[Mapping[str, Any], list[Diagnostic]]:
+    """The vars of a spec or overlay. What came from `${…}` is read as its declaration; all else is exact."""
+    given = to_python(vars)
+    try:
+        if spec is None:
+            return _as_their_defaults(given), []
+        return read_like(spec.vars, given.value, ("vars",), lambda path: path[1:] in given.interpolated), []
+    except Faulty as error:
+        return given.value, _placed(error, vars, at)
+
+
+def _as_their_defaults(vars: PythonValue) -> Mapping[str, Any]:
+    """The spec's own vars: what is nothing but `${env:NAME:-default}` is of the type of its default. Raises Faulty."""
+    faults = []
+    for path, leaf in vars.interpolated.items():
+        default = leaf.references[0].default if len(leaf.references) == 1 else None
+        if leaf.value is None or default is None or str(leaf.references[0]) != leaf.text:
+            continue
+        if vars.unknown and any(isinstance(step, int) for step in path):
+            continue  # a list without what is not known has other places
+        try:
+            read = read_as(default_type(default), leaf.value, ("vars", *path))
+        except Faulty as error:
+            faults += [evolve(fault, message=f"{fault.message}, as its default") for fault in error.faults]
+            continue
+        holder = vars.value
+        for step in path[:-1]:
+            holder = holder[step]
+        holder[path[-1]] = read
+    if faults:
+        raise Faulty(faults)
+    values: Mapping[str, Any] = vars.value
+    return values
+
+
+def _placed(error: Faulty, vars: Located, at: Path) -> list[Diagnostic]:
+    return [
+        Diagnostic(fault.code, fault.message, vars.at(fault.path[1:]).span, (*at, *fault.path[1:]), fault.hint)
+        for fault in error.faults
+    ]
 
 
 def model_layers(models: Iterable[Item]) -> dict[str, Layer]:

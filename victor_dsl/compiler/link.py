@@ -46,6 +46,11 @@ class Linker:
             written = variation.written(setting)
             if written is not None:
                 path, leaf = written
+                named = variation.value(setting)
+                if isinstance(leaf.value, Interpolated) and isinstance(named, list):  # one variable with a list in it
+                    for name in named:
+                        self._name(document, "models", name, leaf, path)
+                    continue
                 leaves = enumerate(leaf.value) if isinstance(leaf.value, list) else [(None, leaf)]
                 for i, one in leaves:
                     self._leaf(document, one, path if i is None else (*path, i))

@@ -15,6 +15,7 @@ from victor_dsl.source.located import Located, Path
 from victor_dsl.source.redaction import looks_secret
 from victor_dsl.values.faults import RULES, Fault, Subject, faults_of, path_of
 from victor_dsl.values.from_text import convert_texts
+from victor_dsl.values.settings import Settings
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -75,14 +76,16 @@ def validate(
 
     Messages call the value `what`, and its parts by their path below `within`.
 
-    Text that came from `${…}` becomes the type that the schema wants; all else is exact. Nothing is reported about
+    Text that came from `${…}` becomes the type that the schema wants, in settings also a list or a map; all else is exact. Nothing is reported about
     values that are not known; where one of them decides over the whole, there is neither a model nor a fault.
     """
     try:
         return model.model_validate(given.value), []
     except ValidationError as error:
         errors = error.errors(include_url=False)
-    if given.interpolated and convert_texts(given.value, errors, _interpolated_text(given), scalars_only=True):
+    if given.interpolated and convert_texts(
+        given.value, errors, _interpolated_text(given), only_settings=model is not Settings
+    ):
         try:
             return model.model_validate(given.value), []
         except ValidationError as error:

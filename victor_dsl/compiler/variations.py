@@ -229,7 +229,7 @@ class Variations:
         return self._models[models]
 
     def _layer(self, source: str, overlay: Located, at: Path) -> Layer:
-        layer, faults = layer_of(source, overlay, at, self._types)
+        layer, faults = layer_of(source, overlay, at, self._types, self._spec)
         self._faults += faults
         return layer
 

@@ -35,9 +35,14 @@ MOST_SECONDS = 2.0
 
 CALLED = "()"
 """Ends the name of an attribute that is called at once."""
-NO_TENANT = Unset("this turn has no tenant; write `{% if tenant %}` or `tenant | default('…')`", name="tenant")
-NO_USER = Unset("this turn has no user; write `{% if user %}` or `user | default('…')`", name="user")
 
+
+def unset(name: str) -> Unset:
+    """What a template finds under the name of a value that a turn need not have."""
+    return Unset(f"this turn has no {name}; write `{{% if {name} %}}` or `{name} | default('…')`", name=name)
+
+
+NO_TENANT, NO_USER = unset("tenant"), unset("user")
 _UNCHANGEABLE = (str, int, float, type(None), type(missing), FrozenMap, FrozenList, Settings, Unset)
 
 

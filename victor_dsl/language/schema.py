@@ -49,6 +49,9 @@ def schema(registry: Registry | None = None, broken: Callable[[BrokenComponent],
     for holder in ("Tenant", "Arm"):
         described = definitions[holder]["properties"]["with"]["description"]
         definitions[holder]["properties"]["with"] = {"description": described, "$ref": "#/$defs/Overlay"}
+    for group in ("Settings", "ModelSettings", "Limits", "ToolLimits"):
+        for name, described in definitions[group]["properties"].items():
+            definitions[group]["properties"][name] = _or_reference(described)
     definitions["Reference"] = {
         "type": "string",
         "pattern": r"\$\{(env|file):[^}]+\}",
@@ -163,6 +166,15 @@ def _nested(written: Json, annotation: Nested) -> Json:
     if any(arm.get("type") == "array" for arm in arms):
         item = {"type": "array", "items": {"$ref": f"#/$defs/{annotation.kind}"}}
     return {"description": written.get("description", ""), **item}
+
+
+def _or_reference(described: Json) -> Json:
+    """A setting that is a list may come from one variable, as `a, b`."""
+    arms = described.get("anyOf", [described])
+    if not any(arm.get("type") == "array" for arm in arms):
+        return described
+    kept: Json = {key: described[key] for key in ("description", "default", "examples") if key in described}
+    return {**kept, "anyOf": [*({k: v for k, v in arm.items() if k not in kept} for arm in arms), _REFERENCE]}
 
 
 def _order(properties: Json) -> Iterator[str]:

@@ -92,7 +92,7 @@ def unresolved(interpolated: Interpolated, environment: Mapping[str, str]) -> tu
     return tuple(
         reference
         for reference in interpolated.references
-        if reference.problem is not None and not (reference.source == "env" and reference.name in environment)
+        if reference.problem is not None and not (reference.source == "env" and environment.get(reference.name))
     )
 
 
@@ -241,12 +241,14 @@ class _Reading:
         return None
 
     def value_of(self, reference: Reference) -> tuple[str | None, str | None]:
-        """The value, or None and why there is none. As in shells, a default also stands in for an empty variable."""
+        """The value, or None and why there is none. An empty variable counts as not set; a default may be empty."""
         if reference.source == "env":
             value = self.environment.get(reference.name)
             if reference.default is not None:
                 return value or reference.default, None
-            return value, None if value is not None else f"the variable {reference.name} is not set"
+            if value:
+                return value, None
+            return None, f"the variable {reference.name} is {'not set' if value is None else 'empty'}"
         try:
             return self.files.included(reference.path), None
         except (OSError, ValueError) as error:

@@ -40,16 +40,17 @@ def from_text(text: str, wanted: str) -> Any:
 
 
 def convert_texts(
-    value: Any, errors: Sequence[Any], text_at: Callable[[tuple[Any, ...]], str | None], *, scalars_only: bool
+    value: Any, errors: Sequence[Any], text_at: Callable[[tuple[Any, ...]], str | None], *, only_settings: bool
 ) -> bool:
     """Replaces in place the texts that `errors` are about by what their keys want; whether there was any.
 
-    `text_at` gives the text at a path, and None where a value is not to be converted.
+    `text_at` gives the text at a path, and None where a value is not to be converted. With `only_settings` a text becomes a list
+    or a map nowhere but below a key `settings`.
     """
     converted = False
     for error in errors:
         path, wanted = error["loc"], error["type"]
-        if scalars_only and wanted not in SCALARS:
+        if only_settings and wanted not in SCALARS and "settings" not in path[:-1]:
             continue
         while path and text_at(path) is None:
             path = path[:-1]  # a union adds its branch to the path
@@ -73,7 +74,9 @@ def settings_from_text(raw: Mapping[str, Any]) -> dict[str, Any]:
     try:
         Settings.model_validate(settings)
     except ValidationError as error:
-        convert_texts(settings, error.errors(include_url=False), lambda path: _text(settings, path), scalars_only=False)
+        convert_texts(
+            settings, error.errors(include_url=False), lambda path: _text(settings, path), only_settings=False
+        )
     return settings
 
 

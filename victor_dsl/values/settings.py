@@ -203,7 +203,8 @@ class Layer:
     """What one source contributes to the values of a turn: partial maps that merge deep over lower layers.
 
     `origins` maps a dotted path (`settings.temperature`, `vars.product`) to its place; a path without an entry comes
-    from the layer's own `source`. Layers are compared by identity: a source that has nothing new must give the same
+    from the layer's own `source`. `called` has what messages call a value that has no path where it was written: `the variable
+    SUPPORT_VARS__PRODUCT`. Layers are compared by identity: a source that has nothing new must give the same
     object again, so that what was merged from it is not merged anew.
     """
 
@@ -211,6 +212,7 @@ class Layer:
     settings: Mapping[str, Any] = Factory(dict)
     vars: Mapping[str, Any] = Factory(dict)
     origins: Mapping[str, Origin] = Factory(dict)
+    called: Mapping[str, str] = Factory(dict)
 
 
 def merge_deep(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,6 @@ async def read(tmp_path: Path, **environment: str) -> Layer:
         ("MODEL", "8192", {"model": "8192"}),
         ("MODEL", "true", {"model": "true"}),
         ("FALLBACKS", "spare, other", {"fallbacks": ["spare", "other"]}),
-        ("FALLBACKS", "", {"fallbacks": []}),
         ("STOP", '["a, b", "c"]', {"stop": ["a, b", "c"]}),
         ("RESPONSE_FORMAT", '{"type": "json_object"}', {"response_format": {"type": "json_object"}}),
         ("LIMITS__REQUESTS_PER_MINUTE", "60", {"limits": {"requests_per_minute": 60.0}}),
@@ -46,8 +45,9 @@ async def test_a_variable_becomes_what_its_setting_is(
 
 
 async def test_vars_are_text_at_any_depth(tmp_path: Path) -> None:
-    layer = await read(tmp_path, SUPPORT_VARS__PRODUCT="8192", SUPPORT_VARS__A__B="", OTHER="x", support_model="x")
-    assert layer.vars == {"product": "8192", "a": {"b": ""}}
+    layer = await read(tmp_path, SUPPORT_VARS__PRODUCT="8192", SUPPORT_VARS__A__B="x", OTHER="x", support_model="x")
+    assert layer.vars == {"product": "8192", "a": {"b": "x"}}
+    assert layer.called["vars.a.b"] == "the variable SUPPORT_VARS__A__B"
     assert layer.settings == {}
     assert layer.source == "providers/env"
 
@@ -56,14 +56,12 @@ async def test_vars_are_text_at_any_depth(tmp_path: Path) -> None:
     ("name", "text", "said"),
     [
         ("TEMPERATURE", "hot-7531", "the variable SUPPORT_TEMPERATURE must be a number"),
-        ("TEMPERATURE", "", "the variable SUPPORT_TEMPERATURE must be a number"),
         ("TEMPERATURE", "true", "must be a number"),
         ("TEMPERATURE", "nan", "must be a finite number"),
         ("TEMPERATURE", "7531", "must be at most 2"),
         ("MAX_TOKENS", "7531.5", "must be a whole number"),
         ("MAX_TOKENS", "7_531", "must be a whole number"),
         ("MAX_TOKENS", "0", "must be at least 1"),
-        ("MODEL", "", "must not be empty"),
         ("STOP", "[7531]", "SUPPORT_STOP must be text"),
         ("STOP", "[7531", "SUPPORT_STOP must be a list"),
         ("RESPONSE_FORMAT", "7531", "must be a map"),
@@ -85,6 +83,14 @@ async def test_a_faulty_variable_is_named_without_its_value(tmp_path: Path, name
     assert said in str(caught.value)
     assert "7531" not in str(caught.value)
     assert "not text" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["TEMPERATURE", "STOP", "FALLBACKS", "MODEL", "VARS__PRODUCT", "VARS__A__B", "TEMPRATURE"]
+)
+async def test_an_empty_variable_counts_as_not_set(tmp_path: Path, name: str) -> None:
+    layer = await read(tmp_path, **{f"SUPPORT_{name}": ""})
+    assert (layer.settings, layer.vars) == ({}, {})
 
 
 async def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ async def test_one_tenants_bad_layer_does_not_slow_the_others(stage: Stage, monk
     def check(*_: Any) -> None:
         raise AssertionError("a layer that is known to be good is checked again")
 
-    monkeypatch.setattr(config, "_check", check)
+    monkeypatch.setattr(config, "_read_layer", check)
     told = Told("good")
     assert (await config.settle(told.turn)).settings.seed == 1
     assert not told.errors
@@ -358,3 +358,61 @@ async def test_a_members_settings_are_above_its_pools(stage: Stage) -> None:
     member = config.for_model(turn, "main", "spare").settings
     assert (member.model, member.temperature, member.stop, member.thinking) == ("main", 1.0, ("MAIN",), None)
     assert config.for_model(config.for_model(turn, "main", "spare"), "main").settings == turn.settings
+
+
+TYPED = """
+models: {main: {type: echo}}
+vars: {beta: false, seats: 3, tags: [a], free: null}
+"""
+
+
+@pytest.mark.parametrize(
+    ("vars", "read"),
+    [
+        ({"beta": "true", "seats": "5", "tags": "x, y"}, {"beta": True, "seats": 5, "tags": ["x", "y"]}),
+        ({"free": {"a": 1}}, {"free": {"a": 1}}),
+        ({"seats": None}, {}),
+    ],
+)
+async def test_vars_of_providers_and_requests_are_read_as_the_spec_declares_them(
+    stage: Stage, vars: Any, read: Any
+) -> None:
+    declared = {"beta": False, "seats": 3, "tags": ["a"], "free": None}
+    expected = {**declared, **vars, **read}
+    expected = {name: value for name, value in expected.items() if value is not None or name == "free"}
+    provided = await coordinator(stage, TYPED + "providers: [given]\n", Layer("p", {}, vars)).settle(Told().turn)
+    requested = await coordinator(stage, TYPED).settle(Told(vars=vars).turn)
+    assert provided.vars == expected
+    assert requested.vars == expected
+    assert type(provided.vars["beta"]) is bool
+
+
+async def test_a_providers_vars_are_read_once(stage: Stage) -> None:
+    config = coordinator(stage, TYPED + "providers: [given]\n", Layer("p", {}, {"beta": "true"}))
+    assert (await config.settle(Told().turn)).vars is not None
+    assert (await config.settle(Told().turn)).layers == (await config.settle(Told().turn)).layers
+
+
+async def test_a_var_of_another_type_keeps_the_last_good_values_and_names_its_source(stage: Stage) -> None:
+    layer = Layer("p", {}, {"seats": "7"})
+    config = coordinator(stage, TYPED + "providers: [given]\n", lambda turn: layer)
+    await config.settle(Told().turn)
+    layer = Layer("p", {}, {"seats": "many", "beta": "x"}, called={"vars.seats": "the variable APP_SEATS"})
+    told = Told()
+    assert (await config.settle(told.turn)).vars["seats"] == 7
+    message = told.errors[0]["message"]
+    assert (
+        "its vars do not fit the spec: the variable APP_SEATS must be a whole number, as the spec declares it"
+        in message
+    )
+    assert "vars.beta must be true or false" in message
+    assert "many" not in message
+
+
+async def test_a_request_of_another_type_is_refused(stage: Stage) -> None:
+    with pytest.raises(
+        RequestError, match=r"vars\.seats must be a whole number.*vars\.beta must be true or false, not a list"
+    ):
+        await coordinator(stage, TYPED).settle(Told(vars={"seats": "x", "beta": []}).turn)
+    with pytest.raises(RequestError, match=r"vars\.fre is not declared; did you mean 'free'"):
+        await coordinator(stage, TYPED).settle(Told(vars={"fre": 1}).turn)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from attrs import evolve
 
+from victor_dsl.compiler.layers import vars_faults
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.validate import to_python, validate
 from victor_dsl.language.config import FilePath, annotated_fields
@@ -65,9 +66,9 @@ def provided_values_are_sound(subject: LintInput) -> Iterator[Diagnostic]:
     """Files as they are now; what they become while the spec runs is checked again when it is read."""
     for item in subject.items():
         if isinstance(getattr(item.config, "values", None), Values):
-            yield from _unknown_models(
-                subject, item.located.at(("values", "settings")), (*item.path, "values", "settings")
-            )
+            at = (*item.path, "values")
+            yield from _unknown_models(subject, item.located.at(("values", "settings")), (*at, "settings"))
+            yield from vars_faults(item.located.at(("values", "vars")), (*at, "vars"), subject.declared)
         for name, annotation in annotated_fields(item.component.config).items():
             leaf = item.located.get(name)
             text = as_read(leaf.value) if leaf is not None else None
@@ -86,6 +87,7 @@ def _faults(subject: LintInput, file: str) -> Iterator[Diagnostic]:
         _, faults = validate(Values, result.document, to_python(result.document), (), "a values file")
         yield from faults
         yield from _unknown_models(subject, result.document.at(("settings",)), ("settings",))
+        yield from vars_faults(result.document.at(("vars",)), ("vars",), subject.declared)
 
 
 def _unknown_models(subject: LintInput, settings: Located, at: Path) -> Iterator[Diagnostic]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path as FilesystemPath
+from typing import Any
 
 from attrs import field, frozen
 
@@ -39,6 +40,11 @@ class LintInput:
     @first.default
     def _first(self) -> tuple[tuple[Variation, Item], ...]:
         return tuple(distinct(self.variations))
+
+    @property
+    def declared(self) -> Mapping[str, Any]:
+        """The spec's own vars, whose values declare the types of all others."""
+        return self.variations[0].spec.vars
 
     def items(self) -> Iterator[Item]:
         """Every distinct item."""

@@ -52,5 +52,5 @@ def _faults(subject: LintInput, names: VisibleNames, source: Source) -> Iterator
 def _suffices(names: VisibleNames, source: Source) -> bool:
     """Whether a template has nothing but `{{ name }}` in it, with names that are always there: no need for Jinja2."""
     parts = plain_parts(source)
-    callers = {"session"} | {name for name in ("tenant", "user") if (name,) not in names.unset}
-    return parts is not None and set(parts[1::2]) <= callers | set(names.vars)
+    always = {"session", "tenant", "user", *names.vars} - {steps[0] for steps in names.unset if len(steps) == 1}
+    return parts is not None and set(parts[1::2]) <= always

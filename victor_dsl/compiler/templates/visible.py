@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +11,8 @@ from victor_dsl.compiler.validate import to_python
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.config import FilePath, annotated_fields
 from victor_dsl.language.spec import Values
-from victor_dsl.source.interpolate import as_read
+from victor_dsl.source.interpolate import Interpolated, as_read
+from victor_dsl.source.located import Located
 from victor_dsl.source.reader import Files, resolve
 from victor_dsl.values.settings import REQUEST_SETTINGS, Settings, merge_deep, setting_paths
 
@@ -19,7 +20,7 @@ from victor_dsl.values.settings import REQUEST_SETTINGS, Settings, merge_deep, s
 class VisibleNames:
     """What a variation's templates see, without a request.
 
-    `vars` are the values of the spec, and of its providers that can be read; `nulls` the vars that some layer sets to null.
+    `vars` are the values of the spec, and of its providers that can be read, None where they are not known; `nulls` the vars that some layer sets to null.
     `open` says that a provider may add others.
     """
 
@@ -38,11 +39,16 @@ class VisibleNames:
         for settings, vars in layers:
             self.vars = merge_deep(self.vars, vars)
             self._settings = merge_deep(self._settings, settings)
+        self._nulls = {name for name, value in variation.spec.vars.items() if value is None and name not in self.vars}
+        self.vars |= dict.fromkeys({*self._nulls, *_not_read(variation.source)} - self.vars.keys())
 
     @cached_property
     def unset(self) -> Mapping[tuple[str, ...], str]:
-        """What a turn may lack, of `tenant`, `user` and the settings: a sentence with the reason for each."""
-        return {**self._callers(), **self._unset_settings()}
+        """What a turn may lack, of `tenant`, `user`, the vars and the settings: a sentence with the reason for each."""
+        nulls: dict[tuple[str, ...], str] = {
+            (name,): f"a turn may have no {name}: its value is null" for name in self._nulls
+        }
+        return {**nulls, **self._callers(), **self._unset_settings()}
 
     def _callers(self) -> dict[tuple[str, ...], str]:
         """`tenant` and `user` where nothing makes sure that a turn has them."""
@@ -74,6 +80,14 @@ class VisibleNames:
             )
             found["settings", *path] = lacks
         return found
+
+
+def _not_read(document: Located) -> Iterator[str]:
+    """The vars of the spec whose value is a variable that is not set here."""
+    vars = document.get("vars")
+    for name, leaf in vars.value.items() if vars is not None and isinstance(vars.value, dict) else ():
+        if isinstance(leaf.value, Interpolated) and leaf.value.value is None:
+            yield name
 
 
 def _has(layer: Mapping[str, Any], path: tuple[str, ...]) -> bool:

@@ -197,9 +197,12 @@ def rendered(template: jinja2.Template, turn: Turn) -> str:
 
 def _values(turn: Turn) -> Mapping[str, Any]:
     """What a template sees. The four names of the turn itself win over vars."""
+    vars = turn.vars
+    if None in vars.values():
+        vars = {name: sandbox.unset(name) if value is None else value for name, value in vars.items()}
     tenant = sandbox.NO_TENANT if turn.tenant is None else turn.tenant
     user = sandbox.NO_USER if turn.user is None else turn.user
-    return {**turn.vars, "session": turn.session, "tenant": tenant, "user": user, "settings": turn.settings}
+    return {**vars, "session": turn.session, "tenant": tenant, "user": user, "settings": turn.settings}
 
 
 def template_error(

@@ -30,8 +30,9 @@ class Config(ProviderConfig):
     With the prefix `SUPPORT_`, the variable `SUPPORT_TEMPERATURE` is `settings.temperature`,
     `SUPPORT_LIMITS__REQUESTS_PER_MINUTE` is `settings.limits.requests_per_minute` and `SUPPORT_VARS__PRODUCT` is
     `vars.product`: two underscores go one level down. The text becomes a number, a list (`a, b` or `["a", "b"]`) or a
-    map (JSON) where the setting is one; a variable in `vars` stays text. A variable with the prefix that is not the name of
-    a setting is an error, so choose a prefix that no other program uses.
+    map (JSON) where the setting is one, or where the spec's own value of the variable in `vars` is; a text that is nothing of
+    the kind is an error. An empty variable counts as not set. A variable with the prefix that is not the name of a setting is an
+    error, so choose a prefix that no other program uses.
     """
 
     prefix: str = Field(
@@ -64,35 +65,41 @@ class Environment:
 
     def _parsed(self) -> Layer:
         settings, variables, names, faults = self._sorted()
+        called = {".".join(path): f"the variable {name}" for name, path in names.items() if path[0] == "vars"}
         typed = from_text.settings_from_text(settings)
         try:
             codec.read_settings(typed)
         except Faulty as error:
             for fault in error.faults:
-                path = fault.path[1:]  # without its first part, `settings`
+                path = fault.path
                 name = next((name for name, of in names.items() if path[: len(of)] == of), self._prefix)
                 rest = fault.message.removeprefix(dotted(fault.path)).removesuffix(", not text")
                 faults.append(f"the variable {name}{rest}")
         if faults:
             raise ProviderError("; ".join(faults), node=self._context.node)
-        return Layer(self._context.node, typed, variables)
+        return Layer(self._context.node, typed, variables, called=called)
 
     def _sorted(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, tuple[str, ...]], list[str]]:
-        """The texts of settings and of vars as nested maps, the path of each variable that is a setting, and the faults."""
+        """The texts of settings and of vars as nested maps, the path of each variable, and the faults.
+
+        An empty variable counts as not set.
+        """
         known = {"__".join(path).upper(): path for path in setting_paths()}
         settings: dict[str, Any] = {}
         variables: dict[str, Any] = {}
         names: dict[str, tuple[str, ...]] = {}
         faults: list[str] = []
         for name in sorted(self._context.environment):
-            if not name.startswith(self._prefix):
+            if not name.startswith(self._prefix) or not self._context.environment[name]:
                 continue
             rest, text = name.removeprefix(self._prefix), self._context.environment[name]
             fault = None
             if rest.startswith(VARS):
-                fault = _put(variables, tuple(rest.removeprefix(VARS).lower().split("__")), text)
+                path = tuple(rest.removeprefix(VARS).lower().split("__"))
+                names[name] = ("vars", *path)
+                fault = _put(variables, path, text)
             elif rest in known:
-                names[name] = known[rest]
+                names[name] = ("settings", *known[rest])
                 fault = _put(settings, known[rest], text)
             else:
                 fault = f"is not the name of a setting; {suggest(rest, [*known, VARS + 'NAME'])}"

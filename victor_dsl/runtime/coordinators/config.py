@@ -12,7 +12,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from victor_dsl.errors import ProviderError, Refused, RequestError, VictorError
 from victor_dsl.graph.plan import Node, Plan
@@ -21,10 +21,11 @@ from victor_dsl.language.config import ProviderConfig
 from victor_dsl.language.kinds import Provider
 from victor_dsl.nearest import suggest
 from victor_dsl.values.codec import read_settings, read_vars
-from victor_dsl.values.faults import Fault, Faulty
+from victor_dsl.values.faults import Fault, Faulty, dotted
 from victor_dsl.values.frozen import freeze
 from victor_dsl.values.settings import MODEL_SETTINGS, REQUEST_SETTINGS, Layer, Settings, merge_deep
 from victor_dsl.values.turn import Turn
+from victor_dsl.values.typed import read_like
 
 logger = logging.getLogger("victor_dsl")
 
@@ -58,9 +59,11 @@ class ConfigCoordinator:
         self._models = frozenset(plan.roles.models)
         self._only_model = plan.only_model()
         self._may_request = REQUEST_SETTINGS | plan.request
-        self._good: dict[tuple[str, str | None], Layer] = {}
+        self._declared = plan.spec.vars
+        self._unset = {name: None for name, value in plan.spec.vars.items() if value is None}
+        self._good: dict[tuple[str, str | None], tuple[Layer, Layer]] = {}  # as the provider gave it, and as it is read
         self._faults: dict[tuple[str, str | None], str] = {}
-        self._checked: dict[Layer, ProviderError | None] = {}
+        self._checked: dict[Layer, ProviderError | Layer] = {}
         self._settled: dict[tuple[Layer, ...], _Settled] = {}
 
     async def settle(self, turn: Turn) -> Turn:
@@ -79,7 +82,8 @@ class ConfigCoordinator:
         if request.settings or request.vars:
             settled = self._with_request(settled, request.settings, request.vars)
         turn.trace.values = settled.digest
-        return turn.replace(settings=settled.settings, vars=settled.vars, layers=settled.layers)
+        vars = {**self._unset, **settled.vars} if self._unset else settled.vars
+        return turn.replace(settings=settled.settings, vars=vars, layers=settled.layers)
 
     def for_model(self, turn: Turn, name: str, member: str | None = None) -> Turn:
         """A settled turn as it goes to another model, or to a member of it: with that model's own settings instead.
@@ -134,9 +138,9 @@ class ConfigCoordinator:
         good = self._good.get(subject)
         try:
             layer = await provider.read(turn)
-            if good is layer and subject not in self._faults:
-                return layer
-            self._check(layer, node)
+            if good is not None and good[0] is layer and subject not in self._faults:
+                return good[1]
+            read = self._read_layer(layer, node)
         except Refused:  # a tenant that is no longer active must not get its last good values
             self._good.pop(subject, None)
             raise
@@ -145,9 +149,9 @@ class ConfigCoordinator:
                 raise
             return self._last_good(node, subject, _placed(error, node), turn)
         self._faults.pop(subject, None)
-        self._good[subject] = layer
+        self._good[subject] = (layer, read)
         _bound(self._good, SUBJECTS)
-        return layer
+        return read
 
     def _last_good(
         self, node: Node, subject: tuple[str, str | None], failure: ProviderError, turn: Turn
@@ -165,21 +169,23 @@ class ConfigCoordinator:
             if good is not None:
                 logger.warning("%s: the last good values stay in force: %s", node.id, failure.message)
             turn.record("error", {**failure.as_json(), "node": node.id})
-        return good
+        return None if good is None else good[1]
 
-    def _check(self, layer: Layer, node: Node) -> None:
-        """Raises ProviderError with every fault of the layer. Each layer is checked once."""
+    def _read_layer(self, layer: Layer, node: Node) -> Layer:
+        """The layer with its vars as the spec declares them. Raises ProviderError with every fault. Each layer is read once."""
         if layer not in self._checked:
-            failure = None
             try:
-                _check_layer(layer, self._models)
+                vars = _checked_vars(layer, self._models, self._declared)
+                self._checked[layer] = layer if vars is layer.vars else evolve(layer, vars=vars)
             except Faulty as error:
                 faults = "; ".join(_located(fault, layer) for fault in error.faults)
-                failure = ProviderError(f"{node.place}: its values are not settings: {faults}", node=node.id)
-            self._checked[layer] = failure
+                of_vars = all(fault.path[:1] == ("vars",) for fault in error.faults)
+                what = "its vars do not fit the spec" if of_vars else "its values are not settings"
+                self._checked[layer] = ProviderError(f"{node.place}: {what}: {faults}", node=node.id)
             _bound(self._checked, REMEMBERED)
-        if (failure := self._checked[layer]) is not None:
-            raise failure
+        if isinstance(read := self._checked[layer], ProviderError):
+            raise read
+        return read
 
     def _settle(self, layers: tuple[Layer, ...]) -> _Settled:
         raw: dict[str, Any] = {}
@@ -201,14 +207,15 @@ class ConfigCoordinator:
             if key not in self._may_request
         ]
         faults += [
-            Fault(("vars", key), f"vars.{key} is not declared; {suggest(key, base.vars)}")
+            Fault(("vars", key), f"vars.{key} is not declared; {suggest(key, {*base.vars, *self._declared})}")
             for key in vars
-            if key not in base.vars
+            if key not in base.vars and key not in self._declared
         ]
         try:
             if faults:
                 raise Faulty(faults)
-            layer = Layer(REQUEST, wanted, read_vars(vars))
+            vars = read_vars(read_like(self._declared, read_vars(vars), ("vars",)))
+            layer = Layer(REQUEST, wanted, vars)
             raw, merged = merge_deep(base.raw, wanted), merge_deep(base.vars, vars)
             read_settings(wanted)
             complete = self._complete(read_settings(raw))
@@ -227,8 +234,8 @@ class ConfigCoordinator:
         return settings.replace(model=self._only_model)
 
 
-def _check_layer(layer: Layer, models: frozenset[str]) -> None:
-    """Raises Faulty with every fault of a layer."""
+def _checked_vars(layer: Layer, models: frozenset[str], declared: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The layer's vars, each as the type of its declaration. Raises Faulty with every fault of the layer."""
     if not isinstance(layer, Layer):
         raise Faulty([Fault((), f"it is a {type(layer).__name__}, not a Layer")])
     faults: list[Fault] = []
@@ -236,12 +243,14 @@ def _check_layer(layer: Layer, models: frozenset[str]) -> None:
         faults += _unknown_models(read_settings(layer.settings), models)
     except Faulty as error:
         faults += error.faults
+    vars = layer.vars
     try:
-        read_vars(layer.vars)
+        vars = read_vars(read_like(declared, read_vars(vars), ("vars",)))
     except Faulty as error:
         faults += error.faults
     if faults:
         raise Faulty(faults)
+    return vars
 
 
 def _unknown_models(settings: Settings, models: frozenset[str]) -> Iterable[Fault]:
@@ -268,6 +277,8 @@ def _located(fault: Fault, layer: Layer) -> str:
     """The fault after the file and line of its value, if the layer knows them."""
     steps = [str(step) for step in fault.path]
     for length in range(len(steps), 0, -1):
+        if (called := layer.called.get(".".join(steps[:length]))) is not None:
+            fault = evolve(fault, message=f"{called}{fault.message.removeprefix(dotted(fault.path[:length]))}")
         origin = layer.origins.get(".".join(steps[:length]))
         if origin is not None and origin.file is not None:
             return f"{origin.file}:{origin.line}: {fault}" if origin.line else f"{origin.file}: {fault}"
