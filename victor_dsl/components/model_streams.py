@@ -1,4 +1,4 @@
-"""How long a model's stream may say nothing, and which of its events say something."""
+"""How long a model's stream may be silent, and which of its events have output: text, thoughts, a call, the end."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class Limits(Protocol):
 
     @property
     def first_token_seconds(self) -> float | None:
-        """Until the first event that says something."""
+        """The longest wait for the first event with output."""
         ...
 
     @property
     def chunk_timeout_seconds(self) -> float | None:
-        """Between two events that say something."""
+        """The longest wait between two events with output."""
         ...
 
     @property
     def thinks_unseen(self) -> bool:
-        """Whether the model may think for long before it says something."""
+        """Whether the model may think for long before its first output."""
         ...
 
 
@@ -55,7 +55,7 @@ class Reader(Protocol):
 
     @property
     def finished(self) -> bool:
-        """Whether nothing follows."""
+        """Whether the last event was read."""
         ...
 
     @property
@@ -75,12 +75,12 @@ class ModelStream:
     turn: Turn
     limits: Limits
     reader: Reader
-    spoke: bool = False
+    began: bool = False
     in_tool_call: bool = False
 
     @property
     def finished(self) -> bool:
-        """Whether nothing follows."""
+        """Whether the last event was read."""
         return self.reader.finished
 
     @property
@@ -92,20 +92,20 @@ class ModelStream:
         """The stream has ended."""
         self.reader.end()
 
-    def hear(self, event: Mapping[str, Any]) -> bool:
-        """Notes an event, and returns whether it says something."""
-        says = says_something(event)
-        self.spoke = self.spoke or says
+    def note(self, event: Mapping[str, Any]) -> bool:
+        """Notes an event, and returns whether it has output."""
+        output = has_output(event)
+        self.began = self.began or output
         self.in_tool_call = self.in_tool_call or _begins_call(event)
-        return says
+        return output
 
-    def patience(self) -> tuple[TimeLimit, float]:
-        """How many seconds after the last event that said something the next one must come, and which limit that is."""
+    def time_limit(self) -> tuple[TimeLimit, float]:
+        """Which limit applies now, and within how many seconds after the last output the next must come."""
         limits, turn = self.limits, self.turn
         if self.reader.complete:
             return "silence", LAST_SECONDS
         longest = limits.chunk_timeout_seconds or LONGEST_SILENCE_SECONDS
-        if not self.spoke:
+        if not self.began:
             if limits.first_token_seconds is not None:
                 return "first_token", limits.first_token_seconds
             if not turn.fallback_left:
@@ -126,16 +126,16 @@ class ModelStream:
         )
 
 
-def says_something(event: Mapping[str, Any]) -> bool:
-    """Whether an event brings anything of the answer: not where it is empty, names only a role, or keeps a connection open."""
+def has_output(event: Mapping[str, Any]) -> bool:
+    """Whether an event has a part of the answer. Events that are empty, name a role or keep the connection open have none."""
     if isinstance(choices := event.get("choices"), list):
-        return any(map(_chunk_says, choices)) if choices else bool(event.get("usage"))
+        return any(map(_chunk_has_output, choices)) if choices else bool(event.get("usage"))
     type = event.get("type")
     if not isinstance(type, str):
         return bool(event.get("content") or event.get("output"))  # a whole answer
     match type:
         case "content_block_start":
-            return _block_says(event.get("content_block"))
+            return _block_has_output(event.get("content_block"))
         case "content_block_delta":
             return _has_content(event.get("delta"), "type")
         case "message_delta" | "message_stop" | "content_block_stop" | "message":
@@ -143,19 +143,19 @@ def says_something(event: Mapping[str, Any]) -> bool:
         case "response.created" | "response.in_progress" | "response.queued" | "response.content_part.added":
             return False
         case "response.output_item.added":
-            return _block_says(event.get("item"))
+            return _block_has_output(event.get("item"))
     return type.startswith("response.") and ("delta" not in event or bool(event["delta"]))
 
 
-def _chunk_says(choice: Any) -> bool:
+def _chunk_has_output(choice: Any) -> bool:
     if not isinstance(choice, Mapping):
         return False
     message = choice.get("delta") or choice.get("message")
     return bool(choice.get("finish_reason")) or _has_content(message, "role") or bool(choice.get("text"))
 
 
-def _block_says(block: Any) -> bool:
-    """Whether a block or an item that begins says something: an empty text does not, thoughts and calls do."""
+def _block_has_output(block: Any) -> bool:
+    """Whether a block or an item that begins has output: an empty text has none, thoughts and calls have."""
     if not isinstance(block, Mapping):
         return False
     return block.get("type") not in ("text", "message") or bool(block.get("text") or block.get("content"))

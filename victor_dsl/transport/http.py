@@ -72,7 +72,7 @@ class StreamReader(Protocol):
 
     @property
     def finished(self) -> bool:
-        """Whether nothing follows."""
+        """Whether the last event was read."""
         ...
 
     @property
@@ -84,17 +84,17 @@ class StreamReader(Protocol):
         """The stream has ended with `[DONE]`."""
         ...
 
-    def hear(self, event: Mapping[str, Any]) -> bool:
-        """Takes note of an event, before it is read; returns whether it says something, and so ends a silence."""
+    def note(self, event: Mapping[str, Any]) -> bool:
+        """Notes an event before it is read; returns whether it has output, and so ends a silence."""
         ...
 
-    def patience(self) -> tuple[TimeLimit, float]:
-        """How many seconds a silence may last now, and which limit that is."""
+    def time_limit(self) -> tuple[TimeLimit, float]:
+        """Which limit applies now, and how many seconds a silence may last."""
         ...
 
 
 class _Silence:
-    """Limits how long a stream says nothing, whatever bytes arrive. The time in which the reader works does not count."""
+    """Limits the time without output in a stream, whatever bytes arrive. The time in which the reader works does not count."""
 
     def __init__(self, reader: StreamReader) -> None:
         self._reader = reader
@@ -102,12 +102,12 @@ class _Silence:
         self._since = self._loop.time()
 
     def end(self) -> None:
-        """The stream said something: another silence begins now."""
+        """There was output: the next silence begins now."""
         self._since = self._loop.time()
 
     async def limit(self, waiting: Awaitable[T]) -> T:
         """What is waited for. Raises TooSilent."""
-        limit, seconds = self._reader.patience()
+        limit, seconds = self._reader.time_limit()
         timeout = asyncio.timeout_at(self._since + seconds)
         try:
             async with timeout:
@@ -214,11 +214,11 @@ class Http:
                             continue  # some servers send `data: ping`, or empty data, to keep a connection open
                         has_events = True
                         event = self._object(data, is_error=named)
-                        says_something = reader.hear(event)
+                        has_output = reader.note(event)
                         yield event
                         if reader.finished:
                             break
-                        if says_something:
+                        if has_output:
                             silence.end()
                 if not has_events:
                     raise self._no_events(bytes(start))

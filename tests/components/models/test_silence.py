@@ -18,7 +18,7 @@ from victor_dsl.components.model_streams import (
     SILENCE_SECONDS,
     THINKING_SECONDS,
     ModelStream,
-    says_something,
+    has_output,
 )
 from victor_dsl.components.models import anthropic, openai
 from victor_dsl.language.config import Secret
@@ -72,13 +72,13 @@ SPEAKING = [
 
 
 @pytest.mark.parametrize("event", QUIET, ids=str)
-def test_an_event_without_content_says_nothing(event: Any) -> None:
-    assert not says_something(event)
+def test_an_event_without_content_is_no_output(event: Any) -> None:
+    assert not has_output(event)
 
 
 @pytest.mark.parametrize("event", SPEAKING, ids=str)
-def test_an_event_with_content_says_something(event: Any) -> None:
-    assert says_something(event)
+def test_an_event_with_content_is_output(event: Any) -> None:
+    assert has_output(event)
 
 
 class Murmuring(Playback):
@@ -198,38 +198,38 @@ OUT = LEFT.replace(streaming=True)
 THINKS = Settings(thinking=Thinking(budget_tokens=2000))
 
 
-def _patience(turn: Turn, *, spoke: bool = False, in_tool_call: bool = False, **fields: Any) -> tuple[str, float]:
-    return ModelStream(turn, _config("openai", **fields), _Reading(), spoke, in_tool_call).patience()
+def _time_limit(turn: Turn, *, began: bool = False, in_tool_call: bool = False, **fields: Any) -> tuple[str, float]:
+    return ModelStream(turn, _config("openai", **fields), _Reading(), began, in_tool_call).time_limit()
 
 
 def test_a_fallback_waits_for_the_first_token_by_the_length_of_the_prompt() -> None:
-    limit, seconds = _patience(LEFT)
+    limit, seconds = _time_limit(LEFT)
     assert limit == "first_token"
     assert FIRST_TOKEN_SECONDS < seconds < FIRST_TOKEN_SECONDS + 0.1
     long = LEFT.replace(messages=(Message("user", "word " * 80_000),))
-    assert _patience(long)[1] == pytest.approx(FIRST_TOKEN_SECONDS + 20, abs=0.1)
-    assert _patience(LEFT, model="gpt-5")[1] == THINKING_SECONDS
-    assert _patience(LEFT.replace(settings=THINKS))[1] == THINKING_SECONDS
-    assert _patience(HELLO) == ("silence", LONGEST_SILENCE_SECONDS)
-    assert _patience(LEFT, first_token_seconds=3)[1] == 3
+    assert _time_limit(long)[1] == pytest.approx(FIRST_TOKEN_SECONDS + 20, abs=0.1)
+    assert _time_limit(LEFT, model="gpt-5")[1] == THINKING_SECONDS
+    assert _time_limit(LEFT.replace(settings=THINKS))[1] == THINKING_SECONDS
+    assert _time_limit(HELLO) == ("silence", LONGEST_SILENCE_SECONDS)
+    assert _time_limit(LEFT, first_token_seconds=3)[1] == 3
 
 
 def test_a_silence_is_shorter_where_a_fallback_can_still_answer() -> None:
-    assert _patience(LEFT, spoke=True)[1] == SILENCE_SECONDS
-    assert _patience(LEFT, spoke=True, chunk_timeout_seconds=7)[1] == 7
+    assert _time_limit(LEFT, began=True)[1] == SILENCE_SECONDS
+    assert _time_limit(LEFT, began=True, chunk_timeout_seconds=7)[1] == 7
     for longer in (
-        _patience(HELLO, spoke=True),
-        _patience(LEFT, spoke=True, in_tool_call=True),
-        _patience(LEFT.replace(settings=THINKS), spoke=True),
+        _time_limit(HELLO, began=True),
+        _time_limit(LEFT, began=True, in_tool_call=True),
+        _time_limit(LEFT.replace(settings=THINKS), began=True),
     ):
         assert longer[1] == LONGEST_SILENCE_SECONDS
     out = OUT.replace(trace=type(OUT.trace)(""))
     out.trace.streamed.reached = True
-    assert _patience(out, spoke=True)[1] == 2 * SILENCE_SECONDS
-    assert _patience(out.replace(settings=Settings(broken_stream="restart")), spoke=True)[1] == SILENCE_SECONDS
+    assert _time_limit(out, began=True)[1] == 2 * SILENCE_SECONDS
+    assert _time_limit(out.replace(settings=Settings(broken_stream="restart")), began=True)[1] == SILENCE_SECONDS
 
 
 def test_a_complete_answer_is_waited_for_no_longer() -> None:
     reading = _Reading()
     reading.complete = True
-    assert ModelStream(LEFT, _config("openai"), reading, spoke=True).patience() == ("silence", LAST_SECONDS)
+    assert ModelStream(LEFT, _config("openai"), reading, began=True).time_limit() == ("silence", LAST_SECONDS)
