@@ -129,6 +129,15 @@ async def test_a_wrong_call_is_refused_in_words_that_help(tmp_path: Path, asked:
     assert spy.data("tool_call")[1]["ok"] is False
 
 
+async def test_a_call_that_was_refused_finds_nothing_for_the_turns_after_it(tmp_path: Path) -> None:
+    wrong = ToolCall("w", "call_tool", '{"arguments": {}}')
+    stage, model, _, box = stage_of(tmp_path, [call("look_up_parcel"), wrong], "no", [call("look_up_parcel")])
+    await run(stage, "one", "two")
+    assert "was not found in this conversation yet" in results(model, 3)[-1]
+    assert not box.called
+    assert wrong in [call for message in model.turns[3].messages for call in message.tool_calls]
+
+
 @pytest.mark.parametrize("arguments", ['{"in": "Rome"}', {"in": "Rome"}])
 async def test_arguments_may_be_an_object_or_its_text(tmp_path: Path, arguments: Any) -> None:
     stage, _, _, box = stage_of(tmp_path, [find("weather")], [call("look_up_weather", arguments)])

@@ -7,7 +7,7 @@ else sees the real tool's name and arguments.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 from attrs import evolve
@@ -92,8 +92,7 @@ def check(call: ToolCall, turn: Turn) -> None:
         raise ToolError("call_tool needs the `name` of a tool, as text, and its `arguments`, as an object")
     if call.name not in turn.trace.found_tools:
         raise ToolError(
-            f"the tool '{call.name}' was not found in this conversation yet; search for it with find_tools first, and then "
-            "call it as its definition says"
+            f"{_not_found(call.name)}; search for it with find_tools first, and then call it as its definition says"
         )
 
 
@@ -123,15 +122,26 @@ async def found(call: ToolCall, turn: Turn) -> str:
 
 
 def _found(messages: Iterable[Message]) -> Iterable[str]:
-    """The names of the tools that were found, or called, in a conversation."""
+    """The names of the tools that were found in a conversation, or called without being refused."""
+    names: Mapping[str, str] = {}
     for message in messages:
         if message.role == "assistant":
-            yield from (call.name for call in message.tool_calls if call.name != FIND_TOOLS.name)
-        elif message.role == "tool" and message.name == FIND_TOOLS.name:
+            names = {call.id: call.name for call in message.tool_calls}
+        if message.role != "tool":
+            continue
+        name = names.get(message.tool_call_id or "", message.name)
+        if name != FIND_TOOLS.name:
+            if name is not None and not message.text().startswith(f"Error: {_not_found(name)}"):
+                yield name
+        else:
             for line in message.text().splitlines():
                 definition = parse_json(line.encode("utf-8", "replace")) if line.startswith("{") else None
                 if isinstance(definition, dict) and isinstance(definition.get("name"), str):
                     yield definition["name"]
+
+
+def _not_found(name: str) -> str:
+    return f"the tool '{name}' was not found in this conversation yet"
 
 
 def _as_sent(message: Message) -> Message:
@@ -144,7 +154,7 @@ def _as_sent(message: Message) -> Message:
 
 
 def _sent(call: ToolCall) -> ToolCall:
-    if call.name == FIND_TOOLS.name:
+    if call.name in (FIND_TOOLS.name, CALL_TOOL.name):
         return call
     arguments = parse_json((call.arguments or "{}").encode("utf-8", "replace"))
     if not isinstance(arguments, dict):

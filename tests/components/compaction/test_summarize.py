@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,8 @@ from victor_dsl.values.history import Choice, group, summary_message
 from victor_dsl.values.message import Message, Reply, Usage
 from victor_dsl.values.settings import Settings
 from victor_dsl.values.tokens import text_tokens
-from victor_dsl.values.turn import Trace, Turn
+from victor_dsl.values.tool import Tool
+from victor_dsl.values.turn import DeferredTools, Trace, Turn
 
 TEXTS = [f"Fact {n}: order {n * 7} was sent on day {n}. " + "And so on. " * 10 for n in range(40)]
 HISTORY = history(*TEXTS)
@@ -205,6 +207,36 @@ async def test_the_call_counts_in_the_turns_usage_and_events() -> None:
         assert (data["model"], data["purpose"], data["input_tokens"]) == ("small", "summary", 100)
     assert [data.get("cost_usd") for _, data in events] == [0.001, None]
     assert "Fact" not in str(events)
+
+
+@pytest.mark.parametrize(
+    ("error", "usage"),
+    [
+        (ModelError("broke off", kind="bad_response", usage=Usage(900, 30, 0.02)), Usage(900, 30, 0.02)),
+        (ModelError("down", kind="overloaded"), Usage()),
+        (asyncio.CancelledError(), Usage(1421, 0, None, estimated=True)),
+    ],
+    ids=["reported", "refused", "cancelled"],
+)
+async def test_a_failed_call_counts_too(error: BaseException, usage: Usage) -> None:
+    events: list[tuple[str, Mapping[str, Any]]] = []
+    given = turn(events)
+    with pytest.raises(type(error)):
+        await summarize(Writes([error])).choose(HISTORY, HISTORY.tokens // 2, given)
+    assert given.trace.usage == usage
+    [data] = [data for type, data in events if type == "model_call"]
+    assert data["error"] == (error.kind if isinstance(error, ModelError) else "cancelled")
+    assert data.get("input_tokens") == usage.input_tokens
+
+
+async def test_deferred_tools_are_not_those_of_a_summary() -> None:
+    async def find(query: str, turn: Turn) -> tuple[Tool, ...]:
+        return ()
+
+    model = Writes()
+    tools = DeferredTools((Tool("look_up"),), find)
+    await summarize(model).choose(HISTORY, HISTORY.tokens // 2, turn(deferred=tools))
+    assert model.turns[0].deferred is None
 
 
 async def test_a_rendering_calls_no_model_and_keeps_the_same_messages() -> None:

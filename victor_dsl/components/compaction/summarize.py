@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from itertools import accumulate
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ from victor_dsl.language.component import Context
 from victor_dsl.language.config import CompactionConfig, Ref
 from victor_dsl.language.kinds import Model
 from victor_dsl.values.history import Choice, History, newest, summary_message
-from victor_dsl.values.message import Message, Reply
+from victor_dsl.values.message import NO_USAGE, Message, Reply, Usage, messages_tokens
 from victor_dsl.values.settings import Settings
 from victor_dsl.values.tokens import CHARACTERS_PER_TOKEN, text_tokens
 from victor_dsl.values.turn import Turn, discard
@@ -184,6 +184,7 @@ class Writer:
         self._clock = context.clock
         model: Any = context.configs.get(config.model)
         self._window = (model.window() if model is not None else None) or UNKNOWN_WINDOW
+        self._price = None if model is None else model.price()
         known = getattr(model, "known", None)
         self._thinks = bool(getattr(known, "reasoning", False))
         self.identity = f"{config.model}\0{config.prompt}"
@@ -206,6 +207,7 @@ class Writer:
             system=f"{self._prompt}\n\nUse at most {int(limit * WORDS_PER_TOKEN)} words.",
             messages=(Message("user", request),),
             tools=(),
+            deferred=None,
             emit=discard,
             streaming=False,
         )
@@ -235,21 +237,41 @@ class Writer:
         about: dict[str, Any] = {"model": self._name, "purpose": "summary", "ttft_ms": None}
         try:
             reply = await self._model.answer(turn)
-        except ModelError as error:
-            error.node = error.node or f"models/{self._name}"
-            about |= {"latency_ms": self._since(started), "error": error.kind, "status": error.status}
-            turn.record("model_call", about)
+        except BaseException as error:
+            about |= {"latency_ms": self._since(started), "error": "cancelled"}
+            if isinstance(error, ModelError):
+                error.node = error.node or f"models/{self._name}"
+                about |= {"error": error.kind, "status": error.status}
+            elif isinstance(error, Exception):
+                about["error"] = "component"
+            self._record(turn, about, self._used_by_failure(turn, error))
             raise
-        usage = reply.usage
-        turn.trace.usage += usage
         about |= {
             "latency_ms": self._since(started),
             "response_model": reply.response_model,
             "stop_reason": reply.stop_reason,
         }
-        turn.record("model_call", {**about, "error": None, **usage.as_json()})
-        turn.record("token_usage", {"model": self._name, "purpose": "summary", **usage.tokens_json()})
+        self._record(turn, {**about, "error": None}, reply.usage)
         return reply
+
+    def _used_by_failure(self, turn: Turn, error: BaseException) -> Usage | None:
+        """What a failed call used: as reported; estimated where it was cancelled, most often by `deadline_seconds`."""
+        usage = getattr(error, "usage", None)
+        if isinstance(usage, Usage) and usage != NO_USAGE:
+            return usage
+        if isinstance(error, Exception):
+            return None
+        input_tokens = messages_tokens(turn.messages) + text_tokens(turn.system or "")
+        cost = None if self._price is None else input_tokens * self._price[0] / 1_000_000
+        return Usage(input_tokens, 0, cost, estimated=True)
+
+    def _record(self, turn: Turn, about: Mapping[str, Any], usage: Usage | None) -> None:
+        if usage is None:
+            turn.record("model_call", about)
+            return
+        turn.trace.usage += usage
+        turn.record("model_call", {**about, **usage.as_json()})
+        turn.record("token_usage", {"model": self._name, "purpose": "summary", **usage.tokens_json()})
 
     def _since(self, started: float) -> float:
         return round((self._clock.monotonic() - started) * 1000, 3)
