@@ -24,6 +24,7 @@ from tests.components.models.recorded import (
     responses_stream,
     said,
     spoken,
+    wrote,
 )
 from tests.components.models.test_failures import GOOD, failing
 from tests.interop.refusals import IN_A_STREAM, REFUSALS, TOO_LONG, Refusal
@@ -377,6 +378,27 @@ async def test_a_callers_own_signature_is_sent_on() -> None:
         ("insufficient_system_resource", "overloaded"),
         ("engine_overloaded", "overloaded"),
         ("MALFORMED_FUNCTION_CALL", "bad_response"),
+        ("COMPLETE", "stop"),
+        ("STOP_SEQUENCE", "stop"),
+        ("stop_str", "stop"),
+        ("eosFound", "stop"),
+        ("endoftext", "stop"),
+        ("finished", "stop"),
+        ("tool_calls", "stop"),
+        ("toolCalls", "stop"),
+        ("TOKEN_LIMIT", "length"),
+        ("maxPredictedTokensReached", "length"),
+        ("contextLengthReached", "length"),
+        ("max_output_tokens", "length"),
+        ("ERROR_TOXIC", "content_filter"),
+        ("IMAGE_SAFETY", "content_filter"),
+        ("refusal", "content_filter"),
+        ("TIME_LIMIT", "overloaded"),
+        ("NOT_FINISHED", "overloaded"),
+        ("USER_CANCEL", "overloaded"),
+        ("stop_error", "overloaded"),
+        ("UNEXPECTED_TOOL_CALL", "bad_response"),
+        ("OTHER", "bad_response"),
         ("whatever", "bad_response"),
     ],
 )
@@ -611,6 +633,91 @@ async def test_a_paused_answer_is_continued(reason: str, streaming: bool) -> Non
     assert not streaming or listener.text == "I look. Rain."
     assert reply.stop_reason == "stop"
     assert reply.usage.output_tokens == 24
+
+
+def _anthropic(*written: dict[str, Any], end: str = "end_turn") -> Answer:
+    return streamed(events(ANTHROPIC_START, *written, *anthropic_end(end)), "end")
+
+
+def _tool(id: str | None = "a", input: Any = None, name: str = "weather") -> dict[str, Any]:
+    return {"type": "tool_use", "id": id, "name": name, "input": {} if input is None else input}
+
+
+def _bare(events: list[dict[str, Any]], index: Any = None) -> list[dict[str, Any]]:
+    """The events without an index, or with another one."""
+    return [
+        {
+            **{key: value for key, value in event.items() if key != "index"},
+            **({} if index is None else {"index": index}),
+        }
+        for event in events
+    ]
+
+
+HI = block(0, {"type": "text", "text": ""}, said("Hi."))
+ROME = wrote('{"a": 1}')
+MESSAGES: dict[str, tuple[Answer, str, list[dict[str, int]]]] = {
+    "a block that does not begin": (_anthropic(*HI[1:]), "Hi.", []),
+    "no index": (_anthropic(*_bare(HI)), "Hi.", []),
+    "an index that is text": (_anthropic(*_bare(HI, "0")), "Hi.", []),
+    "a null delta": (_anthropic(HI[0], {**HI[1], "delta": None}, *HI[1:]), "Hi.", []),
+    "no reason": (streamed(events(ANTHROPIC_START, *HI, {"type": "message_stop"}), "end"), "Hi.", []),
+    "no end but `[DONE]`": (streamed(events(ANTHROPIC_START, *HI, "[DONE]"), "end"), "Hi.", []),
+    "no start": (streamed(events(*HI, *anthropic_end("end_turn")), "end"), "Hi.", []),
+    "text as content": (whole({**anthropic_whole([]), "content": "Hi."}), "Hi.", []),
+    "OpenAI's reason": (_anthropic(*HI, end="stop"), "Hi.", []),
+    "a reason of calls without calls": (_anthropic(*HI, end="tool_use"), "Hi.", []),
+    "a call, and the reason of an end": (_anthropic(*block(0, _tool(), ROME)), "", [{"a": 1}]),
+    "a call, and OpenAI's reason": (_anthropic(*block(0, _tool(), ROME), end="tool_calls"), "", [{"a": 1}]),
+    "input as text": (_anthropic(*block(0, _tool(input='{"a": 1}')), end="tool_use"), "", [{"a": 1}]),
+    "input twice": (_anthropic(*block(0, _tool(input={"a": 1}), ROME), end="tool_use"), "", [{"a": 1}]),
+    "input as a piece": (
+        _anthropic(*block(0, _tool(), {"type": "input_json_delta", "partial_json": {"a": 1}}), end="tool_use"),
+        "",
+        [{"a": 1}],
+    ),
+    "no ids": (
+        _anthropic(*block(0, _tool(""), ROME), *block(1, _tool(None), wrote('{"b": 2}')), end="tool_use"),
+        "",
+        [{"a": 1}, {"b": 2}],
+    ),
+    "one id": (
+        _anthropic(*block(0, _tool(), ROME), *block(1, _tool(), wrote('{"b": 2}')), end="tool_use"),
+        "",
+        [{"a": 1}, {"b": 2}],
+    ),
+    "one index": (
+        _anthropic(*HI, *block(0, _tool(), ROME), *block(0, _tool("b"), wrote('{"b": 2}')), end="tool_use"),
+        "Hi.",
+        [{"a": 1}, {"b": 2}],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "text", "inputs"), MESSAGES.values(), ids=MESSAGES.keys())
+async def test_a_message_is_read_whatever_its_form(answer: Answer, text: str, inputs: list[dict[str, int]]) -> None:
+    reply = await _answered("anthropic", answer, streaming=True)
+    calls = reply.message.tool_calls
+    assert (reply.message.text(), [json.loads(call.arguments) for call in calls]) == (text, inputs)
+    assert len({call.id for call in calls}) == len(calls)
+    assert reply.stop_reason == ("tool_calls" if inputs else "stop")
+
+
+async def test_a_message_without_a_reason_is_no_answer_where_its_call_is_not_whole() -> None:
+    begun = block(0, _tool(), wrote('{"a": '))
+    answer = streamed(events(ANTHROPIC_START, *begun, {"type": "message_stop"}), "end")
+    assert (await failing("anthropic", answer, streaming=True)).kind == "bad_response"
+
+
+async def test_a_later_count_of_zero_does_not_replace_what_was_counted() -> None:
+    end = {
+        "type": "message_delta",
+        "delta": {"stop_reason": "end_turn"},
+        "usage": {"input_tokens": 0, "output_tokens": 3},
+    }
+    answer = streamed(events(ANTHROPIC_START, *HI, end, {"type": "message_stop"}), "end")
+    usage = (await _answered("anthropic", answer, streaming=True)).usage
+    assert (usage.input_tokens, usage.output_tokens) == (1120, 3)
 
 
 async def test_an_answer_that_pauses_for_ever_is_given_up() -> None:

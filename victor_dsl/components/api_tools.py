@@ -10,7 +10,7 @@ import orjson
 from victor_dsl.errors import RequestError
 from victor_dsl.lazy import Lazy
 from victor_dsl.nearest import suggest
-from victor_dsl.transport.json_values import join_surrogates, parse_json
+from victor_dsl.transport.json_values import as_count, join_surrogates, parse_json
 from victor_dsl.values.tool import Tool, api_tool_name, flat_schema
 from victor_dsl.values.turn import Turn
 
@@ -91,6 +91,23 @@ def chosen_tool(turn: Turn) -> str | None:
     return api_tool_name(choice)
 
 
+def read_index(index: Any) -> int | None:
+    """An index, which some servers write as text or with a fraction; None where there is none."""
+    if isinstance(index, str) and index.isascii() and index.isdigit():
+        return as_count(int(index[:15]))
+    return as_count(int(index)) if isinstance(index, float) and index.is_integer() else as_count(index)
+
+
+def unique_id(id: str, otherwise: str, ids: set[str]) -> str:
+    """The id of a call among the other `ids` of its answer, to which it is added. Some servers send none, or one twice."""
+    unique, number = id or otherwise, 1
+    while unique in ids:
+        number += 1
+        unique = f"{id or otherwise}_{number}"
+    ids.add(unique)
+    return unique
+
+
 def object_arguments(arguments: str) -> str:
     """A call's arguments as a JSON object, which many servers require also of earlier calls that were not valid."""
     if isinstance(parse_json(arguments.encode("utf-8", "replace")), dict):
@@ -111,12 +128,7 @@ class CallIds:
 
     def of_call(self, id: str) -> str:
         """The id under which the call is sent."""
-        plain = self._clean(id) or "call"
-        unique, number = plain, 1
-        while unique in self._used:
-            number += 1
-            unique = f"{plain}_{number}"
-        self._used.add(unique)
+        unique = unique_id(self._clean(id), "call", self._used)
         self._open.setdefault(id, []).append(unique)
         return unique
 

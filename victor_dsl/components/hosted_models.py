@@ -5,7 +5,6 @@ A model adds what differs from API to API: how a turn is written as a request's 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from datetime import date
@@ -19,6 +18,7 @@ from pydantic import Field
 from victor_dsl.components.known_models import KnownModel, find_known_model
 from victor_dsl.components.model_streams import ModelStream
 from victor_dsl.components.prices import Prices, own_prices
+from victor_dsl.components.stop_reasons import Interrupted
 from victor_dsl.errors import ModelError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Model as Config
@@ -26,7 +26,7 @@ from victor_dsl.language.config import ModelConfig
 from victor_dsl.language.http_config import HttpConfig
 from victor_dsl.lazy import Lazy
 from victor_dsl.transport.json_values import Malformed, join_surrogates
-from victor_dsl.values.message import NO_USAGE, Delta, Message, Part, Reply, StopReason, Usage
+from victor_dsl.values.message import NO_USAGE, Delta, Message, Part, Reply, Usage
 from victor_dsl.values.tokens import text_tokens
 from victor_dsl.values.turn import Turn
 
@@ -157,32 +157,6 @@ class HostedConfig(HttpConfig, ModelConfig):
         """US dollars for a million tokens of input and of output: the spec's prices, else those of the known model."""
         prices = self.prices()
         return (prices.input, prices.output) if prices else None
-
-
-_FILTERED = re.compile(
-    r"content.?filter|filtered|safety|sensitive|prohibited|blocklist|recitation|spii|refus|guardrail|moderat|policy|"
-    r"risk|inappropriate|violation",
-    re.IGNORECASE,
-)
-_FAILED = re.compile(
-    r"error|abort|cancel|resource|network|timeout|overload|unavailable|fail|interrupt|disconnect|preempt", re.IGNORECASE
-)
-_WAS_MALFORMED = re.compile(r"malformed|unexpected_tool|invalid_tool|too_many_tool", re.IGNORECASE)
-
-
-def unknown_reason(reason: str) -> StopReason:
-    """What a stop reason means that no API documents for every server. Raises Malformed, which quotes it."""
-    if _FILTERED.search(reason):
-        return "content_filter"
-    if _WAS_MALFORMED.search(reason):
-        raise Malformed(f"the model's tool call was not valid (it stopped with '{reason}')")
-    if _FAILED.search(reason):
-        raise Interrupted(f"the answer broke off with '{reason}'")
-    raise Malformed(f"it stopped for an unknown reason: '{reason}'")
-
-
-class Interrupted(Malformed):
-    """The server says itself that it could not finish its answer."""
 
 
 class Reported(Malformed):

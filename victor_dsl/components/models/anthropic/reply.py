@@ -8,23 +8,16 @@ from typing import Any
 import orjson
 from attrs import evolve
 
-from victor_dsl.components.api_tools import join_arguments, original_tool_name
-from victor_dsl.components.hosted_models import NO_PIECE, Piece, unknown_reason
+from victor_dsl.components.api_tools import join_arguments, original_tool_name, read_index, unique_id
+from victor_dsl.components.hosted_models import NO_PIECE, Piece
 from victor_dsl.components.models.anthropic.tool_search import has_search
 from victor_dsl.components.prices import Prices, reported_usage
+from victor_dsl.components.stop_reasons import read_stop_reason
 from victor_dsl.transport.json_values import Malformed, as_count, as_list, as_map, as_text, join_surrogates, parse_json
 from victor_dsl.values.chat_format import CONTENT_BLOCKS
-from victor_dsl.values.message import NO_USAGE, Message, Part, Reply, StopReason, ToolCall, Usage
+from victor_dsl.values.message import NO_USAGE, Message, Part, Reply, ToolCall, Usage
 from victor_dsl.values.turn import Turn
 
-_STOP_REASONS: Mapping[str, StopReason] = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-    "refusal": "content_filter",
-}
 _THOUGHTS = ("thinking", "redacted_thinking")
 _TIERS = ("fast", "batch")  # with prices of their own
 _PAUSED = ("pause_turn", "compaction")
@@ -45,6 +38,7 @@ class MessageAnswer:
         self._turn = turn
         self._prices = prices
         self._blocks: dict[int, dict[str, Any]] = {}
+        self._places: dict[int | None, int] = {}
         self._input: dict[int, str] = {}
         self._stop: str | None = None
         self._usage: dict[str, Any] = {}
@@ -66,11 +60,9 @@ class MessageAnswer:
             case "message_start":
                 self._start(as_map(event.get("message"), "message_start"))
             case "content_block_start":
-                block = dict(as_map(event.get("content_block"), "a block"))
-                self._blocks[_index(event)] = block
-                return _piece(block)
+                return self._begin(read_index(event.get("index")), as_map(event.get("content_block"), "a block"))
             case "content_block_delta":
-                return self._extend(_index(event), as_map(event.get("delta"), "a delta"))
+                return self._extend(read_index(event.get("index")), as_map(event.get("delta"), "a delta"))
             case "message_delta":
                 delta = as_map(event.get("delta"), "message_delta")
                 self._stop = as_text(delta.get("stop_reason"), "a stop_reason") or self._stop
@@ -83,7 +75,10 @@ class MessageAnswer:
 
     def add_whole(self, message: Mapping[str, Any]) -> Piece:
         """Adds an answer that is not streamed; returns its text and thoughts."""
-        blocks = [as_map(block, "a block") for block in as_list(message.get("content"), "its content")]
+        content = message.get("content")
+        if isinstance(content, str):
+            content = [{"type": "text", "text": content}]
+        blocks = [as_map(block, "a block") for block in as_list(content, "its content")]
         self._blocks = dict(enumerate(blocks))
         self._stop = as_text(message.get("stop_reason"), "a stop_reason") or None
         self._start(message)
@@ -91,7 +86,8 @@ class MessageAnswer:
         return "".join(text for text, _ in pieces), "".join(thoughts for _, thoughts in pieces)
 
     def end(self) -> None:
-        """Nothing: this API ends its streams with `message_stop`."""
+        """Some servers end a stream so, instead of with `message_stop`."""
+        self.finished = True
 
     def continued(self, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """The request that continues an answer which the server paused, with what it has said; None where it is complete."""
@@ -101,7 +97,8 @@ class MessageAnswer:
         said = [block for block in blocks if block.get("type") != "text" or block.get("text")]
         self._earlier += said
         self._earlier_usage += _usage(self._usage, self._prices)
-        self._blocks, self._input, self._usage, self._stop, self.finished = {}, {}, {}, None, False
+        self._blocks, self._places, self._input, self._usage, self._stop = {}, {}, {}, {}, None
+        self.finished = False
         if not said:
             raise Malformed("it paused before it said anything")
         *before, last = body["messages"]
@@ -122,15 +119,18 @@ class MessageAnswer:
 
     def reply(self) -> Reply:
         """The complete answer; one that was cut off is Malformed."""
-        if self._stop is None:
+        if self._stop is None and not (self.finished and self._blocks):
             raise Malformed("it ended before it was finished" if self._blocks else "it has no content")
-        stop = _STOP_REASONS.get(self._stop.lower()) or unknown_reason(self._stop)
+        earlier = enumerate(self._earlier, -len(self._earlier))
+        numbered = [*earlier, *sorted(self._blocks.items())]
+        has_calls = any(block.get("type") == "tool_use" for _, block in numbered)
+        stop = read_stop_reason(self._stop or "stop", has_calls=has_calls)
         parts: list[Part] = []
         calls: list[ToolCall] = []
-        earlier = enumerate(self._earlier, -len(self._earlier))
-        for index, block in (*earlier, *sorted(self._blocks.items())):
+        ids: set[str] = set()
+        for index, block in numbered:
             if block.get("type") == "tool_use":
-                calls.append(self._call(index, block, cut_off=stop == "length"))
+                calls.append(self._call(index, block, ids, cut_off=stop == "length"))
             elif block.get("type") in _THOUGHTS or (block.get("type") == "text" and block.get("text")):
                 parts.append({key: _clean(value) for key, value in block.items() if key != "citations"})
         message = Message("assistant", _content(parts, calls), tuple(calls))
@@ -146,25 +146,42 @@ class MessageAnswer:
             return block
         return {**block, "input": as_map(parse_json(self._input[index].encode("utf-8", "replace")), "a tool's input")}
 
-    def _call(self, index: int, block: Mapping[str, Any], *, cut_off: bool) -> ToolCall:
+    def _call(self, index: int, block: Mapping[str, Any], ids: set[str], *, cut_off: bool) -> ToolCall:
         id, name = as_text(block.get("id"), "a tool call's id"), as_text(block.get("name"), "a tool call's name")
-        if not id or not name:
-            raise Malformed("a tool call has no id or no name")
-        arguments = self._input.get(index, "")
+        if not name:
+            raise Malformed("a tool call has no name")
+        id = unique_id(id, f"call_{len(self._turn.messages)}", ids)
+        arguments, written = self._input.get(index, ""), block.get("input")
         # No text means no arguments, unless the answer was cut off before them.
-        if not arguments and (block.get("input") or not cut_off):
-            arguments = orjson.dumps(block.get("input") or {}).decode()
+        if not arguments and (written or not cut_off):
+            arguments = written if written and isinstance(written, str) else orjson.dumps(written or {}).decode()
+        if self._stop is None and not isinstance(parse_json(arguments.encode("utf-8", "replace")), dict):
+            raise Malformed("it ended before it was finished")
         return ToolCall(
             id, original_tool_name(name, tuple(self._turn.callable_tools().values())), join_arguments(arguments)
         )
 
-    def _extend(self, index: int, delta: dict[str, Any]) -> Piece:
-        block = self._blocks.get(index)
-        if block is None:
-            raise Malformed("a piece belongs to no block")
+    def _begin(self, index: int | None, block: dict[str, Any]) -> Piece:
+        """Adds a block. Some servers give all blocks one index, or none."""
+        place = len(self._blocks)
+        self._places[index] = place if index is None or index in self._blocks else index
+        while self._places[index] in self._blocks:
+            self._places[index] += 1
+        self._blocks[self._places[index]] = dict(block)
+        return _piece(block)
+
+    def _extend(self, index: int | None, delta: dict[str, Any]) -> Piece:
         kind = delta.get("type")
+        if index not in self._places and kind in ("text_delta", "thinking_delta"):  # not every server begins the block
+            self._begin(index, {"type": kind.removesuffix("_delta")})
+        if index not in self._places:
+            raise Malformed("a piece belongs to no block")
+        place = self._places[index]
+        block = self._blocks[place]
         if kind == "input_json_delta":
-            self._input[index] = self._input.get(index, "") + as_text(delta.get("partial_json"), "a tool call's piece")
+            piece = delta.get("partial_json")
+            piece = orjson.dumps(piece).decode() if isinstance(piece, dict) else as_text(piece, "a tool call's piece")
+            self._input[place] = self._input.get(place, "") + piece
         elif key := _TEXT_FIELDS.get(str(kind)):
             piece = as_text(delta.get(key), "a piece")
             block[key] = as_text(block.get(key), "a block") + piece
@@ -177,9 +194,9 @@ class MessageAnswer:
         self._add_usage(message.get("usage"))
 
     def _add_usage(self, reported: Any) -> None:
-        # Later counts are totals, not increments. A count that a later event leaves out remains valid.
+        # Later counts are totals, not increments. A count that a later event leaves out, or writes as 0, remains valid.
         if isinstance(reported, dict):
-            self._usage.update({key: value for key, value in reported.items() if value is not None})
+            self._usage.update({key: value for key, value in reported.items() if value or key not in self._usage})
 
 
 def _usage(reported: Mapping[str, Any], prices: Prices | None) -> Usage:
@@ -233,10 +250,3 @@ def _as_input(block: Mapping[str, Any]) -> dict[str, Any]:
 
 def _clean(value: Any) -> Any:
     return join_surrogates(value) if isinstance(value, str) else value
-
-
-def _index(event: Mapping[str, Any]) -> int:
-    index = as_count(event.get("index"))
-    if index is None:
-        raise Malformed("a block has no index")
-    return index

@@ -7,33 +7,15 @@ from typing import Any
 
 from attrs import evolve
 
-from victor_dsl.components.hosted_models import NO_PIECE, Piece, unknown_reason
-from victor_dsl.components.models.openai.streamed_calls import StreamedCalls, read_index
+from victor_dsl.components.api_tools import read_index
+from victor_dsl.components.hosted_models import NO_PIECE, Piece
+from victor_dsl.components.models.openai.streamed_calls import StreamedCalls
 from victor_dsl.components.prices import Prices, reported_usage
+from victor_dsl.components.stop_reasons import read_stop_reason
 from victor_dsl.transport.json_values import Malformed, as_count, as_list, as_map, as_text, join_surrogates
 from victor_dsl.values.chat_format import EXTRA_KEYS
 from victor_dsl.values.message import Message, Reply, StopReason, Usage
 from victor_dsl.values.turn import Turn
-
-_STOP_REASONS: Mapping[str, StopReason] = {
-    "stop": "stop",
-    "eos": "stop",
-    "eos_token": "stop",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "complete": "stop",
-    "completed": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "max_output_tokens": "length",
-    "model_length": "length",
-    "model_context_window_exceeded": "length",
-    "tool_calls": "tool_calls",
-    "tool_call": "tool_calls",
-    "function_call": "tool_calls",
-    "tool_use": "tool_calls",
-}
-"""In lower case."""
 
 _NO_REASON = ("", "null", "none")
 
@@ -164,8 +146,6 @@ class ChatAnswer:
         calls = self._calls.complete(cut_off=stop == "length")
         if self._refused:
             stop = "content_filter"
-        elif calls and stop == "stop":
-            stop = "tool_calls"
         content = join_surrogates("".join(self._text))
         extra = self._extra if self._is_in_an_exchange() else {}
         written_by = self._model_name if extra or any(call.extra for call in calls) else None
@@ -176,11 +156,11 @@ class ChatAnswer:
 
     def _stop_reason(self) -> StopReason:
         if self._finish_reason is not None:
-            return _STOP_REASONS.get(self._finish_reason.lower()) or unknown_reason(self._finish_reason)
+            return read_stop_reason(self._finish_reason, has_calls=bool(self._calls))
         if not self._text and not self._calls:
             raise Malformed("it has no choices")
         if self._ended and self._calls.are_complete():
-            return "stop"  # Ollama and others leave out the reason
+            return "tool_calls" if self._calls else "stop"  # Ollama and others leave out the reason
         raise Malformed("it ended before it was finished")
 
     def _is_in_an_exchange(self) -> bool:

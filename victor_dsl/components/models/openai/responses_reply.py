@@ -8,9 +8,10 @@ from typing import Any
 from attrs import evolve
 
 from victor_dsl.components.api_tools import join_arguments, original_tool_name
-from victor_dsl.components.hosted_models import NO_PIECE, Interrupted, Piece, Reported, unknown_reason
+from victor_dsl.components.hosted_models import NO_PIECE, Piece, Reported
 from victor_dsl.components.models.openai.chat_reply import read_usage
 from victor_dsl.components.prices import Prices
+from victor_dsl.components.stop_reasons import Interrupted, unknown_reason
 from victor_dsl.transport.json_values import Malformed, as_count, as_list, as_map, as_text, join_surrogates
 from victor_dsl.values.chat_format import RESPONSE_ITEMS
 from victor_dsl.values.message import Message, Reply, StopReason, ToolCall, Usage

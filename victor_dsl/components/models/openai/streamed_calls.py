@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 from attrs import define, field
 
-from victor_dsl.components.api_tools import join_arguments, original_tool_name
-from victor_dsl.transport.json_values import Malformed, as_count, as_map, as_text, parse_json
+from victor_dsl.components.api_tools import join_arguments, original_tool_name, read_index, unique_id
+from victor_dsl.transport.json_values import Malformed, as_map, as_text, parse_json
 from victor_dsl.values.chat_format import call_extra
 from victor_dsl.values.message import ToolCall
 from victor_dsl.values.tool import api_tool_name
@@ -98,11 +98,8 @@ class StreamedCalls:
             # No text means no arguments, unless the answer was cut off before them.
             arguments = call.arguments if cut_off else _repaired(call.pieces)
             arguments = join_arguments(arguments) or ("" if cut_off else "{}")
-            # Some servers send no ids, or one id twice. The turn's length makes this one unique in its conversation.
-            id = call.id
-            while not id or id in ids:
-                id = f"{id or f'call_{len(self._turn.messages)}'}_{number}"
-            ids.add(id)
+            # Some servers send no ids. The turn's length makes this one unique in its conversation.
+            id = unique_id(call.id, f"call_{len(self._turn.messages)}_{number}", ids)
             name = original_tool_name(call.name, self._turn.tools)
             calls.append(ToolCall(id, name, arguments, call.extra or None))
         return tuple(calls)
@@ -136,13 +133,6 @@ class StreamedCalls:
 
     def _is_offered(self, name: str) -> bool:
         return bool(name) and any(api_tool_name(tool.name) == name for tool in self._turn.tools)
-
-
-def read_index(index: Any) -> int | None:
-    """An index, which some servers write as text or with a fraction; None where there is none."""
-    if isinstance(index, str) and index.isascii() and index.isdigit():
-        return as_count(int(index[:15]))
-    return as_count(int(index)) if isinstance(index, float) and index.is_integer() else as_count(index)
 
 
 def _id(id: Any) -> str:
