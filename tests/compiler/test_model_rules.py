@@ -55,15 +55,21 @@ def test_a_pool_that_nothing_uses_is_reported_and_its_members_are_not(compile: C
         (POOL.replace("us]", "eu]"), "models.main (pool): members has 'eu' twice", ""),
         (
             POOL.replace("us]", "us], by: weight, weights: {euu: 2}"),
-            "weights.euu is not one of the members; did you mean 'eu'?",
+            "weights: 'euu' is not one of the members; did you mean 'eu'? members: eu, us",
             "",
         ),
         (POOL.replace("us]", "us], by: weight, weights: {eu: 0}"), "weights.eu must be more than 0", ""),
         (POOL.replace("us]", "us], weights: {eu: 2}"), "weights have no effect with `by: order`", ""),
         (POOL.replace("us]", "us], limits: {eu: {rpm: 2}}"), "limits.eu has no 'rpm'", "requests_per_minute"),
-        (POOL.replace("us]", "us], limits: {asia: {concurrency: 2}}"), "limits.asia is not one of the members", ""),
+        (POOL.replace("us]", "us], limits: {asia: {concurrency: 2}}"), "limits: 'asia' is not one of the members", ""),
+        (
+            POOL.replace("us]", "us], limits: {concurrency: 2}"),
+            "limits: 'concurrency' is not one of the members; members: eu, us",
+            "",
+        ),
         (POOL.replace("us]", "us], circuit: {open_seconds: 0}"), "circuit.open_seconds must be more than 0", ""),
         (POOL.replace("us]", "us], input_usd_per_million: 2"), "a pool has no prices of its own", ""),
+        (POOL.replace("us]", "us], cache_write_usd_per_million: 2"), "a pool has no prices of its own", ""),
         (POOL.replace("us]", "main]"), "'main' is the pool itself, so it cannot be a member of 'main'", ""),
         (
             POOL + "\n  outer: {type: pool, members: [main]}",
@@ -324,3 +330,30 @@ def test_more_tools_than_a_model_accepts_are_reported(
     assert [code for code, _, _ in faults] == ["too-many-tools"] * len(expected)
     for (_, message, _), wanted in zip(faults, expected, strict=True):
         assert message.startswith(wanted)
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("prompt_cache: {ttl: 2h}", "prompt_cache.ttl must be '5m' or '1h', not the text '2h'"),
+        ("prompt_cache: {tll: 1h}", "prompt_cache has no 'tll'"),
+        ("prompt_cache: 1h", "prompt_cache must be true or false or a map, not the text '1h'"),
+        (
+            "reasoning_summary: auto",
+            "models.main (openai): only the Responses API has `reasoning_summary`; write `api: responses`",
+        ),
+    ],
+)
+def test_a_faulty_field_of_a_hosted_model_is_one_fault(compile: Compile, field: str, message: str) -> None:
+    (fault,) = compile(spec(f"main: {{type: openai, model: gpt-6.1-sol, {KEY}, {field}}}")).diagnostics
+    assert fault.message == message
+
+
+def test_a_budget_of_thinking_that_leaves_no_answer_gets_a_hint(compile: Compile) -> None:
+    (fault,) = compile(
+        spec(f"main: {CLAUDE}", "settings: {max_tokens: 500, thinking: {budget_tokens: 2000}}")
+    ).diagnostics
+    assert (fault.code, fault.hint) == (
+        "setting-refused",
+        "set max_tokens of this model well above 2,000, or leave `thinking` out",
+    )

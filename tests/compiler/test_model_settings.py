@@ -90,3 +90,18 @@ def test_a_fault_is_reported_like_one_of_the_specs_settings(
     assert fault.message.startswith(message)
     assert hint in (fault.hint or "")
     assert (fault.span.line, fault.path[:3]) == (6, ("models", "spare", "settings"))
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("temperature", "write it in the `settings` of this model"),
+        ("thinking", "write it in the `settings` of this model"),
+        ("fallbacks", "write it in the spec's own `settings`"),
+        ("max_tool_rounds", "write it in the spec's own `settings`"),
+    ],
+)
+def test_a_setting_that_is_written_on_the_model_itself_gets_its_place(compile: Compile, name: str, where: str) -> None:
+    (fault,) = compile(f"victor: 1\nname: s\nmodels:\n  main: {{type: echo, {name}: 1}}\n").diagnostics
+    assert (fault.code, fault.hint) == ("unknown-key", f"it is a setting: {where}")
+    assert fault.message == f"models.main (echo) has no '{name}'"

@@ -207,3 +207,9 @@ def test_keys_of_ones_own_hold_anchors_and_have_no_effect(compile: Compile) -> N
 def test_an_empty_values_file_is_told_its_keys(compile: Compile) -> None:
     (fault,) = compile(SMALL + "providers: [{type: file, path: s.yml}]\n", {"s.yml": "# nothing\n"}).diagnostics
     assert (fault.code, fault.hint) == ("empty-file", "write the keys `settings` and `vars`")
+
+
+def test_a_command_line_written_as_one_text_gets_its_words_as_a_list(compile: Compile) -> None:
+    text = 'victor: 1\nname: s\nmodels: {main: {type: echo}}\ntools:\n  - {type: mcp, name: files, command: "npx -y @scope/files ./data"}\n'
+    (fault,) = compile(text).diagnostics
+    assert fault.hint == 'write it as a list: `[npx, -y, "@scope/files", ./data]`'

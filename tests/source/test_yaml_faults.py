@@ -169,3 +169,12 @@ def test_a_file_with_too_many_values_is_too_large(name: str, monkeypatch: pytest
 
 def test_a_key_inside_a_key_at_fault_is_not_reported_again() -> None:
     assert [code for code, *_ in places("? {a: 1, [b]: 2}\n: 3\n")] == ["complex-key"]
+
+
+@pytest.mark.parametrize(
+    ("text", "closer", "column"),
+    [("a: {b: 1}}\n", "}", 10), ("a: [1]]\n", "]", 7), ("a:\n  - {b: 1}}\n", "}", 11)],
+)
+def test_a_bracket_that_closes_nothing_is_named(text: str, closer: str, column: int) -> None:
+    (fault,) = faults(text)
+    assert (fault.message, fault.hint, fault.span.column) == (f"this '{closer}' closes nothing", "remove it", column)

@@ -317,16 +317,20 @@ class Checker:
 
 
 def _with_section(fault: Diagnostic, kind: Kind) -> Diagnostic:
-    """The fault; of a setting that no model has of its own, with a hint where to write it."""
-    if kind.name != "models" or fault.code != "unknown-key" or fault.path[2:-1] != ("settings",):
+    """The fault; of a setting that was written on a model, or that no model has of its own, with a hint where to write it."""
+    name = str(fault.path[-1]) if fault.path else ""
+    if kind.name != "models" or fault.code != "unknown-key" or name not in SETTING_NAMES:
         return fault
-    name = str(fault.path[-1])
-    if name not in SETTING_NAMES:
+    place, message = fault.path[2:-1], fault.message
+    if place == ():
+        where = "the `settings` of this model" if name in MODEL_SETTINGS else "the spec's own `settings`"
+        hint = f"it is a setting: write it in {where}"
+    elif place == ("settings",):
+        allowed = ", ".join(MODEL_SETTINGS)
+        hint = f"it holds for whole turns: write it in the spec's own `settings`; a model may have {allowed}"
+        message = f"a model has no '{name}' of its own"
+    else:
         return fault
-    hint = (
-        f"it holds for whole turns: write it in the spec's own `settings`; a model may have {', '.join(MODEL_SETTINGS)}"
-    )
-    message = f"a model has no '{name}' of its own"
     return Diagnostic(fault.code, message, fault.span, fault.path, hint)
 
 

@@ -269,11 +269,13 @@ class ExporterConfig(ListedConfig):
 @frozen
 class SettingFault:
     """A setting that a model cannot be sent as it is written: it is left out (`not sent`), sent as another value (`changed`),
-    or the request fails (`refused`). `reason` is a clause that follows a colon."""
+    or the request fails (`refused`). `reason` is a clause that follows a colon; `hint` says what to do, where that is not
+    simply to leave the setting out."""
 
     setting: str
     effect: Literal["not sent", "changed", "refused"]
     reason: str
+    hint: str = ""
 
 
 class ModelConfig(Config):

@@ -110,7 +110,9 @@ def syntax_error(error: MarkedYAMLError, file: str, text: str, within: tuple[int
     ):  # as in `{text: Rule: be kind}`
         message, hint = "unexpected ':'", f"a ': ' ends a plain text in […] and {{…}}: {_QUOTE}"
     related: tuple[Related, ...] = ()
-    if context in _OPENED and since != at:
+    if found in _CLOSERS.values() and context.startswith("while parsing a block"):
+        message, hint = f"this '{found}' closes nothing", "remove it"
+    elif context in _OPENED and since != at:
         related = (Related(_OPENED[context], span_at(file, text, since, since + 1)),)
     return Diagnostic("yaml-syntax", message, here, hint=hint, related=related)
 

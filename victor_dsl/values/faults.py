@@ -6,6 +6,7 @@ a tenant's own data.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, get_args
 
@@ -128,7 +129,9 @@ def faults_of(model: type[BaseModel], value: Any, errors: Sequence[Any], subject
         elif kind == "extra_forbidden":
             misspelt.add((path[:-1], nearest(str(path[-1]), field_names(model, path[:-1]))))
     for path, types in wanted.items():
-        if len(set(types)) > 1:  # a union: pydantic has an error for each of its types
+        if any(len(other) > len(path) and other[: len(path)] == path for other, _ in found):
+            del found[path, "wrong-type"]  # the other type of a union was meant, and has a fault within
+        elif len(set(types)) > 1:  # a union: pydantic has an error for each of its types
             message = subject.must(path, f"be {' or '.join(dict.fromkeys(types))}", value_at(value, path))
             found[path, "wrong-type"] = evolve(found[path, "wrong-type"], message=message, hint=None)
     return [
@@ -185,7 +188,7 @@ def _fault(model: type[BaseModel], error: Any, path: Path, subject: Subject) -> 
         kind = "finite_number"  # too large to be one
     if kind in _TYPES:
         message = subject.must(path, f"be {_TYPES[kind]}", written)
-        return Fault(path, message, _repair(kind, written, message), "wrong-type", kind)
+        return Fault(path, message, _repair(path, kind, written, message), "wrong-type", kind)
     if kind == "literal_error" and isinstance(written, str):
         options = [option.strip("'\" ") for option in context["expected"].replace(" or ", ",").split(",")]
         many = len(options) > MANY_OPTIONS
@@ -223,17 +226,23 @@ def _wanted(kind: str, context: Mapping[str, Any], error: Any) -> str:
     return f"be valid ({error['msg']})"
 
 
-def _repair(kind: str, written: Any, message: str) -> str | None:
+def _repair(path: Path, kind: str, written: Any, message: str) -> str | None:
     """What to write instead, where one thing is likely meant."""
     if isinstance(written, str) and kind in SCALARS and from_text(written, kind) is not None:
         return "leave out the quotes"
     if _TYPES[kind] == "a list" and f"'{written}'" in message:  # or it is private
-        return f"write it as a list: `[{written}]`"
+        words = _words(written) if path[-1:] == ("command",) else written
+        return f"write it as a list: `[{words}]`"
     if kind == "bool_type" and str(written).lower() in _YAML_1_1 and f"'{written}'" in message:
         return f"write `true` or `false`; YAML 1.2 reads {written} as text"
     if kind == "string_type" and isinstance(written, bool | int | float):
         return "put it in quotes"
     return None
+
+
+def _words(command: str) -> str:
+    """The words of a command line as the items of a list in YAML."""
+    return ", ".join(word if re.fullmatch(r"[\w./-]+", word) else f'"{word}"' for word in command.split())
 
 
 def field_names(model: type[BaseModel], path: Path) -> list[str]:

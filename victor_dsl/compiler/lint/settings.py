@@ -66,7 +66,9 @@ def _diagnostic(model: Answering, fault: SettingFault, has_others: bool) -> Diag
         "refused": f"'{model.name}' refuses {name}",
     }[fault.effect]
     hint = "leave it out, or use another model"
-    if has_others and variation.layer(fault.setting) is variation.spec:
+    if fault.hint:
+        hint = fault.hint
+    elif has_others and variation.layer(fault.setting) is variation.spec:
         hint = f"if other models need it, unset it for this one: `models.{model.name}.settings.{fault.setting}: null`, or set another value"
     return Diagnostic(
         "setting-refused" if fault.effect == "refused" else "setting-not-sent",

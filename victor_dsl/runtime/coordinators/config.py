@@ -23,7 +23,7 @@ from victor_dsl.nearest import suggest
 from victor_dsl.values.codec import read_settings, read_vars
 from victor_dsl.values.faults import Fault, Faulty, dotted
 from victor_dsl.values.frozen import freeze
-from victor_dsl.values.settings import MODEL_SETTINGS, REQUEST_SETTINGS, Layer, Settings, merge_deep
+from victor_dsl.values.settings import MODEL_SETTINGS, REQUEST_SETTINGS, SETTING_NAMES, Layer, Settings, merge_deep
 from victor_dsl.values.turn import Turn
 from victor_dsl.values.typed import read_like
 
@@ -199,10 +199,14 @@ class ConfigCoordinator:
         except Faulty as error:
             raise ProviderError(f"the layers of settings contradict each other: {error}") from error
 
+    def _allowed(self, key: str) -> str:
+        more = " (the spec's `request` allows more)" if key in SETTING_NAMES else ""
+        return suggest(key, self._may_request, what="it may set") + more
+
     def _with_request(self, base: _Settled, settings: Mapping[str, Any], vars: Mapping[str, Any]) -> _Settled:
         wanted = {key: value for key, value in settings.items() if value is not None}  # clients send null for "default"
         faults = [
-            Fault(("settings", key), f"a request may not set settings.{key}; {suggest(key, self._may_request)}")
+            Fault(("settings", key), f"a request may not set settings.{key}; {self._allowed(key)}")
             for key in wanted
             if key not in self._may_request
         ]

@@ -39,7 +39,8 @@ def thinking_faults(settings: Settings, *, mode: str | None) -> Iterator[Setting
     budget = max(thinking.budget_tokens, LEAST_THINKING)
     if settings.max_tokens is not None and budget >= settings.max_tokens:
         reason = f"its budget of {budget:,} must be less than max_tokens ({settings.max_tokens:,}), which covers the answer too"
-        yield SettingFault("thinking", "refused", reason)
+        hint = f"set max_tokens of this model well above {budget:,}, or leave `thinking` out"
+        yield SettingFault("thinking", "refused", reason, hint)
 
 
 def other_faults(settings: Settings) -> Iterator[SettingFault]:

@@ -81,6 +81,12 @@ class Config(OpenAIServerConfig, HostedConfig):
     def _base_url_is_without_path(cls, base_url: str) -> str:
         return without_path(without_path(base_url, "/chat/completions"), "/responses")
 
+    @model_validator(mode="after")
+    def _summaries_need_the_responses_api(self) -> Self:
+        if self.reasoning_summary is not None and self.api == "chat":
+            raise ValueError("only the Responses API has `reasoning_summary`; write `api: responses`")
+        return self
+
     def counter(self) -> Callable[[str], int] | None:
         """The tokenizer that `tokenizer` selects."""
         return token_counter(self.tokenizer, self.model)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from victor_dsl.components.circuits import CircuitConfig
 from victor_dsl.language.component import Context
@@ -13,7 +14,7 @@ from victor_dsl.language.config import Model, ModelConfig, Ref
 from victor_dsl.language.kinds import ModelPool
 from victor_dsl.nearest import suggest
 
-_PRICES = ("input_usd_per_million", "output_usd_per_million", "cached_usd_per_million")
+_PRICES = ("input_usd_per_million", "output_usd_per_million", "cached_usd_per_million", "cache_write_usd_per_million")
 
 
 class MemberLimits(Model):
@@ -63,16 +64,21 @@ class Config(ModelConfig):
         default_factory=CircuitConfig, description="When a member that fails is no longer called, and for how long."
     )
 
+    @field_validator("weights", "limits", mode="before")
+    @classmethod
+    def _are_of_members(cls, value: Any, info: ValidationInfo) -> Any:
+        names = [_name(member) for member in info.data.get("members", ())]
+        for name in value if names and isinstance(value, Mapping) else ():
+            if name not in names:
+                raise ValueError(f"'{name}' is not one of the members; {suggest(str(name), names, what='members')}")
+        return value
+
     @model_validator(mode="after")
     def _names_its_members(self) -> Self:
         names = [_name(member) for member in self.members]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"members has '{name}' twice")
-        for field in ("weights", "limits"):
-            for name in getattr(self, field):
-                if name not in names:
-                    raise ValueError(f"{field}.{name} is not one of the members; {suggest(name, names)}")
         if self.weights and self.by == "order":
             raise ValueError("weights have no effect with `by: order`; write `by: weight` or `by: least_busy`")
         if any(getattr(self, price) is not None for price in _PRICES):
