@@ -50,6 +50,7 @@ def surroundings(
     environment: Mapping[str, str] | None = None,
     needs: Mapping[str, Any] | None = None,
     configs: Mapping[str, Config] | None = None,
+    files: Mapping[str, bytes] | None = None,
 ) -> Surroundings:
     """A context for one node of a spec in that folder."""
     variables = environment or {}
@@ -73,6 +74,7 @@ def surroundings(
         place=place,
         environment=variables,
         configs=configs or {},
+        files=files or {},
     )
     return Surroundings(context, clock, reports)
 

@@ -128,7 +128,7 @@ async def test_a_reload_to_a_retired_model_is_logged_and_happens(
     async with victor_dsl.open(path) as orchestrator:
         before = orchestrator.program
         spec(folder, OLD)
-        watcher = Watcher(orchestrator, lambda: victor_dsl.compile(path, allow_retired=True))
+        watcher = Watcher(orchestrator, lambda files: victor_dsl.compile(path, allow_retired=True, files=files))
         with caplog.at_level(logging.WARNING):
             assert await watcher.reload()
         assert orchestrator.program is not before

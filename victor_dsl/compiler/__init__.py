@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 from collections import ChainMap
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from copy import copy
 from datetime import date
 from pathlib import Path
 from typing import TypeVar
 
-from attrs import AttrsInstance, fields, frozen
+from attrs import AttrsInstance, field, fields, frozen
 
 from victor_dsl.compiler.check import Checked, Checker
 from victor_dsl.compiler.extends import complete, documents, merge_family, read_family
@@ -31,7 +32,7 @@ from victor_dsl.language.spec import VERSION, Spec
 from victor_dsl.source.diagnostic import Diagnostic, sort_diagnostics
 from victor_dsl.source.interpolate import Interpolated, interpolate, missing_references
 from victor_dsl.source.located import Located
-from victor_dsl.source.reader import Files, Included
+from victor_dsl.source.reader import Files, FileVersion, Included
 
 P = TypeVar("P", bound=AttrsInstance)
 
@@ -41,11 +42,15 @@ _OF_ABSENCE = frozenset({"missing-key", "no-model", "undefined-variable", "unkno
 
 @frozen
 class Compilation:
-    """The result of compiling: a program, or None if a diagnostic is an error; and the files for excerpts."""
+    """The result of compiling: a program, or None if a diagnostic is an error; and the files for excerpts.
+
+    `sources` are all files that were looked for.
+    """
 
     program: Program | None
     diagnostics: tuple[Diagnostic, ...]
     files: Files
+    sources: Mapping[str, FileVersion] = field(factory=dict, repr=False)
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
@@ -80,11 +85,11 @@ def compile_spec(
     document, faults = merge_family(family)
     found += faults
     if document is None or not isinstance(document.value, dict):
-        return Compilation(None, tuple(found), files)
+        return Compilation(None, tuple(found), files, files.versions)
     document, interpolation = interpolate(document, environment, files)
     found += interpolation
     if version := _version(document):
-        return Compilation(None, tuple(sort_diagnostics([*found, version], documents(family))), files)
+        return Compilation(None, tuple(sort_diagnostics([*found, version], documents(family))), files, files.versions)
 
     checker = Checker(registry or Registry())
     variations = Variations(document, checker)
@@ -119,8 +124,8 @@ def compile_spec(
         found = [fault for fault in found if fault.code not in _OF_ABSENCE]
     diagnostics = tuple(sort_diagnostics(found, documents(family)))
     if any(d.severity == "error" for d in diagnostics) or not _known(subject):
-        return Compilation(None, diagnostics, files)
-    sources = (*files.names(), *included.names())
+        return Compilation(None, diagnostics, files, {**files.versions, **included.versions})
+    plain_texts = files.texts and files.texts - _secret_files(document, checker.secrets)
     program = _program(
         name,
         directory,
@@ -129,9 +134,19 @@ def compile_spec(
         variations,
         Lowering(included, Stability(files, included)),
         environment,
-        sources,
+        documents={one.span.file: files.versions[one.span.file] for one in documents(family)},
+        texts={
+            **{name: files.versions[name] for name in plain_texts},
+            **included.versions,
+        },
     )
-    return Compilation(program, diagnostics, files)
+    return Compilation(program, diagnostics, files, {**files.versions, **included.versions})
+
+
+def _secret_files(document: Located, secrets: AbstractSet[int]) -> set[str]:
+    """The files that hold secrets, which no plan holds."""
+    leaves = (leaf.value for _, leaf in document.walk() if id(leaf) in secrets and isinstance(leaf.value, Interpolated))
+    return {reference.path for value in leaves for reference in value.references if reference.source == "file"}
 
 
 def _program(
@@ -142,7 +157,9 @@ def _program(
     variations: Variations,
     lowering: Lowering,
     environment: Mapping[str, str],
-    sources: tuple[str, ...],
+    *,
+    documents: Mapping[str, FileVersion],
+    texts: Mapping[str, FileVersion],
 ) -> Program:
     spec = checked.spec
     assert spec is not None
@@ -162,7 +179,8 @@ def _program(
         opted_out=variations.opted_out,
         compile_plan=compile_plan,
         environment=environment,
-        sources=sources,
+        documents=documents,
+        texts=texts,
     )
 
 

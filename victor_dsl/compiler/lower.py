@@ -79,6 +79,7 @@ class Lowering:
             span=item.located.span,
             fingerprint=self._fingerprint(item, config, below),
             texts=self._texts(item),
+            files=self._files(config),
         )
         self._nodes[id(item)] = (node, self._meaning(item, config, [meanings[need] for need in needs]))
         return self._nodes[id(item)]
@@ -93,8 +94,14 @@ class Lowering:
             for source in written
         }
 
+    def _files(self, config: Config) -> dict[str, bytes]:
+        contents: dict[str, bytes] = {}
+        for path in _paths(config):
+            contents |= self.included.contents(path)
+        return contents
+
     def _fingerprint(self, item: Item, config: Config, below: list[str]) -> str:
-        content = [self.included.hash(path) for path in _paths(config, included=True)]
+        content = [self.included.hash(path) for path in _paths(config)]
         fields = [config.model_dump(mode="json"), _secret_paths(config)]
         return _sha256([item.component.type, item.component.version, fields, content, below])
 
@@ -105,7 +112,7 @@ class Lowering:
         changes is a new `version` of the component.
         """
         fields = config.model_dump(mode="json", exclude={*_path_fields(config), "name"}, exclude_defaults=True)
-        content = [self.included.hash(path) for path in _paths(config, included=True)]
+        content = [self.included.hash(path) for path in _paths(config)]
         return _sha256([item.component.type, item.component.version, fields, content, below])
 
 
@@ -198,10 +205,11 @@ def _digest(
     )
 
 
-def _paths(config: Config, *, included: bool) -> list[str]:
+def _paths(config: Config) -> list[str]:
+    """The files whose content the plan holds."""
     found: list[str] = []
     for name, annotation in annotated_fields(type(config)).items():
-        if isinstance(annotation, FilePath) and annotation.included == included:
+        if isinstance(annotation, FilePath) and annotation.included:
             value = getattr(config, name)
             found += value if isinstance(value, list) else [value] if value is not None else []
     return found

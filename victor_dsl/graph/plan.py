@@ -15,6 +15,7 @@ from victor_dsl.experiments.assignment import Experiment
 from victor_dsl.language.component import TextPlace
 from victor_dsl.language.config import Around, Config
 from victor_dsl.source.located import Span
+from victor_dsl.source.reader import FileVersion
 from victor_dsl.values.settings import Layer
 
 Overflow = Literal["drop", "truncate", "fail"]
@@ -34,7 +35,8 @@ class Node:
     """One component of a plan. `id` is `section/name` (a nested one: `section/name.field` or `section/name.field.0`).
 
     `needs` are the ids of the nodes whose live objects `build` gets. In `config`, references are node ids, paths are
-    absolute and secrets are references. `texts` are the places of its templates, by field. Nodes with equal (id, fingerprint)
+    absolute and secrets are references. `texts` are the places of its templates, by field;
+    `files` are the contents of the files that the fingerprint covers, by path. Nodes with equal (id, fingerprint)
     are one live object.
     """
 
@@ -45,6 +47,7 @@ class Node:
     span: Span
     fingerprint: str
     texts: Mapping[str, TextPlace] = field(factory=dict)
+    files: Mapping[str, bytes] = field(factory=dict, repr=False)
 
     @property
     def kind(self) -> str:
@@ -142,8 +145,9 @@ class Program:
     """A compiled spec.
 
     `compile_plan` makes the plan of a tenant's overlay (None: no overlay) and arms; `plan_for` caches it. `tenants` are
-    those with an overlay of their own. `directory` is the spec's folder, `state` the folder of local state. `sources`
-    are the files that were compiled. `environment` is what `${env:…}` reads; secrets are looked up in it when nodes
+    those with an overlay of their own. `directory` is the spec's folder, `state` the folder of local state. `documents`
+    are the spec and the files that it extends; `texts` are those whose content its plans hold: prompts, templates, what
+    `${file:…}` names. `environment` is what `${env:…}` reads; secrets are looked up in it when nodes
     are opened.
     """
 
@@ -156,7 +160,8 @@ class Program:
     opted_out: Mapping[str, frozenset[str]]
     compile_plan: Callable[[str | None, Arms], Plan]
     environment: Mapping[str, str] = field(repr=False)
-    sources: tuple[str, ...] = ()
+    documents: Mapping[str, FileVersion] = field(factory=dict, repr=False)
+    texts: Mapping[str, FileVersion] = field(factory=dict, repr=False)
     _plans: OrderedDict[tuple[str | None, Arms], Plan] = field(init=False, repr=False, factory=OrderedDict)
     _compiling: threading.Lock = field(init=False, repr=False, factory=threading.Lock)
 

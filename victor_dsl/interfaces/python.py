@@ -14,6 +14,7 @@ from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces.watching import log_retirements, watched
 from victor_dsl.language.registry import Registry
 from victor_dsl.runtime.orchestrator import Orchestrator
+from victor_dsl.source.reader import Files
 from victor_dsl.values.outcome import Rendered
 from victor_dsl.values.request import Request
 
@@ -31,17 +32,19 @@ def compile(
     untrusted: bool = False,
     today: date | None = None,
     allow_retired: bool = False,
+    files: Files | None = None,
 ) -> Compilation:
     """Compiles a spec; returns its program and all diagnostics. An error in the spec is a diagnostic, not raised.
 
     `env` replaces the process's environment, `state` the folder `.victor` beside the spec. An `untrusted` spec may not
     name functions to import or programs to start. `today` is the date by which models count as retired, the current one
-    by default; a retired model is an error, unless `allow_retired`.
+    by default; a retired model is an error, unless `allow_retired`. `files` may have read some of the files already.
     """
     return compile_spec(
         os.fspath(path),
         environment=os.environ if env is None else env,
         registry=registry,
+        files=files,
         state=None if state is None else Path(state),
         require_environment=require_environment,
         require_secrets=require_secrets,
@@ -92,11 +95,12 @@ async def open(
 ) -> AsyncIterator[Orchestrator]:
     """Opens the orchestrator of a spec inside `async with`. Raises SpecError, ComponentError or SecretError.
 
-    With `watch` the spec is reloaded when its files change. Running turns finish on the program that they began with. A
-    spec that has errors or cannot be opened is logged, and the old program goes on.
+    A changed prompt, template or other file whose text a plan holds makes new plans, about a second later; with `watch` a
+    change of the spec itself does so, too. Running turns finish on the plan that they began with. What has errors, cannot be
+    opened or has lost its text is logged and reported as an `error` event, and the old plans go on.
     """
 
-    def recompile() -> Compilation:
+    def recompile(files: Files) -> Compilation:
         return compile(
             path,
             env=env,
@@ -106,15 +110,12 @@ async def open(
             require_secrets=True,
             untrusted=untrusted,
             allow_retired=True,
+            files=files,
         )
 
     program = load(path, env=env, state=state, registry=registry, untrusted=untrusted)
-    async with Orchestrator(program, registry=registry) as orchestrator:
-        if not watch:
-            yield orchestrator
-            return
-        async with watched(orchestrator, recompile):
-            yield orchestrator
+    async with Orchestrator(program, registry=registry) as orchestrator, watched(orchestrator, recompile, spec=watch):
+        yield orchestrator
 
 
 async def render(

@@ -1,112 +1,144 @@
-"""Watches a spec's files and reloads the orchestrator when they change; a spec with errors is refused."""
+"""Follows the files of a spec while it runs: a change makes a new program, and a faulty one leaves the old in force."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 
 from victor_dsl.compiler import Compilation
 from victor_dsl.compiler.lint.retirement import RETIREMENT_CODES
-from victor_dsl.errors import VictorError
+from victor_dsl.errors import SpecError, VictorError
+from victor_dsl.graph.plan import Program
 from victor_dsl.language.boundary import internal_error, is_fault
 from victor_dsl.runtime.orchestrator import Orchestrator
+from victor_dsl.source.reader import STDIN, Files, FileVersion, Stamp, stamp
 
 logger = logging.getLogger("victor_dsl")
 
 LOOK_SECONDS = 1.0
 
-CLOCK_STEP_NS = 50_000_000
-"""File systems write times in coarse steps: a file may seem older by this than it is."""
+SETTLE_SECONDS = 0.2
+"""How long a changed file must stay as it is before it is read: an editor may still be writing it."""
 
-Stamp = Mapping[str, tuple[int, int, int] | None]
-"""Time, size and inode of each file; None for a missing one."""
+MOST_WAITS = 25
+
+Compile = Callable[[Files], Compilation]
+"""Compiles the spec with the files that are read already; it reads the others."""
 
 
 class Watcher:
-    """Reloads an orchestrator's spec when one of its files changes, or on request.
+    """Gives an orchestrator a new program when a file of its spec has changed, or on request.
 
-    `compile` compiles the spec again, in a thread. `refused` gets a compilation with errors; the running program then
-    goes on.
+    Files whose texts the plans hold are always followed; the spec's own files only with `spec`, else they stay as they were
+    when they were last compiled. A program with errors is refused, and so is one for which a file has lost its text.
     """
 
-    def __init__(
-        self,
-        orchestrator: Orchestrator,
-        compile: Callable[[], Compilation],
-        refused: Callable[[Compilation], None] | None = None,
-    ) -> None:
+    def __init__(self, orchestrator: Orchestrator, compile: Compile, *, spec: bool = True) -> None:
         self._orchestrator = orchestrator
         self._compile = compile
-        self._refused = refused or _log
+        self._spec = spec
         self._requested = asyncio.Event()
-        self._stamp = _stamp(orchestrator.program.sources)
+        self._reloading = asyncio.Lock()
+        self._refused: str | None = None  # why, so that it is said once
+        program = orchestrator.program
+        self._seen = self._followed({**program.documents, **program.texts})
 
     def request(self) -> None:
-        """Reloads soon, changed or not: what SIGHUP means."""
+        """Reloads the spec and all of its files soon, changed or not: what SIGHUP means."""
         self._requested.set()
 
-    async def run(self, *, files: bool) -> None:
-        """Reloads on request, and with `files` when one of them changes, until it is cancelled.
+    async def run(self) -> None:
+        """Reloads on request, and when a file has changed, until it is cancelled.
 
         An error, whatever it is, is logged and watching goes on.
         """
         while True:
             try:
-                async with asyncio.timeout(LOOK_SECONDS if files else None):
+                async with asyncio.timeout(LOOK_SECONDS):
                     await self._requested.wait()
             except TimeoutError:
-                await self.reload(if_changed=True)
+                await self.look()
             else:
                 self._requested.clear()
                 await self.reload()
 
+    async def look(self) -> None:
+        """Reloads if a file has changed, when nobody has written to it for a moment; one that is always written is left."""
+        now = await asyncio.to_thread(_stamps, self._seen)
+        for _ in range(MOST_WAITS):
+            if now == self._seen:
+                return
+            await asyncio.sleep(SETTLE_SECONDS)
+            before, now = now, await asyncio.to_thread(_stamps, self._seen)
+            if now == before:
+                await self.reload(if_changed=True)
+                return
+
     async def reload(self, *, if_changed: bool = False) -> bool:
         """Compiles the spec and runs it from now on, if it has no errors and opens; says whether it does.
 
-        With `if_changed` it does so only if a file has changed since it was last compiled.
+        With `if_changed` it does so only if the content of a file has changed since it was last compiled.
         """
-        try:
-            return await self._reload(if_changed)
-        except VictorError as error:
-            logger.warning("the new spec cannot be opened, the previous spec stays in force: %s", error)
-        except BaseException as error:
-            if not is_fault(error):
-                raise
-            logger.warning("the spec cannot be reloaded, the previous spec stays in force: %s", internal_error(error))
+        async with self._reloading:
+            seen = self._seen
+            try:
+                return await self._reload(if_changed)
+            except VictorError as error:
+                logger.warning("the new spec cannot be opened, the previous spec stays in force: %s", error)
+            except BaseException as error:
+                if not is_fault(error):
+                    self._seen = seen  # the next look finds the change again
+                    raise
+                logger.warning(
+                    "the spec cannot be reloaded, the previous spec stays in force: %s", internal_error(error)
+                )
         return False
 
     async def _reload(self, if_changed: bool) -> bool:
-        # Stamped before it is compiled: an edit that is saved meanwhile is found by the next look.
-        before, begun_ns = await asyncio.to_thread(_stamp, self._stamp), time.time_ns()
-        if if_changed and before == self._stamp:
+        now = await asyncio.to_thread(_stamps, self._seen)
+        if if_changed and now == self._seen:
             return False
-        self._stamp = before
-        compilation = await asyncio.to_thread(self._compile)
+        self._seen = now  # also where compiling fails: not again until the next change
+        before = self._orchestrator.program
+        files = Files(before.documents if if_changed and not self._spec else None)
+        compilation = await asyncio.to_thread(self._compile, files)
         program = compilation.program
-        sources = compilation.files.names() if program is None else program.sources
-        after = await asyncio.to_thread(_stamp, sources)
-        self._stamp = {file: before.get(file, _unless_newer(after[file], begun_ns)) for file in sources}
-        if program is None:
-            self._stamp = {**before, **self._stamp}
-            self._refused(compilation)
+        faults = [*_lost_texts(before, compilation), *_faults(compilation)]
+        if program is None or faults:
+            self._seen |= self._followed(compilation.sources)
+            self._refuse("; ".join(faults))
             return False
+        self._seen = self._followed({**program.documents, **program.texts})
+        if if_changed and _contents(before) == _contents(program):
+            if self._refused is not None:
+                self._refused = None
+                logger.info("the files of the spec are sound again")
+            return False
+        self._refused = None
         log_retirements(compilation)
         await self._orchestrator.reload(program)
         logger.info("the spec is reloaded: plan %s", program.plan_for(None, {}).digest[:12])
         return True
 
+    def _followed(self, files: Mapping[str, FileVersion]) -> dict[str, Stamp | None]:
+        """The stamps of files when they were read, of those that this watcher follows."""
+        ignored = {STDIN} if self._spec else {STDIN, *self._orchestrator.program.documents}
+        return {name: version.stamp for name, version in files.items() if name not in ignored}
+
+    def _refuse(self, message: str) -> None:
+        if message != self._refused:
+            self._refused = message
+            logger.error("the new spec has errors, the previous spec stays in force: %s", message)
+            self._orchestrator.refuse(SpecError(message))
+
 
 @asynccontextmanager
-async def watched(
-    orchestrator: Orchestrator, compile: Callable[[], Compilation], *, files: bool = True
-) -> AsyncIterator[Watcher]:
-    """Watches the orchestrator's spec inside `async with`."""
-    watcher = Watcher(orchestrator, compile)
-    task = asyncio.create_task(watcher.run(files=files), name="watcher of the spec")
+async def watched(orchestrator: Orchestrator, compile: Compile, *, spec: bool = True) -> AsyncIterator[Watcher]:
+    """Watches the orchestrator's files inside `async with`."""
+    watcher = Watcher(orchestrator, compile, spec=spec)
+    task = asyncio.create_task(watcher.run(), name="watcher of the spec")
     try:
         yield watcher
     finally:
@@ -121,23 +153,21 @@ def log_retirements(compilation: Compilation) -> None:
             logger.warning("%s:%d: %s; %s", found.span.file, found.span.line, found.message, found.hint)
 
 
-def _stamp(files: Iterable[str]) -> Stamp:
-    return {file: _identity(file) for file in files}
+def _stamps(files: dict[str, Stamp | None]) -> dict[str, Stamp | None]:
+    return {file: stamp(file) for file in files}
 
 
-def _identity(file: str) -> tuple[int, int, int] | None:
-    try:
-        status = os.stat(file)
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+def _contents(program: Program) -> dict[str, bytes | None]:
+    return {name: version.data for name, version in {**program.documents, **program.texts}.items()}
 
 
-def _unless_newer(identity: tuple[int, int, int] | None, begun_ns: int) -> tuple[int, int, int] | None:
-    """The identity of a file that the compilation met for the first time; None if it may have changed since it was read."""
-    return None if identity is None or identity[0] > begun_ns - CLOCK_STEP_NS else identity
+def _lost_texts(before: Program, compilation: Compilation) -> Iterator[str]:
+    """The files that had text before and have none now: they may be in the middle of being saved."""
+    for name, version in compilation.sources.items():
+        if not version.has_text and name in before.texts and before.texts[name].has_text:
+            yield f"{name}: {'the file is empty' if version.data is not None else 'there is no such file'}"
 
 
-def _log(compilation: Compilation) -> None:
-    errors = "; ".join(f"{d.span.file}:{d.span.line}:{d.span.column}: {d.message}" for d in compilation.errors)
-    logger.warning("the new spec has errors, the previous spec stays in force: %s", errors)
+def _faults(compilation: Compilation) -> Iterator[str]:
+    for d in compilation.errors:
+        yield f"{d.span.file}:{d.span.line}:{d.span.column}: {d.message}"

@@ -34,7 +34,8 @@ class Component:
 
     For middleware: `around` is what it wraps unless its item sets `around`; with `after_auth` it needs what only
     admission finds out, so it must follow `auth`; `enforces` names the `settings.limits` that it enforces. Of contributors,
-    `varies` says that the text may differ from turn to turn.
+    `varies` says that the text may differ from turn to turn; of providers, `reads_environment` that all values come from the
+    environment, so that `validate --env` can judge them.
     """
 
     kind: Kind
@@ -47,6 +48,7 @@ class Component:
     after_auth: bool = False
     enforces: frozenset[str] = frozenset()
     varies: bool = False
+    reads_environment: bool = False
 
     @property
     def summary(self) -> str:
@@ -95,6 +97,8 @@ class Context:
     - `secret` returns a secret's text or raises SecretError
     - `report` writes to the log and as an `error` event, once for the same text
     - `texts`: the places of the Config's templates, by field
+    - `files`: the contents of the Config's `included` files, and of what templates include, by absolute path; a missing file
+      is left out. A component does not read these files itself: the plan's digest covers these contents
     - `memory`: state that outlives the live object (counters, breakers, cursors). All live objects with the node's id
       in this process share this map.
     """
@@ -109,6 +113,7 @@ class Context:
     report: Report
     place: str = ""
     texts: Mapping[str, TextPlace] = field(factory=dict)
+    files: Mapping[str, bytes] = field(factory=dict, repr=False)
     environment: Mapping[str, str] = field(factory=dict, repr=False)
     configs: Mapping[str, Config] = field(factory=dict, repr=False)
     memory: MutableMapping[str, Any] = field(factory=dict, repr=False)

@@ -17,6 +17,7 @@ from victor_dsl.language.boundary import component_error, internal_error, is_unf
 from victor_dsl.language.component import Clock
 from victor_dsl.nearest import suggest
 from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator, error_data
+from victor_dsl.runtime.coordinators.config import ProviderMemory
 from victor_dsl.runtime.coordinators.context import ContextMemory
 from victor_dsl.runtime.lease import Leases
 from victor_dsl.runtime.middleware import chain
@@ -60,6 +61,7 @@ class Shared:
     clock: Clock
     answering: bool = True
     memory: ContextMemory = field(factory=ContextMemory)
+    provided: ProviderMemory = field(factory=ProviderMemory)
     sessions: Leases[SessionLock] = field(factory=lambda: Leases(lambda _: SessionLock()))
 
 
@@ -203,7 +205,7 @@ class Generation:
         models = await memory.estimates.windows(plan)
         async with nodes.open(path_nodes(plan, answering=self._shared.answering), self.program) as objects:
             try:
-                pipeline = Pipeline(plan, objects, self._shared.clock, memory, models)
+                pipeline = Pipeline(plan, objects, self._shared.clock, memory, models, self._shared.provided)
             except Exception as error:
                 if not is_unforeseen(error):
                     raise

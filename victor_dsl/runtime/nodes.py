@@ -139,6 +139,7 @@ class LiveNodes:
             report=partial(self._report, node.id),
             place=node.place,
             texts=node.texts,
+            files=node.files,
             environment=program.environment,
             memory=self.state(node.id),
         )

@@ -9,7 +9,7 @@ from random import Random
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from victor_dsl.errors import EmitError, Refused, UsageError, VictorError
+from victor_dsl.errors import ComponentError, EmitError, Refused, UsageError, VictorError
 from victor_dsl.graph.plan import Program
 from victor_dsl.language.boundary import component_error, describe, internal_error, is_fault
 from victor_dsl.language.component import Clock
@@ -152,10 +152,7 @@ class Orchestrator:
                 await to_the_end(_cancelled(self._opening))
                 if is_fault(error):
                     self._must_be_open()
-                failure = error.as_json() if isinstance(error, VictorError) else {"code": "component"}
-                self._analytics.record_outside_turns(
-                    "reload", {"ok": False, "plan": old.base.digest, "error": failure["code"]}
-                )
+                self.refuse(error if isinstance(error, VictorError) else ComponentError("it cannot be opened"))
                 raise
             finally:
                 self._opening = None
@@ -166,6 +163,12 @@ class Orchestrator:
                 "reload", {"ok": True, "plan": new.base.digest, "before": old.base.digest}
             )
             self._retiring[old] = asyncio.create_task(self._retire(old, leaving), name="retirement of a program")
+
+    def refuse(self, error: VictorError) -> None:
+        """Records that a new program is not put into force: a `reload` event, and an `error` event with the reason."""
+        data, plan = error_data(error), self._current.base.digest
+        self._analytics.record_outside_turns("reload", {"ok": False, "plan": plan, "error": data["code"]})
+        self._analytics.record_outside_turns("error", {**data, "message": error.message, "plan": plan})
 
     async def render(self, request: Request) -> Rendered:
         """What the model would be sent. No model is called, nothing is admitted, counted or written."""

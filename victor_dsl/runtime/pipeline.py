@@ -13,7 +13,7 @@ from victor_dsl.language.component import Clock
 from victor_dsl.language.config import Around, CompactionConfig, ModelConfig, ToolSelectionConfig
 from victor_dsl.language.kinds import Contributor, SessionStore, ToolSource
 from victor_dsl.runtime.context_window import ModelWindow
-from victor_dsl.runtime.coordinators.config import ConfigCoordinator
+from victor_dsl.runtime.coordinators.config import ConfigCoordinator, ProviderMemory
 from victor_dsl.runtime.coordinators.context import ContextCoordinator, ContextMemory
 from victor_dsl.runtime.coordinators.prompt import PromptCoordinator
 from victor_dsl.runtime.coordinators.tool_selection import ToolSelectionCoordinator
@@ -73,8 +73,9 @@ class Pipeline:
     """One plan's coordinators and onions of middleware, made once for all its turns.
 
     settle -> middleware (around: turn) -> compose -> list tools -> select -> fit -> model loop. Rendering takes the same
-    steps without the onions and the loop. `models` are the windows of the plan's models by name. `memory` outlives the
-    pipeline: it has what compaction kept and which tools were offered in earlier turns.
+    steps without the onions and the loop. `models` are the windows of the plan's models by name. `memory` and
+    `provided` outlive the pipeline: they have what compaction kept, which tools were offered, and what providers gave in
+    earlier turns.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Pipeline:
         clock: Clock,
         memory: ContextMemory,
         models: Mapping[str, ModelWindow],
+        provided: ProviderMemory,
     ) -> None:
         self.plan = plan
         self.sessions: SessionStore = objects[plan.roles.sessions]
@@ -97,7 +99,7 @@ class Pipeline:
             if not isinstance(source, FixedTools)
         ]
         self._listed: tuple[list[Sequence[Tool]], tuple[Tool, ...]] = ([], ())
-        self._config = ConfigCoordinator(plan, _pairs(plan, roles.providers, objects))
+        self._config = ConfigCoordinator(plan, _pairs(plan, roles.providers, objects), provided)
         self._prompt = PromptCoordinator(
             _pairs(plan, roles.contributors, objects),
             plan.prompt,

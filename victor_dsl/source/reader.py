@@ -6,8 +6,10 @@ import hashlib
 import os.path
 import posixpath
 import sys
-from collections.abc import Sequence
-from pathlib import Path as FilesystemPath
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from attrs import define, field, frozen
 
@@ -27,8 +29,32 @@ MAX_INCLUDED_BYTES = 1024 * 1024
 MAX_COMPONENT_BYTES = 4 * 1024 * 1024
 """Of a file that a component includes: a prompt, a template."""
 
+_BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BEGIN = "begin with `victor: 1`; `victor init` writes a spec"
+
+
+Stamp = tuple[int, int, int]
+"""What differs between two versions of a file: time in ns, size and inode."""
+
+UNSETTLED: Stamp = (0, 0, 0)
+"""The stamp of a file that may have changed since it was read, and kept its time: file systems write times in steps."""
+
+CLOCK_STEP_NS = 50_000_000
+"""The longest such step."""
+
+
+@frozen
+class FileVersion:
+    """A file as it was read. Both are None for one that is missing, `data` for one that cannot be read."""
+
+    stamp: Stamp | None
+    data: bytes | None
+
+    @property
+    def has_text(self) -> bool:
+        """Whether there is more in it than white space."""
+        return bool(self.data and self.data.removeprefix(_BOM).strip())
 
 
 @frozen
@@ -40,29 +66,38 @@ class ReadResult:
 
 
 class Files:
-    """Every file read so far, by its display name. Each is read once: one `Files` serves one compilation."""
+    """Every file read so far, by its display name. Each is read once: one `Files` serves one compilation.
 
-    def __init__(self) -> None:
+    `documents` are files of an earlier compilation, which are not read again. `versions` are the files that were looked
+    for, found or not; of those, `texts` are the ones that `${file:path}` names.
+    """
+
+    def __init__(self, documents: Mapping[str, FileVersion] | None = None) -> None:
+        self.versions: dict[str, FileVersion] = {}
+        self.texts: set[str] = set()
+        self._documents = documents or {}
         self._results: dict[str, ReadResult] = {}
         self._texts: dict[str, str] = {}
         self._lines: dict[str, list[str]] = {}
-        self._looked: dict[str, None] = {}
-
-    def names(self) -> tuple[str, ...]:
-        """Every file that was looked for, found or not, stdin left out: those that a watcher watches."""
-        return tuple(name for name in self._looked if name != "-")
 
     def read(self, name: str) -> ReadResult:
         """The document of a file; `-` is stdin. A file that cannot be read is a diagnostic."""
-        self._looked[name] = None
         if name not in self._results:
             try:
-                data = _bytes(name, MAX_BYTES)
+                data = self._bytes(name, MAX_BYTES)
             except (OSError, ValueError) as error:
                 self._results[name] = ReadResult(None, (unreadable(name, error),))
             else:
                 self.parse(data, name)
         return self._results[name]
+
+    def _bytes(self, name: str, limit: int) -> bytes:
+        """At most one byte more than the limit. Raises OSError or ValueError."""
+        known = self.versions.get(name) or self._documents.get(name)
+        if known is not None and known.data is not None:
+            self.versions[name] = known
+            return known.data
+        return _recorded(self.versions, name, limit)
 
     def parse(self, data: bytes, name: str) -> ReadResult:
         """The document that a file's bytes hold; JSON where the name ends in `.json`, else YAML."""
@@ -74,8 +109,8 @@ class Files:
 
     def text(self, name: str, limit: int = MAX_BYTES) -> str:
         """The text of an included file. Raises OSError, UnicodeDecodeError or, over the limit in bytes, ValueError."""
-        self._looked[name] = None
-        data = _bytes(name, limit)
+        self.texts.add(name)
+        data = self._bytes(name, limit)
         if len(data) > limit:
             raise ValueError(f"it has more than {limit:,} bytes")
         return data.decode("utf-8-sig")
@@ -98,47 +133,51 @@ class Files:
 
 @define
 class Included:
-    """Reads included files once. A file that cannot be read is None, and hashes as absent."""
+    """Reads included files once. A file that cannot be read hashes as absent."""
 
-    _bytes: dict[str, bytes | OSError] = field(factory=dict)
+    versions: dict[str, FileVersion] = field(factory=dict)
+    _errors: dict[str, OSError] = field(factory=dict)
     _extra: dict[str, list[str]] = field(factory=dict)
 
     def read(self, path: str) -> bytes:
         """The file's bytes. Raises OSError."""
-        if path not in self._bytes:
+        if path not in self.versions:
             try:
-                with FilesystemPath(path).open("rb") as file:
-                    content = file.read(MAX_COMPONENT_BYTES + 1)
-                too_large = OSError(f"it is larger than {MAX_COMPONENT_BYTES // 1024 // 1024} MiB")
-                self._bytes[path] = content if len(content) <= MAX_COMPONENT_BYTES else too_large
+                if Path(path).is_fifo():  # opening it would block
+                    raise OSError("it is not a file")
+                if len(_recorded(self.versions, path, MAX_COMPONENT_BYTES)) > MAX_COMPONENT_BYTES:
+                    raise OSError(f"it is larger than {MAX_COMPONENT_BYTES // 1024 // 1024} MiB")
             except OSError as error:
-                self._bytes[path] = error
+                self._errors[path] = error
             except ValueError as error:  # a NUL in it
-                self._bytes[path] = OSError(str(error))
-        found = self._bytes[path]
-        if isinstance(found, OSError):
-            raise found
-        return found
-
-    def names(self) -> tuple[str, ...]:
-        """Every path that was looked for."""
-        return tuple(self._bytes)
+                self._errors[path] = OSError(str(error))
+        if path in self._errors:
+            raise self._errors[path]
+        data = self.versions[path].data
+        assert data is not None, "a file without an error was read"
+        return data
 
     def add(self, path: str, further: str) -> None:
         """Registers an included file for the hash of the file at `path`."""
         self._extra.setdefault(path, []).append(further)
 
+    def contents(self, path: str) -> dict[str, bytes]:
+        """The content of the file and of all that it includes, by path; those that cannot be read are left out."""
+        contents = {}
+        for one in (path, *sorted(set(self._extra.get(path, ())))):
+            with suppress(OSError):
+                contents[one] = self.read(one)
+        return contents
+
     def hash(self, path: str) -> str | None:
         """SHA-256 of the content with line breaks as LF, and of all that it includes; None where it cannot be read."""
-        try:
-            digest = hashlib.sha256(_content(self.read(path)))
-        except OSError:
+        contents = self.contents(path)
+        if path not in contents:
             return None
+        digest = hashlib.sha256(_content(contents[path]))
         for further in sorted(set(self._extra.get(path, ()))):
-            try:
-                digest.update(hashlib.sha256(_content(self.read(further))).digest())
-            except OSError:
-                digest.update(b"absent")
+            known = contents.get(further)
+            digest.update(b"absent" if known is None else hashlib.sha256(_content(known)).digest())
         return digest.hexdigest()
 
 
@@ -173,12 +212,32 @@ def unreadable(name: str, error: OSError | ValueError) -> Diagnostic:
     return Diagnostic("unreadable-file", f"cannot read '{name}': {reason(error)}", Span(name, 1, 1, 1, 1), hint=hint)
 
 
-def _bytes(name: str, limit: int) -> bytes:
-    """At most one byte more than the limit, so that an endless file ends."""
+def _recorded(versions: dict[str, FileVersion], name: str, limit: int) -> bytes:
+    """At most one byte more than the limit, so that an endless file ends; `versions` gets what was read."""
     if name == STDIN:
-        return sys.stdin.buffer.read(limit + 1)
+        data = sys.stdin.buffer.read(limit + 1)
+        versions[name] = FileVersion(None, data)
+        return data
+    versions[name] = FileVersion(None, None)
+    versions[name] = FileVersion(_stamp(os.stat(name)), None)
     with open(name, "rb") as file:
-        return file.read(limit + 1)
+        status, now = os.fstat(file.fileno()), time.time_ns()
+        data = file.read(limit + 1)
+    settled = status.st_mtime_ns < now - CLOCK_STEP_NS
+    versions[name] = FileVersion(_stamp(status) if settled else UNSETTLED, data)
+    return data
+
+
+def stamp(name: str) -> Stamp | None:
+    """The stamp of a file as it is now; None for a missing one."""
+    try:
+        return _stamp(os.stat(name))
+    except (OSError, ValueError):
+        return None
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _slashes(path: str) -> str:

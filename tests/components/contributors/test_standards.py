@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from victor_dsl.compiler import Compilation, compile_spec
-from victor_dsl.errors import ContributorError
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.outcome import Rendered
 from victor_dsl.values.request import Request
@@ -63,13 +62,12 @@ async def test_without_the_file_the_default_is_used_or_an_optional_piece_left_ou
     assert (rendered.system, rendered.contributors[0].dropped, rendered.error) == ("", True, None)
 
 
-async def test_recipe_2_a_file_over_its_size_limit_is_an_error_and_not_read_whole(
+def test_recipe_2_a_file_over_its_size_limit_is_an_error(
     spec: Callable[..., Path], compiled: Callable[..., Compilation]
 ) -> None:
     spec("x" * 101, ".victor/standards.md")
-    error = (await render(compiled(", max_bytes: 100"))).error
-    assert isinstance(error, ContributorError)
-    assert error.message.endswith(".victor/standards.md': is larger than 100 bytes")
+    (fault,) = compiled(", max_bytes: 100, optional: true").diagnostics
+    assert fault.message == "cannot read '.victor/standards.md': it is larger than 100 bytes"
 
 
 @pytest.mark.parametrize(("overflow", "system"), [("drop", ""), ("truncate", "12345678")])

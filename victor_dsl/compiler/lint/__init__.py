@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from victor_dsl.compiler.lint.budget import context_budget
-from victor_dsl.compiler.lint.files import included_files_exist, provided_values_are_sound
+from victor_dsl.compiler.lint.files import included_files_exist, prompt_files_can_be_seen, provided_values_are_sound
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.lint.limits import every_limit_is_enforced, every_limiter_has_a_limit
 from victor_dsl.compiler.lint.middleware import admission_knows_enough, middleware_order
@@ -33,6 +33,7 @@ RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
     included_files_exist,
     provided_values_are_sound,
     templates_are_sound,
+    prompt_files_can_be_seen,
     what_varies_comes_last,
     functions_exist,
     nothing_of_its_own_runs,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import posixpath
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 from attrs import evolve
 
+from victor_dsl.compiler.check import Item
 from victor_dsl.compiler.layers import vars_faults
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.validate import to_python, validate
@@ -15,33 +19,43 @@ from victor_dsl.language.spec import Values
 from victor_dsl.nearest import nearest, suggest
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.interpolate import as_read, as_written
-from victor_dsl.source.located import Located, Path
+from victor_dsl.source.located import Located, Path, span_at
 from victor_dsl.source.reader import reason, resolve
+
+HIDDEN = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]|(?<![\U0001F3F4\U000E0000-\U000E007F])[\U000E0000-\U000E007F]")
+"""Control characters, and tag characters, which can spell out a text that nobody sees (after a flag they are legitimate)."""
 
 
 def included_files_exist(subject: LintInput) -> Iterator[Diagnostic]:
     """Files whose content the plan takes in, and files that must exist."""
     for item in subject.items():
-        if item.config is None or getattr(item.config, "optional", False) or getattr(item.config, "default", None):
+        if item.config is None:
             continue
+        may_lack = getattr(item.config, "optional", False) or getattr(item.config, "default", None) is not None
         for name, annotation in annotated_fields(item.component.config).items():
             if not isinstance(annotation, FilePath) or not (annotation.included or annotation.exists):
                 continue
             value, leaf = getattr(item.config, name), item.located.get(name)
-            if not isinstance(value, str) or (fault := _fault(subject, value, annotation)) is None:
+            if not isinstance(value, str) or (fault := _fault(subject, value, annotation, item)) is None:
+                continue
+            if may_lack and not os.path.exists(value):
                 continue
             if leaf is None or leaf.value is None:  # the field's default
                 written, place, path = item.component.config.model_fields[name].default, item.located, item.path
             else:
                 written, place, path = as_written(leaf.value), leaf, (*item.path, name)
-            message, may_lack = f"cannot read '{written}': {fault}", "optional" in item.component.config.model_fields
-            yield Diagnostic("missing-file", message, place.span, path, _hint(str(written), value, may_lack))
+            hint = _hint(str(written), value, optional="optional" in item.component.config.model_fields)
+            yield Diagnostic("missing-file", f"cannot read '{written}': {fault}", place.span, path, hint)
 
 
-def _fault(subject: LintInput, path: str, annotation: FilePath) -> str | None:
+def _fault(subject: LintInput, path: str, annotation: FilePath, item: Item) -> str | None:
+    most = getattr(item.config, "max_bytes", None)
     try:
         if annotation.included:
-            subject.included.read(path).decode("utf-8")
+            data = subject.included.read(path)
+            if most is not None and len(data) > most:
+                return f"it is larger than {most:,} bytes"
+            data.decode("utf-8")
         else:
             os.stat(path)
     except OSError as error:
@@ -51,15 +65,62 @@ def _fault(subject: LintInput, path: str, annotation: FilePath) -> str | None:
     return None
 
 
-def _hint(written: str, path: str, may_lack: bool) -> str:
+def _hint(written: str, path: str, *, optional: bool) -> str:
     folder, name = os.path.split(path)
+    if os.path.exists(path):
+        return "replace the file, or name another one"
     try:
         close = nearest(name, os.listdir(folder))
     except OSError:
         return "its folder does not exist either; paths are relative to the file that contains them"
     if close:
         return f"did you mean '{written[: len(written) - len(name)]}{close}'?"
-    return "paths are relative to the file that contains them" + ("; or set `optional: true`" if may_lack else "")
+    return "paths are relative to the file that contains them" + ("; or set `optional: true`" if optional else "")
+
+
+def prompt_files_can_be_seen(subject: LintInput) -> Iterator[Diagnostic]:
+    """Files of contributors, and what templates include: they have text, and none that their reviewers cannot see."""
+    for item in subject.items():
+        for name, annotation in annotated_fields(item.component.config).items():
+            path = getattr(item.config, name, None)
+            if item.component.kind.name != "contributors" or not isinstance(annotation, FilePath) or path is None:
+                continue
+            leaf = item.located.get(name) or item.located
+            for file, data in subject.included.contents(path).items():
+                shown = _shown(leaf, path, file)
+                with suppress(UnicodeDecodeError):
+                    text = data.decode("utf-8-sig")
+                    subject.files.remember(shown, text)
+                    yield from _unseen(text, shown, (*item.path, name))
+            if (version := subject.included.versions.get(path)) and version.data is not None and not version.has_text:
+                message = f"the file '{_shown(leaf, path, path)}' is empty, so it adds nothing to the prompt"
+                yield Diagnostic(
+                    "empty-prompt",
+                    message,
+                    leaf.span,
+                    (*item.path, name),
+                    "write its text, or remove the contributor",
+                    severity="warning",
+                )
+
+
+def _unseen(text: str, file: str, path: Path) -> Iterator[Diagnostic]:
+    if found := HIDDEN.search(text):
+        message = f"an invisible character (U+{ord(found[0]):04X}) is not allowed in prompts"
+        yield Diagnostic(
+            "control-character", message, span_at(file, text, found.start(), found.end()), path, "remove it"
+        )
+
+
+def _shown(leaf: Located, path: str, file: str) -> str:
+    """The file as messages show it, by way of the one that the item names."""
+    written = as_read(leaf.value)
+    named = resolve(leaf.span.file, written if isinstance(written, str) else os.path.relpath(path))
+    return (
+        named
+        if file == path
+        else posixpath.join(posixpath.dirname(named), os.path.relpath(file, os.path.dirname(path)))
+    )
 
 
 def provided_values_are_sound(subject: LintInput) -> Iterator[Diagnostic]:
@@ -81,7 +142,7 @@ def _faults(subject: LintInput, file: str) -> Iterator[Diagnostic]:
     if any(fault.code == "unreadable-file" for fault in result.diagnostics):
         return  # `included_files_exist` says so at the path
     for fault in result.diagnostics:
-        hint = "write the keys `settings` and `vars`" if fault.code == "empty-file" else fault.hint
+        hint = "write the keys `settings` and `vars`" if fault.code in ("empty-file", "not-a-map") else fault.hint
         yield evolve(fault, hint=hint)
     if result.document is not None:
         _, faults = validate(Values, result.document, to_python(result.document), (), "a values file")

@@ -14,8 +14,8 @@ from victor_dsl.language.config import FilePath
 class Config(file.Config):
     """Adds the project's standards to the system prompt: the text of `.victor/standards.md`, or of another file.
 
-    The file is read again when it changes. Its content is part of the plan's digest, so the file must exist when the
-    spec is compiled, unless the contributor is `optional` or has a `default`.
+    The text is part of the plan, as that of `type: file` is. When the spec is compiled the file must exist, unless the
+    contributor is `optional` or has a `default`.
     """
 
     path: Annotated[str, FilePath(included=True)] = Field(
@@ -29,5 +29,5 @@ EXAMPLE = "{type: standards, priority: 60, max_tokens: 800, optional: true}"
 
 
 def build(config: Config, context: Context) -> file.TextFile:
-    """The contributor; the file is read at the first turn."""
-    return file.TextFile(config, context)
+    """The contributor of the text that the plan holds."""
+    return file.build(config, context)

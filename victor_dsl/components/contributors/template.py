@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from attrs import frozen
 from pydantic import Field, model_validator
 
 from victor_dsl.components.contributors.file import decode
 from victor_dsl.errors import ContributorError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import ContributorConfig, FilePath, TemplateText
-from victor_dsl.language.kinds import Contributor
 from victor_dsl.lazy import Lazy
 from victor_dsl.nearest import suggest
-from victor_dsl.storage.file_value import Stamp, read, reason, stamp
 from victor_dsl.values.turn import Turn
 
 if TYPE_CHECKING:
@@ -28,15 +26,12 @@ if TYPE_CHECKING:
 
     from victor_dsl.language import sandbox
     from victor_dsl.language import template_absent as absent
-    from victor_dsl.language import template_files as files
 else:
     asyncio = Lazy("asyncio")
     jinja2 = Lazy("jinja2")
     sandbox = Lazy("victor_dsl.language.sandbox")
     absent = Lazy("victor_dsl.language.template_absent")
-    files = Lazy("victor_dsl.language.template_files")
 
-MOST_BYTES = 1_048_576
 UNDEFINED = re.compile(r"^'(\w+)' is undefined$")
 INLINE = ("<template>",)
 """The name that Jinja2 gives in tracebacks to a template without a file."""
@@ -57,7 +52,8 @@ class Config(ContributorConfig):
     text are bounded. Of Jinja2's filters they have `abs capitalize count d default dictsort filesizeformat first float format
     groupby indent int items join last length list lower map max min reject rejectattr replace reverse round select selectattr
     sort string sum title tojson trim truncate unique upper urlencode wordcount`. A template file may include, import and extend
-    files of its own folder, and is read again when one of them changes.
+    files of its own folder. All of them are part of the plan, and of its digest: a changed file makes a new plan, which runs from
+    about a second later. While a file is empty, missing or broken, the last good texts stay in force.
     """
 
     path: Annotated[str | None, FilePath(included=True, template=True)] = Field(
@@ -82,112 +78,47 @@ VERSION = 2
 EXAMPLE = "{type: template, template: 'You help users of {{ product }}.'}"
 
 
-def build(config: Config, context: Context) -> Contributor:
-    """The contributor; a file is read at the first turn."""
-    if config.path is not None:
-        return FileTemplate(config.path, context)
-    return InlineTemplate(config.template or "", context)
+def build(config: Config, context: Context) -> Template:
+    """The contributor; the template is compiled at the first turn."""
+    return Template(config, context)
 
 
-class InlineTemplate:
-    """A template that is written in the spec."""
+class Template:
+    """A template from the spec, or from a file, which may name files of its own folder. The plan holds all of them."""
 
-    def __init__(self, text: str, context: Context) -> None:
+    def __init__(self, config: Config, context: Context) -> None:
         self._context = context
-        self._text = text
+        self._inline = config.template
+        self._path = Path(config.path or "")
         self._template: jinja2.Template | None = None
+        self._names: dict[str, None] = dict.fromkeys(INLINE if config.path is None else (self._path.name,))
 
     async def contribute(self, turn: Turn) -> str:
         try:
             if self._template is None:
-                self._template = sandbox.Sandbox(_loader({})).from_string(self._text)
+                self._template = await asyncio.to_thread(self._compiled)
             return rendered(self._template, turn)
         except Exception as error:  # a template may raise anything
-            raise template_error(error, INLINE, self._line, turn, self._context) from error
+            raise template_error(error, self._names, self._place, turn, self._context) from error
 
-    def _line(self, _: str, line: int) -> str:
+    def _compiled(self) -> jinja2.Template:
+        if self._inline is not None:
+            return sandbox.Sandbox(jinja2.DictLoader({})).from_string(self._inline)
+        return sandbox.Sandbox(jinja2.FunctionLoader(self._source)).get_template(self._path.name)
+
+    def _source(self, name: str) -> tuple[str, str, None] | None:
+        """The text of a file of the folder, and its name in tracebacks."""
+        data = self._context.files.get(os.path.abspath(self._path.parent / name))
+        if data is None:
+            return None
+        self._names[name] = None
+        return decode(data), name, None
+
+    def _place(self, name: str, line: int) -> str:
+        if self._inline is None:
+            return self._context.shown(str(self._path.parent / name)) + (f":{line}" if line else "")
         place = self._context.texts.get("template")
         return f"template:{line}" if place is None else place.at(max(line, 1))
-
-
-@frozen(eq=False)
-class Loaded:
-    """A template, the sources of all templates that it names, and the stamps of their files when they were read."""
-
-    template: jinja2.Template
-    sources: Mapping[str, str]
-    stamps: Mapping[Path, Stamp | str | None]
-
-    def is_current(self) -> bool:
-        """Whether no file has changed."""
-        return all(_stamp(path) == before for path, before in self.stamps.items())
-
-
-class FileTemplate:
-    """A template in a file, which may name files of its own folder. All of them are read ahead, none while it renders."""
-
-    def __init__(self, path: str, context: Context) -> None:
-        self._context = context
-        self._folder = Path(path).parent
-        self._name = Path(path).name
-        self._loaded: Loaded | None = None
-
-    async def contribute(self, turn: Turn) -> str:
-        loaded = self._loaded
-        try:
-            if loaded is None or not loaded.is_current():
-                loaded = self._loaded = await asyncio.to_thread(self._load, loaded)
-            return rendered(loaded.template, turn)
-        except Exception as error:  # a template may raise anything
-            templates = (self._name, *(loaded.sources if loaded else ()))
-            raise template_error(error, templates, self._shown, turn, self._context) from error
-
-    def _load(self, before: Loaded | None) -> Loaded:
-        """The template as its files are now; the same object where their content is the same."""
-        parser = sandbox.Sandbox()
-        sources: dict[str, str] = {}
-        stamps: dict[Path, Stamp | str | None] = {}
-        unread = [self._name]
-        while unread:
-            name = unread.pop()
-            if name in sources:
-                continue
-            path = self._folder / name if name == self._name else files.confined(self._folder, name)
-            try:
-                data, settled = read(path, MOST_BYTES)
-            except FileNotFoundError:
-                stamps[path] = None  # Jinja2 reports it if the template needs it: `ignore missing` is allowed
-                continue
-            stamps[path] = settled or "unsettled"  # equal to no stamp: a file that may still change is read again
-            sources[name] = self._text(name, data)
-            unread += _named(parser, name, sources[name])
-        if before is not None and before.sources == sources:
-            return Loaded(before.template, sources, stamps)
-        return Loaded(sandbox.Sandbox(_loader(sources)).get_template(self._name), sources, stamps)
-
-    def _text(self, name: str, data: bytes) -> str:
-        try:
-            return decode(data)
-        except UnicodeDecodeError as error:
-            line = data[: error.start].count(b"\n") + 1
-            raise jinja2.TemplateSyntaxError("the line is not UTF-8 text", line, name, name) from error
-
-    def _shown(self, name: str, line: int) -> str:
-        return self._context.shown(str(self._folder / name)) + (f":{line}" if line else "")
-
-
-def _loader(sources: Mapping[str, str]) -> jinja2.BaseLoader:
-    """Templates by name. Each name is also the file's name in tracebacks."""
-    return jinja2.FunctionLoader(lambda name: (sources[name], name, None) if name in sources else None)
-
-
-def _named(parser: jinja2.Environment, name: str, source: str) -> Iterator[str]:
-    """The templates that a template names. Raises TemplateSyntaxError if a name is computed."""
-    for reference in files.references(parser.parse(source, name, name)):
-        if reference.names is None:
-            message = "the name of an included template must be plain text"
-            raise jinja2.TemplateSyntaxError(message, reference.line, name, name)
-        yield from reference.names
 
 
 def rendered(template: jinja2.Template, turn: Turn) -> str:
@@ -209,9 +140,6 @@ def template_error(
     error: Exception, templates: Collection[str], shown: Callable[[str, int], str], turn: Turn, context: Context
 ) -> ContributorError:
     """The error with the place of a template's line, as `shown`; line 0 is the whole. The first of `templates` is rendered."""
-    if isinstance(error, OSError) and error.strerror:
-        file = context.shown(error.filename) if Path(error.filename).is_absolute() else error.filename
-        return ContributorError(f"cannot read '{file}': {reason(error)}", node=context.node)
     if isinstance(error, jinja2.TemplateSyntaxError):
         place: tuple[str, int] | None = (error.filename or "", error.lineno)
     else:
@@ -242,10 +170,3 @@ def _last_line(traceback: TracebackType | None, templates: Collection[str]) -> t
             last = (name, traceback.tb_lineno)
         traceback = traceback.tb_next
     return last
-
-
-def _stamp(path: Path) -> Stamp | None:
-    try:
-        return stamp(path)
-    except FileNotFoundError:
-        return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import orjson
@@ -119,13 +118,13 @@ EXAMPLE = "{type: scripted, replies: [Hello!, {error: rate_limited}, It is on it
 
 
 def build(config: Config, context: Context) -> AbstractAsyncContextManager[LiveModel]:
-    """The model. A recording is read when it is entered."""
+    """The model. A recording is parsed when it is entered."""
     return _open(config, context)
 
 
 @asynccontextmanager
 async def _open(config: Config, context: Context) -> AsyncIterator[Scripted]:
-    steps = (config.replies or []) if config.path is None else read_recording(Path(config.path), context.node)
+    steps = (config.replies or []) if config.path is None else read_recording(config.path, context)
     yield Scripted(steps, config, context)
 
 
@@ -203,14 +202,10 @@ def _arguments(call: Call) -> str:
     return call.arguments if isinstance(call.arguments, str) else orjson.dumps(call.arguments).decode()
 
 
-def read_recording(path: Path, node: str) -> list[Step]:
+def read_recording(path: str, context: Context) -> list[Step]:
     """The steps of a recording. Raises ComponentError with the file and line."""
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise ComponentError(f"cannot read the recording {path}: {error.strerror}", node=node) from error
-    steps = []
-    for number, line in enumerate(lines, start=1):
+    node, steps = context.node, []
+    for number, line in enumerate(context.files[path].splitlines(), start=1):
         if line.strip():
             try:
                 steps.append(Step.model_validate(_step_fields(orjson.loads(line))))

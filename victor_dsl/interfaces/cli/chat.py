@@ -14,12 +14,11 @@ from contextlib import contextmanager
 
 from attrs import evolve
 
-from victor_dsl.compiler import Compilation
 from victor_dsl.errors import EXIT_OK
 from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces.cli.caller import Caller
 from victor_dsl.interfaces.cli.output import Page, say
-from victor_dsl.interfaces.watching import watched
+from victor_dsl.interfaces.watching import Compile, Watcher, watched
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.event import uuid7
 from victor_dsl.values.outcome import Answer
@@ -31,7 +30,7 @@ QUIT = ("/quit", "/exit")
 Ask = Callable[[str, Emit | None], Answer]
 
 
-def chat(program: Program, caller: Caller, recompile: Callable[[], Compilation], *, watch: bool, as_json: bool) -> int:
+def chat(program: Program, caller: Caller, recompile: Compile, *, watch: bool, as_json: bool) -> int:
     """Answers messages until `/quit` or the end of the input; Ctrl-C stops an answer, not the chat.
 
     SIGHUP, and with `watch` a change of the spec's files, reloads the spec, which `recompile` compiles.
@@ -86,24 +85,20 @@ def _messages_piped() -> Iterator[str]:
 
 
 @contextmanager
-def _conversation(
-    program: Program, caller: Caller, recompile: Callable[[], Compilation], *, watch: bool
-) -> Iterator[Ask]:
+def _conversation(program: Program, caller: Caller, recompile: Compile, *, watch: bool) -> Iterator[Ask]:
     """A function that answers a message. The event loop runs in another thread, so that this one can wait for the keyboard.
 
     An interrupt while it waits for an answer cancels that answer, and is raised again when the answer has ended.
     """
-    opened: Future[tuple[asyncio.AbstractEventLoop, Orchestrator]] = Future()
+    opened: Future[tuple[asyncio.AbstractEventLoop, Orchestrator, Watcher]] = Future()
     closing: list[Callable[[], object]] = []
-    reloading: list[Callable[[], object]] = []
 
     async def live() -> None:
         done = asyncio.Event()
         loop = asyncio.get_running_loop()
-        async with Orchestrator(program) as orchestrator, watched(orchestrator, recompile, files=watch) as watcher:
-            reloading.append(lambda: loop.call_soon_threadsafe(watcher.request))
+        async with Orchestrator(program) as orchestrator, watched(orchestrator, recompile, spec=watch) as watcher:
             closing.append(lambda: loop.call_soon_threadsafe(done.set))
-            opened.set_result((loop, orchestrator))
+            opened.set_result((loop, orchestrator, watcher))
             await done.wait()
 
     def serve() -> None:
@@ -121,11 +116,12 @@ def _conversation(
 
     ended: Future[None] = Future()
     threading.Thread(target=serve, name="conversation").start()
-    loop, orchestrator = opened.result()
+    loop, orchestrator, watcher = opened.result()
 
     def ask(message: str, emit: Emit | None) -> Answer:
         async def answer() -> Answer:
             try:
+                await watcher.look()  # a prompt that was just edited answers this message
                 return await orchestrator.answer(caller.request(message), emit)
             finally:
                 over.set()
@@ -140,7 +136,7 @@ def _conversation(
             raise
 
     try:
-        with _signals(reloading[0]):
+        with _signals(lambda: loop.call_soon_threadsafe(watcher.request)):
             yield ask
     finally:
         closing[0]()

@@ -31,11 +31,14 @@ class Surroundings(NamedTuple):
     state: str | None
     untrusted: bool = False
 
-    def compile(self, spec: str, *, require_environment: bool, require_secrets: bool) -> Compilation:
+    def compile(
+        self, spec: str, files: Files | None = None, *, require_environment: bool, require_secrets: bool
+    ) -> Compilation:
         """The spec compiled to run, though a provider may have retired its model; see `compile_spec`."""
         return compile_spec(
             spec,
             environment=read_environment(self.env_files, os.environ),
+            files=files,
             state=Path(self.state) if self.state else None,
             require_environment=require_environment,
             require_secrets=require_secrets,

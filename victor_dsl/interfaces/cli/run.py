@@ -44,7 +44,11 @@ LOGGERS = ("victor", "victor_dsl")
     show_default=True,
     help="How many lines of a batch are answered at the same time.",
 )
-@click.option("--watch", is_flag=True, help="In a chat, reload the spec when its files change; SIGHUP always does.")
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="In a chat, reload the spec when it changes, not only its prompts; SIGHUP does so at once.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print reply lines instead of replies.")
 @options.caller
 @options.api_key

@@ -37,7 +37,15 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Specs that cannot work, or look like a mistake": (
         *("no-model", "unknown-function", "untrusted-code", "template-syntax", "template-error", "undefined-variable"),
         *("over-budget", "compaction-too-late", "before-auth", "idle-limiter", "unheld-limit", "wrong-database"),
-        *("unwise-order", "volatile-before-stable", "no-effect", "nested-pool", "uneven-pool", "repeated-fallback"),
+        *(
+            "empty-prompt",
+            "unwise-order",
+            "volatile-before-stable",
+            "no-effect",
+            "nested-pool",
+            "uneven-pool",
+            "repeated-fallback",
+        ),
         *("model-retired", "model-retires", "setting-refused", "setting-not-sent", "bad-response-format"),
         *("large-results", "too-many-tools"),
     ),

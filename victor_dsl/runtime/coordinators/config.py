@@ -12,7 +12,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from victor_dsl.errors import ProviderError, Refused, RequestError, VictorError
 from victor_dsl.graph.plan import Node, Plan
@@ -50,10 +50,24 @@ class _Settled:
     digest: str
 
 
+Subject = tuple[str, str, str | None]
+"""A provider's node, by id and fingerprint, and a tenant."""
+
+
+@define(eq=False)
+class ProviderMemory:
+    """The last good layer of each subject, and what is wrong now, for all pipelines of a process and over reloads."""
+
+    good: dict[Subject, Layer] = field(factory=dict)
+    faults: dict[Subject, str] = field(factory=dict)
+
+
 class ConfigCoordinator:
     """Settles the turns of one plan. While the providers return the same layers, the merged settings are reused."""
 
-    def __init__(self, plan: Plan, providers: Sequence[tuple[Node, Provider]]) -> None:
+    def __init__(
+        self, plan: Plan, providers: Sequence[tuple[Node, Provider]], memory: ProviderMemory | None = None
+    ) -> None:
         self._plan = plan
         self._providers = tuple(providers)
         self._models = frozenset(plan.roles.models)
@@ -61,8 +75,8 @@ class ConfigCoordinator:
         self._may_request = REQUEST_SETTINGS | plan.request
         self._declared = plan.spec.vars
         self._unset = {name: None for name, value in plan.spec.vars.items() if value is None}
-        self._good: dict[tuple[str, str | None], tuple[Layer, Layer]] = {}  # as the provider gave it, and as it is read
-        self._faults: dict[tuple[str, str | None], str] = {}
+        memory = memory or ProviderMemory()
+        self._good, self._faults = memory.good, memory.faults
         self._checked: dict[Layer, ProviderError | Layer] = {}
         self._settled: dict[tuple[Layer, ...], _Settled] = {}
 
@@ -134,12 +148,12 @@ class ConfigCoordinator:
 
     async def _read(self, node: Node, provider: Provider, turn: Turn) -> Layer | None:
         """The provider's layer; its last good one if this one is faulty; None if there is none and it is optional."""
-        subject = (node.id, turn.tenant)
+        subject = (node.id, node.fingerprint, turn.tenant)
         good = self._good.get(subject)
         try:
             layer = await provider.read(turn)
-            if good is not None and good[0] is layer and subject not in self._faults:
-                return good[1]
+            if good is layer and subject not in self._faults and isinstance(read := self._checked.get(layer), Layer):
+                return read
             read = self._read_layer(layer, node)
         except Refused:  # a tenant that is no longer active must not get its last good values
             self._good.pop(subject, None)
@@ -149,18 +163,17 @@ class ConfigCoordinator:
                 raise
             return self._last_good(node, subject, _placed(error, node), turn)
         self._faults.pop(subject, None)
-        self._good[subject] = (layer, read)
+        self._good[subject] = layer
         _bound(self._good, SUBJECTS)
         return read
 
-    def _last_good(
-        self, node: Node, subject: tuple[str, str | None], failure: ProviderError, turn: Turn
-    ) -> Layer | None:
+    def _last_good(self, node: Node, subject: Subject, failure: ProviderError, turn: Turn) -> Layer | None:
         """The layer that stands in for a faulty one. Raises the failure where there is none.
 
         A turn that is answered records and logs the failure, once while it lasts.
         """
         good = self._good.get(subject)
+        read = None if good is None else self._read_layer(good, node)  # it was good for another plan, perhaps
         if good is None and not cast("ProviderConfig", node.config).optional:
             raise failure
         if not turn.rendering and self._faults.get(subject) != failure.message:
@@ -169,7 +182,7 @@ class ConfigCoordinator:
             if good is not None:
                 logger.warning("%s: the last good values stay in force: %s", node.id, failure.message)
             turn.record("error", {**failure.as_json(), "node": node.id})
-        return None if good is None else good[1]
+        return read
 
     def _read_layer(self, layer: Layer, node: Node) -> Layer:
         """The layer with its vars as the spec declares them. Raises ProviderError with every fault. Each layer is read once."""
