@@ -209,3 +209,59 @@ def test_connect_tells_what_cannot_be_opened_in_any_plan(victor: Victor, folder:
     assert done.err.startswith("error: sessions/sqlite: ")
     assert "folder" in done.err
     assert len(done.err.splitlines()) == 1
+
+
+ASKED = """\
+victor: 1
+name: support
+models: {main: {type: openai, model: gpt-6-luna, api_key: "${%s}"}}
+providers: [{type: env, prefix: SUPPORT_}%s]
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "code", "said"),
+    [
+        ("K", "", 3, "the variable K is empty [missing-secret]"),
+        ("K", " \n", 3, "the variable K is empty [missing-secret]"),
+        ("K", "sk-1\nsk-2", 3, "the variable K has a line break or another control character in it [missing-secret]"),
+        ("K", " sk-1\n", 0, ""),
+        ("SUPPORT_TEMPERATURE", "hot", 3, "error: providers/env: the variable SUPPORT_TEMPERATURE must be a number"),
+        ("SUPPORT_MODEL", "mian", 3, "settings.model: models has no 'mian'; did you mean 'main'?"),
+        ("SUPPORT_TEMPERATURE", "0.2", 0, ""),
+        ("SUPPORT_PORT", "tcp://10.96.0.12:80", 0, ""),
+    ],
+)
+def test_env_judges_variables_and_secrets(
+    victor: Victor, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, code: int, said: str
+) -> None:
+    monkeypatch.setenv("K", "sk-1")
+    monkeypatch.setenv(name, text)
+    (folder / "victor.yml").write_text(ASKED % ("env:K", ""))
+    assert victor("validate", "victor.yml").code == 0
+    done = victor("validate", "victor.yml", "--env")
+    assert done.code == code
+    assert said in done.out + done.err
+    assert "sk-" not in done.out + done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"), [("", "is empty"), ("\n", "is empty"), ("one\ntwo\n", "has a line break"), ("sk-1\n", "")]
+)
+def test_env_judges_secrets_in_files(victor: Victor, folder: Path, text: str, fault: str) -> None:
+    (folder / "key").write_text(text)
+    (folder / "victor.yml").write_text(ASKED % ("file:key", ""))
+    done = victor("validate", "victor.yml", "--env")
+    assert (done.code, f"the file 'key' {fault}" in done.out) == ((3, True) if fault else (0, False))
+
+
+def test_connect_asks_each_provider_once(victor: Victor, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("K", "sk-1")
+    (folder / "victor.yml").write_text(
+        ASKED % ("env:K", ", {type: tenant, database: app}")
+        + "databases: {app: {type: sqlite, path: empty.db}}\ntenants: {acme: {with: {vars: {a: 1}}}}\n"
+    )
+    assert victor("validate", "victor.yml", "--env").code == 0
+    done = victor("validate", "victor.yml", "--connect")
+    assert (done.code, done.out) == (3, "victor.yml is valid\n")
+    assert "tenant_configs" in done.err

@@ -86,7 +86,7 @@ class Registry:
 
 def describe(kind: Kind, type: str, module: ModuleType) -> Component:
     """The component that a module is: its `Config`, `build`, `EXAMPLE`, and `VERSION`, `AROUND`, `AFTER_AUTH`,
-    `ENFORCES` and `VARIES` where it has them."""
+    `ENFORCES`, `VARIES` and `READS_ENVIRONMENT` where it has them."""
     around: Around | Sequence[Around] = getattr(module, "AROUND", "turn")
     for needed in ("Config", "build", "EXAMPLE"):
         if not hasattr(module, needed):
@@ -102,4 +102,5 @@ def describe(kind: Kind, type: str, module: ModuleType) -> Component:
         after_auth=getattr(module, "AFTER_AUTH", False),
         enforces=frozenset(getattr(module, "ENFORCES", ())),
         varies=getattr(module, "VARIES", False),
+        reads_environment=getattr(module, "READS_ENVIRONMENT", False),
     )

@@ -106,10 +106,14 @@ def missing_references(
 ) -> Iterator[Diagnostic]:
     """Each reference that cannot be resolved. `secret_leaves` are the identities of the leaves of secret fields."""
     for path, leaf in document.walk():
-        if not isinstance(leaf.value, Interpolated) or leaf.value.value is not None:
+        if not isinstance(leaf.value, Interpolated):
             continue
         secret = id(leaf) in secret_leaves
         if not (secrets if secret else variables):
+            continue
+        if leaf.value.value is not None:
+            if secret and (fault := _secret_fault(leaf.value)):
+                yield Diagnostic("missing-secret", fault, leaf.value.references[0].span, path, _UNUSABLE, external=True)
             continue
         for reference in unresolved(leaf.value, environment):
             what = reference.problem or f"{reference} has no value"
@@ -120,6 +124,18 @@ def missing_references(
                 hint += "" if secret else f"; or write a default: `${{env:{reference.name}:-…}}`"
             code = "missing-secret" if secret else "missing-variable"
             yield Diagnostic(code, what, reference.span, path, hint, external=True)
+
+
+_UNUSABLE = "it must be the secret alone, on one line"
+
+
+def _secret_fault(interpolated: Interpolated) -> str | None:
+    """Why a secret cannot be used, without its text."""
+    text, (source, *_) = (interpolated.value or "").strip(), interpolated.references
+    what = f"the variable {source.name}" if source.source == "env" else f"the file '{source.name}'"
+    if not text:
+        return f"{what} is empty"
+    return f"{what} has a line break or another control character in it" if not text.isprintable() else None
 
 
 class _Reading:

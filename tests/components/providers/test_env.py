@@ -70,7 +70,7 @@ async def test_vars_are_text_at_any_depth(tmp_path: Path) -> None:
         (
             "TEMPRATURE",
             "7531",
-            "the variable SUPPORT_TEMPRATURE is not the name of a setting; did you mean 'TEMPERATURE'?",
+            "the variable SUPPORT_TEMPRATURE is not the name of a setting; did you mean 'SUPPORT_TEMPERATURE'?",
         ),
         ("temperature", "7531", "the variable SUPPORT_temperature is not the name of a setting"),
         ("VARS__", "7531", "has an empty name"),
@@ -105,3 +105,55 @@ async def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
 async def test_two_variables_for_one_name_are_a_fault(tmp_path: Path, names: tuple[str, str]) -> None:
     with pytest.raises(ProviderError, match="another variable sets"):
         await read(tmp_path, **{f"SUPPORT_{name}": "x" for name in names})
+
+
+LINKS = {
+    "SUPPORT_SERVICE_HOST": "10.96.0.12",
+    "SUPPORT_SERVICE_PORT": "80",
+    "SUPPORT_SERVICE_PORT_HTTP": "80",
+    "SUPPORT_PORT": "tcp://10.96.0.12:80",
+    "SUPPORT_PORT_80_TCP": "tcp://10.96.0.12:80",
+    "SUPPORT_PORT_80_TCP_PROTO": "tcp",
+    "SUPPORT_PORT_53_UDP_ADDR": "10.96.0.12",
+    "SUPPORT_API_V2_SERVICE_HOST": "10.96.0.13",
+    "SUPPORT_API_PORT_443_TCP_PORT": "443",
+}
+
+
+async def test_service_links_of_kubernetes_are_ignored_and_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    layer = await read(tmp_path, SUPPORT_TEMPERATURE="0.3", SUPPORT_VARS__SERVICE_HOST="mine", **LINKS)
+    assert (layer.settings, layer.vars) == ({"temperature": 0.3}, {"service_host": "mine"})
+    (record,) = caplog.records
+    assert all(name in record.getMessage() for name in LINKS)
+
+
+@pytest.mark.parametrize("name", ["SUPPORT_HOST", "SUPPORT_PORTS", "SUPPORT_PORT_TCP", "SUPPORT_SERVICE_HOSTS"])
+async def test_what_only_looks_like_a_service_link_is_an_error(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ProviderError, match=f"the variable {name} is not the name of a setting"):
+        await read(tmp_path, **{name: "x"})
+
+
+async def test_the_settings_are_listed_once_however_many_names_are_unknown(tmp_path: Path) -> None:
+    with pytest.raises(ProviderError) as caught:
+        await read(tmp_path, SUPPORT_XX="1", SUPPORT_YY="2", SUPPORT_TEMPRATURE="3")
+    message = str(caught.value)
+    assert "the variables SUPPORT_XX, SUPPORT_YY are not names of settings; there are: " in message
+    assert message.count("there are: ") == 1
+
+
+async def test_an_optional_provider_leaves_out_the_variables_at_fault_alone(tmp_path: Path) -> None:
+    environment = {
+        "SUPPORT_TEMPERATURE": "hot",
+        "SUPPORT_MAX_TOKENS": "99",
+        "SUPPORT_LIMITS__REQUESTS_PER_MINUTE": "many",
+        "SUPPORT_XX": "1",
+        "SUPPORT_VARS__PRODUCT": "Acme",
+    }
+    made = surroundings(tmp_path, "providers/env", environment=environment)
+    provider = build(Config(prefix="SUPPORT_", optional=True), made.context)
+    layer = await provider.read(TURN)
+    assert (layer.settings, layer.vars) == ({"max_tokens": 99, "limits": {}}, {"product": "Acme"})
+    ((message, _),) = made.reports
+    assert all(name in message for name in ("SUPPORT_TEMPERATURE", "SUPPORT_LIMITS__REQUESTS_PER_MINUTE", "SUPPORT_XX"))

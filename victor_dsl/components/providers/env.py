@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+from attrs import define, field
 from pydantic import Field
 
 from victor_dsl.errors import ProviderError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import ProviderConfig
 from victor_dsl.lazy import Lazy
-from victor_dsl.nearest import suggest
+from victor_dsl.nearest import nearest, suggest
 from victor_dsl.values.faults import Faulty, dotted
 from victor_dsl.values.settings import Layer, setting_paths
 from victor_dsl.values.turn import Turn
 
 if TYPE_CHECKING:
+    import logging
+
     from victor_dsl.values import codec, from_text
 else:
+    logging = Lazy("logging")
     codec = Lazy("victor_dsl.values.codec")
     from_text = Lazy("victor_dsl.values.from_text")
 
 VARS = "VARS__"
+
+SERVICE_LINK = re.compile(r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
+"""What Kubernetes adds to the environment of every container for a Service of its namespace whose name begins like the prefix:
+https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables"""
 
 
 class Config(ProviderConfig):
@@ -32,7 +41,8 @@ class Config(ProviderConfig):
     `vars.product`: two underscores go one level down. The text becomes a number, a list (`a, b` or `["a", "b"]`) or a
     map (JSON) where the setting is one, or where the spec's own value of the variable in `vars` is; a text that is nothing of
     the kind is an error. An empty variable counts as not set. A variable with the prefix that is not the name of a setting is an
-    error, so choose a prefix that no other program uses.
+    error, so choose a prefix that no other program uses. With `optional: true` variables at fault are reported and
+    left out. What Kubernetes sets for Services (`SUPPORT_SERVICE_HOST`, `SUPPORT_PORT`, `SUPPORT_PORT_80_TCP` …) is ignored.
     """
 
     prefix: str = Field(
@@ -42,19 +52,22 @@ class Config(ProviderConfig):
     )
 
 
+READS_ENVIRONMENT = True
+
 EXAMPLE = "{type: env, prefix: SUPPORT_}"
 
 
 def build(config: Config, context: Context) -> Environment:
     """The provider; the environment is read once, at the first turn."""
-    return Environment(config.prefix, context)
+    return Environment(config, context)
 
 
 class Environment:
     """The layer of all variables with the prefix."""
 
-    def __init__(self, prefix: str, context: Context) -> None:
-        self._prefix = prefix
+    def __init__(self, config: Config, context: Context) -> None:
+        self._prefix = config.prefix
+        self._optional = config.optional
         self._context = context
         self._layer: Layer | None = None
 
@@ -64,31 +77,39 @@ class Environment:
         return self._layer
 
     def _parsed(self) -> Layer:
-        settings, variables, names, faults = self._sorted()
-        called = {".".join(path): f"the variable {name}" for name, path in names.items() if path[0] == "vars"}
-        typed = from_text.settings_from_text(settings)
+        """The layer. A variable at fault is an error; of an optional provider it is left out, and reported."""
+        read = self._sorted()
+        called = {".".join(path): f"the variable {name}" for name, path in read.names.items() if path[0] == "vars"}
+        typed = from_text.settings_from_text(read.settings)
         try:
             codec.read_settings(typed)
         except Faulty as error:
             for fault in error.faults:
                 path = fault.path
-                name = next((name for name, of in names.items() if path[: len(of)] == of), self._prefix)
+                name, at = next(
+                    ((name, of) for name, of in read.names.items() if path[: len(of)] == of), (self._prefix, path)
+                )
                 rest = fault.message.removeprefix(dotted(fault.path)).removesuffix(", not text")
-                faults.append(f"the variable {name}{rest}")
-        if faults:
-            raise ProviderError("; ".join(faults), node=self._context.node)
-        return Layer(self._context.node, typed, variables, called=called)
+                read.faults.append(f"the variable {name}{rest}")
+                _remove(typed, at[1:])  # without its first part, `settings`
+        if read.links:
+            logging.getLogger("victor_dsl").warning(
+                "%s: ignores what Kubernetes sets for its Services: %s; choose a prefix that no Service's name begins with",
+                self._context.node,
+                ", ".join(read.links),
+            )
+        if read.faults:
+            message = "; ".join(read.faults)
+            if not self._optional:
+                raise ProviderError(message, node=self._context.node)
+            self._context.report(f"{message}; the other variables are in force", {})
+        return Layer(self._context.node, typed, read.variables, called=called)
 
-    def _sorted(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, tuple[str, ...]], list[str]]:
-        """The texts of settings and of vars as nested maps, the path of each variable, and the faults.
-
-        An empty variable counts as not set.
-        """
+    def _sorted(self) -> _Read:
+        """The variables with the prefix, by what they set. An empty one counts as not set."""
         known = {"__".join(path).upper(): path for path in setting_paths()}
-        settings: dict[str, Any] = {}
-        variables: dict[str, Any] = {}
-        names: dict[str, tuple[str, ...]] = {}
-        faults: list[str] = []
+        read = _Read()
+        unknown = []
         for name in sorted(self._context.environment):
             if not name.startswith(self._prefix) or not self._context.environment[name]:
                 continue
@@ -96,16 +117,50 @@ class Environment:
             fault = None
             if rest.startswith(VARS):
                 path = tuple(rest.removeprefix(VARS).lower().split("__"))
-                names[name] = ("vars", *path)
-                fault = _put(variables, path, text)
+                read.names[name] = ("vars", *path)
+                fault = _put(read.variables, path, text)
             elif rest in known:
-                names[name] = ("settings", *known[rest])
-                fault = _put(settings, known[rest], text)
+                read.names[name] = ("settings", *known[rest])
+                fault = _put(read.settings, known[rest], text)
+            elif SERVICE_LINK.fullmatch(rest):
+                read.links.append(name)
+            elif close := nearest(rest, known):
+                fault = f"is not the name of a setting; did you mean '{self._prefix}{close}'?"
             else:
-                fault = f"is not the name of a setting; {suggest(rest, [*known, VARS + 'NAME'])}"
+                unknown.append(name)
             if fault:
-                faults.append(f"the variable {name} {fault}")
-        return settings, variables, names, faults
+                read.faults.append(f"the variable {name} {fault}")
+        if unknown:
+            one = len(unknown) == 1
+            what = (
+                f"variable {unknown[0]} is not the name of a setting"
+                if one
+                else f"variables {', '.join(unknown)} are not names of settings"
+            )
+            read.faults.append(f"the {what}; {suggest('', [*known, VARS + 'NAME'])}")
+        return read
+
+
+@define
+class _Read:
+    """The texts of settings and of vars as nested maps, the path of each variable, those of Services, and
+    the faults."""
+
+    settings: dict[str, Any] = field(factory=dict)
+    variables: dict[str, Any] = field(factory=dict)
+    names: dict[str, tuple[str, ...]] = field(factory=dict)
+    links: list[str] = field(factory=list)
+    faults: list[str] = field(factory=list)
+
+
+def _remove(settings: dict[str, Any], path: tuple[Any, ...]) -> None:
+    """Takes a setting out of nested maps, where it is there."""
+    *groups, last = path
+    here: Any = settings
+    for group in groups:
+        here = here.get(group) if isinstance(here, dict) else None
+    if isinstance(here, dict):
+        here.pop(last, None)
 
 
 def _put(into: dict[str, Any], path: tuple[str, ...], text: str) -> str | None:

@@ -12,15 +12,20 @@ from typing import Any, TypeVar
 
 import click
 
-from victor_dsl.errors import VictorError
+from victor_dsl.errors import Refused, VictorError
 from victor_dsl.graph.plan import Node, Plan, Program
 from victor_dsl.interfaces.cli.output import say, warning_line
 from victor_dsl.language.registry import Registry
+from victor_dsl.runtime.coordinators.config import ConfigCoordinator
 from victor_dsl.runtime.nodes import LiveNodes
+from victor_dsl.values.turn import Turn
 
 T = TypeVar("T")
 
 EXIT_TERMINATED = 128 + signal.SIGTERM
+NOBODY = "victor-validate"
+"""The tenant of a question to a provider where the plan has none."""
+
 MOST_PLANS = 1_000
 """How many plans `validate --connect` looks at. Each tenant has its turn before the next combination of arms."""
 
@@ -83,6 +88,35 @@ async def connect(program: Program, registry: Registry) -> list[str]:
                 await stack.enter_async_context(live.open(plan.with_needs([node.id]), program))
             except VictorError as error:
                 failures[str(error)] = None
+    return list(failures)
+
+
+async def ask_providers(program: Program, registry: Registry, *, environment_only: bool) -> list[str]:
+    """Asks each provider once for its values, as a turn would. The distinct failures; what else is reported is printed.
+
+    With `environment_only` those alone are asked whose values come from the environment.
+    """
+    failures: dict[str, None] = {}
+
+    def record(_: str, data: Mapping[str, Any]) -> None:
+        failures[f"{data['node']}: {data['message']}"] = None  # an optional provider's
+
+    def report(node: str, message: str, _: Mapping[str, Any]) -> None:
+        say(warning_line(f"{node}: {message}"))
+
+    live = LiveNodes(registry, report)
+    for plan, node in _distinct_nodes(program):
+        component = registry.find(node.kind, node.type)
+        if node.kind != "providers" or component is None or (environment_only and not component.reads_environment):
+            continue
+        turn = Turn(id="", session="", messages=(), tenant=plan.tenant or NOBODY, record=record)
+        try:
+            async with live.open(plan.with_needs([node.id]), program) as objects:
+                await ConfigCoordinator(plan, [(node, objects[node.id])]).settle(turn)
+        except Refused:
+            pass  # the provider works, and has no values for this tenant
+        except VictorError as error:
+            failures[str(error)] = None
     return list(failures)
 
 

@@ -12,6 +12,7 @@ import click
 
 from victor_dsl.compiler import compile_spec
 from victor_dsl.errors import EXIT_OUTSIDE
+from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces.cli import options
 from victor_dsl.interfaces.cli.app import Command
 from victor_dsl.interfaces.cli.compiling import FORMATS, exit_code
@@ -38,8 +39,14 @@ else:
     help="For people, for scripts, or as GitHub annotations.",
 )
 @click.option("--strict", is_flag=True, help="Treat warnings as errors (exit 1).")
-@click.option("--env", is_flag=True, help="Require the variables and secrets that the spec names (else exit 3).")
-@click.option("--connect", is_flag=True, help="Open every component and close it (else exit 3). Includes --env.")
+@click.option(
+    "--env",
+    is_flag=True,
+    help="Require the variables and secrets that the spec names, and that they can be used (else exit 3).",
+)
+@click.option(
+    "--connect", is_flag=True, help="Open every component, and ask each provider once (else exit 3). Includes --env."
+)
 @options.today
 @options.untrusted
 @options.environment
@@ -81,10 +88,16 @@ def validate(
     if shown := FORMATS[format_](specs, diagnostics, files, colour):
         click.echo(shown, color=colour)
     code = exit_code(diagnostics, strict=strict)
-    if connect and not code:
+    if (env or connect) and not code:
         for compilation in compilations:
             assert compilation.program is not None, "a spec without errors compiles"
-            for failure in running.run(running.connect(compilation.program, registry)):
+            for failure in running.run(_tried(compilation.program, registry, connect=connect)):
                 say(error_line(failure))
                 code = EXIT_OUTSIDE
     raise click.exceptions.Exit(code)
+
+
+async def _tried(program: Program, registry: Registry, *, connect: bool) -> list[str]:
+    """The failures of the providers that the environment feeds, or with `connect` of every component and provider."""
+    failures = await running.connect(program, registry) if connect else []
+    return failures or await running.ask_providers(program, registry, environment_only=not connect)
