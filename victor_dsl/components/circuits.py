@@ -105,7 +105,7 @@ class Circuit:
 
 
 def counts(error: ModelError, config: CircuitConfig) -> bool:
-    """Whether an error says that the model itself is unwell."""
+    """Whether an error counts as a failure of the model."""
     if error.kind == "rate_limited":
         return error.retry_after_s is None or error.retry_after_s > config.open_seconds
     return error.transient

@@ -12,6 +12,7 @@ from attrs import evolve
 from victor_dsl.errors import BudgetError, ComponentError, ModelError, VictorError
 from victor_dsl.language.boundary import internal_error, is_unforeseen
 from victor_dsl.language.component import Clock
+from victor_dsl.language.config import ModelConfig
 from victor_dsl.language.kinds import Model, ModelPool
 from victor_dsl.runtime import deferred_tools
 from victor_dsl.runtime.context_window import Estimate
@@ -29,30 +30,24 @@ TOOLS_IGNORED = "the model counts far fewer tokens than the tools have: its serv
 
 logger = logging.getLogger("victor_dsl")
 
-Price = tuple[float, float] | None
-"""US dollars for a million tokens of input and of output, where they are known."""
-
 
 class ModelCalls:
-    """Asks a plan's models. `context` makes a turn fit a model's window; `prices` are those of the models, by name. `loading` are the
-    models whose providers load deferred tools; `most_tools` is how many tools a request to each may have."""
+    """Asks a plan's models, which have their Configs under the same names. `context` makes a turn fit a model's window."""
 
     def __init__(
         self,
         models: Mapping[str, Model],
-        prices: Mapping[str, Price],
+        configs: Mapping[str, ModelConfig],
         context: ContextCoordinator,
         middleware: Sequence[Layer],
         clock: Clock,
         config: ConfigCoordinator,
-        loading: frozenset[str] = frozenset(),
-        most_tools: Mapping[str, int | None] | None = None,
     ) -> None:
         self._models = models
-        self._loading = loading
-        self._most_tools = most_tools or {}
+        self._prices = {name: one.price() for name, one in configs.items()}
+        self._loading = frozenset(name for name, one in configs.items() if one.loads_tools())
+        self._most_tools = {name: one.most_tools() for name, one in configs.items()}
         self._pools = frozenset(name for name, model in models.items() if isinstance(model, ModelPool))
-        self._prices = prices
         self._context = context
         self._handler = chain(middleware, self._call)
         self._clock = clock
@@ -147,9 +142,8 @@ class ModelCalls:
             window, other = self._context.window(failed), self._context.window(name)
             if window is None or other is None or other > window:
                 return True
-            return (
-                other == window and failure.counted is None
-            )  # the first may count more tokens, or know its window wrongly
+            # The first may count more tokens, or know its window wrongly.
+            return other == window and failure.counted is None
         return failure.kind in ModelError.STAND_IN or failure.kind in (turn.settings.fallbacks_on or ())
 
     async def _call(self, turn: Turn) -> Reply:

@@ -111,13 +111,11 @@ class Pipeline:
         self._around_model = partial(chain, around_model) if around_model else None
         self._models = ModelCalls(
             {name: objects[id] for name, id in roles.models.items() if id in objects},
-            {name: _config(plan, id).price() for name, id in roles.models.items()},
+            {name: _config(plan, id) for name, id in roles.models.items()},
             self._context,
             around_model,
             clock,
             self._config,
-            frozenset(name for name, id in roles.models.items() if _config(plan, id).loads_tools()),
-            {name: _config(plan, id).most_tools() for name, id in roles.models.items()},
         )
         self._model_fingerprints = {name: plan.by_id[id].fingerprint for name, id in roles.models.items()}
         self._loop = ModelLoop(self._models, ToolCalls(self._sources, self._around("tool"), clock))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from victor_dsl.errors import RequestError
+from victor_dsl.values.faults import kind_of
 from victor_dsl.values.message import Message, Role, ToolCall
 
 ROLES: tuple[str, ...] = get_args(Role)
@@ -174,16 +175,8 @@ def _check_answer(call_id: Any, role: str, where: str) -> None:
 
 
 def _kind(value: Any) -> str:
-    """What a JSON value is, in plain words."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, int | float):
-        return "a number"
-    if isinstance(value, str):
-        return "text"
-    return "a list" if isinstance(value, list | tuple) else "a map"
+    """The name of a value's type; a key that is missing has none."""
+    return "nothing" if value is None else kind_of(value)
 
 
 def _shown(value: Any) -> str:
