@@ -10,7 +10,7 @@ import pytest
 from attrs import define, field
 
 from victor_dsl.workbench.batch import Job, Ledger, Line, run_lines
-from victor_dsl.workbench.batch.pace import MOST_TRIES, MOST_WAIT_S, Pace, wait_after
+from victor_dsl.workbench.batch.pace import MOST_ATTEMPTS, MOST_WAIT_S, Pace, wait_after
 
 
 @define
@@ -34,13 +34,13 @@ def refusal(code: str = "model-rate_limited", **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("output", "tries", "seconds"),
+    ("output", "attempts", "seconds"),
     [
         ({"id": 1, "error": None}, 1, None),
         (refusal(), 1, 1),
         (refusal(), 2, 2),
         (refusal(), 5, 16),
-        (refusal(), MOST_TRIES, None),
+        (refusal(), MOST_ATTEMPTS, None),
         (refusal(retry_after_s=7.5), 1, 7.5),
         (refusal(retry_after_s=0), 3, 0),
         (refusal(retry_after_s=MOST_WAIT_S + 1), 1, None),
@@ -51,8 +51,10 @@ def refusal(code: str = "model-rate_limited", **more: Any) -> dict[str, Any]:
         ({"id": 1, "error": "odd"}, 1, None),
     ],
 )
-def test_only_a_refusal_that_passes_soon_is_asked_again(output: Mapping[str, Any], tries: int, seconds: float) -> None:
-    assert wait_after(output, tries) == seconds
+def test_only_a_refusal_that_passes_soon_is_asked_again(
+    output: Mapping[str, Any], attempts: int, seconds: float
+) -> None:
+    assert wait_after(output, attempts) == seconds
 
 
 async def run(
@@ -122,15 +124,15 @@ async def test_one_burst_of_refusals_halves_the_slots_once_and_successes_open_th
 
 async def test_a_line_that_is_always_refused_has_its_error_after_a_bounded_time() -> None:
     time = FakeTime()
-    tries: list[int] = []
+    attempts: list[int] = []
 
     async def answer(line: Line) -> Mapping[str, Any]:
-        tries.append(line.tries)
+        attempts.append(line.attempts)
         return {**refusal(), "id": line.id}
 
     written, _ = await run(1, answer, time.pace(1))
     assert [line["error"]["code"] for line in written] == ["model-rate_limited"]
-    assert tries == [*range(MOST_TRIES)]
+    assert attempts == [*range(MOST_ATTEMPTS)]
     assert time.now == 1 + 2 + 4 + 8 + 16
 
 

@@ -1,4 +1,4 @@
-"""One answer of a model: its tries by the first model and its fallbacks, each made to fit and recorded with what it used."""
+"""One answer of a model: the attempts by the first model and its fallbacks, each made to fit and recorded with what it used."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from victor_dsl.runtime.coordinators.analytics import error_data
 from victor_dsl.runtime.coordinators.config import ConfigCoordinator
 from victor_dsl.runtime.coordinators.context import ContextCoordinator
 from victor_dsl.runtime.middleware import Layer, chain
-from victor_dsl.runtime.streaming import Try, note_reached
+from victor_dsl.runtime.streaming import Attempt, note_reached
 from victor_dsl.runtime.tool_calls import shorter_result
 from victor_dsl.values.message import NO_USAGE, Reply, Usage
 from victor_dsl.values.tokens import text_tokens
@@ -86,19 +86,19 @@ class ModelCalls:
         failed = ""
         names = tuple(dict.fromkeys((turn.settings.model or "", *(turn.settings.fallbacks or ()))))
         for name in names:
-            attempt = turn
+            sent = turn
             if failures:
                 if not self._may_stand_in(name, failed, failures[-1], turn):
                     continue
                 fitted = await self._fit_other(turn, name)
                 if fitted is None:
                     continue  # its window is too small for this turn
-                attempt = fitted
+                sent = fitted
                 turn.record("error", error_data(failures[-1]))
             try:
                 if name != names[-1]:
-                    attempt = attempt.replace(fallback_left=True)
-                return await self._answer_by(attempt)
+                    sent = sent.replace(fallback_left=True)
+                return await self._answer_by(sent)
             except ModelError as error:
                 failures.append(error)
                 failed = name
@@ -170,7 +170,7 @@ class ModelCalls:
         estimate = None if window is None else window.estimate(turn)
         called = {"model": name} if member is None else {"model": name, "member": member}
         trace.model = name
-        attempt = Try(turn, self._clock)
+        attempt = Attempt(turn, self._clock)
         started = self._clock.monotonic()
         reply: Reply | None = None
         try:
@@ -234,7 +234,7 @@ class ModelCalls:
     def _record_failure(
         self,
         called: Mapping[str, str],
-        attempt: Try,
+        attempt: Attempt,
         started: float,
         error: BaseException,
         reported: Usage,
@@ -254,7 +254,7 @@ class ModelCalls:
             data |= usage.as_json()
         turn.record("model_call", data)
 
-    def _completed(self, name: str, usage: Usage, attempt: Try, estimate: Estimate | None) -> Usage:
+    def _completed(self, name: str, usage: Usage, attempt: Attempt, estimate: Estimate | None) -> Usage:
         """What a failed call used: as reported, else estimated."""
         if usage.output_tokens is None:
             usage = evolve(usage, output_tokens=text_tokens("".join(attempt.written)), estimated=True)
@@ -265,7 +265,7 @@ class ModelCalls:
             usage = evolve(usage, cost_usd=cost, estimated=True)
         return usage
 
-    def _timing(self, started: float, attempt: Try) -> dict[str, Any]:
+    def _timing(self, started: float, attempt: Attempt) -> dict[str, Any]:
         """A call's times; `ttft_ms` is the time to the first text or thought, None where nothing was streamed."""
         return {
             "latency_ms": round((self._clock.monotonic() - started) * 1000, 3),

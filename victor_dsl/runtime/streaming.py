@@ -1,4 +1,4 @@
-"""What a model streams, on its way to the caller: held back, taken back or continued where an answer breaks off."""
+"""What a model streams, on its way to the caller: buffered, restarted or continued where an answer breaks off."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from victor_dsl.values.turn import Turn
 
 
 @define(eq=False)
-class Try:
-    """Passes on the pieces of one try of an answer as `settings.broken_stream` says, and notes the time of the first.
+class Attempt:
+    """Passes on the pieces of one attempt at an answer as `settings.broken_stream` says, and notes the time of the first.
 
-    What earlier tries of the same answer streamed stands in the turn's `trace.streamed`.
+    What earlier attempts at the same answer streamed is in the turn's `trace.streamed`.
     """
 
     turn: Turn
@@ -22,12 +22,12 @@ class Try:
     first: float | None = None
     written: list[str] = field(factory=list)
     """The text and the thoughts that arrived."""
-    _held: list[Delta] = field(factory=list)
+    _buffered: list[Delta] = field(factory=list)
     _begun: bool = False
     _to_repeat: str = ""
 
     def watched(self) -> Turn:
-        """The turn whose `emit` passes on this try's pieces."""
+        """The turn whose `emit` passes on this attempt's pieces."""
         return self.turn.replace(emit=self.take)
 
     async def take(self, delta: Delta) -> None:
@@ -41,7 +41,7 @@ class Try:
             return
         match self.turn.settings.broken_stream:
             case "hold":
-                self._held.append(delta)
+                self._buffered.append(delta)
             case "restart":
                 await self._restart(delta)
             case "continue":
@@ -50,8 +50,8 @@ class Try:
                 await self.turn.emit(delta)
 
     async def end(self, reply: Reply) -> None:
-        """Passes on what was held back of a complete answer. Raises ModelError where it does not continue the earlier try."""
-        for delta in self._held:
+        """Passes on the buffered pieces of a complete answer. Raises ModelError where it does not continue the earlier attempt."""
+        for delta in self._buffered:
             await self.turn.emit(delta)
         if not self._begun and self.turn.trace.streamed.text:  # this model streams nothing
             go_on = self._restart if self.turn.settings.broken_stream == "restart" else self._continue
@@ -91,7 +91,7 @@ class Try:
     def _diverged(self) -> ModelError:
         self.turn.trace.streamed.stuck = True
         return ModelError(
-            "the answer broke off, and another try does not begin with the same text", kind="bad_response"
+            "the answer broke off, and another attempt does not begin with the same text", kind="bad_response"
         )
 
 

@@ -140,7 +140,7 @@ class Contribution:
 class Streamed:
     """What a turn has streamed to its caller.
 
-    `before` is the text of the turn's earlier answers, and `text` that of the answer under way, by all its tries, where
+    `before` is the text of the turn's earlier answers, and `text` that of the answer under way, by all attempts, where
     `broken_stream` needs them. `reached` says whether any text of this answer went out; `stuck` that no other try can go on
     from there.
     """
@@ -249,7 +249,7 @@ class Turn:
 
     @property
     def may_try_again(self) -> bool:
-        """Whether another try of the answer may follow one that failed: not after text went out that it could not replace."""
+        """Whether another attempt at the answer may follow one that failed: not after text went out that it could not replace."""
         streamed = self.trace.streamed
         return not streamed.reached or (self.settings.broken_stream in ("restart", "continue") and not streamed.stuck)
 

@@ -149,7 +149,7 @@ class _Run:
     def _job(self, orchestrator: Orchestrator, show_progress: Callable[[Tally, float], None] | None) -> Job:
         async def answer(line: Line) -> Mapping[str, Any]:
             request = self.batch.caller.complete(read_request(line.data))
-            request = evolve(request, id=line.id, turn_id=self.record.turn_id(line.id, line.tries))
+            request = evolve(request, id=line.id, turn_id=self.record.turn_id(line.id, line.attempts))
             if self.batch.renders:
                 rendered = await orchestrator.render(request)
                 if self.batch.explain is not None:

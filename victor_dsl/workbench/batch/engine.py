@@ -137,14 +137,14 @@ class _Run:
         del self.waiting[session]
 
     async def final_output(self, line: Line) -> Mapping[str, Any] | None:
-        """The line's output, after so many tries as a provider's rate limit takes; None once the run is stopped."""
+        """The line's output, after so many attempts as a provider's rate limit takes; None once the run is stopped."""
         while True:
             async with self.pace as began:
                 if self.stopped():
                     return None
                 output = await self.output(line)
-            line = evolve(line, tries=line.tries + 1)
-            if (seconds := wait_after(output, line.tries)) is None:
+            line = evolve(line, attempts=line.attempts + 1)
+            if (seconds := wait_after(output, line.attempts)) is None:
                 self.pace.succeed()
                 return output
             if self.pace.slow_down(seconds, began) and self.job.slowed is not None:

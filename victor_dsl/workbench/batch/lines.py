@@ -33,7 +33,7 @@ class BadLine(RequestError):
 class Line:
     """One line of the input. `number` counts from 1; `id` is the line's own, else its number.
 
-    A line that cannot be read as a request has `error` and no `data`. `size` is its length in the file, in bytes; `tries` is
+    A line that cannot be read as a request has `error` and no `data`. `size` is its length in the file, in bytes; `attempts` is
     how often it was asked in this run.
     """
 
@@ -42,7 +42,7 @@ class Line:
     data: Mapping[str, Any] = field(factory=dict, repr=False)
     error: RequestError | None = None
     size: int = 0
-    tries: int = 0
+    attempts: int = 0
 
     @property
     def session(self) -> str | None:

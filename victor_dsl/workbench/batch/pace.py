@@ -9,31 +9,31 @@ from typing import Any
 
 from attrs import define, field
 
-MOST_TRIES = 6
+MOST_ATTEMPTS = 6
 """How often a line is asked while a provider refuses it for its rate; after the last try its error is written."""
 
 MOST_WAIT_S = 120.0
 """The longest pause. Where a provider asks for more, the error is written at once."""
 
 
-def wait_after(output: Mapping[str, Any], tries: int) -> float | None:
+def wait_after(output: Mapping[str, Any], attempts: int) -> float | None:
     """The seconds after which a line with this output is to be asked again; None if the output is final.
 
     That is what the provider asks for, else 1, 2, 4, 8, 16 seconds.
     """
     error = output.get("error")
-    if not isinstance(error, Mapping) or tries >= MOST_TRIES:
+    if not isinstance(error, Mapping) or attempts >= MOST_ATTEMPTS:
         return None
     code, wait = str(error.get("code")), error.get("retry_after_s")
     if code != "model-rate_limited" and not (code.startswith("model-") and wait is not None):
         return None
-    seconds = float(2 ** (tries - 1) if wait is None else wait)
+    seconds = float(2 ** (attempts - 1) if wait is None else wait)
     return seconds if seconds <= MOST_WAIT_S else None
 
 
 @define(eq=False)
 class Pace:
-    """Slots for at most `most` lines at a time. Use it as a context manager, once for each try of a line.
+    """Slots for at most `most` lines at a time. Use it as a context manager, once for each attempt at a line.
 
     A refusal halves the number of slots and closes all of them for a while; each success opens a part of one again, so that
     a whole round without a refusal opens one. `wait` sleeps, and may return early when the run stops.

@@ -34,10 +34,10 @@ class RunRecord:
         """The record of a run that begins now."""
         return cls(uuid.uuid4().hex, time.time())
 
-    def turn_id(self, line: LineId, tries: int = 0) -> str:
+    def turn_id(self, line: LineId, attempts: int = 0) -> str:
         """The UUIDv7 of a line's turn: the same each time this run begins the line. A further try has another one."""
         id = orjson.dumps(line)
-        attempt = (self.retried.get(id.decode(), 0), tries)
+        attempt = (self.retried.get(id.decode(), 0), attempts)
         seed = self.run.encode() + b"\0" + id + (b"\0%d\0%d" % attempt if any(attempt) else b"")
         return uuid7(self.begun, hashlib.sha256(seed).digest()[:10])
 
