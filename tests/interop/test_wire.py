@@ -17,6 +17,7 @@ from tests.components.models.recorded import (
     anthropic_end,
     anthropic_whole,
     block,
+    called,
     openai_chunk,
     openai_whole,
     reasoned,
@@ -701,6 +702,80 @@ async def test_a_message_is_read_whatever_its_form(answer: Answer, text: str, in
     assert (reply.message.text(), [json.loads(call.arguments) for call in calls]) == (text, inputs)
     assert len({call.id for call in calls}) == len(calls)
     assert reply.stop_reason == ("tool_calls" if inputs else "stop")
+
+
+def _said(text: str = "Hi.", index: Any = 0) -> dict[str, Any]:
+    where = {} if index is None else {"output_index": index}
+    return {"type": "response.output_text.delta", "item_id": "m", "content_index": 0, "delta": text, **where}
+
+
+def _item(item: dict[str, Any], event: str = "done", index: Any = 0) -> dict[str, Any]:
+    where = {} if index is None else {"output_index": index}
+    return {"type": f"response.output_item.{event}", "item": item, **where}
+
+
+def _ended(*items: dict[str, Any], type: str = "response.completed", **fields: Any) -> dict[str, Any]:
+    return {"type": type, "response": {**response(list(items)), **fields}}
+
+
+def _part_of_call(arguments: str, index: Any = 0) -> dict[str, Any]:
+    where = {} if index is None else {"output_index": index}
+    return {"type": "response.function_call_arguments.delta", "item_id": "fc", "delta": arguments, **where}
+
+
+CREATED = {"type": "response.created", "response": response([], "in_progress")}
+OPEN_CALL = {**called("weather", "", "a"), "id": "fc"}
+A_CALL, B_CALL = called("weather", '{"a": 1}', "a"), called("weather", '{"b": 2}', "b")
+RESPONSES: dict[str, tuple[list[Any], str, list[dict[str, int]]]] = {
+    "no items at the end": ([CREATED, _said("Hi"), _said("."), _ended()], "Hi.", []),
+    "an item without text": ([CREATED, _item({**spoken(""), "content": []}, "added"), _said(), _ended()], "Hi.", []),
+    "no response at the end": ([CREATED, _said(), {"type": "response.completed"}], "Hi.", []),
+    "no pieces": ([CREATED, _ended(spoken("Hi."))], "Hi.", []),
+    "another last event": ([CREATED, _said(), _ended(spoken("Hi."), type="response.done")], "Hi.", []),
+    "no end but `[DONE]`": ([CREATED, _said(), _item(spoken("Hi.")), "[DONE]"], "Hi.", []),
+    "no index": ([CREATED, _said(index=None), _item(spoken("Hi."), index=None), _ended()], "Hi.", []),
+    "an index that is text": ([CREATED, _said(index="0"), _item(spoken("Hi."), index="0"), _ended()], "Hi.", []),
+    "a status in capitals": ([_said(), _ended(spoken("Hi."), status="COMPLETED")], "Hi.", []),
+    "text as content": ([_said(), _ended({"type": "message", "content": "Hi."})], "Hi.", []),
+    "another type of part": ([_said(), _ended({"type": "message", "content": [{"type": "text", "text": "Hi."}]})], "Hi.", []),
+    "a message without a type": ([_said(), _ended({"role": "assistant", "content": "Hi."})], "Hi.", []),
+    "thoughts as text": ([_said(), _ended({"type": "reasoning", "summary": ["Hm"]}, spoken("Hi."))], "Hi.", []),
+    "no items, a call": ([_item(OPEN_CALL, "added"), _part_of_call('{"a"'), _part_of_call(": 1}"), _ended()], "", [{"a": 1}]),
+    "a call without an index": ([_item(OPEN_CALL, "added", None), _part_of_call('{"a": 1}', None), _ended()], "", [{"a": 1}]),
+    "arguments at their end": (
+        [_item(OPEN_CALL, "added"), {"type": "response.function_call_arguments.done", "output_index": 0, "arguments": '{"a": 1}'}, _ended()],
+        "",
+        [{"a": 1}],
+    ),
+    "arguments as an object": ([_ended({**A_CALL, "arguments": {"a": 1}})], "", [{"a": 1}]),
+    "no ids": ([_ended(*({**call, "call_id": None, "id": None} for call in (A_CALL, B_CALL)))], "", [{"a": 1}, {"b": 2}]),
+    "one id": ([_ended(A_CALL, {**B_CALL, "call_id": "a"})], "", [{"a": 1}, {"b": 2}]),
+    "one index": ([_item(A_CALL), _item(B_CALL), _ended()], "", [{"a": 1}, {"b": 2}]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "text", "inputs"), RESPONSES.values(), ids=RESPONSES.keys())
+async def test_a_response_is_read_whatever_its_form(
+    written: list[Any], text: str, inputs: list[dict[str, int]]
+) -> None:
+    listener = Listener()
+    reply = await _answered("responses", streamed(events(*written), "end"), turn=listener.to(HELLO))
+    calls = reply.message.tool_calls
+    assert (reply.message.text(), [json.loads(call.arguments) for call in calls]) == (text, inputs)
+    assert listener.text == text
+    assert len({call.id for call in calls}) == len(calls)
+    assert reply.stop_reason == ("tool_calls" if inputs else "stop")
+
+
+@pytest.mark.parametrize("body", [{"status": "completed"}, {}, {"object": "response"}])
+async def test_a_whole_response_needs_no_status(body: dict[str, Any]) -> None:
+    reply = await _answered("responses", whole({"output": [spoken("Hi.")], **body}), streaming=True)
+    assert reply.message.text() == "Hi."
+
+
+async def test_a_response_without_an_end_is_no_answer_where_its_call_is_not_whole() -> None:
+    stream = events(_item(OPEN_CALL, "added"), _part_of_call('{"a"'), "[DONE]")
+    assert (await failing("responses", streamed(stream, "end"), streaming=True)).kind == "bad_response"
 
 
 async def test_a_message_without_a_reason_is_no_answer_where_its_call_is_not_whole() -> None:

@@ -98,6 +98,11 @@ def read_index(index: Any) -> int | None:
     return as_count(int(index)) if isinstance(index, float) and index.is_integer() else as_count(index)
 
 
+def is_object(arguments: str) -> bool:
+    """Whether a call's arguments are a whole JSON object."""
+    return isinstance(parse_json(arguments.encode("utf-8", "surrogatepass")), dict)
+
+
 def unique_id(id: str, otherwise: str, ids: set[str]) -> str:
     """The id of a call among the other `ids` of its answer, to which it is added. Some servers send none, or one twice."""
     unique, number = id or otherwise, 1

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import orjson
 from attrs import evolve
 
-from victor_dsl.components.api_tools import join_arguments, original_tool_name
+from victor_dsl.components.api_tools import is_object, join_arguments, original_tool_name, read_index, unique_id
 from victor_dsl.components.hosted_models import NO_PIECE, Piece, Reported
 from victor_dsl.components.models.openai.chat_reply import read_usage
 from victor_dsl.components.prices import Prices
@@ -20,11 +21,12 @@ from victor_dsl.values.turn import Turn
 _LIMITS = ("max_output_tokens", "max_tokens", "length")
 _TEXTS = ("response.output_text.delta", "response.refusal.delta")
 _THOUGHTS = ("response.reasoning_summary_text.delta", "response.reasoning_text.delta")
-_LAST = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
+_LAST = ("response.completed", "response.done", "response.incomplete", "response.failed", "response.cancelled")
 SEARCHES = ("tool_search_call", "tool_search_output")
 _PARAGRAPH = "\n\n"
 
-Item = dict[str, Any]
+Item = Mapping[str, Any]
+NO_ITEM: Item = {}
 
 
 class ResponseAnswer:
@@ -36,9 +38,13 @@ class ResponseAnswer:
         self._prices = prices
         self._model_name = model
         self._items: dict[int, Item] = {}
+        self._texts: dict[int, str] = {}
         self._arguments: dict[int, str] = {}
+        self._places: dict[int | str, int] = {}
+        self._latest: int | None = None
         self._speaking: int | None = None
         self._response: dict[str, Any] = {}
+        self._ended = False
 
     @property
     def complete(self) -> bool:
@@ -52,31 +58,40 @@ class ResponseAnswer:
         """
         type = event.get("type")
         if type in _TEXTS:
-            return self._paragraph(as_count(event.get("output_index"))) + as_text(event.get("delta"), "a piece"), ""
+            place, piece = self._place(event), as_text(event.get("delta"), "a piece")
+            self._texts[place] = self._texts.get(place, "") + piece
+            return self._paragraph(place) + piece, ""
         if type in _THOUGHTS:
             return "", as_text(event.get("delta"), "a piece")
         match type:
             case "response.output_item.added" | "response.output_item.done":
-                self._items[_index(event)] = as_map(event.get("item"), "an item")
+                item = as_map(event.get("item"), "an item")
+                self._items[self._place(event, item)] = item
             case "response.function_call_arguments.delta":
-                index = _index(event)
-                self._arguments[index] = self._arguments.get(index, "") + as_text(event.get("delta"), "a piece")
+                place = self._place(event)
+                self._arguments[place] = self._arguments.get(place, "") + as_text(event.get("delta"), "a piece")
+            case "response.function_call_arguments.done" if event.get("arguments"):
+                self._arguments[self._place(event)] = as_text(event["arguments"], "a tool call's arguments")
             case "response.created" | "response.in_progress":
                 self._response = as_map(event.get("response"), "the response")
             case str() if type in _LAST:
                 self.finished = True
-                self._end(as_map(event.get("response"), "the response"))
-            case None if event.get("object") == "response":
+                status = type.removeprefix("response.").replace("done", "completed")
+                self._end({"status": status, **(as_map(event.get("response"), "the response") or self._created())})
+                if not self._texts:  # the server streams no text
+                    return items_text(self._output()), ""
+            case None if event.get("object") == "response" or isinstance(event.get("output"), list):
                 return self.add_whole(event)
         return NO_PIECE
 
     def add_whole(self, response: Mapping[str, Any]) -> Piece:
         """Adds an answer that is not streamed; returns its text and thoughts."""
-        self._end(response)
+        self._end({"status": "completed", **response})
         return items_text(self._output()), "".join(map(_summary, self._output()))
 
     def end(self) -> None:
-        """Nothing: this API ends its streams with an event."""
+        """This API ends its streams with an event; not every server does."""
+        self._ended = True
 
     def continued(self, body: Mapping[str, Any]) -> None:
         """None: this API never pauses an answer."""
@@ -95,8 +110,9 @@ class ResponseAnswer:
         """The complete answer; one that was cut off is Malformed."""
         stop = self._stop_reason()
         items = self._output()
+        ids: set[str] = set()
         calls = tuple(
-            self._call(item, cut_off=stop == "length") for item in items if item.get("type") == "function_call"
+            self._call(item, ids, cut_off=stop == "length") for item in items if item.get("type") == "function_call"
         )
         if any(part.get("type") == "refusal" for item in items for part in _parts(item)):
             stop = "content_filter"
@@ -119,26 +135,34 @@ class ResponseAnswer:
         if response.get("error") or response.get("status") == "failed":
             raise Reported(response.get("error") or {"message": "the response failed"})
 
+    def _created(self) -> dict[str, Any]:
+        """The response as it began, for a last event without one."""
+        return {key: value for key, value in self._response.items() if key not in ("status", "output")}
+
     def _output(self) -> list[Item]:
-        """The answer's items, each with the arguments that were streamed for it. Some servers end a stream without them."""
-        whole = [as_map(item, "an item") for item in as_list(self._response.get("output"), "its output")]
+        """The answer's items, each with what was streamed of it. Some servers end a stream without them."""
+        whole: list[Item] = [as_map(item, "an item") for item in as_list(self._response.get("output"), "its output")]
         if whole:
             return whole
-        return [
-            {**item, "arguments": self._arguments[index]}
-            if not item.get("arguments") and index in self._arguments
-            else item
-            for index, item in sorted(self._items.items())
-        ]
+        items = {place: {"type": "message", "role": "assistant"} for place in self._texts} | self._items
+        for place, item in items.items():
+            if not item.get("arguments") and place in self._arguments:
+                items[place] = {**item, "arguments": self._arguments[place]}
+            elif place in self._texts and not items_text([item]):
+                items[place] = {**item, "content": [{"type": "output_text", "text": self._texts[place]}]}
+        return [item for _, item in sorted(items.items())]
 
     def _stop_reason(self) -> StopReason:
-        match self._response.get("status"):
+        status = self._response.get("status")
+        match status.lower() if isinstance(status, str) else status:
             case "completed":
                 return "stop"
             case "incomplete":
-                details = as_map(self._response.get("incomplete_details"), "its incomplete_details")
-                reason = as_text(details.get("reason"), "a reason") or "unknown"
-                return "length" if reason in _LIMITS else unknown_reason(reason)
+                details = self._response.get("incomplete_details")
+                reason = details.get("reason") if isinstance(details, dict) else details
+                return "length" if reason in _LIMITS else unknown_reason(str(reason or "unknown"))
+            case None | "in_progress" if self._ended and self._is_whole():
+                return "stop"
             case "cancelled" as status:
                 raise Interrupted(f"the answer broke off with '{status}'")
             case None | "in_progress" | "queued":
@@ -146,15 +170,38 @@ class ResponseAnswer:
             case status:
                 return unknown_reason(str(status))
 
-    def _call(self, item: Item, *, cut_off: bool) -> ToolCall:
-        id, name = as_text(item.get("call_id"), "a call_id"), as_text(item.get("name"), "a tool call's name")
-        if not id or not name:
-            raise Malformed("a tool call has no id or no name")
+    def _is_whole(self) -> bool:
+        items = self._output()
+        return bool(items) and all(is_object(_arguments(item)) for item in items if item.get("type") == "function_call")
+
+    def _call(self, item: Item, ids: set[str], *, cut_off: bool) -> ToolCall:
+        id, name = as_text(item.get("call_id") or item.get("id"), "a call_id"), as_text(item.get("name"), "a name")
+        if not name:
+            raise Malformed("a tool call has no name")
+        id = unique_id(id, f"call_{len(self._turn.messages)}", ids)
         # No text means no arguments, unless the answer was cut off before them.
-        arguments = join_arguments(as_text(item.get("arguments"), "a tool call's arguments")) or (
-            "" if cut_off else "{}"
-        )
+        arguments = join_arguments(_arguments(item)) or ("" if cut_off else "{}")
         return ToolCall(id, original_tool_name(name, tuple(self._turn.callable_tools().values())), arguments)
+
+    def _place(self, event: Mapping[str, Any], item: Item = NO_ITEM) -> int:
+        """Where an event's item stands: at its index; else where its id stood before, or where the latest event's item stands.
+
+        Ids may differ from event to event of one item, and one index may be that of two calls.
+        """
+        key = read_index(event.get("output_index"))
+        key = key if key is not None else event.get("item_id") or item.get("id") or item.get("call_id")
+        place = self._places.get(key) if isinstance(key, int | str) else self._latest
+        if place is None and not isinstance(key, int) and self._latest not in self._items:
+            place = self._latest  # the item of what was streamed before it
+        held = self._items.get(place, NO_ITEM) if place is not None else NO_ITEM
+        ids = held.get("call_id"), item.get("call_id")
+        if place is None or (all(ids) and ids[0] != ids[1]):
+            taken = {*self._items, *self._texts, *self._arguments}
+            place = key if isinstance(key, int) and key not in taken else max(taken, default=-1) + 1
+            if isinstance(key, int | str):
+                self._places[key] = place
+        self._latest = place
+        return place
 
     def _paragraph(self, index: int | None) -> str:
         """What separates the text of one message from that of the message before it."""
@@ -190,13 +237,23 @@ def _as_input(item: Item) -> Item:
 
 
 def _parts(item: Item) -> list[dict[str, Any]]:
-    if item.get("type") != "message":
+    if item.get("type", "message") != "message":
         return []
-    return [as_map(part, "a part") for part in as_list(item.get("content"), "its content")]
+    content = item.get("content")
+    if isinstance(content, str):
+        return [{"type": "output_text", "text": content}]
+    return [as_map(part, "a part") for part in as_list(content, "its content")]
 
 
 def _text(part: Mapping[str, Any]) -> Any:
-    return part.get("text") if part.get("type") == "output_text" else part.get("refusal")
+    return part.get("refusal") if part.get("type") == "refusal" else part.get("text")
+
+
+def _arguments(item: Item) -> str:
+    arguments = item.get("arguments")
+    if isinstance(arguments, dict):
+        return orjson.dumps(arguments).decode()
+    return as_text(arguments, "a tool call's arguments")
 
 
 def _summary(item: Item) -> str:
@@ -204,11 +261,6 @@ def _summary(item: Item) -> str:
     if item.get("type") != "reasoning":
         return ""
     parts = [*as_list(item.get("summary"), "a summary"), *as_list(item.get("content"), "its content")]
-    return "".join(as_text(as_map(part, "a part").get("text"), "a text") for part in parts)
-
-
-def _index(event: Mapping[str, Any]) -> int:
-    index = as_count(event.get("output_index"))
-    if index is None:
-        raise Malformed("a piece belongs to no item")
-    return index
+    return "".join(
+        part if isinstance(part, str) else as_text(as_map(part, "a part").get("text"), "a text") for part in parts
+    )

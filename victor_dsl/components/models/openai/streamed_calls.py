@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from attrs import define, field
 
-from victor_dsl.components.api_tools import join_arguments, original_tool_name, read_index, unique_id
+from victor_dsl.components.api_tools import is_object, join_arguments, original_tool_name, read_index, unique_id
 from victor_dsl.transport.json_values import Malformed, as_map, as_text, parse_json
 from victor_dsl.values.chat_format import call_extra
 from victor_dsl.values.message import ToolCall
@@ -34,7 +34,7 @@ class _Call:
     def continues(self, arguments: str) -> bool:
         """Whether the piece must belong to this call, because arguments begin with a brace and these have begun."""
         text = arguments.lstrip()
-        return bool(text) and text[0] != "{" and bool(self.pieces) and not _is_object(self.arguments)
+        return bool(text) and text[0] != "{" and bool(self.pieces) and not is_object(self.arguments)
 
     def is_before(self, arguments: str) -> bool:
         """Whether the piece begins the arguments of another call. Some servers repeat what they have written of this one."""
@@ -45,7 +45,7 @@ class _Call:
         return (
             arguments.lstrip().startswith("{")
             and self.arguments.endswith(("}", " ", "\n"))
-            and _is_object(self.arguments)
+            and is_object(self.arguments)
         )
 
 
@@ -86,7 +86,7 @@ class StreamedCalls:
 
     def are_complete(self) -> bool:
         """Whether each call has whole arguments."""
-        return all(_is_object(_repaired(call.pieces)) for call in self._calls)
+        return all(is_object(_repaired(call.pieces)) for call in self._calls)
 
     def complete(self, *, cut_off: bool) -> tuple[ToolCall, ...]:
         """The calls, in their order. Of an answer that was `cut_off`, the arguments are as they came."""
@@ -150,20 +150,16 @@ def _arguments(function: dict[str, Any]) -> str:
     return as_text(arguments, "a tool call's arguments")
 
 
-def _is_object(arguments: str) -> bool:
-    return isinstance(parse_json(arguments.encode("utf-8", "surrogatepass")), dict)
-
-
 def _repaired(pieces: list[str]) -> str:
     """The pieces joined; or what they mean where servers repeat in each what came before, or encode the whole twice."""
     joined = "".join(pieces)
-    if _is_object(joined) or not joined:
+    if is_object(joined) or not joined:
         return joined
     written = parse_json(joined.encode("utf-8", "surrogatepass")) if joined.lstrip().startswith('"') else None
-    if isinstance(written, str) and _is_object(written):
+    if isinstance(written, str) and is_object(written):
         return written
     first, *rest = pieces
-    if first.strip() == "{}" and _is_object("".join(rest)):
+    if first.strip() == "{}" and is_object("".join(rest)):
         return _repaired(rest)
     repeats = all(piece.startswith(before) for before, piece in pairwise(pieces)) or pieces[-1] == "".join(pieces[:-1])
-    return pieces[-1] if repeats and _is_object(pieces[-1]) else joined
+    return pieces[-1] if repeats and is_object(pieces[-1]) else joined
