@@ -29,13 +29,13 @@ from victor_dsl.runtime.coordinators.compaction_memory import (
     fingerprints,
     kept_bytes,
 )
+from victor_dsl.runtime.coordinators.conversation import conversation_of, mended_turn, whole_turn
 from victor_dsl.runtime.coordinators.offered_tools import OfferedTools
 from victor_dsl.values.frozen import value
 from victor_dsl.values.history import Choice, History, group, newest
-from victor_dsl.values.mending import mend
 from victor_dsl.values.message import messages_tokens
 from victor_dsl.values.tokens import text_tokens
-from victor_dsl.values.turn import CompactionRecord, Conversation, Mending, Turn
+from victor_dsl.values.turn import CompactionRecord, Conversation, Turn
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -165,7 +165,7 @@ class ContextCoordinator:
             margin = int(model.margin(turn, estimate) / estimate.ratio)
             return _limits(turn, room + answer, history, estimate.size.stated - history, margin)
 
-        turn = _mended(turn)
+        turn = mended_turn(turn)
         try:
             return await self._fit(turn, limits_of)
         except BudgetError as error:
@@ -200,7 +200,7 @@ class ContextCoordinator:
         (None) it acts only then. The messages that must stay may cost more than the aim; if they exceed the window, BudgetError
         is raised.
         """
-        turn = _mended(turn)
+        turn = mended_turn(turn)
         if window is None and turn.settings.threshold > 0:
             return turn
 
@@ -214,7 +214,7 @@ class ContextCoordinator:
         limits = await limits_of(turn)
         if self._fits(turn, limits):
             return turn
-        whole = _whole(turn)
+        whole = whole_turn(turn)
         prepared = await _work(len(whole.messages), self._prepared, whole)
         if turn.settings.threshold > 0:
             if (choice := prepared.repeated([type for type, _ in self._strategies])) is not None:
@@ -252,7 +252,7 @@ class ContextCoordinator:
             target = limits.target if turn.settings.threshold > 0 else min(target, int(limits.most))
 
     def _prepared(self, turn: Turn) -> _Prepared:
-        conversation = _conversation(turn)
+        conversation = conversation_of(turn)
         made = frozenset(index for index, place in enumerate(conversation.places) if place is None)
         history = group(turn.messages, made)
         marks = fingerprints(conversation.messages)
@@ -328,51 +328,6 @@ def _limits(turn: Turn, window: int | None, tokens: int, frame: int, margin: int
         most = min(int(window * settings.threshold) - frame, room - margin)
         target = int(most * settings.target_ratio)
     return _Limits(tokens, most, max(0, target if room is None else min(target, room)), window, room)
-
-
-def _whole(turn: Turn) -> Turn:
-    """The turn with all messages of its conversation, also those that an earlier compaction of this turn left out."""
-    conversation = _conversation(turn)
-    if len(conversation.places) - conversation.places.count(None) == len(conversation.messages):
-        return turn
-    messages = list(conversation.messages)
-    for message, place in zip(turn.messages, conversation.places, strict=True):
-        if place is not None:
-            messages[place] = message  # a result that was cut is shorter in the turn
-    whole = _mended(turn.replace(messages=tuple(messages), conversation=None, compaction=None))
-    return turn if whole.messages == turn.messages else whole
-
-
-def _mended(turn: Turn) -> Turn:
-    """The turn with calls and results paired as providers demand."""
-    mended = mend(turn.messages)
-    if mended is None:
-        return turn
-    conversation = _conversation(turn)
-    before, messages = conversation.places, list(conversation.messages)
-    places = tuple(None if place is None else before[place] for place in mended.places)
-    for message, place in zip(mended.messages, places, strict=True):
-        if place is not None:
-            messages[place] = message  # its calls may have other ids
-    turn.trace.mending = turn.trace.mending or Mending(
-        *(
-            tuple(place for index in indices if (place := before[index]) is not None)
-            for indices in (mended.closed, mended.left_out, mended.moved)
-        )
-    )
-    return turn.replace(messages=mended.messages, conversation=Conversation(tuple(messages), places))
-
-
-def _conversation(turn: Turn) -> Conversation:
-    """The turn's conversation, with the messages that were added since it was last compacted or mended."""
-    messages, known = turn.messages, turn.conversation
-    if known is None:
-        return Conversation(messages, tuple(range(len(messages))))
-    added = messages[len(known.places) :]
-    if not added:
-        return known
-    count = len(known.messages)
-    return Conversation(known.messages + added, known.places + tuple(range(count, count + len(added))))
 
 
 def _key(turn: Turn, marks: bytes) -> Hashable:
