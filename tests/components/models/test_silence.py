@@ -155,7 +155,7 @@ async def test_an_answer_that_is_complete_needs_no_end_of_its_stream(
     stream = TEXT[type]
     marks = {"openai": b"data: [DONE]", "anthropic": b"event: message_stop", "responses": b"data: [DONE]"}
     cut = stream[: stream.index(marks[type])] if marks[type] in stream else stream
-    async with Playback(streamed(cut, "hang")) as server, asking(type, server.url) as model:
+    async with Playback(streamed(cut, "hang")) as server, asking(type, server.url, stream=True) as model:
         reply = await model.answer(Listener().to(HELLO) if streaming else HELLO)
     assert reply.message.text() == "Grüß dich, 🌍!"
     assert reply.usage.output_tokens is not None
@@ -171,14 +171,37 @@ async def test_a_server_that_cannot_stream_is_asked_for_whole_answers(type: str)
 
 
 @TYPES
-async def test_whole_answers_are_streamed_from_the_server(type: str) -> None:
+@pytest.mark.parametrize(
+    ("asks", "fields"),
+    [
+        ({}, {"stream": True}),
+        ({"streaming": True}, {}),
+        ({"fallback_left": True}, {}),
+        ({}, {"first_token_seconds": 5}),
+        ({}, {"chunk_timeout_seconds": 5}),
+    ],
+)
+async def test_answers_are_streamed_from_the_server_where_someone_reads_or_limits_the_stream(
+    type: str, asks: dict[str, Any], fields: dict[str, Any]
+) -> None:
     pieces = Listener()
-    async with Playback(streamed(TEXT[type], "end")) as server, asking(type, server.url) as model:
-        reply = await model.answer(HELLO.replace(emit=pieces.emit))
+    async with Playback(streamed(TEXT[type], "end")) as server, asking(type, server.url, **fields) as model:
+        reply = await model.answer(HELLO.replace(emit=pieces.emit, **asks))
         assert server.asked[0].body["stream"] is True
     assert (
         pieces.text == reply.message.text()
     )  # for the time to the first token; a turn that is not streamed discards them
+
+
+@TYPES
+@pytest.mark.parametrize(
+    ("asks", "fields"), [({}, {}), ({"fallback_left": True}, {"stream": False}), ({}, {"timeout_seconds": 5})]
+)
+async def test_any_other_answer_is_whole(type: str, asks: dict[str, Any], fields: dict[str, Any]) -> None:
+    async with Playback(GOOD[type]) as server, asking(type, server.url, **fields) as model:
+        reply = await model.answer(HELLO.replace(**asks))
+        assert "stream" not in server.asked[0].body
+    assert reply.message.text() == "Hi."
 
 
 class _Reading:
