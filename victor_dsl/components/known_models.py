@@ -17,7 +17,7 @@ PRICES = Path(__file__).with_name("model_prices.json")
 FACTS = Path(__file__).with_name("model_facts.json")
 
 BY_NAME = ("anthropic", "openai", "google", "x-ai")
-"""Whose models are known by name at any address."""
+"""The providers whose models are found by name, at any address."""
 
 _FAMILY = re.compile(r"(claude|chatgpt|gpt-(?!oss)|o\d|gemini|grok)(?![a-z])")
 """How their names begin. Models that anyone may serve, such as `gpt-oss`, have no price of their own."""
@@ -26,12 +26,12 @@ _VERSION_SUFFIX = re.compile(r"(-\d{8}|-\d{4}-\d{2}-\d{2}|@\d{8}|-latest)$")
 
 
 class KnownModel(NamedTuple):
-    """A public model. What is not known is None; flags describe what the provider's own API does.
+    """A public model; None is unknown. Flags describe the provider's own API.
 
     `context_window` is the limit on input where the provider sets one below the window. A `reasoning` model refuses
     `temperature` and `top_p`, one with `one_sampling` both of them together. `deferred_tools` is whether the API itself can load
     tools when they are needed. `retires` is the day from which the provider refuses the model, and `successor` what it
-    recommends instead; `at_home` is whether the address is the provider's own, where that holds.
+    recommends instead. `at_home` is whether the address is the provider's own.
     """
 
     name: str

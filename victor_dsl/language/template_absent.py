@@ -1,4 +1,4 @@
-"""What templates find where nothing is: names that are undefined, values that are not set, and errors without Python's words."""
+"""Undefined names and unset values in templates, and errors of Python in plain words."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Missing(StrictUndefined):
 
 
 class Unset(Missing):
-    """A value that a turn need not have, such as its user: false in an `if`, equal to nothing else, and an error in any other use."""
+    """A value that a turn may lack, such as its user: false in an `if`, equal only to null, and an error in any other use."""
 
     __slots__ = ()
 

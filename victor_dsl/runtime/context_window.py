@@ -23,13 +23,13 @@ MODELS = 256
 """How many models are remembered; over that, the oldest entry is forgotten."""
 
 SUSPECT = 0.6
-"""The share of the window from which a request that was refused for no known reason may have been too long."""
+"""The share of the window from which a request that was refused for an unclear reason may have been too long."""
 
 MOST_MARGIN = 0.1
 """The largest margin for wrong estimates, as a share of the window."""
 
 TOOLS_WORTH_A_REPORT = 40
-"""Below so many tokens of tools, a low count does not say whether the model's server passes tools on."""
+"""Below so many tokens of tools, a low count is no sign that the model's server drops tools."""
 
 ON_LOOP_TOKENS = 25_000
 """Up to this many stated tokens, ten milliseconds of work, a tokenizer counts on the event loop."""
@@ -120,14 +120,14 @@ class ModelWindow:
         return learnt.ignores_tools
 
     def was_full(self, reply: Reply, answer: int | None) -> bool:
-        """Whether an answer ended because the window was full, and not at the tokens that it may have."""
+        """Whether an answer ended because the window was full, not at its `max_tokens`."""
         used, written = reply.usage.input_tokens, reply.usage.output_tokens
         if reply.stop_reason != "length" or used is None or written is None or self.tokens is None:
             return False
         return (answer is None or written < answer) and used + written >= self.tokens - 2
 
     def suspects(self, turn: Turn) -> bool:
-        """Whether a request that was refused for no known reason may have been too long; once for a session."""
+        """Whether a request that was refused for an unclear reason may have been too long; once for a session."""
         session = _session(turn)
         long = self.tokens is not None and self.estimate(turn).tokens > SUSPECT * self.tokens
         return long and not self.learnt.guesses(session)

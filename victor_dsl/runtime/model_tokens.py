@@ -19,16 +19,16 @@ SESSIONS = 2_000
 """How many sessions' last counts are remembered per model; over that, the least recently counted is forgotten."""
 
 HIDDEN_TOKENS = 2_000
-"""How many tokens a provider may add unseen, such as instructions about tools, before its count is not believed."""
+"""How many tokens a provider may add unseen, such as instructions about tools; a count with more is ignored."""
 
 WORTH_LEARNING = 100
 """Below so many stated tokens a count says more about what the provider adds than about the request's text."""
 
 GUESSED = 1.25
-"""How much larger than estimated a request is taken to be that was refused as too long without a count."""
+"""The factor on the estimate of a request that was refused as too long without a count."""
 
 GUESSED_AGAIN = 2.0
-"""The same where the session's last request was refused, too: so that few refusals find a length that the model takes."""
+"""The factor where the session's last request was refused too, so that a few refusals find a length that fits."""
 
 _LEAST_SHARE = 0.25  # of the stated tokens; nothing but long runs of blanks has fewer
 _MOST_BYTES = 4  # of the stated tokens: a token has at least one byte
@@ -70,8 +70,8 @@ class _Weights:
 class TooLong:
     """A request that was refused as too long.
 
-    `counted` and `window` are the input tokens and the window that the server named, if it did; `configured` is the window that
-    was reckoned with, `answer` the tokens reserved for the answer.
+    `counted` and `window` are the input tokens and the window that the server named, if it did; `configured` is the window
+    by the spec or the known models, `answer` the tokens reserved for the answer.
     """
 
     counted: int | None
@@ -132,9 +132,9 @@ class ModelTokens:
     def refused(self, size: Size, session: Hashable, refusal: TooLong) -> None:
         """Learns from a refusal of a request as too long.
 
-        Where the server named no count, the request is taken to be a quarter larger than estimated, or than would have
-        fitted, and after a second refusal twice as large: in this session alone. Where no window is known either, it is
-        taken to be half of the request.
+        Without a count from the server, the request counts as a quarter larger than estimated, or than would have fitted;
+        after a second refusal as twice as large. This applies to the session alone. Without a window, half of the request
+        counts as the window.
         """
         least, most = _plausible(size)
         counted = refusal.counted if refusal.counted is not None and least <= refusal.counted <= most else None

@@ -30,7 +30,7 @@ from victor_dsl.values.tool import api_tool_name
 from victor_dsl.values.turn import Turn
 
 MOST_ERROR_TOKENS = 500
-"""How long an error may be that the model receives; its cause stands at the beginning."""
+"""The most tokens of an error that the model receives; its cause is at the beginning."""
 
 MOST_IMAGES = 8
 """How many images of one result the model sees."""
@@ -79,7 +79,7 @@ class ToolCalls:
     async def answer(
         self, calls: Sequence[ToolCall], turn: Turn, incomplete: Mapping[ToolCall, str]
     ) -> tuple[Message, ...]:
-        """A tool message for each call, in the calls' order; the calls run side by side. `incomplete` ones fail with their text."""
+        """A tool message for each call, in the calls' order; the calls run concurrently. `incomplete` ones fail with their text."""
         if len(calls) == 1:
             return (await self._answer(calls[0], turn, incomplete),)
         try:
@@ -196,7 +196,7 @@ def _cut(text: str, most_tokens: int) -> str:
 
 
 def _bounded(parts: tuple[Part, ...], most_tokens: int) -> Content:
-    """The parts within the limit, in their order: texts are cut, and of images that are too many only their number is said."""
+    """The parts within the limit, in their order: texts are cut, and the number of images that are left out is added."""
     bounded: list[Part] = []
     left_out: Counter[str] = Counter()
     room, images = most_tokens, 0

@@ -1,4 +1,4 @@
-"""Where templates stand: in the spec, or in files. Needs no Jinja2, whose import takes 50 ms."""
+"""Where templates are: in the spec, or in files. Needs no Jinja2, whose import takes 50 ms."""
 
 from __future__ import annotations
 

@@ -28,7 +28,8 @@ class PastCompaction:
     """One compaction, and the messages last sent by it.
 
     `conversation` has the fingerprints of the conversation's messages at the time; `kept` has one byte for each: 1 if it was
-    kept. `summary` stands for the others. `type` is the strategy that chose, and `fallback` says whether it stood in. `sent` are the fingerprints of the messages last sent, `tokens` their cost.
+    kept. `summary` replaces the others. `type` is the strategy that chose, and `fallback` is true if that was the fallback. `sent` are
+    the fingerprints of the messages last sent, `tokens` their tokens.
     """
 
     conversation: bytes

@@ -92,7 +92,7 @@ class _Prepared:
     last: PastCompaction | None
 
     def repeated(self, types: Collection[str]) -> Choice | None:
-        """What the last compaction kept, and all that has come since; None where it no longer applies, or is none of these types."""
+        """The choice of the last compaction with all newer groups; None where it no longer applies, or has another type."""
         if self.last is None or self.last.type not in types:
             return None
         groups = self.last.repeated(self.fingerprints, self.history.groups, self.conversation.places)
@@ -175,9 +175,9 @@ class ContextCoordinator:
             raise BudgetError(f"{error.message}; {counts}", node=error.node, hint=error.hint) from error
 
     def learn_refusal(self, turn: Turn, error: ModelError) -> bool:
-        """Learns how the turn's model counts from its refusal of the turn as too long. Returns whether it may have been one.
+        """Learns from an error how the turn's model counts. Returns whether the error may mean that the turn was too long.
 
-        Servers say it in many words: a large request that was refused for no known reason counts too, once in a session.
+        Not every server names that reason: a large request that is refused for an unclear one counts too, once in a session.
         """
         model = self.model(turn)
         if model is None:

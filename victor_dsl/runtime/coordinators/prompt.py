@@ -19,7 +19,7 @@ from victor_dsl.values.turn import Contribution, Turn
 GAP = "\n\n"
 
 OF_TOOLS = ContributorConfig(priority=0, max_tokens=1000, overflow="truncate", optional=True)
-"""What holds for pieces of sources of tools."""
+"""The Config of the pieces that sources of tools contribute."""
 
 
 @frozen
@@ -32,9 +32,9 @@ class _Piece:
 
 @define
 class _Source:
-    """A contributor, what its item says about its piece, and its latest piece with the text that it was made of.
+    """A contributor with its Config, and its latest piece with the text that it was made of.
 
-    `varies` says that its text was another one before.
+    `varies` is true once its text has changed.
     """
 
     node: Node

@@ -31,7 +31,7 @@ CHEAP_SHARE, CHEAP_COUNT = 0.1, 128
 """Without `k`, all tools are offered while they take at most this share of the window, and are at most so many."""
 
 ASSUMED_WINDOW = 32_768
-"""The window that this share is of where the model's is not known."""
+"""The window to take the share of if the model's is not known."""
 
 DEFAULT_K = 16
 """How many tools are selected where there is no `k`, and all tools would take more than that."""
@@ -181,7 +181,7 @@ class ToolSelectionCoordinator:
         return type, fallback, Selected(ranking, k, most, matches=not (fallback and type == "all"))
 
     def _with_k(self, turn: Turn, candidates: _Allowed) -> Turn:
-        """The turn with the `k` that holds: where none is set and all tools would cost much, a strategy that ranks selects some."""
+        """The turn with the `k` in force: without one, a strategy that ranks selects some of the tools if all would cost much."""
         if turn.settings.k is not None:
             return turn
         if self._defers:

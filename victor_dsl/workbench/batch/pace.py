@@ -10,16 +10,16 @@ from typing import Any
 from attrs import define, field
 
 MOST_ATTEMPTS = 6
-"""How often a line is asked while a provider refuses it for its rate; after the last try its error is written."""
+"""How often a line is sent while a provider refuses it for its rate; after the last attempt its error is written."""
 
 MOST_WAIT_S = 120.0
 """The longest pause. Where a provider asks for more, the error is written at once."""
 
 
 def wait_after(output: Mapping[str, Any], attempts: int) -> float | None:
-    """The seconds after which a line with this output is to be asked again; None if the output is final.
+    """The seconds after which a line with this output is sent again; None if the output is final.
 
-    That is what the provider asks for, else 1, 2, 4, 8, 16 seconds.
+    They are what the provider asks for, else 1, 2, 4, 8, 16.
     """
     error = output.get("error")
     if not isinstance(error, Mapping) or attempts >= MOST_ATTEMPTS:
@@ -53,7 +53,7 @@ class Pace:
         self._closed_until = self.now()
 
     async def __aenter__(self) -> float:
-        """Waits for a slot; returns the time when the try began, which `slow_down` takes."""
+        """Waits for a slot; returns the time when the attempt began, which `slow_down` takes."""
         async with self._changed:
             while self._busy >= max(1, int(self.slots)):
                 await self._changed.wait()
@@ -72,10 +72,10 @@ class Pace:
             self._changed.notify_all()
 
     def slow_down(self, seconds: float, began: float) -> bool:
-        """Pauses all lines after a refusal of a try that began then; whether it is the first refusal since the last pause."""
+        """Pauses all lines after the refusal of an attempt. Returns whether it is the first refusal since the last pause."""
         self._closed_until = max(self._closed_until, self.now() + seconds)
         if began <= self._slowed:
-            return False  # it was asked before the pause, together with others that were refused
+            return False  # it was sent before the pause, together with others that were refused
         self._slowed = self.now()
         self.slots = max(1.0, self.slots / 2)
         return True

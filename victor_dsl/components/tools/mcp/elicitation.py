@@ -1,4 +1,4 @@
-"""Answers to a server that asks the user for input in the middle of a call: no user is there to be asked."""
+"""Answers servers that ask the user for input during a call: no user can be asked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from victor_dsl.components.tools.mcp.config import Elicitation
 
 
 class Elicitations:
-    """Declines; with `defaults` it accepts a form whose required fields all have defaults, with these. `report` hears of what was declined."""
+    """Declines requests for input; in the mode `defaults` it accepts forms whose required fields all have defaults.
+
+    `report` gets a message for each that is declined.
+    """
 
     def __init__(self, mode: Elicitation, report: Callable[[str], None]) -> None:
         self._mode = mode
