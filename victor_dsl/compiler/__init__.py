@@ -221,7 +221,7 @@ def _version(document: Located) -> Diagnostic | None:
     if written is None:
         return None  # check says that it is missing
     if written.value == VERSION or not isinstance(written.value, int | Interpolated):
-        return None  # or check says that it is no number
+        return None  # or `check` reports that it is not a number
     hint = f"write `victor: {VERSION}`"
     shown = getattr(written.value, "text", written.value)
     return Diagnostic(

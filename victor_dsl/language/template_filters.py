@@ -86,9 +86,9 @@ def printable(value: Any, *, nulls: bool = False) -> Any:
 
 def _unprintable(value: Any) -> str:
     if value is None:
-        return "there is a null, which is no text; write `| default('…', true)` or `{% if … %}`"
+        return "there is a null, not text; write `| default('…', true)` or `{% if … %}`"
     if isinstance(value, BaseModel):
-        return "a group of settings is no text; name one setting, such as `settings.model`"
+        return "a group of settings is not text; name one setting, such as `settings.model`"
     if isinstance(value, Macro):
         name = value.name or "caller"
         return f"'{name}' is a macro; call it: `{{{{ {name}(…) }}}}`"

@@ -58,11 +58,11 @@ class Located:
         return here
 
     def get(self, key: str) -> Located | None:
-        """The value under a key, or None where this is no map or lacks the key."""
+        """The value under a key, or None where this is not a map or lacks the key."""
         return self.value.get(key) if isinstance(self.value, dict) else None
 
     def leaves(self) -> Iterator[Located]:
-        """Every value below and including this one that is no map and no list, in no particular order."""
+        """Every value below and including this one that is neither a map nor a list, in no particular order."""
         stack = [self]
         while stack:
             here = stack.pop()

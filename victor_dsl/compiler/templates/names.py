@@ -270,18 +270,16 @@ class _Reading:
                     else f"call one of its macros: `{name}.NAME(…)`"
                 )
                 what = "an imported template" if name in self.imports else "a macro"
-                yield self._fault("template-error", f"'{name}' is {what}, which is no text", node, name, hint)
+                yield self._fault("template-error", f"'{name}' is {what}, not text", node, name, hint)
             elif name in GLOBALS and name in self.parsed.undeclared and name not in self.visible:
-                yield self._fault("template-error", f"'{name}' is a function, which is no text", node, name, "call it")
+                yield self._fault("template-error", f"'{name}' is a function, not text", node, name, "call it")
             elif name in ("loop", "self") and name not in self.visible:
-                yield self._fault("template-error", f"'{name}' is no text", node, name, "name one of its attributes")
+                yield self._fault("template-error", f"'{name}' is not text", node, name, "name one of its attributes")
             elif self._value(node) is Settings:
                 hint = "name one of them: `settings.model`"
-                yield self._fault(
-                    "template-error", "`settings` is a group of settings, which is no text", node, name, hint
-                )
+                yield self._fault("template-error", "`settings` is a group of settings, not text", node, name, hint)
         elif isinstance(node, nodes.Getattr) and isinstance(self._value(node), type):
-            message = f"'{node.attr}' is a group of settings, which is no text"
+            message = f"'{node.attr}' is a group of settings, not text"
             yield self._fault("template-error", message, node, node.attr, "name one of its settings")
 
     def _filter(self, node: nodes.Filter) -> Iterator[Diagnostic]:

@@ -67,7 +67,7 @@ def as_bytes(message: JSONRPCMessage) -> bytes:
 
 
 def mended(content: bytes, request: int | str | None = None) -> bytes:
-    """What a server sent, repaired where it is no message as it stands and can be read as one."""
+    """What a server sent, repaired where it is not a message but can be read as one."""
     try:
         jsonrpc_message_adapter.validate_json(content, by_name=False)
     except ValueError:
