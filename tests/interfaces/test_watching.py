@@ -17,10 +17,11 @@ import pytest
 from attrs import frozen
 
 import victor_dsl.interfaces.watching
+from tests.components.context import StillClock
 from victor_dsl.compiler import Compilation, compile_spec
 from victor_dsl.interfaces.watching import Watcher, watched
 from victor_dsl.runtime.orchestrator import Orchestrator
-from victor_dsl.source.reader import Files
+from victor_dsl.source.reader import Files, Stamp, stamp
 from victor_dsl.values.request import Request
 
 SPEC = """\
@@ -346,3 +347,72 @@ def test_sighup_reloads_the_spec_of_a_chat(path: Path) -> None:
         assert "two" in (said() for _ in range(2_000))
         to.close()
         assert chat.wait(30) == 0
+
+
+def test_a_chat_answers_with_the_prompt_that_was_just_saved(path: Path) -> None:
+    """And the digest of each line is that of the files as they were."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "victor_dsl", "run", str(path), "--json"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as chat:
+        assert chat.stdin is not None
+        assert chat.stdout is not None
+        expected = ""
+        for prompt in ("Be brief.", "Be kind.", "", "Be bold."):
+            (path.parent / "prompt.md").write_text(prompt)
+            expected = digest_of(path) if prompt else expected
+            chat.stdin.write("a\n")
+            chat.stdin.flush()
+            assert json.loads(chat.stdout.readline())["plan"] == expected
+        chat.stdin.close()
+        assert chat.wait(30) == 0
+
+
+async def test_a_file_is_read_when_nobody_has_written_to_it_for_a_moment(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(victor_dsl.interfaces.watching, "SETTLE_SECONDS", 0)
+    prompt = path.parent / "prompt.md"
+    compiled = []
+    async with victor_dsl.open(path) as orchestrator:
+
+        def compile_once(files: Files) -> Compilation:
+            compiled.append(prompt.read_text())
+            return recompile(path, files)
+
+        watching = Watcher(orchestrator, compile_once)
+        pieces = ["Be", "Be kind", "Be kind to all."]
+
+        def write_on(file: str) -> Stamp | None:
+            if file.endswith("prompt.md") and pieces:
+                prompt.write_text(pieces.pop(0))
+            return stamp(file)
+
+        monkeypatch.setattr(victor_dsl.interfaces.watching, "stamp", write_on)
+        await watching.look()
+        assert compiled == ["Be kind to all."]
+        pieces += ["x" * length for length in range(100)]
+        await watching.look()
+        assert len(compiled) == 1
+
+
+async def test_the_last_good_values_of_a_provider_outlive_a_reload(path: Path) -> None:
+    settings = path.parent / "settings.yml"
+    settings.write_text("vars: {product: Acme}")
+    spec = SPEC.format(reply="one") + "providers: [{type: file, path: settings.yml, watch: true}]\n"
+    path.write_text(spec)
+    clock = StillClock()
+    program = recompile(path, Files()).program
+    assert program is not None
+    async with Orchestrator(program, clock=clock) as orchestrator:
+        assert (await orchestrator.chat("a")).message.text() == "one"
+        path.write_text(spec + "vars: {new: 1}\n")
+        after = recompile(path, Files()).program
+        assert after is not None
+        settings.write_text("vars: [")
+        clock.time += 2
+        await orchestrator.reload(after)
+        assert (await orchestrator.render(Request(message="a"))).error is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -23,6 +24,7 @@ SETTLE_SECONDS = 0.2
 """How long a changed file must stay as it is before it is read: an editor may still be writing it."""
 
 MOST_WAITS = 25
+"""How often such a file is waited for before the next look."""
 
 Compile = Callable[[Files], Compilation]
 """Compiles the spec with the files that are read already; it reads the others."""
@@ -164,8 +166,12 @@ def _contents(program: Program) -> dict[str, bytes | None]:
 def _lost_texts(before: Program, compilation: Compilation) -> Iterator[str]:
     """The files that had text before and have none now: they may be in the middle of being saved."""
     for name, version in compilation.sources.items():
-        if not version.has_text and name in before.texts and before.texts[name].has_text:
-            yield f"{name}: {'the file is empty' if version.data is not None else 'there is no such file'}"
+        if version.has_text or name not in before.texts or not before.texts[name].has_text:
+            continue
+        if version.data is not None:
+            yield f"{os.path.relpath(name)}: the file is empty"
+        elif compilation.program is not None:  # or an error says so
+            yield f"{os.path.relpath(name)}: there is no such file"
 
 
 def _faults(compilation: Compilation) -> Iterator[str]:
