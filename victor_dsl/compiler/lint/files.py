@@ -81,27 +81,23 @@ def _hint(written: str, path: str, *, optional: bool) -> str:
 def prompt_files_can_be_seen(subject: LintInput) -> Iterator[Diagnostic]:
     """Files of contributors, and what templates include: they have text, and none that their reviewers cannot see."""
     for item in subject.items():
+        if item.component.kind.name != "contributors":
+            continue
         for name, annotation in annotated_fields(item.component.config).items():
             path = getattr(item.config, name, None)
-            if item.component.kind.name != "contributors" or not isinstance(annotation, FilePath) or path is None:
+            if not isinstance(annotation, FilePath) or not annotation.included or not isinstance(path, str):
                 continue
-            leaf = item.located.get(name) or item.located
+            leaf, place = item.located.get(name) or item.located, (*item.path, name)
             for file, data in subject.included.contents(path).items():
                 shown = _shown(leaf, path, file)
                 with suppress(UnicodeDecodeError):
                     text = data.decode("utf-8-sig")
                     subject.files.remember(shown, text)
-                    yield from _unseen(text, shown, (*item.path, name))
-            if (version := subject.included.versions.get(path)) and version.data is not None and not version.has_text:
-                message = f"the file '{_shown(leaf, path, path)}' is empty, so it adds nothing to the prompt"
-                yield Diagnostic(
-                    "empty-prompt",
-                    message,
-                    leaf.span,
-                    (*item.path, name),
-                    "write its text, or remove the contributor",
-                    severity="warning",
-                )
+                    yield from _unseen(text, shown, place)
+                if file == path and not subject.included.versions[file].has_text:
+                    message = f"the file '{shown}' is empty, so it adds nothing to the prompt"
+                    hint = "write its text, or remove the contributor"
+                    yield Diagnostic("empty-prompt", message, leaf.span, place, hint, severity="warning")
 
 
 def _unseen(text: str, file: str, path: Path) -> Iterator[Diagnostic]:
