@@ -500,6 +500,19 @@ async def test_when_all_models_fail_the_error_names_each(stage: Stage) -> None:
     assert (raised.value.kind, raised.value.status) == ("authentication", 401)
 
 
+async def test_when_all_models_fail_the_error_says_when_the_first_may_answer(stage: Stage) -> None:
+    stage.objects |= {
+        "models/main": Says([ModelError("full", kind="rate_limited", retry_after_s=30)]),
+        "models/spare": Says([ModelError("resting", kind="circuit_open", retry_after_s=8)]),
+        "exporters/given": Spy(),
+    }
+    async with stage.orchestrator(TWO) as orchestrator:
+        answer = await orchestrator.answer(Request(message="go"))
+    assert answer.error is not None
+    error = answer.error.as_json()
+    assert (error["code"], error["retry_after_s"]) == ("model-rate_limited", 8)
+
+
 async def test_nothing_stands_in_once_a_piece_was_streamed(stage: Stage) -> None:
     async def torn(turn: Turn) -> Any:
         await turn.emit(Delta("half a"))

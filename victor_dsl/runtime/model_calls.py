@@ -305,6 +305,9 @@ def _all_failed(failures: Sequence[ModelError]) -> ModelError:
     if len(failures) == 1:
         return first
     reasons = "; ".join(str(failure) for failure in failures)
-    combined = ModelError(f"no model answered: {reasons}", kind=first.kind, status=first.status)
+    waits = [failure.retry_after_s for failure in failures if failure.retry_after_s is not None]
+    combined = ModelError(
+        f"no model answered: {reasons}", kind=first.kind, status=first.status, retry_after_s=min(waits, default=None)
+    )
     combined.__cause__ = first
     return combined
