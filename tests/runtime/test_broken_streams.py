@@ -135,6 +135,13 @@ async def test_an_answer_is_not_continued_once_a_tool_call_began(stage: Stage) -
     assert shown.text == "one "
 
 
+async def test_a_tool_call_that_broke_off_before_any_text_stops_no_later_try(stage: Stage) -> None:
+    calls_broke_off = Streams([], broken(in_tool_call=True))
+    main = [calls_broke_off, Streams([], call("good")), calls_broke_off, MAIN, Streams(["one two ", "three"])]
+    answer, shown, _ = await run(stage, "continue", main, ["never"], RETRY.replace("2", "3"))
+    assert (answer.text, shown.text) == ("one two three", "one two three")
+
+
 @pytest.mark.parametrize("mode", ["restart", "continue"])
 async def test_a_fallback_that_streams_nothing_is_shown_all_the_same(stage: Stage, mode: str) -> None:
     answer, shown, _ = await run(stage, mode, [MAIN], ["one two three"])

@@ -28,6 +28,9 @@ exporters: [given]
 """
 
 
+NO_REPORT: Any = None
+
+
 async def good(vars: Mapping[str, Any]) -> str:
     return "result"
 
@@ -485,6 +488,27 @@ async def test_a_stand_in_with_a_smaller_window_is_sent_less(stage: Stage) -> No
     assert answer.text == "yes"
     assert len(main.turns[0].messages) == 21
     assert len(spare.turns[0].messages) < 21
+
+
+@pytest.mark.parametrize(
+    ("returned", "what"),
+    [
+        ("text", "returned str instead of a Reply"),
+        (Reply(Message("assistant", "hi"), NO_REPORT), "has NoneType instead of a Usage"),
+    ],
+)
+async def test_a_model_that_returns_something_else_fails_its_turn_alone(stage: Stage, returned: Any, what: str) -> None:
+    class Wrong:
+        async def answer(self, turn: Turn) -> Any:
+            return returned
+
+    _, _, spy = set_up(stage)
+    stage.objects["models/main"] = Wrong()
+    async with stage.orchestrator(ONE) as orchestrator:
+        answer = await orchestrator.answer(Request(message="go"))
+    assert answer.error is not None
+    assert what in answer.error.message
+    assert [data["stop_reason"] for data in spy.data("turn")] == ["error"]
 
 
 async def test_when_all_models_fail_the_error_names_each(stage: Stage) -> None:

@@ -184,7 +184,7 @@ class ModelCalls:
             self._record_failure(called, attempt, started, failure, usage, estimate)
             if isinstance(failure, ModelError):
                 failure.node = failure.node or node
-                if failure.in_tool_call and turn.settings.broken_stream == "continue":
+                if failure.in_tool_call and trace.streamed.text and turn.settings.broken_stream == "continue":
                     trace.streamed.stuck = True
             if failure is error:
                 raise
@@ -277,6 +277,8 @@ def _check(reply: Reply, node: str, turn: Turn) -> None:
     """Raises ModelError for an answer with nothing in it; after a tool's result that may be all there is to say."""
     if not isinstance(reply, Reply):
         raise ComponentError(f"the model returned {type(reply).__name__} instead of a Reply", node=node)
+    if not isinstance(reply.usage, Usage):
+        raise ComponentError(f"the model's Reply has {type(reply.usage).__name__} instead of a Usage", node=node)
     refuses = reply.stop_reason == "content_filter"
     if refuses and turn.fallback_left and turn.may_try_again and "content_filter" in (turn.settings.fallbacks_on or ()):
         raise ModelError("the provider refused the content", kind="content_filter", node=node, usage=reply.usage)

@@ -35,9 +35,7 @@ class ModelLoop:
         rounds = 0
         while True:
             reply, turn = await self._models.answer(_with_tool_choice(turn, rounds))
-            streamed.before += "".join(streamed.text)
-            streamed.text.clear()
-            streamed.reached = False
+            streamed.end_answer()
             calls = reply.message.tool_calls
             if not calls:
                 if rounds == 0 and reply.usage is trace.usage:  # as in most turns

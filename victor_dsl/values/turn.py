@@ -150,6 +150,12 @@ class Streamed:
     reached: bool = False
     stuck: bool = False
 
+    def end_answer(self) -> None:
+        """Begins anew with the turn's next answer."""
+        self.before += "".join(self.text)
+        self.text.clear()
+        self.reached = self.stuck = False
+
     def take_back(self, end: str) -> None:
         """Removes an end of the text that a middleware had not passed on when the answer broke off."""
         text = "".join(self.text)
