@@ -15,6 +15,7 @@ from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.interpolate import Interpolated
 from victor_dsl.source.located import Located, Path
 from victor_dsl.values.faults import Faulty
+from victor_dsl.values.inputs import Inputs, input_faults
 from victor_dsl.values.settings import LIFTED, Layer, Origin, Settings, lifted_fields
 from victor_dsl.values.typed import default_type, read_as, read_like
 
@@ -49,13 +50,15 @@ def layer_of(
     return Layer(source, values, variables, origins), diagnostics
 
 
-def vars_faults(values: Located, at: Path, declared: Mapping[str, Any]) -> list[Diagnostic]:
-    """Why values are not of the types that the spec's own vars declare; every text is read."""
+def vars_faults(values: Located, at: Path, declared: Mapping[str, Any], inputs: Inputs) -> list[Diagnostic]:
+    """Why values are not of the types that the spec's own vars declare, or are inputs; every text is read."""
+    vars = to_python(values).value
+    faults = input_faults(vars, inputs)
     try:
-        read_like(declared, to_python(values).value, ("vars",))
+        read_like(declared, vars if isinstance(vars, dict) else {}, ("vars",))
     except Faulty as error:
-        return _placed(error, values, at)
-    return []
+        faults += error.faults
+    return _placed(Faulty(faults), values, at)
 
 
 def _vars(vars: Located, at: Path, spec: Layer | None) -> tuple[Mapping[str, Any], list[Diagnostic]]:

@@ -57,6 +57,7 @@ class Lowering:
             spec=variation.spec,
             overlays=variation.overlays,
             models=variation.models,
+            inputs=variation.inputs,
             prompt=policy,
             request=frozenset(checked.spec.request or ()) if checked.spec else frozenset(),
             digest=_digest(roles, meanings, needs, policy, variation),
@@ -193,6 +194,10 @@ def _digest(
             path += needs[id]
     layers = (variation.spec, *variation.overlays)
     of_models = {name: layer.settings for name, layer in variation.models.items() if layer.settings}
+    of_inputs = {
+        name: declared.model_dump(mode="json", exclude_unset=True, exclude={"description"})
+        for name, declared in variation.inputs.items()
+    }
     return _sha256(
         {
             "victor": VERSION,
@@ -201,6 +206,7 @@ def _digest(
             "prompt": [prompt.max_tokens, prompt.overflow],
             "layers": [[layer.settings, layer.vars] for layer in layers if layer.settings or layer.vars],
             **({"models": of_models} if of_models else {}),
+            **({"inputs": of_inputs} if of_inputs else {}),
         }
     )
 

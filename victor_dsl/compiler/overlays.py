@@ -36,6 +36,9 @@ class Overlay:
                     self._fault(
                         "untouchable", f"a tenant or an arm may not change {key}", value, where, _untouchable_hint(key)
                     )
+            elif self.guarded and key == "inputs" and at[0] == "variants":
+                hint = "a request must fit every arm; a tenant may change them"
+                self._fault("untouchable", "an arm may not change inputs", value, where, hint)
             elif self.guarded and key not in SECTIONS:
                 hint = suggest(key, SECTIONS - UNTOUCHABLE, what="sections of an overlay")
                 self._fault("unknown-key", f"an overlay has no '{key}'", value, where, hint)
@@ -157,7 +160,7 @@ def deep(base: Located | None, over: Located) -> Located:
     if base is None or not isinstance(base.value, dict) or not isinstance(over.value, dict):
         return over
     before, after = base.value.get("type"), over.value.get("type")
-    if after is not None and (before is None or before.value != after.value):
+    if after is not None and not isinstance(after.value, dict) and (before is None or before.value != after.value):
         return over
     merged = dict(base.value)
     for key, value in over.value.items():

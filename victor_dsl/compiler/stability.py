@@ -56,7 +56,7 @@ class Stability:
         """The names that differ within a tenant: its sessions and users, and vars that are empty until a request fills them."""
         names = VisibleNames(variation, self.files)
         empty = () if names.open else (name for name, value in names.vars.items() if value in ("", [], {}))
-        return frozenset({"session", "user", *empty})
+        return frozenset({"session", "user", *variation.inputs, *empty})
 
     def varies(self, item: Item, varying: frozenset[str]) -> bool:
         """Whether a contributor's text differs between the sessions or turns of one tenant."""

@@ -14,6 +14,7 @@ from victor_dsl.compiler.overlays import Overlay, leaves, name_of, same, type_of
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Located, Path
+from victor_dsl.values.inputs import Inputs
 from victor_dsl.values.settings import LIFTED, Layer, lifted_fields
 
 MOST_COMBINATIONS = 256
@@ -42,6 +43,12 @@ class Variation:
         parts = [f"tenant {self.tenant}"] if self.tenant is not None else []
         parts += [f"arm {experiment}.{arm}" for experiment, arm in self.arms]
         return " with ".join(parts)
+
+    @property
+    def inputs(self) -> Inputs:
+        """What a request must or may give."""
+        written = self.checked.spec.inputs if self.checked.spec is not None else None
+        return {name: declared for name, declared in (written or {}).items() if declared is not None}
 
     @property
     def sources(self) -> tuple[Path, ...]:

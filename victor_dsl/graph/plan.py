@@ -16,6 +16,7 @@ from victor_dsl.language.component import TextPlace
 from victor_dsl.language.config import Around, Config
 from victor_dsl.source.located import Span
 from victor_dsl.source.reader import FileVersion
+from victor_dsl.values.inputs import Inputs
 from victor_dsl.values.settings import Layer
 
 Overflow = Literal["drop", "truncate", "fail"]
@@ -99,7 +100,8 @@ class Plan:
 
     `nodes` are in dependency order. The layer `spec` is below those of the providers; `overlays` (tenant, then arms) are
     above them, the lowest first. `models` are the layers of models with settings of their own: that of the model which
-    answers is just above `spec`. `request` lists the settings that a request may set beyond the usual ones. `digest`
+    answers is just above `spec`. `request` lists the settings that a request may set beyond the usual ones, `inputs` what it
+    must or may give. `digest`
     does not depend on how the spec is formatted.
     """
 
@@ -114,6 +116,7 @@ class Plan:
     request: frozenset[str]
     digest: str
     models: Mapping[str, Layer] = field(factory=dict)
+    inputs: Inputs = field(factory=dict)
     by_id: Mapping[str, Node] = field(init=False, repr=False)
 
     def __str__(self) -> str:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from victor_dsl.language.config import Name
 from victor_dsl.language.kinds import KINDS
+from victor_dsl.values.inputs import Input
 from victor_dsl.values.model import VAR_PATTERN, Model
 from victor_dsl.values.settings import REQUEST_SETTINGS, SETTING_NAMES, Settings
 
@@ -115,6 +116,7 @@ class Given(Model):
     user: str | None = Field(None, description="The user.")
     arms: dict[str, str] | None = Field(None, description="Arms to force, by experiment.")
     vars: dict[VarName, Any] | None = Field(None, description="Vars of the request.")
+    inputs: dict[VarName, Any] | None = Field(None, description="Inputs of the request.")
     settings: dict[str, Any] | None = Field(None, description="Settings of the request.")
 
 
@@ -174,6 +176,13 @@ class Spec(Model):
     )
     settings: Settings | None = Field(None, description="Values in force for a turn; their lowest layer.")
     vars: dict[VarName, Any] | None = Field(None, description="Values for templates, by name.")
+    inputs: dict[VarName, Input | None] | None = Field(
+        None,
+        description="Values that a request must or may give, by name; templates see them. A name is declared here or in `vars`.",
+        examples=[
+            {"customer": {"required": True, "max_length": 200}, "plan": {"enum": ["free", "pro"], "default": "free"}}
+        ],
+    )
     prompt: Prompt | None = Field(None, description="The budget of the whole system prompt, and its order.")
     variants: dict[Name, Experiment] | None = Field(None, description="Experiments by name; several may run at once.")
     tenants: dict[str, Tenant] | None = Field(None, description="Tenants by id, each an overlay of the spec.")

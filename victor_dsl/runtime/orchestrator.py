@@ -116,6 +116,7 @@ class Orchestrator:
         user: str | None = None,
         api_key: str | None = None,
         vars: Mapping[str, Any] | None = None,
+        inputs: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
         emit: Emit | None = None,
     ) -> Reply:
@@ -126,6 +127,7 @@ class Orchestrator:
             tenant=tenant,
             user=user,
             vars=vars or {},
+            inputs=inputs or {},
             settings=settings or {},
             metadata={} if api_key is None else {API_KEY: api_key},
         )

@@ -12,6 +12,7 @@ from attrs import frozen
 from victor_dsl.errors import VictorError
 from victor_dsl.language.boundary import component_error, is_fault
 from victor_dsl.runtime.coordinators.compaction_memory import WIDTH, fingerprints, leading_same
+from victor_dsl.runtime.coordinators.config import REQUEST
 from victor_dsl.runtime.generation import Generation, with_messages
 from victor_dsl.runtime.pipeline import Pipeline
 from victor_dsl.values.message import messages_tokens
@@ -179,9 +180,13 @@ def _settings_as_json(settings: Settings) -> dict[str, Any]:
 
 
 def origins(turn: Turn) -> dict[str, Origin]:
-    """The origin of each value in force, by its dotted path: `settings.temperature`, `vars.product`."""
+    """The origin of each value in force, by its dotted path: `settings.temperature`, `vars.product`, `inputs.customer`."""
     paths = [*_leaves(_settings_as_json(turn.settings), ("settings",)), *_leaves(turn.vars, ("vars",))]
-    return {".".join(path): _origin(path, turn.layers) for path in paths}
+    found = {".".join(path): _origin(path, turn.layers) for path in paths}
+    given = turn.request.inputs
+    for path in _leaves(turn.inputs, ("inputs",)):
+        found[".".join(path)] = DEFAULT if given.get(path[1]) is None else Origin(REQUEST)
+    return found
 
 
 def _origin(path: tuple[str, ...], layers: tuple[Layer, ...]) -> Origin:

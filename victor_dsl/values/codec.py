@@ -70,9 +70,16 @@ def read_request(data: Any) -> Request:
         message=line.message,
         messages=messages,
         vars=line.vars or {},
+        inputs=line.inputs or {},
         settings=line.settings or {},
         tools=tuple(map(_tool, line.tools or ())),
     )
+
+
+def line_schema() -> dict[str, Any]:
+    """The JSON Schema of request lines of any spec."""
+    schema = _Line.model_json_schema(ref_template="#/$defs/{model}")
+    return {key: value for key, value in schema.items() if key != "title"}
 
 
 def without_nulls(raw: Any) -> Any:
@@ -107,6 +114,7 @@ class _Line(Model):
     message: str | None = None
     messages: Annotated[list[Any], Field(min_length=1)] | None = None
     vars: dict[str, Any] | None = None
+    inputs: dict[str, Any] | None = None
     settings: dict[str, Any] | None = None
     tools: list[_Tool] | None = None
 
@@ -117,6 +125,7 @@ def _beyond_types(line: _Line) -> Iterable[Fault]:
         both = "" if line.message is None else ", not both"
         yield Fault((), f"a request has either 'message' or 'messages'{both}")
     yield from _check_json(line.vars, ("vars",))
+    yield from _check_json(line.inputs, ("inputs",))
     yield from _check_json(line.settings, ("settings",))
     names: set[str] = set()
     for index, tool in enumerate(line.tools or ()):

@@ -36,6 +36,7 @@ class Request:
     message: str | None = None
     messages: tuple[Message, ...] | None = None
     vars: Mapping[str, Any] = FrozenMap()
+    inputs: Mapping[str, Any] = FrozenMap()
     settings: Mapping[str, Any] = FrozenMap()
     tools: tuple[Tool, ...] = ()
     arms: Mapping[str, str] = FrozenMap()

@@ -207,7 +207,7 @@ class Turn:
     `emit`, `rendering` that no model may be called, `fallback_left` that another model answers if this one does not. `deadline`
     is in seconds of the event loop's clock. `request` is what
     the caller sent; its `system_messages` end the system prompt. `layers` are the sources of settings and vars, lowest
-    first; `contributions` the pieces of the system prompt.
+    first; `inputs` are the spec's inputs, None where one is not set; `contributions` the pieces of the system prompt.
     `selection` is set once tools were selected, `compaction` if the history was compacted, `conversation` if `messages` are
     no longer all of it. `why` says of a rendered turn why each message was kept or left out, by index in the conversation.
     """
@@ -220,6 +220,7 @@ class Turn:
     arms: Mapping[str, str] = FrozenMap()
     settings: Settings = field(factory=default_settings)
     vars: Mapping[str, Any] = FrozenMap()
+    inputs: Mapping[str, Any] = FrozenMap()
     system: str | None = None
     stable_system: int | None = None
     tools: tuple[Tool, ...] = ()

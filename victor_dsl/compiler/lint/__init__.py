@@ -16,6 +16,7 @@ from victor_dsl.compiler.lint.models import (
 )
 from victor_dsl.compiler.lint.names import (
     a_model_is_chosen,
+    a_name_is_declared_once,
     databases_fit,
     every_key_has_an_effect,
     every_name_is_used,
@@ -43,6 +44,7 @@ RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
     every_limit_is_enforced,
     every_limiter_has_a_limit,
     a_model_is_chosen,
+    a_name_is_declared_once,
     models_are_alive,
     pools_have_models_as_members,
     members_of_a_pool_are_alike,

@@ -125,7 +125,9 @@ def provided_values_are_sound(subject: LintInput) -> Iterator[Diagnostic]:
         if isinstance(getattr(item.config, "values", None), Values):
             at = (*item.path, "values")
             yield from _unknown_models(subject, item.located.at(("values", "settings")), (*at, "settings"))
-            yield from vars_faults(item.located.at(("values", "vars")), (*at, "vars"), subject.declared)
+            yield from vars_faults(
+                item.located.at(("values", "vars")), (*at, "vars"), subject.declared, subject.variations[0].inputs
+            )
         for name, annotation in annotated_fields(item.component.config).items():
             leaf = item.located.get(name)
             text = as_read(leaf.value) if leaf is not None else None
@@ -144,7 +146,7 @@ def _faults(subject: LintInput, file: str) -> Iterator[Diagnostic]:
         _, faults = validate(Values, result.document, to_python(result.document), (), "a values file")
         yield from faults
         yield from _unknown_models(subject, result.document.at(("settings",)), ("settings",))
-        yield from vars_faults(result.document.at(("vars",)), ("vars",), subject.declared)
+        yield from vars_faults(result.document.at(("vars",)), ("vars",), subject.declared, subject.variations[0].inputs)
 
 
 def _unknown_models(subject: LintInput, settings: Located, at: Path) -> Iterator[Diagnostic]:

@@ -9,8 +9,9 @@ from victor_dsl.compiler.lint.answering import only_model
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.config import DatabaseConfig
+from victor_dsl.language.template import VISIBLE
 from victor_dsl.source.diagnostic import Diagnostic, Related
-from victor_dsl.source.located import Located, Path
+from victor_dsl.source.located import Located, Path, Span
 
 
 def a_model_is_chosen(subject: LintInput) -> Iterator[Diagnostic]:
@@ -45,6 +46,33 @@ def _chosen(variation: Variation) -> bool:
         if item.component.type != "inline" or (named is not None and named.value is not None):
             return True
     return variation.names("model")
+
+
+def a_name_is_declared_once(subject: LintInput) -> Iterator[Diagnostic]:
+    """In `vars` or in `inputs`, and under no name that every template sees."""
+    seen: set[Span] = set()
+    for variation in subject.variations:
+        for name in variation.inputs:
+            declared = variation.checked.document.at(("inputs", name))
+            span, path = declared.key_span or declared.span, ("inputs", name)
+            if span in seen:
+                continue
+            if name in VISIBLE:
+                seen.add(span)
+                hint = "templates see a value of the turn under it; choose another name"
+                yield Diagnostic("bad-name", f"'{name}' cannot be the name of an input", span, path, hint)
+            for source in variation.sources:
+                var = variation.source.at((*source, "vars")).get(name)
+                if var is not None and span not in seen:
+                    seen.add(span)
+                    yield Diagnostic(
+                        "duplicate-name",
+                        f"'{name}' is declared in `inputs` and in `vars`",
+                        span,
+                        path,
+                        "an input is what a request gives; write its `default` here, and remove the var",
+                        related=(Related("the var", var.key_span or var.span),),
+                    )
 
 
 UNREAD: tuple[Path, ...] = (("tests",), ("variants", "*", "metrics"), ("variants", "*", "control"))

@@ -22,11 +22,14 @@ else:
 def templates_are_sound(subject: LintInput) -> Iterator[Diagnostic]:
     """Every template, for the first variation that has it.
 
-    Overlays add vars and rarely take any away: only for those that do, every template is checked again.
+    Overlays add vars and rarely take any away: only for those that do, or change inputs, every template is checked again.
     """
     pairs = list(subject.first)
+    inputs = subject.variations[0].inputs
     for variation in subject.variations:
-        if any(value is None for layer in variation.overlays for value in layer.vars.values()):
+        if variation.inputs != inputs or any(
+            value is None for layer in variation.overlays for value in layer.vars.values()
+        ):
             pairs += [(variation, item) for item in variation.checked.items()]
     names: dict[int, VisibleNames] = {}
     seen: set[Any] = set()

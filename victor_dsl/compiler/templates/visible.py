@@ -15,6 +15,10 @@ from victor_dsl.source.interpolate import Interpolated, as_read
 from victor_dsl.source.located import Located
 from victor_dsl.source.reader import Files, resolve
 from victor_dsl.values.settings import REQUEST_SETTINGS, Settings, merge_deep, setting_paths
+from victor_dsl.values.typed import Type
+
+_OF_TYPE: Mapping[Type, Any] = {"string": "", "integer": 0, "number": 0.0, "boolean": False, "list": [], "map": None}
+"""A value of each type, for the attributes that inputs have; nothing is known of a map's keys."""
 
 
 class VisibleNames:
@@ -41,6 +45,7 @@ class VisibleNames:
             self._settings = merge_deep(self._settings, settings)
         self._nulls = {name for name, value in variation.spec.vars.items() if value is None and name not in self.vars}
         self.vars |= dict.fromkeys({*self._nulls, *_not_read(variation.source)} - self.vars.keys())
+        self.vars |= {name: _OF_TYPE[declared.type] for name, declared in variation.inputs.items()}
 
     @cached_property
     def unset(self) -> Mapping[tuple[str, ...], str]:
@@ -48,7 +53,12 @@ class VisibleNames:
         nulls: dict[tuple[str, ...], str] = {
             (name,): f"a turn may have no {name}: its value is null" for name in self._nulls
         }
-        return {**nulls, **self._callers(), **self._unset_settings()}
+        inputs: dict[tuple[str, ...], str] = {
+            (name,): f"a request may leave out the input '{name}'"
+            for name, declared in self.variation.inputs.items()
+            if not declared.required and declared.default is None
+        }
+        return {**nulls, **inputs, **self._callers(), **self._unset_settings()}
 
     def _callers(self) -> dict[tuple[str, ...], str]:
         """`tenant` and `user` where nothing makes sure that a turn has them."""

@@ -128,7 +128,7 @@ def rendered(template: jinja2.Template, turn: Turn) -> str:
 
 def _values(turn: Turn) -> Mapping[str, Any]:
     """What a template sees. The four names of the turn itself win over vars."""
-    vars = turn.vars
+    vars = {**turn.vars, **turn.inputs} if turn.inputs else turn.vars
     if None in vars.values():
         vars = {name: sandbox.unset(name) if value is None else value for name, value in vars.items()}
     tenant = sandbox.NO_TENANT if turn.tenant is None else turn.tenant

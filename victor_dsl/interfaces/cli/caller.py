@@ -1,4 +1,4 @@
-"""The caller of a command's requests: `--session`, `--tenant`, `--user`, `--arm`, `--var` and `--api-key`."""
+"""The caller of a command's requests: `--session`, `--tenant`, `--user`, `--arm`, `--var`, `--set` and `--api-key`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class Caller:
     user: str | None = None
     arms: Mapping[str, str] = field(factory=dict)
     vars: Mapping[str, str] = field(factory=dict)
+    inputs: Mapping[str, str] = field(factory=dict)
     api_key: str | None = field(default=None, repr=False)
 
     @classmethod
@@ -34,11 +35,13 @@ class Caller:
         user: str | None,
         arms: Sequence[str],
         variables: Sequence[str],
+        inputs: Sequence[str],
         api_key: str | None = None,
     ) -> Caller:
         """The caller that the options describe. Raises UsageError."""
         named = _pairs(variables, "--var", "NAME=VALUE")
-        return cls(session, tenant, user, read_arms(arms, program), named, api_key or None)
+        given = _pairs(inputs, "--set", "NAME=VALUE")
+        return cls(session, tenant, user, read_arms(arms, program), named, given, api_key or None)
 
     def request(self, message: str) -> Request:
         """This caller's request with one message."""
@@ -53,6 +56,7 @@ class Caller:
             user=request.user or self.user,
             arms=self.arms,
             vars={**self.vars, **request.vars},
+            inputs={**self.inputs, **request.inputs},
             metadata={} if self.api_key is None else {API_KEY: self.api_key},
         )
 

@@ -66,8 +66,11 @@ def _date(context: click.Context, parameter: click.Parameter, text: str | None) 
 
 
 def caller(function: F) -> F:
-    """`--session`, `--tenant`, `--user`, `--arm` and `--var`."""
+    """`--session`, `--tenant`, `--user`, `--arm`, `--var` and `--set`."""
     for option in (
+        click.option(
+            "--set", "inputs", metavar="NAME=VALUE", multiple=True, help="An input of the spec; may be repeated."
+        ),
         click.option(
             "--var", "variables", metavar="NAME=TEXT", multiple=True, help="A variable for templates; may be repeated."
         ),

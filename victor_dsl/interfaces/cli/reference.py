@@ -12,8 +12,11 @@ import orjson
 from attrs import frozen
 
 from victor_dsl.errors import BrokenComponent, UsageError
+from victor_dsl.interfaces.cli import options
 from victor_dsl.interfaces.cli.app import Command, Group
+from victor_dsl.interfaces.cli.compiling import Surroundings, compile_or_exit
 from victor_dsl.interfaces.cli.output import print_json, say, warning_line
+from victor_dsl.interfaces.request_lines import request_schema
 from victor_dsl.language import codes
 from victor_dsl.language.component import Component
 from victor_dsl.language.kinds import KINDS
@@ -127,14 +130,22 @@ def explain(code: str | None) -> None:
 
 
 @click.command("schema", cls=Command, example="victor schema > victor.schema.json")
-def schema() -> None:
+@click.option("--requests", "spec", metavar="SPEC", help="Print the schema of this spec's request lines instead.")
+@options.environment
+def schema(spec: str | None, env_files: tuple[str, ...], state: str | None) -> None:
     """Print the JSON Schema of specs, with every installed component, for editors and other tools.
+
+    With `--requests` it is that of request lines: the inputs of a spec, with their types and descriptions.
 
     Editors with yaml-language-server complete and check a spec that begins with this line:
 
     # yaml-language-server: $schema=victor.schema.json
     """
-    print_json(spec_schema(broken=_warn))
+    if spec is None:
+        print_json(spec_schema(broken=_warn))
+        return
+    program = compile_or_exit(spec, Surroundings(env_files, state, untrusted=False), require_secrets=False)
+    print_json(request_schema(program.plan_for(None, {})))
 
 
 @frozen

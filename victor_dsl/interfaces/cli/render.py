@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import click
 from attrs import evolve
 
+from victor_dsl.errors import EXIT_OK
 from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces.cli import options, running
 from victor_dsl.interfaces.cli.app import Command
@@ -16,6 +17,7 @@ from victor_dsl.interfaces.cli.batch import Batch
 from victor_dsl.interfaces.cli.caller import Caller
 from victor_dsl.interfaces.cli.compiling import Surroundings, compile_or_exit
 from victor_dsl.interfaces.cli.output import count_of, print_json, report, say, without_controls
+from victor_dsl.interfaces.request_lines import example_request
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.source.redaction import redacted
 from victor_dsl.values.message import Message
@@ -39,6 +41,7 @@ READ_CHARACTERS = 2_000
     metavar="FILE.jsonl",
     help="Where rendered requests go; an existing file is replaced.  [default: stdout]",
 )
+@click.option("--example", is_flag=True, help="Print a valid request line instead, with a value for each input.")
 @click.option(
     "--explain-compaction",
     is_flag=True,
@@ -53,12 +56,14 @@ def render(
     input_: str | None,
     output: str | None,
     *,
+    example: bool,
     explain_compaction: bool,
     session: str | None,
     tenant: str | None,
     user: str | None,
     arms: tuple[str, ...],
     variables: tuple[str, ...],
+    inputs: tuple[str, ...],
     untrusted: bool,
     env_files: tuple[str, ...],
     state: str | None,
@@ -72,14 +77,19 @@ def render(
 
       victor render victor.yml --input in.jsonl --explain-compaction >/dev/null
     """
-    if (message is None) == (input_ is None):
-        raise click.UsageError("pass either --message or --input")
+    if [message is not None, input_ is not None, example].count(True) != 1:
+        raise click.UsageError("pass one of --message, --input and --example")
     if output is not None and input_ is None:
         raise click.UsageError("--output requires --input")
     options.check_stdin(spec, message, input_)
     program = compile_or_exit(spec, Surroundings(env_files, state, untrusted), require_secrets=False)
-    caller = Caller.read(program, session=session, tenant=tenant, user=user, arms=arms, variables=variables)
-    if input_ is not None:
+    caller = Caller.read(
+        program, session=session, tenant=tenant, user=user, arms=arms, variables=variables, inputs=inputs
+    )
+    if example:
+        print_json(example_request(program.plan_for(tenant, caller.arms)), indent=False)
+        code = EXIT_OK
+    elif input_ is not None:
         code = Batch(
             program,
             caller,

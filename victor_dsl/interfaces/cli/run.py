@@ -72,6 +72,7 @@ def run(
     user: str | None,
     arms: tuple[str, ...],
     variables: tuple[str, ...],
+    inputs: tuple[str, ...],
     api_key: str | None,
     quiet: bool,
     verbose: bool,
@@ -98,7 +99,14 @@ def run(
     surroundings = Surroundings(env_files, state, untrusted)
     program = compile_or_exit(spec, surroundings, require_secrets=True)
     caller = Caller.read(
-        program, session=session, tenant=tenant, user=user, arms=arms, variables=variables, api_key=api_key
+        program,
+        session=session,
+        tenant=tenant,
+        user=user,
+        arms=arms,
+        variables=variables,
+        inputs=inputs,
+        api_key=api_key,
     )
     with _log_on_stderr(quiet=quiet, verbose=verbose):
         if input_ is not None:

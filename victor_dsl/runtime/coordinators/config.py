@@ -23,6 +23,7 @@ from victor_dsl.nearest import suggest
 from victor_dsl.values.codec import read_settings, read_vars
 from victor_dsl.values.faults import Fault, Faulty, dotted
 from victor_dsl.values.frozen import freeze
+from victor_dsl.values.inputs import Inputs, input_faults, read_inputs
 from victor_dsl.values.settings import MODEL_SETTINGS, REQUEST_SETTINGS, SETTING_NAMES, Layer, Settings, merge_deep
 from victor_dsl.values.turn import Turn
 from victor_dsl.values.typed import read_like
@@ -90,6 +91,7 @@ class ConfigCoordinator:
         layers += self._plan.overlays
         settled = self._settled_from(tuple(layers))
         request = turn.request
+        inputs = self._read_inputs(request.inputs)
         if self._plan.models:
             wanted = request.settings.get("model")
             settled = self._with_models(settled, wanted if isinstance(wanted, str) else settled.settings.model)
@@ -97,7 +99,7 @@ class ConfigCoordinator:
             settled = self._with_request(settled, request.settings, request.vars)
         turn.trace.values = settled.digest
         vars = {**self._unset, **settled.vars} if self._unset else settled.vars
-        return turn.replace(settings=settled.settings, vars=vars, layers=settled.layers)
+        return turn.replace(settings=settled.settings, vars=vars, inputs=inputs, layers=settled.layers)
 
     def for_model(self, turn: Turn, name: str, member: str | None = None) -> Turn:
         """A settled turn as it goes to another model, or to a member of it: with that model's own settings instead.
@@ -188,7 +190,7 @@ class ConfigCoordinator:
         """The layer with its vars as the spec declares them. Raises ProviderError with every fault. Each layer is read once."""
         if layer not in self._checked:
             try:
-                vars = _checked_vars(layer, self._models, self._declared)
+                vars = _checked_vars(layer, self._models, self._declared, self._plan.inputs)
                 self._checked[layer] = layer if vars is layer.vars else evolve(layer, vars=vars)
             except Faulty as error:
                 faults = "; ".join(_located(fault, layer) for fault in error.faults)
@@ -224,7 +226,7 @@ class ConfigCoordinator:
             if key not in self._may_request
         ]
         faults += [
-            Fault(("vars", key), f"vars.{key} is not declared; {suggest(key, {*base.vars, *self._declared})}")
+            Fault(("vars", key), f"vars.{key} is not declared; {self._instead(key, base.vars)}")
             for key in vars
             if key not in base.vars and key not in self._declared
         ]
@@ -242,6 +244,21 @@ class ConfigCoordinator:
             raise RequestError(str(error)) from error
         return _Settled((*base.layers, layer), raw, complete, merged, _hash(raw, merged))
 
+    def _instead(self, name: str, vars: Mapping[str, Any]) -> str:
+        """What to write for a var that is not declared."""
+        if name in self._plan.inputs:
+            return "it is an input: write it under 'inputs'"
+        return suggest(name, {*vars, *self._declared})
+
+    def _read_inputs(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The value of each input. Raises RequestError."""
+        if not values and not self._plan.inputs:
+            return values
+        try:
+            return read_inputs(read_vars(values, ("inputs",)), self._plan.inputs, self._declared)
+        except Faulty as error:
+            raise RequestError(str(error)) from error
+
     def _complete(self, settings: Settings) -> Settings:
         """The settings with their model, which need not be set where there is only one."""
         if settings.model is not None:
@@ -251,11 +268,13 @@ class ConfigCoordinator:
         return settings.replace(model=self._only_model)
 
 
-def _checked_vars(layer: Layer, models: frozenset[str], declared: Mapping[str, Any]) -> Mapping[str, Any]:
+def _checked_vars(
+    layer: Layer, models: frozenset[str], declared: Mapping[str, Any], inputs: Inputs
+) -> Mapping[str, Any]:
     """The layer's vars, each as the type of its declaration. Raises Faulty with every fault of the layer."""
     if not isinstance(layer, Layer):
         raise Faulty([Fault((), f"it is a {type(layer).__name__}, not a Layer")])
-    faults: list[Fault] = []
+    faults = input_faults(layer.vars, inputs)
     try:
         faults += _unknown_models(read_settings(layer.settings), models)
     except Faulty as error:
