@@ -11,8 +11,8 @@ from victor_dsl.components.contributors.template import Config
 from victor_dsl.language.sandbox import NO_TENANT, NO_USER, Sandbox
 from victor_dsl.language.sandbox import render as render_template
 from victor_dsl.language.template import METHODS
-from victor_dsl.language.template_absent import plain
 from victor_dsl.language.template_filters import filters
+from victor_dsl.language.template_undefined import plain
 from victor_dsl.values.frozen import freeze
 from victor_dsl.values.settings import Settings
 

@@ -86,7 +86,7 @@ class Circuit:
 
     def failed(self, error: BaseException, now: float, config: CircuitConfig, *, probe: bool) -> bool:
         """Notes a call that ended with an error. Returns whether that opened the circuit."""
-        if not isinstance(error, ModelError) or not counts(error, config):
+        if not isinstance(error, ModelError) or not is_failure(error, config):
             if probe and self.is_open:
                 self._next_probe = now  # it shows nothing, so the next call may probe
             return False
@@ -104,14 +104,14 @@ class Circuit:
         return True
 
 
-def counts(error: ModelError, config: CircuitConfig) -> bool:
+def is_failure(error: ModelError, config: CircuitConfig) -> bool:
     """Whether an error counts as a failure of the model."""
     if error.kind == "rate_limited":
         return error.retry_after_s is None or error.retry_after_s > config.open_seconds
     return error.transient
 
 
-def refusal(node: str, circuit: Circuit, wait_s: float) -> ModelError:
+def open_error(node: str, circuit: Circuit, wait_s: float) -> ModelError:
     """The error of a call that is not made, because the circuit is open."""
     return ModelError(
         f"is not called for {wait_s:.1f} s, because its last calls failed ({circuit.last_kind})",
@@ -121,7 +121,7 @@ def refusal(node: str, circuit: Circuit, wait_s: float) -> ModelError:
     )
 
 
-def change(node: str, circuit: Circuit, now: float) -> Mapping[str, Any]:
+def report_change(node: str, circuit: Circuit, now: float) -> Mapping[str, Any]:
     """Logs that a circuit was opened or closed. Returns the data of the `error` event about it."""
     logger = logging.getLogger("victor_dsl")
     if not circuit.is_open:

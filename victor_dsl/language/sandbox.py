@@ -22,9 +22,9 @@ from jinja2.visitor import NodeTransformer
 from pydantic import BaseModel
 
 from victor_dsl.language.template import GLOBALS, INSTEAD, METHODS
-from victor_dsl.language.template_absent import Missing, Unset, what
 from victor_dsl.language.template_filters import MOST_CHARACTERS, bound, bound_bits, filters, format_text, printable
 from victor_dsl.language.template_lines import LineLexer
+from victor_dsl.language.template_undefined import Missing, Unset, what
 from victor_dsl.values.frozen import FrozenList, FrozenMap, value
 from victor_dsl.values.settings import Settings
 

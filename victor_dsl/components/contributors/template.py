@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     import jinja2
 
     from victor_dsl.language import sandbox
-    from victor_dsl.language import template_absent as absent
+    from victor_dsl.language import template_undefined as undefined
 else:
     asyncio = Lazy("asyncio")
     jinja2 = Lazy("jinja2")
     sandbox = Lazy("victor_dsl.language.sandbox")
-    absent = Lazy("victor_dsl.language.template_absent")
+    undefined = Lazy("victor_dsl.language.template_undefined")
 
 UNDEFINED = re.compile(r"^'(\w+)' is undefined$")
 INLINE = ("<template>",)
@@ -158,7 +158,7 @@ def _message(error: Exception, turn: Turn) -> str:
         return f"{message}; {suggest(found[1], _values(turn))}"
     if isinstance(error, RecursionError):
         return "is nested, or calls itself, too deeply"
-    return absent.plain(error) or type(error).__name__
+    return undefined.plain(error) or type(error).__name__
 
 
 def _last_line(traceback: TracebackType | None, templates: Collection[str]) -> tuple[str, int] | None:

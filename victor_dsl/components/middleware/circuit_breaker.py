@@ -8,7 +8,7 @@ from typing import Literal
 from attrs import frozen
 from pydantic import Field
 
-from victor_dsl.components.circuits import Circuit, CircuitConfig, change, refusal
+from victor_dsl.components.circuits import Circuit, CircuitConfig, open_error, report_change
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import MiddlewareConfig
 from victor_dsl.language.kinds import Middleware
@@ -56,16 +56,16 @@ class CircuitBreaker:
             node, circuit = f"models/{name}", self._circuit(f"{name} {turn.model_fingerprints.get(name)}")
             now = self.context.clock.monotonic
             if wait_s := circuit.wait_s(now()):
-                raise refusal(node, circuit, wait_s)
+                raise open_error(node, circuit, wait_s)
             probe = circuit.begin(now(), self.config)
             try:
                 reply = await handler(turn)
             except BaseException as error:
                 if circuit.failed(error, now(), self.config, probe=probe):
-                    turn.record("error", change(node, circuit, now()))
+                    turn.record("error", report_change(node, circuit, now()))
                 raise
             if circuit.succeeded(probe=probe):
-                turn.record("error", change(node, circuit, now()))
+                turn.record("error", report_change(node, circuit, now()))
             return reply
 
         return guarded

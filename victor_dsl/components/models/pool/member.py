@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from attrs import define, evolve, frozen
 
-from victor_dsl.components.circuits import Circuit, CircuitConfig, change
+from victor_dsl.components.circuits import Circuit, CircuitConfig, report_change
 from victor_dsl.components.usage_buckets import Buckets, Demand
 from victor_dsl.errors import ModelError
 from victor_dsl.language.component import Clock
@@ -108,11 +108,11 @@ class Member:
             if isinstance(error, ModelError) and error.usage is not None:
                 call.usage = error.usage
             if state.circuit.failed(error, now(), self.circuit, probe=probe):
-                turn.record("error", change(self.node, state.circuit, now()))
+                turn.record("error", report_change(self.node, state.circuit, now()))
             raise
         else:
             if state.circuit.succeeded(probe=probe):
-                turn.record("error", change(self.node, state.circuit, now()))
+                turn.record("error", report_change(self.node, state.circuit, now()))
         finally:
             state.running -= 1
             await self.buckets.settle(self.key, call.demand, _tokens(call.usage))
