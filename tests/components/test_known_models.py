@@ -71,6 +71,7 @@ def test_a_name_that_is_not_known_has_no_window_and_no_price(name: str) -> None:
         ("https://europe-west1-aiplatform.googleapis.com/v1", "claude-opus-5-5", (4.0, 20.0)),
         ("https://generativelanguage.googleapis.com/v1beta/openai", "gemini-3.8-flash", (0.75, 3.75)),
         ("https://openrouter.ai/api/v1", "openai/gpt-6-sol", (2.0, 10.0)),
+        ("https://openrouter.ai/api/v1", "google/gemini-3.8-flash:free", (0.0, 0.0)),
         ("https://api.groq.com/openai/v1", "llama-3.3-70b-versatile", (0.59, 0.79)),
         ("https://api.deepseek.com/v1", "deepseek-v4-pro", (0.66, 1.98)),
         ("https://api.x.ai/v1", "grok-4.3", (1.25, 2.5)),

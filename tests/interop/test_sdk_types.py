@@ -43,6 +43,20 @@ BROKEN = (
     Message("assistant", None, (ToolCall("call_2", "weather", '{"city": '),)),
     Message("tool", ({"type": "text", "text": "See:"}, IMAGE), tool_call_id="call_2"),
 )
+PNG = "data:image/png;base64,AAAA"
+FOREIGN: tuple[dict[str, Any], ...] = (
+    {"type": "image_url", "image_url": PNG},
+    {"type": "image_url", "image_url": {"url": "data:image/JPG;base64,AAAA"}},
+    {"type": "input_text", "text": "Hi."},
+    {"type": "input_image", "image_url": PNG, "detail": "low"},
+    {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,AAAA"},
+    {"type": "file", "file": {"filename": "a.txt", "file_data": "data:text/plain;base64,SGk="}},
+    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}},
+    {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}},
+    {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "AAAA"}},
+    {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "Hi."}},
+)
+"""Parts in the form of other APIs than the chat format."""
 TEXT_PART = {"type": "text", "text": "Hi."}
 CHOOSING = HELLO.replace(tools=(WEATHER, SHOT))
 ITEMS = [reasoned(), {**spoken("I look."), "phase": "commentary"}, called("weather", "{}", "c")]
@@ -94,6 +108,10 @@ TURNS = {
         request=Request(session="s"), system="Be kind.", messages=(*ASKED_WEATHER, *BROKEN), tools=(WEATHER,)
     ),
     "marked": HELLO.replace(messages=(Message("user", ({**TEXT_PART, "cache_control": {"type": "ephemeral"}},)),)),
+    "parts of other APIs": HELLO.replace(messages=(Message("user", FOREIGN),)),
+    "a refusal as a part": HELLO.replace(
+        messages=(*HELLO.messages, Message("assistant", ({"type": "refusal", "refusal": "No."},)), *HELLO.messages)
+    ),
     "no parts": HELLO.replace(messages=(Message("user", ()), *BROKEN)),
     "reasoning": HELLO.replace(messages=(*HELLO.messages, REASONED, Message("tool", "Rain.", tool_call_id="c"))),
 }

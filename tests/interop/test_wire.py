@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from tests.components.models.recorded import (
 )
 from tests.components.models.test_failures import GOOD, failing
 from tests.interop.refusals import IN_A_STREAM, REFUSALS, TOO_LONG, Refusal
+from victor_dsl.components.models.openai import _short_id
 from victor_dsl.errors import ModelError, RequestError
 from victor_dsl.language.config import Secret
 from victor_dsl.values.chat_format import message_from_json, message_to_json, restore_message
@@ -585,6 +587,61 @@ async def test_parameters_are_sent_as_a_schema_of_an_object(type: str, parameter
     tool = sent["tools"][0]
     schema = tool["input_schema"] if type == "anthropic" else tool.get("function", tool)["parameters"]
     assert schema == {"type": "object", "properties": parameters.get("properties", {})}
+
+
+@TYPES
+@pytest.mark.parametrize(
+    "parameters",
+    [{"type": ["object", "null"]}, {"type": "string"}, {"type": None, "properties": None, "required": None}],
+)
+async def test_parameters_of_another_type_are_sent_as_an_object(type: str, parameters: dict[str, Any]) -> None:
+    tool = (await _sent(type, HELLO.replace(tools=(Tool("ping", "", parameters),))))["tools"][0]
+    schema = tool["input_schema"] if type == "anthropic" else tool.get("function", tool)["parameters"]
+    assert schema == {"type": "object", "properties": {}}
+
+
+async def test_a_pdf_and_a_text_are_documents_for_anthropic() -> None:
+    pdf = {"type": "image_url", "image_url": {"url": "data:application/pdf;base64,AAAA"}}
+    text = {"type": "file", "file": {"file_data": "data:text/plain;base64,SGk="}}
+    content = (await _sent("anthropic", HELLO.replace(messages=(Message("user", (pdf, text)),))))["messages"][0][
+        "content"
+    ]
+    assert content == [
+        {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "AAAA"}},
+        {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "Hi"}},
+    ]
+
+
+LONG_ID = "call_1__thought__" + "x" * 500
+
+
+@pytest.mark.parametrize(
+    ("model", "id", "sent"),
+    [
+        ("mistral-large-latest", "call_1", r"[a-zA-Z0-9]{9}"),
+        ("mistralai/devstral-2", LONG_ID, r"[a-zA-Z0-9]{9}"),
+        ("magistral-medium", "Ab3dEf9hI", "Ab3dEf9hI"),
+        ("gpt-4.1", LONG_ID, LONG_ID),  # a gateway needs it back as it was
+    ],
+)
+async def test_the_id_of_a_call_has_the_form_that_the_model_accepts(model: str, id: str, sent: str) -> None:
+    call = Message("assistant", None, (ToolCall(id, "weather", "{}"),))
+    turn = HELLO.replace(messages=(*HELLO.messages, call, Message("tool", "Rain.", tool_call_id=id)))
+    messages = (await _sent("openai", turn, model=model))["messages"]
+    assert re.fullmatch(sent, messages[1]["tool_calls"][0]["id"])
+    assert messages[2]["tool_call_id"] == messages[1]["tool_calls"][0]["id"]
+
+
+def test_openai_itself_gets_short_ids() -> None:
+    assert _short_id("call_1") == "call_1"
+    assert len(_short_id(LONG_ID)) <= 40
+    assert _short_id(LONG_ID) == _short_id(LONG_ID) != _short_id(LONG_ID + "x")
+
+
+async def test_blank_stop_texts_are_not_sent_to_anthropic() -> None:
+    sent = await _sent("anthropic", HELLO.replace(settings=Settings(stop=("END", "\n"))))
+    assert sent["stop_sequences"] == ["END"]
+    assert "stop_sequences" not in await _sent("anthropic", HELLO.replace(settings=Settings(stop=(" ",))))
 
 
 async def test_a_system_prompt_alone_is_not_sent() -> None:

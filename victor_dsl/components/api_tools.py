@@ -63,9 +63,10 @@ def join_arguments(arguments: str) -> str:
 def object_schema(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     """A tool's parameters as a schema of an object that is not combined of others at its top, as APIs require of all tools."""
     parameters = flat_schema(parameters)
-    if parameters.get("type") and "properties" in parameters:
+    if parameters.get("type") == "object" and isinstance(parameters.get("properties"), Mapping):
         return parameters
-    return {"type": "object", "properties": {}, **parameters}
+    written = {key: value for key, value in parameters.items() if value is not None}
+    return {"type": "object", "properties": {}, **written, **({"type": "object"} if "type" in written else {})}
 
 
 def original_tool_name(name: str, tools: tuple[Tool, ...]) -> str:

@@ -66,6 +66,8 @@ def find_known_model(name: str, base_url: str = "") -> KnownModel | None:
     if row is None and facts is None:
         return None
     window, prices = (None, None) if row is None else (row[2], prices_of(row[3]))
+    if name.endswith(":free"):  # OpenRouter's models without a price
+        prices = Prices(0.0, 0.0)
     known = KnownModel(listed, window, prices)
     if facts is None:
         return known

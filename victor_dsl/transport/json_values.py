@@ -68,4 +68,6 @@ def as_text(value: Any, what: str) -> str:
 
 def as_count(value: Any) -> int | None:
     """The value if it is a count, None for anything else, such as a number that no count reaches."""
+    if isinstance(value, float) and value.is_integer():  # as some languages write all numbers
+        value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST_COUNTED else None

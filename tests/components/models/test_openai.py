@@ -153,7 +153,7 @@ async def test_content_in_parts_is_joined() -> None:
         ({}, Usage()),
         ({"prompt_tokens": 5}, Usage(5)),
         ({"prompt_tokens": -5, "completion_tokens": "7", "prompt_tokens_details": 3}, Usage()),
-        ({"prompt_tokens": True, "completion_tokens": 2.0}, Usage()),
+        ({"prompt_tokens": True, "completion_tokens": 2.5}, Usage()),
         ({"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": None}, Usage(5, 2)),
     ],
 )

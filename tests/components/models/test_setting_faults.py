@@ -18,7 +18,7 @@ VALUES: dict[str, list[Any]] = {
     "temperature": [0.5, 1.5],
     "top_p": [0.5],
     "max_tokens": [5000],
-    "stop": [["END"]],
+    "stop": [["END"], ["END", "\n"], [" "]],
     "frequency_penalty": [0.5],
     "presence_penalty": [0.5],
     "seed": [7],
@@ -126,3 +126,10 @@ def test_reasoning_effort_is_refused_by_openais_other_models_alone() -> None:
 
     assert faults(model="gpt-4.1") == ["refused"]
     assert faults(model="o3") == faults(model="gpt-4.1", base_url="http://localhost:1") == []
+
+
+@pytest.mark.parametrize(("number", "faults"), [(4, []), (5, ["stop"])])
+def test_openai_accepts_only_so_many_stop_texts(number: int, faults: list[str]) -> None:
+    config = openai.Config.model_validate({"model": "gpt-4.1", "api_key": Secret("env", "KEY")})
+    settings = Settings(stop=tuple("abcdef"[:number]))
+    assert [fault.setting for fault in config.setting_faults(settings)] == faults

@@ -55,6 +55,16 @@ OPENAI: dict[str, tuple[Any, Usage]] = {
         Usage(100, 406, None, None, None, 386),
     ),
     "Gemini: thoughts count in the total alone": (of_openai(total_tokens=150), Usage(100, 50, None, None, None, 30)),
+    "fractions": ({"prompt_tokens": 100.0, "completion_tokens": 20.0, "total_tokens": 120.5}, Usage(100, 20)),
+    "the names of other APIs": ({"input_tokens": 100, "output_tokens": 20, "total_tokens": 120}, Usage(100, 20)),
+    "thoughts beside the counts": (
+        of_openai(total_tokens=120, reasoning_tokens=15),
+        Usage(100, 20, None, None, None, 15),
+    ),
+    "zeros of a server that does not count": (
+        {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "prompt_tokens_details": None},
+        Usage(),
+    ),
     "thoughts alone": (
         {
             "prompt_tokens": 100,
@@ -151,6 +161,13 @@ async def test_the_usage_of_a_chat_completion(reported: Any, expected: Usage) ->
     )
     async with Playback(streamed(events(*chunks, "[DONE]"), "end")) as server, asking("openai", server.url) as model:
         assert (await model.answer(Listener().to(HELLO))).usage == expected
+
+
+async def test_zeros_at_the_end_do_not_replace_what_was_counted() -> None:
+    zeros = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    chunks = ({**openai_chunk({"content": "a"}, "stop"), "usage": COUNTS}, {"choices": [], "usage": zeros}, "[DONE]")
+    async with Playback(streamed(events(*chunks), "end")) as server, asking("openai", server.url) as model:
+        assert (await model.answer(Listener().to(HELLO))).usage == Usage(100, 20)
 
 
 @pytest.mark.parametrize(("reported", "expected"), ANTHROPIC.values(), ids=ANTHROPIC)

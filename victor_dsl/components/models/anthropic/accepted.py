@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from victor_dsl.language.config import SettingFault
 from victor_dsl.values.settings import Settings
@@ -48,6 +49,11 @@ def other_faults(settings: Settings) -> Iterator[SettingFault]:
     for name in ("seed", "frequency_penalty", "presence_penalty"):
         if getattr(settings, name) is not None:
             yield SettingFault(name, "not sent", "this API does not have it")
+    if settings.stop and not all(stop.strip() for stop in settings.stop):
+        effect: Literal["changed", "not sent"] = (
+            "changed" if any(stop.strip() for stop in settings.stop) else "not sent"
+        )
+        yield SettingFault("stop", effect, "this API refuses texts of white space alone, so these are not sent")
     kind = (settings.response_format or {}).get("type", "text")
     if kind not in ("text", "json_schema"):
         yield SettingFault("response_format", "refused", f"this API has no `{kind}`; it has `json_schema`")

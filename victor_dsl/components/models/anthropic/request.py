@@ -15,12 +15,14 @@ from victor_dsl.components.api_tools import (
     chosen_tool,
     object_schema,
 )
+from victor_dsl.components.foreign_parts import OF_RESPONSES, chat_part
 from victor_dsl.components.hosted_models import Unsupported
 from victor_dsl.components.models.anthropic.accepted import LEAST_THINKING
 from victor_dsl.components.models.anthropic.cache_marks import Block, Mark, mark
 from victor_dsl.components.models.anthropic.tool_search import SEARCH_TOOL, own_blocks
 from victor_dsl.errors import RequestError
 from victor_dsl.transport.json_values import parse_json
+from victor_dsl.values.images import from_base64
 from victor_dsl.values.message import Message, Part, ToolCall
 from victor_dsl.values.settings import Settings
 from victor_dsl.values.tool import Tool, api_tool_name
@@ -115,8 +117,8 @@ class MessageRequest:
                 values["temperature"] = min(settings.temperature, 1.0)
             if settings.top_p is not None and (self.both or settings.temperature is None):
                 values["top_p"] = settings.top_p
-        if settings.stop:
-            values["stop_sequences"] = list(settings.stop)
+        if stops := [stop for stop in settings.stop or () if stop.strip()]:
+            values["stop_sequences"] = stops
         output: dict[str, Any] = {}
         if settings.reasoning_effort in _EFFORTS:
             output["effort"] = _EFFORTS[settings.reasoning_effort]
@@ -233,7 +235,7 @@ def _content(message: Message) -> list[Block]:
 
 def _part(part: Part) -> Block | None:
     """A part as a block, with the caller's mark for the prompt cache."""
-    block = _unmarked(part)
+    block = _unmarked(chat_part(part) if part.get("type") in OF_RESPONSES else part)
     marked = part.get("cache_control")
     return block if block is None or not isinstance(marked, Mapping) else {**block, "cache_control": marked}
 
@@ -246,11 +248,14 @@ def _unmarked(part: Part) -> Block | None:
             return _text(text) if text.strip() else None
         case "image_url":
             image = part.get("image_url")
-            return {"type": "image", "source": _source(image.get("url") if isinstance(image, dict) else image)}
+            source = _source(image.get("url") if isinstance(image, dict) else image)
+            return {"type": "document" if source.get("media_type") == "application/pdf" else "image", "source": source}
         case "file":
             file = part.get("file")
             return {"type": "document", "source": _source(file.get("file_data") if isinstance(file, dict) else None)}
-        case "input_audio" | "refusal" as kind:
+        case "refusal":
+            return _text(str(part.get("refusal") or "")) if str(part.get("refusal") or "").strip() else None
+        case "input_audio" as kind:
             raise Unsupported(f"a message has a part of type '{kind}', which this API does not support")
         case _:
             return {key: value for key, value in part.items() if key != "cache_control"}
@@ -266,6 +271,9 @@ def _source(url: Any) -> Block:
     media_type, _, encoding = head.partition(";")
     if not comma or not encoding.endswith("base64"):
         raise Unsupported("an image or file in a message is a data: URL that is not base64")
+    media_type = media_type.lower().replace("image/jpg", "image/jpeg")
+    if media_type == "text/plain" and (content := from_base64(data)) is not None:
+        return {"type": "text", "media_type": media_type, "data": content.decode("utf-8", "replace")}
     return {"type": "base64", "media_type": media_type, "data": data}
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
+from hashlib import blake2b
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -22,6 +23,10 @@ from victor_dsl.values.settings import Settings
 MOST_TOOLS = 128
 """The number of tools that OpenAI accepts in one request."""
 
+MOST_STOPS = 4
+"""The number of `stop` texts that OpenAI accepts."""
+
+_OF_MISTRAL = re.compile(r"(mi|mini|ma|code|dev|pix)stral|pixtral|magistral", re.IGNORECASE)
 _REASONING_MODELS = re.compile(r"(?:.*/)?(?:o[1-9]|gpt-(?:[5-9]|\d\d))(?!.*-chat)")
 
 
@@ -101,6 +106,8 @@ class Config(OpenAIServerConfig, HostedConfig):
             reasons |= dict.fromkeys(("temperature", "top_p", "frequency_penalty", "presence_penalty"), refused)
         if self.reasoning:
             reasons["stop"] = "OpenAI's reasoning models refuse it"
+        elif self.is_openai and self.api == "chat" and len(settings.stop or ()) > MOST_STOPS:
+            yield SettingFault("stop", "refused", f"OpenAI accepts at most {MOST_STOPS} texts")
         if self.api == "responses":
             lacks = "the Responses API does not have it"
             reasons |= dict.fromkeys(("stop", "seed", "frequency_penalty", "presence_penalty"), lacks)
@@ -163,6 +170,7 @@ def build(config: Config, context: Context) -> AbstractAsyncContextManager[Model
             reasoning=config.reasoning,
             reasoning_summary=config.reasoning_summary,
             cache_fields=_cache_fields(config),
+            call_id=_short_id if config.is_openai else str,
             extra_body=config.extra_body,
         )
     else:
@@ -174,6 +182,7 @@ def build(config: Config, context: Context) -> AbstractAsyncContextManager[Model
             stops=not config.reasoning,
             cache_fields=_cache_fields(config),
             stream_usage=config.stream_usage,
+            call_id=_mistral_id if _OF_MISTRAL.search(config.model) else _short_id if config.is_openai else str,
             extra_body=config.extra_body,
         )
     return HostedModel(
@@ -184,6 +193,20 @@ def build(config: Config, context: Context) -> AbstractAsyncContextManager[Model
         write=request.body,
         new_answer=lambda turn, prices: answer(turn, prices, config.model),
     )
+
+
+def _short_id(id: str) -> str:
+    """The id as OpenAI accepts it. Gateways write a signature of the model's thoughts into theirs."""
+    return id if len(id) <= 40 else f"call_{_digest(id, 16)}"
+
+
+def _mistral_id(id: str) -> str:
+    """The id as Mistral's models accept it: nine letters and digits."""
+    return id if re.fullmatch("[a-zA-Z0-9]{9}", id) else _digest(id, 5)[:9]
+
+
+def _digest(id: str, size: int) -> str:
+    return blake2b(id.encode("utf-8", "surrogatepass"), digest_size=size).hexdigest()
 
 
 def _cache_fields(config: Config) -> CacheFields:

@@ -104,7 +104,8 @@ class ChatAnswer:
         return text, _thoughts(message)
 
     def _add_usage(self, holder: Any) -> None:
-        if isinstance(holder, dict) and isinstance(usage := holder.get("usage"), dict) and usage:
+        usage = holder.get("usage") if isinstance(holder, dict) else None
+        if isinstance(usage, dict) and any(usage.values()):  # not the zeros of a server that does not count
             self._usage = usage
 
     def _message_of(self, choice: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
@@ -134,7 +135,7 @@ class ChatAnswer:
 
     def usage(self, written: int = 0) -> Usage:
         """The usage that was reported so far, with at least the output that was `written`."""
-        if written <= (as_count(self._usage.get("completion_tokens")) or 0):
+        if written <= (_first(_count(self._usage, "completion_tokens"), _count(self._usage, "output_tokens")) or 0):
             return read_usage(self._usage, self._prices, self._tier)
         return evolve(
             read_usage({**self._usage, "completion_tokens": written}, self._prices, self._tier), estimated=True
@@ -210,9 +211,10 @@ def read_usage(
 
     Cached input is a part of the input, under a name that differs from server to server.
     """
-    input_tokens, output_tokens = as_count(reported.get(f"{input}_tokens")), as_count(reported.get(f"{output}_tokens"))
+    input_tokens = _first(*(_count(reported, f"{name}_tokens") for name in (input, "prompt", "input")))
+    output_tokens = _first(*(_count(reported, f"{name}_tokens") for name in (output, "completion", "output")))
     of_input, of_output = reported.get(f"{input}_tokens_details"), reported.get(f"{output}_tokens_details")
-    reasoning = _count(of_output, "reasoning_tokens")
+    reasoning = _first(_count(of_output, "reasoning_tokens"), _count(reported, "reasoning_tokens"))
     if output_tokens is not None:
         total = as_count(reported.get("total_tokens"))
         missing = None if total is None or input_tokens is None else max(total - input_tokens - output_tokens, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from attrs import field, frozen
@@ -16,6 +16,7 @@ from victor_dsl.components.api_tools import (
     object_arguments,
     object_schema,
 )
+from victor_dsl.components.foreign_parts import chat_part
 from victor_dsl.components.models.openai.prompt_cache import CacheFields
 from victor_dsl.errors import RequestError
 from victor_dsl.values.chat_format import CONTENT_BLOCKS, RESPONSE_ITEMS, call_to_json
@@ -33,7 +34,8 @@ _SEE_BELOW = "(The result is in the user's next message.)"
 class ChatRequest:
     """Writes requests to one model.
 
-    `sampling` says whether it accepts `temperature`, `top_p` and penalties, `stops` whether it accepts `stop`.
+    `sampling` says whether it accepts `temperature`, `top_p` and penalties, `stops` whether it accepts `stop`. `call_id` writes
+    the id of a call as the server accepts it.
     """
 
     model: str
@@ -42,6 +44,7 @@ class ChatRequest:
     stops: bool
     cache_fields: CacheFields
     stream_usage: bool
+    call_id: Callable[[str], str]
     extra_body: Mapping[str, Any]
     _tools: ToolDefinitions = field(init=False, factory=lambda: ToolDefinitions(_tool))
 
@@ -94,7 +97,7 @@ class ChatRequest:
         """The messages. Images and files of tools' results go into a user's message after the results."""
         written: list[dict[str, Any]] = []
         from_tools: list[Part] = []
-        ids = CallIds()
+        ids = CallIds(self.call_id)
         for message in messages:
             if from_tools and message.role != "tool":
                 written.append({"role": "user", "content": from_tools})
@@ -159,7 +162,7 @@ def _content(message: Message) -> Any:
     # Many servers accept an assistant's text only as a string.
     parts = _visible(content)
     if not parts or (message.role != "user" and all(part.get("type") == "text" for part in parts)):
-        return message.text()
+        return "\n".join(part["text"] for part in parts)
     return parts
 
 
@@ -167,7 +170,7 @@ def _visible(content: Iterable[Part]) -> list[Part]:
     """The parts without thoughts, which belong to another provider, and without marks for its prompt cache."""
     return [
         {key: value for key, value in part.items() if key != "cache_control"} if "cache_control" in part else part
-        for part in content
+        for part in map(chat_part, content)
         if part.get("type") not in _THOUGHTS
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from attrs import field, frozen
@@ -15,6 +15,7 @@ from victor_dsl.components.api_tools import (
     object_arguments,
     object_schema,
 )
+from victor_dsl.components.foreign_parts import chat_part
 from victor_dsl.components.hosted_models import Unsupported
 from victor_dsl.components.models.openai.prompt_cache import CacheFields
 from victor_dsl.components.models.openai.responses_reply import SEARCHES, call_ids, items_text
@@ -34,7 +35,7 @@ class ResponsesRequest:
     """Writes requests to one model.
 
     `sampling` says whether it accepts `temperature` and `top_p`. A `reasoning` model returns its reasoning encrypted, so that
-    it can go back with the next request.
+    it can go back with the next request. `call_id` writes the id of a call as the server accepts it.
     """
 
     model: str
@@ -42,6 +43,7 @@ class ResponsesRequest:
     reasoning: bool
     reasoning_summary: str | None
     cache_fields: CacheFields
+    call_id: Callable[[str], str]
     extra_body: Mapping[str, Any]
     _tools: ToolDefinitions = field(init=False, factory=lambda: ToolDefinitions(_tool))
     _deferred: ToolDefinitions = field(init=False, factory=lambda: ToolDefinitions(_deferred_tool))
@@ -94,7 +96,7 @@ class ResponsesRequest:
 
     def _input(self, messages: Iterable[Message]) -> list[Item]:
         items: list[Item] = []
-        ids = CallIds()
+        ids = CallIds(self.call_id)
         for message in messages:
             if message.role == "tool":
                 id = ids.of_result(message.tool_call_id or "")
@@ -164,6 +166,7 @@ def _output(message: Message) -> str | list[Item]:
 
 def _part(part: Part) -> Item:
     """A part as the API writes it. A part whose type the chat format does not have is passed on."""
+    part = chat_part(part)
     match part.get("type"):
         case "text":
             return {"type": "input_text", "text": str(part.get("text") or "")}
