@@ -10,7 +10,7 @@ from attrs import define, field
 
 from victor_dsl.components.stored_turns import messages_from_text
 from victor_dsl.components.tenant_rows import TenantRows
-from victor_dsl.runtime.coordinators.config import ConfigCoordinator
+from victor_dsl.runtime.coordinators.config import ProviderMemory
 from victor_dsl.storage.postgres_pool import PostgresPool
 
 MARK = re.compile(r"MARK-\d{4}-[0-9a-f]{8}")
@@ -65,9 +65,9 @@ def look_at_memory(findings: Findings) -> None:
             for key, entry in thing._entries.items():
                 row = entry.row and [entry.row.content, entry.row.value]
                 findings.look("row kept in memory", mark_of(key), row)
-        elif isinstance(thing, ConfigCoordinator):
-            for (_, tenant), layers in thing._good.items():
-                findings.look("layer kept in memory", mark_of(tenant), layers)
+        elif isinstance(thing, ProviderMemory):
+            for (*_, tenant), layer in thing.good.items():
+                findings.look("layer kept in memory", mark_of(tenant), layer)
 
 
 async def look_at_rows(database: PostgresPool, world: list[Tenant], findings: Findings) -> None:
