@@ -8,6 +8,7 @@ from victor_dsl.components.prices import own_prices, reported_usage
 from victor_dsl.language.config import ModelConfig
 from victor_dsl.values.message import Delta, Message, Usage, messages_tokens
 from victor_dsl.values.tokens import text_tokens
+from victor_dsl.values.tool import tools_tokens
 from victor_dsl.values.turn import Turn
 
 _WORD = re.compile(r"\s*\S+\s*|\s+")
@@ -21,8 +22,7 @@ class UsageEstimate:
 
     def usage(self, turn: Turn, answer: Message) -> Usage:
         """The tokens of a turn and its answer, and their cost where the spec has a price."""
-        tools_tokens = sum([tool.tokens for tool in turn.tools])
-        input_tokens = text_tokens(turn.system or "") + messages_tokens(turn.messages) + tools_tokens
+        input_tokens = text_tokens(turn.system or "") + messages_tokens(turn.messages) + tools_tokens(turn.tools)
         output_tokens = text_tokens(answer.counted_text())
         return reported_usage(self.prices, input=input_tokens, output=output_tokens)
 

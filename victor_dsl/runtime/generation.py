@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from operator import attrgetter
 from typing import Any
 
 from attrs import field, frozen
@@ -255,17 +256,20 @@ def belongs_to_session(turn: Turn) -> bool:
     return turn.request.messages is None and turn.request.session is not None
 
 
+_role = attrgetter("role")
+
+
 async def with_messages(turn: Turn, pipeline: Pipeline) -> Turn:
     """The turn with its conversation: the request's own, or the session's history and the new message."""
     request = turn.request
     if request.messages is not None:
-        system = [message for message in request.messages if message.role == "system"]
-        if not system:
+        if "system" not in map(_role, request.messages):
             return turn.replace(messages=request.messages)
+        system = tuple(message for message in request.messages if message.role == "system")
         others = tuple(message for message in request.messages if message.role != "system")
         if not others:
             raise RequestError("messages: all are system messages, so there is nothing to answer; add a user message")
-        return turn.replace(messages=others, system_messages=tuple(system))
+        return turn.replace(messages=others, system_messages=system)
     if request.message is None:
         raise RequestError("a request has either 'message' or 'messages'")
     new = Message("user", request.message)

@@ -19,7 +19,7 @@ from victor_dsl.values.message import messages_tokens
 from victor_dsl.values.outcome import CacheUse, Explained, Rendered, Tokens
 from victor_dsl.values.settings import Layer, Origin, Settings
 from victor_dsl.values.tokens import text_tokens
-from victor_dsl.values.tool import Tool
+from victor_dsl.values.tool import Tool, tools_tokens
 from victor_dsl.values.turn import Mending, Turn
 
 DEFAULT = Origin("default")
@@ -59,7 +59,7 @@ def _common(last: _Request, request: _Request, turn: Turn) -> CacheUse:
     """Providers cache tools, system prompt and messages in this order, so a change ends what they can reuse."""
     pairs = zip(last.tools, request.tools, strict=False)
     same = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
-    stable = sum(tool.tokens for tool in request.tools[:same])
+    stable = tools_tokens(request.tools[:same])
     if not same == len(last.tools) == len(request.tools):
         return CacheUse(stable, "tools")
     if last.system != request.system:
@@ -130,7 +130,7 @@ class _Progress:
             tokens=Tokens(
                 system=text_tokens(turn.system or ""),
                 messages=messages_tokens(turn.messages),
-                tools=sum(tool.tokens for tool in offered),
+                tools=tools_tokens(offered),
                 limit=self.limit,
             ),
             compaction=turn.compaction,

@@ -35,6 +35,7 @@ from victor_dsl.values.frozen import value
 from victor_dsl.values.history import Choice, History, group, newest
 from victor_dsl.values.message import messages_tokens
 from victor_dsl.values.tokens import text_tokens
+from victor_dsl.values.tool import tools_tokens
 from victor_dsl.values.turn import CompactionRecord, Conversation, Turn
 
 P = ParamSpec("P")
@@ -205,7 +206,7 @@ class ContextCoordinator:
             return turn
 
         async def limits_of(turn: Turn) -> _Limits:
-            frame = text_tokens(turn.system or "") + sum([tool.tokens for tool in turn.tools])
+            frame = text_tokens(turn.system or "") + tools_tokens(turn.tools)
             return _limits(turn, window, messages_tokens(turn.messages), frame)
 
         return await self._fit(turn, limits_of)
@@ -343,7 +344,7 @@ async def _work(messages: int, function: Callable[P, T], *arguments: P.args, **n
 
 
 def _cannot_fit(turn: Turn, window: int, must_stay: int) -> BudgetError:
-    system, tools = text_tokens(turn.system or ""), sum(tool.tokens for tool in turn.tools)
+    system, tools = text_tokens(turn.system or ""), tools_tokens(turn.tools)
     answer = turn.settings.max_tokens or 0
     total = system + tools + must_stay + answer
     return BudgetError(

@@ -7,7 +7,7 @@ set, and what is stored here is only a cache.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Iterator
 
 from attrs import define, field
 
@@ -107,7 +107,7 @@ class OfferedTools:
 
 
 class Places:
-    """The cache keys of a conversation's user messages, by index.
+    """The user messages of a conversation, by index, with their cache keys. `latest` is the last one.
 
     In a stored session the session and its latest messages are the key: such a set outlives changes of the spec. For any
     other conversation the key is all its messages, and whatever else the selection depends on.
@@ -115,13 +115,20 @@ class Places:
 
     def __init__(self, turn: Turn, selection: Hashable) -> None:
         request = turn.request
-        self.users = [index for index, message in enumerate(turn.messages) if message.role == "user"]
+        self._messages = turn.messages
+        self.latest = next(self._users_before(len(turn.messages)), None)
         stored = request.messages is None and request.session is not None
         self._owner: Hashable = (turn.tenant, turn.session) if stored else (turn.tenant, selection)
         self._width = SESSION_MESSAGES if stored else len(turn.messages)
-        self._first = max(0, self.users[-1] + 1 - 2 * SESSION_MESSAGES) if stored and self.users else 0
-        self._messages = turn.messages
+        self._first = max(0, (self.latest or 0) + 1 - 2 * SESSION_MESSAGES) if stored else 0
         self._marks = fingerprints(turn.messages[self._first :])
+
+    def earlier(self) -> Iterator[int]:
+        """The user messages before the latest one, going back."""
+        return self._users_before(self.latest or 0)
+
+    def _users_before(self, end: int) -> Iterator[int]:
+        return (index for index in range(end - 1, -1, -1) if self._messages[index].role == "user")
 
     def key(self, index: int) -> Hashable:
         """The key of the conversation up to the message at `index`."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cached_property
+from itertools import islice
 from typing import Protocol, runtime_checkable
 
 from attrs import frozen
@@ -18,7 +19,7 @@ from victor_dsl.runtime.coordinators.offered_tools import NOTHING_OFFERED, Offer
 from victor_dsl.runtime.deferred_tools import defer
 from victor_dsl.values.message import Message
 from victor_dsl.values.settings import Limits, default_settings
-from victor_dsl.values.tool import Tool
+from victor_dsl.values.tool import Tool, tools_tokens
 from victor_dsl.values.turn import FindTools, SelectionRecord, Turn, forget
 
 LATEST = 16
@@ -103,7 +104,7 @@ class _Allowed:
     @cached_property
     def tokens(self) -> int:
         """The tokens of all allowed tools."""
-        return sum([tool.tokens for tool in self.allowed])
+        return tools_tokens(self.allowed)
 
     @cached_property
     def fingerprint(self) -> int:
@@ -208,21 +209,21 @@ class ToolSelectionCoordinator:
         """What the conversation is offered after its latest user message, for which these are `selected`."""
         settings, allowed, memory = turn.settings, candidates.by_name, self._memory
         places = Places(turn, (turn.plan, candidates.fingerprint, selected.k, selected.most, settings.alpha))
-        earlier = places.users[-1 - MOST_EARLIER : -1]
-        offered, unknown = NOTHING_OFFERED, 0
-        for nth in reversed(range(len(earlier))):
-            if (known := memory.get(places.key(earlier[nth]))) is not None:
-                offered, unknown = known, nth + 1
+        offered, unknown = NOTHING_OFFERED, list[int]()
+        for index in islice(places.earlier(), MOST_EARLIER):
+            if (known := memory.get(places.key(index))) is not None:
+                offered = known
                 break
+            unknown.append(index)
         keep = not turn.rendering
-        if unknown < len(earlier):
-            for index, one in await self._earlier(turn, candidates, earlier[unknown:]):
+        if unknown:
+            for index, one in await self._earlier(turn, candidates, unknown[::-1]):
                 offered = offered.grown(one, allowed)
                 if keep:
                     memory.put(places.key(index), offered)
         offered = offered.grown(selected, allowed)
-        if keep and places.users:
-            memory.put(places.key(places.users[-1]), offered)
+        if keep and places.latest is not None:
+            memory.put(places.key(places.latest), offered)
         return offered
 
     async def _earlier(self, turn: Turn, candidates: _Allowed, indices: Sequence[int]) -> list[tuple[int, Selected]]:

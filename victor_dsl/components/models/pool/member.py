@@ -15,6 +15,7 @@ from victor_dsl.language.kinds import Model
 from victor_dsl.values.event import uuid7
 from victor_dsl.values.message import NO_USAGE, Usage, messages_tokens
 from victor_dsl.values.tokens import text_tokens
+from victor_dsl.values.tool import tools_tokens
 from victor_dsl.values.turn import Turn
 
 ANSWER_TOKENS = 512
@@ -119,7 +120,7 @@ class Member:
 
 
 def _estimate(turn: Turn) -> int:
-    sent = messages_tokens(turn.messages) + text_tokens(turn.system or "") + sum(tool.tokens for tool in turn.tools)
+    sent = messages_tokens(turn.messages) + text_tokens(turn.system or "") + tools_tokens(turn.tools)
     return sent + (turn.settings.max_tokens or ANSWER_TOKENS)
 
 

@@ -25,7 +25,7 @@ from victor_dsl.language.component import Context
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.values.images import bytes_note, from_base64, image_part, text_part
 from victor_dsl.values.message import Content, Part, ToolCall, without_lone_surrogates
-from victor_dsl.values.tool import COMBINING, Tool
+from victor_dsl.values.tool import COMBINING, Tool, tools_tokens
 from victor_dsl.values.turn import Turn
 
 LONGEST_DESCRIPTION = 8_000
@@ -150,7 +150,7 @@ class McpTools:
 
     def _too_many(self, tools: Sequence[Tool]) -> str | None:
         """The fault of definitions that take more tokens than the item allows."""
-        most, tokens = self._config.max_tokens, sum(tool.tokens for tool in tools)
+        most, tokens = self._config.max_tokens, tools_tokens(tools)
         if most is None or tokens <= most:
             return None
         return f"its {len(tools)} tools take {tokens:,} tokens, and max_tokens is {most:,}; name fewer in `allow`"
