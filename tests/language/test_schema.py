@@ -70,6 +70,22 @@ def test_editors_are_told_every_component_and_what_each_field_means(kind: str) -
             assert field.get("description"), f"{kind}/{type}: {name}"
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"middleware": [{"type": "logging", "level": "${env:LEVEL:-info}"}]},
+        {"middleware": [{"type": "rate_limit", "per": "${env:PER:-tenant}"}]},
+        {"prompt": {"overflow": "${env:OVERFLOW:-drop}"}},
+        {"variants": {"x": {"status": "${env:STATUS:-running}", "unit": "${env:UNIT:-user}", "arms": {"a": {}}}}},
+        {"settings": {"stop": "${env:STOP}", "limits": {"tools": {"deny": "${env:DENY}"}}}},
+        {"inputs": {"age": {"type": "${env:TYPE:-integer}", "min": "${env:LEAST:-1}", "default": "${env:AGE:-3}"}}},
+    ],
+)
+def test_a_reference_may_stand_where_a_word_or_a_list_of_a_setting_does(more: dict[str, Any]) -> None:
+    spec = {"victor": 1, "name": "support", "models": {"main": {"type": "echo"}}, **more}
+    assert [error.message for error in VALIDATOR.iter_errors(spec)] == []
+
+
 def test_a_reference_may_stand_where_a_number_or_a_truth_value_does() -> None:
     spec = document(explain("unused-name").right)
     spec["settings"] = {"model": "main", "max_tokens": "${env:MAX}", "temperature": "${env:T:-0.5}"}

@@ -211,7 +211,8 @@ def _tidy(value: Any) -> Any:
         for key, child in value.items()
         if not (key == "title" and isinstance(child, str))
     }
-    if tidied.get("type") in ("integer", "number", "boolean"):
+    words = tidied.get("type") == "string" and "enum" in tidied
+    if words or tidied.get("type") in ("integer", "number", "boolean"):
         kept = {key: tidied.pop(key) for key in ("description", "default", "examples") if key in tidied}
         return {**kept, "anyOf": [tidied, _REFERENCE]}
     return tidied
