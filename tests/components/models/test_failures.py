@@ -172,7 +172,7 @@ async def test_how_long_to_wait_is_read_from_googles_field() -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"hello", b"[]", b"null", b"{", b"\xff\xfe", b'{"a": 1}', b'{"choices": [], "content": []}',
              b'{"choices": [null], "content": [null]}', b'{"choices": 7, "content": 7}',
-             b'{"choices": [{"message": {"content": 7}, "finish_reason": "stop"}], "content": "x", "stop_reason": "end_turn"}',
+             b'{"choices": [{"message": {"content": 7}, "finish_reason": "stop"}], "content": {"text": "x"}, "stop_reason": "end_turn"}',
              b"[" * 100_000]
 )  # fmt: skip
 async def test_garbage_is_no_answer(type: str, streaming: bool, body: bytes) -> None:

@@ -87,6 +87,8 @@ class ResponseAnswer:
     def add_whole(self, response: Mapping[str, Any]) -> Piece:
         """Adds an answer that is not streamed; returns its text and thoughts."""
         self._end({"status": "completed", **response})
+        if response.get("output") is None:
+            raise Malformed("it has no output")
         return items_text(self._output()), "".join(map(_summary, self._output()))
 
     def end(self) -> None:
