@@ -89,6 +89,35 @@ async def test_a_stream_without_events_is_quoted(type: str) -> None:
 
 
 @TYPES
+async def test_events_without_an_empty_line_between_them_are_read(type: str) -> None:
+    stream = re.sub(rb"event: .*\n", b"", TEXT[type]).replace(b"\n\n", b"\n")
+    listener = Listener()
+    reply = await _answered(type, streamed(stream, "end"), turn=listener.to(HELLO))
+    assert reply.message.text() == listener.text == "Grüß dich, 🌍!"
+
+
+@TYPES
+@pytest.mark.parametrize("media_type", ["text/plain", "text/event-stream", "application/octet-stream"])
+async def test_a_whole_answer_is_read_whatever_its_media_type(type: str, media_type: str) -> None:
+    listener = Listener()
+    body = GOOD[type][0]
+    assert isinstance(body, bytes)
+    reply = await _answered(type, whole(body.partition(b"\r\n\r\n")[2], type=media_type), turn=listener.to(HELLO))
+    assert reply.message.text() == listener.text == "Hi."
+
+
+async def test_control_characters_in_a_text_are_read() -> None:
+    stream = events(openai_chunk({"content": "a~b"}, "stop"), "[DONE]").replace(b"~", b"\x01")
+    assert (await _answered("openai", streamed(stream, "end"), streaming=True)).message.text() == "a\x01b"
+
+
+@pytest.mark.parametrize("late", ['{"error": {"message": "late"}}', '{"choi'])
+async def test_what_goes_wrong_after_the_answer_is_complete_is_no_error(late: str) -> None:
+    stream = events(openai_chunk({"content": "Hi."}), openai_chunk({}, "stop"), late)
+    assert (await _answered("openai", streamed(stream, "end"), streaming=True)).message.text() == "Hi."
+
+
+@TYPES
 @pytest.mark.parametrize(
     "noise", [b"data:\n\n", b"data: ping\n\n", b"data\n\n", b"event: ping\ndata: ok\n\n", b": x\n\n"]
 )

@@ -29,8 +29,8 @@ MAX_ANSWER_BYTES = 32 * 1024 * 1024
 MAX_ERROR_BYTES = 64 * 1024
 """How much of an error's body is read."""
 
-MAX_START_BYTES = 4 * 1024
-"""How much of a stream without events is read as an error."""
+MAX_START_BYTES = 64 * 1024
+"""How much of a stream without events is read as a whole answer or an error."""
 
 DRAIN_SECONDS = 0.25
 """How long to wait for the end of a finished stream, so that its connection can be reused."""
@@ -213,7 +213,9 @@ class Http:
                         if not data.lstrip().startswith((b"{", b"[")) and not named:
                             continue  # some servers send `data: ping`, or empty data, to keep a connection open
                         has_events = True
-                        event = self._object(data, is_error=named)
+                        event = self._event(data, reader, is_error=named)
+                        if event is None:
+                            break
                         has_output = reader.note(event)
                         yield event
                         if reader.finished:
@@ -221,7 +223,7 @@ class Http:
                         if has_output:
                             silence.end()
                 if not has_events:
-                    raise self._no_events(bytes(start))
+                    yield self._whole_answer(bytes(start))
                 await _drain(response)
                 return
             finally:
@@ -255,9 +257,11 @@ class Http:
             if size > MAX_ANSWER_BYTES:
                 raise self._too_long()
             for data in decoder.feed(chunk):
-                yield data
+                for event in _split(data):
+                    yield event
         for data in decoder.finish():
-            yield data
+            for event in _split(data):
+                yield event
 
     async def _read(self, response: aiohttp.ClientResponse, silence: _Silence | None = None) -> bytes:
         content = response.content
@@ -277,6 +281,15 @@ class Http:
             body += chunk
         raise self._too_long()
 
+    def _event(self, data: bytes, reader: StreamReader, *, is_error: bool) -> dict[str, Any] | None:
+        """The event; None where it is none, but comes after the answer is complete."""
+        try:
+            return self._object(data, is_error=is_error)
+        except ModelError:
+            if reader.complete:
+                return None
+            raise
+
     def _object(self, data: bytes, *, is_error: bool = False) -> dict[str, Any]:
         value = parse_json(data)
         error = find_error(value, named=is_error)
@@ -289,13 +302,16 @@ class Http:
             raise self.failures.bad_response(f"not a JSON object: {start}" if start else "an empty body")
         return value
 
-    def _no_events(self, start: bytes) -> ModelError:
-        """The error of a stream without events: an error that was sent without the form of one, or anything else."""
-        error = find_error(parse_json(start))
+    def _whole_answer(self, start: bytes) -> dict[str, Any]:
+        """The object that is all of a stream without events. Raises ModelError where it is an error or anything else."""
+        value = parse_json(start)
+        error = find_error(value)
         if error is not None:
-            return self.failures.of_error_object(error)
+            raise self.failures.of_error_object(error)
+        if isinstance(value, dict):
+            return value
         quoted = self.failures.quote(start.decode("utf-8", "replace"))
-        return self.failures.bad_response(f"a stream without events: {quoted}" if quoted else "an empty stream")
+        raise self.failures.bad_response(f"a stream without events: {quoted}" if quoted else "an empty stream")
 
     def _too_long(self) -> ModelError:
         return self.failures.bad_response(f"it is longer than {MAX_ANSWER_BYTES // 1024 // 1024} MiB")
@@ -305,6 +321,13 @@ class Http:
         # A ClientResponseError has the request's headers, and so the key: it must not be chained.
         failure.__cause__ = None if isinstance(error, aiohttp.ClientResponseError) else error
         return failure
+
+
+def _split(data: bytes) -> list[bytes]:
+    """The events in the data of one: some servers send no empty line between events."""
+    if b"\n" not in data or parse_json(data) is not None or isinstance(data, ErrorData):
+        return [data]
+    return data.split(b"\n")
 
 
 def encode(body: Mapping[str, Any]) -> bytes:

@@ -12,7 +12,7 @@ MOST_COUNTED = 2**53
 
 
 def parse_json(data: bytes) -> Any:
-    """The JSON value, with what is not UTF-8 replaced; None where it is not JSON.
+    """The JSON value, with what is not UTF-8 replaced, and with control characters in its texts; None where it is not JSON.
 
     Halves of surrogate pairs remain, since a stream may send the other half in its next event.
     """
@@ -21,7 +21,7 @@ def parse_json(data: bytes) -> Any:
     except orjson.JSONDecodeError:
         pass
     try:
-        return json.loads(data.decode("utf-8", "replace"))
+        return json.loads(data.decode("utf-8", "replace"), strict=False)
     except (ValueError, RecursionError):
         return None
 
