@@ -125,6 +125,7 @@ def compile_spec(
     diagnostics = tuple(sort_diagnostics(found, documents(family)))
     if any(d.severity == "error" for d in diagnostics) or not _known(subject):
         return Compilation(None, diagnostics, files, {**files.versions, **included.versions})
+    read_from = {one.span.file for one in documents(family)}  # a text that was only parsed has no version
     plain_texts = files.texts and files.texts - _secret_files(document, checker.secrets)
     program = _program(
         name,
@@ -134,7 +135,7 @@ def compile_spec(
         variations,
         Lowering(included, Stability(files, included)),
         environment,
-        documents={one.span.file: files.versions[one.span.file] for one in documents(family)},
+        documents={name: files.versions[name] for name in read_from & files.versions.keys()},
         texts={
             **{name: files.versions[name] for name in plain_texts},
             **included.versions,
