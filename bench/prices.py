@@ -129,7 +129,7 @@ def usage_of(case: Case) -> Usage:
         answer = ResponseAnswer(TURN, prices, case.model)
     else:
         answer = ChatAnswer(TURN, prices, case.model)
-    answer.add_whole({"usage": case.usage, **case.more})
+    answer.add_whole({"output": [], "usage": case.usage, **case.more})
     usage: Usage = answer.usage()
     return usage
 
