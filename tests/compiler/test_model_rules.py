@@ -333,6 +333,29 @@ def test_more_tools_than_a_model_accepts_are_reported(
 
 
 @pytest.mark.parametrize(
+    ("choice", "tools", "hint"),
+    [
+        ("auto", "", None),
+        ("look", "{type: http, name: look, description: Looks., url: 'https://shop.example/'}", None),
+        (
+            "loook",
+            "{type: http, name: look, description: Looks., url: 'https://shop.example/'}",
+            "did you mean 'look'?",
+        ),
+        ("any", "", "did you mean 'required'?"),
+        ("files__read", "{type: mcp, name: files, command: [files]}", None),
+    ],
+)
+def test_a_chosen_tool_must_be_there_where_all_are_known(
+    compile: Compile, choice: str, tools: str, hint: str | None
+) -> None:
+    faults = compile(spec("main: {type: echo}", f"settings: {{tool_choice: {choice}}}\ntools: [{tools}]")).diagnostics
+    assert [fault.code for fault in faults] == ([] if hint is None else ["unknown-tool"])
+    for fault in faults:
+        assert (fault.hint or "").startswith(hint or "-")
+
+
+@pytest.mark.parametrize(
     ("field", "message"),
     [
         ("prompt_cache: {ttl: 2h}", "prompt_cache.ttl must be '5m' or '1h', not the text '2h'"),

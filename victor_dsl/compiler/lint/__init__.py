@@ -26,7 +26,7 @@ from victor_dsl.compiler.lint.retirement import models_are_alive
 from victor_dsl.compiler.lint.safety import functions_exist, no_literal_secrets, nothing_of_its_own_runs
 from victor_dsl.compiler.lint.settings import models_accept_their_settings, response_formats_are_valid
 from victor_dsl.compiler.lint.templates import templates_are_sound
-from victor_dsl.compiler.lint.tools import results_fit_the_windows, tools_are_not_too_many
+from victor_dsl.compiler.lint.tools import chosen_tools_exist, results_fit_the_windows, tools_are_not_too_many
 from victor_dsl.source.diagnostic import Diagnostic
 
 RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
@@ -53,6 +53,7 @@ RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
     response_formats_are_valid,
     results_fit_the_windows,
     tools_are_not_too_many,
+    chosen_tools_exist,
     context_budget,
     every_name_is_used,
     every_key_has_an_effect,

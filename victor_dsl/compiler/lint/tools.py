@@ -8,11 +8,16 @@ from victor_dsl.compiler.lint.answering import Answering, answering
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.config import ToolConfig
+from victor_dsl.nearest import suggest
 from victor_dsl.source.diagnostic import Diagnostic, Related
+from victor_dsl.source.interpolate import as_read
 from victor_dsl.source.located import Located, Path
 
 ONE_TOOL = ("python", "http")
 """Types of items that are one tool each."""
+
+TOOL_CHOICES = ("auto", "none", "required")
+"""Values of `tool_choice` that name no tool."""
 
 
 def results_fit_the_windows(subject: LintInput) -> Iterator[Diagnostic]:
@@ -66,6 +71,28 @@ def tools_are_not_too_many(subject: LintInput) -> Iterator[Diagnostic]:
                 severity="warning",
                 related=(_place(model),),
             )
+
+
+def chosen_tools_exist(subject: LintInput) -> Iterator[Diagnostic]:
+    """Every `tool_choice` that names no tool, where all tools of the spec are known. A request may bring tools of its own."""
+    seen: set[Path] = set()
+    for variation in subject.variations:
+        written, tools = variation.written("tool_choice"), variation.checked.sections["tools"]
+        if written is None or any(item.component.type not in ONE_TOOL for item in tools):
+            continue
+        path, located = written
+        choice, names = as_read(located.value), [item.id.partition("/")[2] for item in tools]
+        if not isinstance(choice, str) or choice in (*TOOL_CHOICES, *names) or path in seen:
+            continue
+        seen.add(path)
+        yield Diagnostic(
+            "unknown-tool",
+            f"tool_choice names no tool of this spec: '{choice}'",
+            located.span,
+            path,
+            "did you mean 'required'?" if choice == "any" else suggest(choice, (*TOOL_CHOICES, *names)),
+            severity="warning",
+        )
 
 
 def _offered(variation: Variation) -> tuple[int, Located, Path]:
