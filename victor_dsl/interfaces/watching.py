@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 from victor_dsl.compiler import Compilation
 from victor_dsl.compiler.lint.retirement import RETIREMENT_CODES
@@ -15,6 +16,8 @@ from victor_dsl.graph.plan import Program
 from victor_dsl.language.boundary import internal_error, is_fault
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.source.reader import STDIN, Files, FileVersion, Stamp, stamp
+
+T = TypeVar("T")
 
 logger = logging.getLogger("victor_dsl")
 
@@ -68,12 +71,12 @@ class Watcher:
 
     async def look(self) -> None:
         """Reloads if a file has changed, when nobody has written to it for a moment; one that is always written is left."""
-        now = await asyncio.to_thread(_stamps, self._seen)
+        now = await _in_thread(_stamps, self._seen)
         for _ in range(MOST_WAITS):
             if now == self._seen:
                 return
             await asyncio.sleep(SETTLE_SECONDS)
-            before, now = now, await asyncio.to_thread(_stamps, self._seen)
+            before, now = now, await _in_thread(_stamps, self._seen)
             if now == before:
                 await self.reload(if_changed=True)
                 return
@@ -99,13 +102,13 @@ class Watcher:
         return False
 
     async def _reload(self, if_changed: bool) -> bool:
-        now = await asyncio.to_thread(_stamps, self._seen)
+        now = await _in_thread(_stamps, self._seen)
         if if_changed and now == self._seen:
             return False
         self._seen = now  # also where compiling fails: not again until the next change
         before = self._orchestrator.program
         files = Files(before.documents if if_changed and not self._spec else None)
-        compilation = await asyncio.to_thread(self._compile, files)
+        compilation = await _in_thread(self._compile, files)
         program = compilation.program
         faults = [*_lost_texts(before, compilation), *_faults(compilation)]
         if program is None or faults:
@@ -153,6 +156,16 @@ def log_retirements(compilation: Compilation) -> None:
     for found in compilation.diagnostics:
         if found.code in RETIREMENT_CODES:
             logger.warning("%s:%d: %s; %s", found.span.file, found.span.line, found.message, found.hint)
+
+
+async def _in_thread(function: Callable[..., T], *arguments: Any) -> T:
+    """The function's result, from a thread. A caller that is cancelled waits for its end, so that no file is left open."""
+    work = asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise
 
 
 def _stamps(files: dict[str, Stamp | None]) -> dict[str, Stamp | None]:
