@@ -6,8 +6,10 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from contextvars import ContextVar
 from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, Self, TypeVar
+from weakref import WeakSet
 
 import aiohttp
 import orjson
@@ -118,6 +120,27 @@ class _Silence:
             raise
 
 
+_REUSED: ContextVar[bool] = ContextVar("reused", default=False)
+"""Whether the current task's last request was written to a connection that had been used before."""
+
+
+class _Connector(aiohttp.TCPConnector):
+    """The pool of connections. It has no limit: the spec limits how many turns run at once."""
+
+    def __init__(self) -> None:
+        super().__init__(limit=0)
+        self._used: WeakSet[object] = WeakSet()
+
+    async def connect(self, *arguments: Any, **named: Any) -> Any:
+        """A free connection, or a new one."""
+        _REUSED.set(False)
+        connection = await super().connect(*arguments, **named)
+        protocol = connection.protocol
+        _REUSED.set(protocol in self._used)
+        self._used.add(protocol)
+        return connection
+
+
 class Http:
     """A pool of connections to one URL. Entering it reads the API key, which no message and no repr contains.
 
@@ -155,9 +178,9 @@ class Http:
                 raise ModelError(f"the API key {reference} {fault}", kind="authentication", node=self._node)
             self.failures = evolve(self.failures, secrets=(key,))
             headers[header] = f"Bearer {key}" if header == "Authorization" else key
-        # No limit on connections: the spec limits how many turns run at once, not this pool.
-        connector = aiohttp.TCPConnector(limit=0)
-        self._session = aiohttp.ClientSession(connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar())
+        self._session = aiohttp.ClientSession(
+            connector=_Connector(), headers=headers, cookie_jar=aiohttp.DummyCookieJar()
+        )
         return self
 
     async def __aexit__(
@@ -234,12 +257,20 @@ class Http:
             failure = self._connection_failure(error, begun=begun)
         raise failure
 
-    def _send(self, body: Mapping[str, Any], timeout: aiohttp.ClientTimeout) -> Awaitable[aiohttp.ClientResponse]:
+    async def _send(self, body: Mapping[str, Any], timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         if self._session is None:
             raise RuntimeError(f"{self._node} is not open")
-        return self._session.post(
-            self._url, data=encode(body), timeout=timeout, allow_redirects=False, proxy=self._config.proxy
-        )
+        data, proxy = encode(body), self._config.proxy
+        while True:
+            try:
+                return await self._session.post(
+                    self._url, data=data, timeout=timeout, allow_redirects=False, proxy=proxy
+                )
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                # A server may close an idle connection just as a request is written to it. The next attempt has another
+                # connection, and the last of them a new one.
+                if not _REUSED.get():
+                    raise
 
     async def _check_status(self, response: aiohttp.ClientResponse) -> None:
         if not 200 <= response.status < 300:

@@ -514,3 +514,27 @@ async def test_llama_cpp_says_what_it_counted_in_fields(count: Any, read: int | 
     }
     error = await failing("openai", whole({"error": told}, "400 Bad Request"))
     assert (error.kind, error.counted, error.window) == ("context_length", read, 1024)
+
+
+@TYPES
+@pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("ending", [[], ["reset"]], ids=["closed", "reset"])
+async def test_a_connection_that_the_server_closed_while_it_was_idle_is_replaced(
+    type: str, streaming: bool, ending: list[Piece]
+) -> None:
+    good = streamed(TEXT[type], "end") if streaming else GOOD[type]
+    turn = HELLO.replace(streaming=streaming, emit=Listener().emit)
+    async with Playback(good, ending, good) as server, asking(type, server.url) as model:
+        for _ in range(2):
+            assert (await model.answer(turn)).message.text()
+        assert len(server.asked) == 3
+        assert server.connections == 2
+
+
+@TYPES
+async def test_a_new_connection_that_breaks_is_not_asked_again(type: str) -> None:
+    async with Playback(["reset"], GOOD[type]) as server, asking(type, server.url) as model:
+        with pytest.raises(ModelError) as raised:
+            await model.answer(HELLO)
+        assert raised.value.kind == "unreachable"
+        assert len(server.asked) == 1
