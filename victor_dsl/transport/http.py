@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from contextvars import ContextVar
 from types import MappingProxyType, TracebackType
@@ -16,11 +16,12 @@ import orjson
 from attrs import evolve
 from yarl import URL
 
-from victor_dsl.errors import ModelError, TimeLimit
+from victor_dsl.errors import ModelError
 from victor_dsl.transport.deadlines import Deadlines
-from victor_dsl.transport.failures import Failures, TimeLimits, TooSilent
+from victor_dsl.transport.failures import Failures, TimeLimits
 from victor_dsl.transport.json_values import join_surrogates, parse_json
 from victor_dsl.transport.refusals import find_error
+from victor_dsl.transport.silence import Silence, StreamReader
 from victor_dsl.transport.sse import Decoder, ErrorData
 
 T = TypeVar("T")
@@ -36,6 +37,9 @@ MAX_START_BYTES = 64 * 1024
 
 DRAIN_SECONDS = 0.25
 """How long to wait for the end of a finished stream, so that its connection can be reused."""
+
+IDLE_CLOSE_SECONDS = 1.0
+"""Until when a broken connection counts as closed before the request arrived."""
 
 _CONNECTION_FAILURES = (aiohttp.ClientError, TimeoutError, OSError)
 
@@ -67,57 +71,6 @@ class ServerConfig(TimeLimits, Protocol):
     def proxy(self) -> str | None:
         """The URL of an HTTP proxy."""
         ...
-
-
-class StreamReader(Protocol):
-    """What reads a stream, and how long it waits."""
-
-    @property
-    def finished(self) -> bool:
-        """Whether the last event was read."""
-        ...
-
-    @property
-    def complete(self) -> bool:
-        """Whether the answer is complete, whatever follows."""
-        ...
-
-    def end(self) -> None:
-        """The stream has ended with `[DONE]`."""
-        ...
-
-    def note(self, event: Mapping[str, Any]) -> bool:
-        """Notes an event before it is read; returns whether it has output, and so ends a silence."""
-        ...
-
-    def time_limit(self) -> tuple[TimeLimit, float]:
-        """Which limit applies now, and how many seconds a silence may last."""
-        ...
-
-
-class _Silence:
-    """Limits the time without output in a stream, whatever bytes arrive. The time in which the reader works does not count."""
-
-    def __init__(self, reader: StreamReader) -> None:
-        self._reader = reader
-        self._loop = asyncio.get_running_loop()
-        self._since = self._loop.time()
-
-    def end(self) -> None:
-        """There was output: the next silence begins now."""
-        self._since = self._loop.time()
-
-    async def limit(self, waiting: Awaitable[T]) -> T:
-        """What is waited for. Raises TooSilent."""
-        limit, seconds = self._reader.time_limit()
-        timeout = asyncio.timeout_at(self._since + seconds)
-        try:
-            async with timeout:
-                return await waiting
-        except TimeoutError as error:
-            if timeout.expired():
-                raise TooSilent(limit, seconds) from error
-            raise
 
 
 _REUSED: ContextVar[bool] = ContextVar("reused", default=False)
@@ -214,7 +167,7 @@ class Http:
         the connection is an error. Closing the iterator closes the connection. Raises ModelError.
         """
         begun = False
-        silence = _Silence(reader)
+        silence = Silence(reader)
         try:
             response = await silence.limit(self._send(body, self._stream_timeout))
             begun = True
@@ -260,16 +213,17 @@ class Http:
     async def _send(self, body: Mapping[str, Any], timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         if self._session is None:
             raise RuntimeError(f"{self._node} is not open")
-        data, proxy = encode(body), self._config.proxy
+        data, proxy, now = encode(body), self._config.proxy, asyncio.get_running_loop().time
         while True:
+            started = now()
             try:
                 return await self._session.post(
                     self._url, data=data, timeout=timeout, allow_redirects=False, proxy=proxy
                 )
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
                 # A server may close an idle connection just as a request is written to it. The next attempt has another
-                # connection, and the last of them a new one.
-                if not _REUSED.get():
+                # connection, and the last of them a new one. One that breaks later broke under this request.
+                if not _REUSED.get() or now() - started > IDLE_CLOSE_SECONDS:
                     raise
 
     async def _check_status(self, response: aiohttp.ClientResponse) -> None:
@@ -277,7 +231,7 @@ class Http:
             raise self.failures.of_status(response.status, response.headers, await _error_body(response))
 
     async def _events(
-        self, response: aiohttp.ClientResponse, start: bytearray, silence: _Silence
+        self, response: aiohttp.ClientResponse, start: bytearray, silence: Silence
     ) -> AsyncGenerator[bytes, None]:
         """The data of its events. The first bytes are also added to `start`."""
         decoder, size = Decoder(), 0
@@ -294,7 +248,7 @@ class Http:
             for event in _split(data):
                 yield event
 
-    async def _read(self, response: aiohttp.ClientResponse, silence: _Silence | None = None) -> bytes:
+    async def _read(self, response: aiohttp.ClientResponse, silence: Silence | None = None) -> bytes:
         content = response.content
         chunk = await (content.readany() if silence is None else silence.limit(content.readany()))
         if content.at_eof() and len(chunk) <= MAX_ANSWER_BYTES:

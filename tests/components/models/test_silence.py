@@ -143,7 +143,8 @@ async def test_the_readers_own_work_is_no_silence_of_the_server(type: str) -> No
 
     answer = streamed(TEXT[type], "end")
     async with Playback(answer) as server, asking(type, server.url, chunk_timeout_seconds=0.05) as model:
-        await model.answer(HELLO.replace(streaming=True, emit=slow))
+        reply = await model.answer(HELLO.replace(streaming=True, emit=slow))
+    assert reply.message.text() == "Grüß dich, 🌍!"
 
 
 @TYPES
