@@ -26,6 +26,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from bench.measure import table
+from bench.selection import catalogue
 from victor_dsl.compiler import compile_spec
 from victor_dsl.components.known_models import find_known_model
 from victor_dsl.runtime.orchestrator import Orchestrator
@@ -231,8 +232,6 @@ def _usd(model: str, repeated: Sequence[float], tokens: Sequence[float]) -> floa
 
 def _grown(tools: Sequence[Json], size: int) -> list[Json]:
     """The tools, and so many others about other subjects that there are `size` of them."""
-    from bench.selection import catalogue
-
     others = [
         {
             "name": tool.name,

@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 from bench.measure import table
 from victor_dsl.components.hosted_models import HostedConfig
 from victor_dsl.components.models import anthropic, openai
+from victor_dsl.components.models.anthropic.reply import MessageAnswer
+from victor_dsl.components.models.openai.chat_reply import ChatAnswer
+from victor_dsl.components.models.openai.responses_reply import ResponseAnswer
 from victor_dsl.language.config import Secret
 from victor_dsl.values.message import Message, Usage
 from victor_dsl.values.turn import Turn
@@ -112,10 +115,6 @@ CASES = (
 
 def usage_of(case: Case) -> Usage:
     """The usage of a case's answer, as the model's adapter reads it."""
-    from victor_dsl.components.models.anthropic.reply import MessageAnswer
-    from victor_dsl.components.models.openai.chat_reply import ChatAnswer
-    from victor_dsl.components.models.openai.responses_reply import ResponseAnswer
-
     module = {"openai": openai, "anthropic": anthropic}[case.api]
     config: HostedConfig = module.Config.model_validate(
         {"model": case.model, "base_url": case.base_url, "api_key": Secret("env", "KEY"), **case.spec}

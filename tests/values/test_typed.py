@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -103,10 +104,23 @@ def test_values_of_their_own_types_stay_the_same_object(values: dict[str, Any]) 
     assert read_like(values, values, ("vars",)) is values
 
 
-@given(st.sampled_from(["string", "integer", "number", "boolean", "list", "map"]), st.text())
+OF_TYPE: dict[Type, Any] = {
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+    "list": Sequence,
+    "map": Mapping,
+}
+
+
+@given(
+    st.sampled_from(list(OF_TYPE)),
+    st.text() | st.from_regex(r"-?\d{1,3}(\.\d)?|true|false|\[1?\]|\{\}|a, b", fullmatch=True),
+)
 def test_a_text_is_read_or_refused(type: Type, text: str) -> None:
     with suppress(Faulty):
-        read_as(type, text, ("v",))
+        assert isinstance(read_as(type, text, ("v",)), OF_TYPE[type])
 
 
 @pytest.mark.parametrize(
