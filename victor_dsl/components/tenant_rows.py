@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 from attrs import define, field, frozen
@@ -16,6 +16,7 @@ from pydantic import Field
 from victor_dsl.errors import ComponentError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Model, Ref
+from victor_dsl.language.store_retries import with_retries
 from victor_dsl.lazy import Lazy
 from victor_dsl.storage.tenant_key import tenant_key
 
@@ -26,6 +27,8 @@ else:
 
 T = TypeVar("T")
 
+OUTAGE_SECONDS = 5.0
+"""How long a row without a last good value is tried again."""
 RETRY_SECONDS = 1.0
 """How soon a row that could not be read is tried again."""
 
@@ -115,7 +118,7 @@ class TenantRows(Generic[T]):
 
     async def _read(self, tenant: str, entry: _Entry[T]) -> None:
         try:
-            rows = await self._database.for_tenant(tenant).fetch(self._select, tenant_key(tenant))
+            rows = await (self._fetch(tenant) if entry.row is not None else self._fetch_patiently(tenant))
             if not rows:
                 entry.row = Row()
             elif rows[0]["active"] != 1:  # SQLite has no booleans; NULL and texts are not active
@@ -130,6 +133,17 @@ class TenantRows(Generic[T]):
         else:
             entry.failure = None
             entry.fresh_until = self._context.clock.monotonic() + self._ttl_s
+
+    async def _fetch(self, tenant: str) -> Sequence[Mapping[str, Any]]:
+        rows: Sequence[Mapping[str, Any]] = await self._database.for_tenant(tenant).fetch(
+            self._select, tenant_key(tenant)
+        )
+        return rows
+
+    async def _fetch_patiently(self, tenant: str) -> Sequence[Mapping[str, Any]]:
+        """The rows, read again during a short outage: there is no last good value."""
+        context = self._context
+        return await with_retries(lambda: self._fetch(tenant), context.clock, context.random, seconds=OUTAGE_SECONDS)
 
 
 def quoted(tenant: str) -> str:

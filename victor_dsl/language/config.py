@@ -363,6 +363,14 @@ class DatabaseConfig(Config):
 class SessionConfig(ListedConfig):
     """The fields that every session store has."""
 
+    retry_seconds: float = Field(
+        10.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="How long a history that cannot be read or stored is tried again, with growing, random pauses, while the "
+        "store is unreachable, locked or full. Only then does the turn fail.",
+    )
+
 
 @cache
 def annotated_fields(config: type[Config]) -> Mapping[str, Annotation | type[Secret]]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from operator import attrgetter
-from typing import Any
+from random import Random
+from typing import Any, cast
 
 from attrs import field, frozen
 
@@ -16,6 +18,7 @@ from victor_dsl.experiments.assignment import Experiment, assign
 from victor_dsl.graph.plan import Node, Plan, Program
 from victor_dsl.language.boundary import component_error, internal_error, is_unforeseen
 from victor_dsl.language.component import Clock
+from victor_dsl.language.config import SessionConfig
 from victor_dsl.nearest import suggest
 from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator, error_data
 from victor_dsl.runtime.coordinators.config import ProviderMemory
@@ -24,6 +27,7 @@ from victor_dsl.runtime.lease import Leases
 from victor_dsl.runtime.middleware import chain
 from victor_dsl.runtime.nodes import LiveNodes
 from victor_dsl.runtime.pipeline import Pipeline, path_nodes
+from victor_dsl.runtime.retried_sessions import RetriedSessions
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.values.event import uuid7
 from victor_dsl.values.message import Message, Reply
@@ -63,6 +67,8 @@ class Shared:
     answering: bool = True
     memory: ContextMemory = field(factory=ContextMemory)
     provided: ProviderMemory = field(factory=ProviderMemory)
+    random: Random = field(factory=Random)
+    report: Callable[[str, str, Mapping[str, Any]], None] = lambda *_: None
     sessions: Leases[SessionLock] = field(factory=lambda: Leases(lambda _: SessionLock()))
 
 
@@ -206,12 +212,19 @@ class Generation:
         models = await memory.estimates.windows(plan)
         async with nodes.open(path_nodes(plan, answering=self._shared.answering), self.program) as objects:
             try:
-                pipeline = Pipeline(plan, objects, self._shared.clock, memory, models, self._shared.provided)
+                sessions = self._sessions(plan, objects)
+                pipeline = Pipeline(plan, objects, self._shared.clock, memory, models, self._shared.provided, sessions)
             except Exception as error:
                 if not is_unforeseen(error):
                     raise
                 raise internal_error(error) from error
             yield pipeline
+
+    def _sessions(self, plan: Plan, objects: Mapping[str, Any]) -> RetriedSessions:
+        node, shared = plan.by_id[plan.roles.sessions], self._shared
+        seconds = cast("SessionConfig", node.config).retry_seconds
+        report = partial(shared.report, node.id)
+        return RetriedSessions(objects[node.id], seconds, shared.clock, shared.random, report)
 
 
 def arms_of(program: Program, turn: Turn) -> dict[str, str]:

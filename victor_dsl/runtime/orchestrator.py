@@ -54,7 +54,9 @@ class Orchestrator:
         self._analytics = AnalyticsCoordinator(program.name, self._clock, self._deliver)
         self._nodes = LiveNodes(registry, self._report, clock=self._clock, random=self._random)
         memory = ContextMemory(compactions=CompactionMemory(of_renders=not answering))
-        self._shared = Shared(self._nodes, self._analytics, self._clock, answering, memory)
+        self._shared = Shared(
+            self._nodes, self._analytics, self._clock, answering, memory, random=self._random, report=self._report
+        )
         self._current = Generation(program, self._shared)
         self._rendered = RenderedRequests()
         self._delivery = Delivery(())

@@ -75,7 +75,7 @@ class Pipeline:
     settle -> middleware (around: turn) -> compose -> list tools -> select -> fit -> model loop. Rendering takes the same
     steps without the onions and the loop. `models` are the windows of the plan's models by name. `memory` and
     `provided` outlive the pipeline: they have what compaction kept, which tools were offered, and what providers gave in
-    earlier turns.
+    earlier turns. `sessions` is the plan's store.
     """
 
     def __init__(
@@ -86,9 +86,10 @@ class Pipeline:
         memory: ContextMemory,
         models: Mapping[str, ModelWindow],
         provided: ProviderMemory,
+        sessions: SessionStore,
     ) -> None:
         self.plan = plan
-        self.sessions: SessionStore = objects[plan.roles.sessions]
+        self.sessions = sessions
         roles = plan.roles
         self._middleware = tuple((around, (id, objects[id])) for id, around in roles.middleware)
         self._sources: tuple[tuple[Node, ToolSource], ...] = _pairs(plan, roles.tools, objects)

@@ -15,8 +15,10 @@ DISCONNECTED = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg
 TRANSIENT = (
     *(asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError),
     *(asyncpg.TransactionRollbackError, asyncpg.InternalClientError, OSError),
+    *(asyncpg.ReadOnlySQLTransactionError, asyncpg.PostgresIOError),
 )
-"""Errors that may go away: no connection, a shutdown, too many connections, a deadlock, a timeout (an OSError)."""
+"""Errors that may go away: no connection, a shutdown, too many connections, a full disk, a deadlock, a timeout (an OSError),
+a server that does not take writes yet after a failover."""
 MIGRATE = "create the tables with 'victor db migrate SPEC'"
 HINTS = (
     (asyncpg.UndefinedTableError, MIGRATE),

@@ -10,13 +10,26 @@ from urllib.parse import unquote, urlsplit
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, ConnectionError, RedisError, TimeoutError  # noqa: A004
+from redis.exceptions import (
+    AuthenticationError,
+    ClusterDownError,
+    ConnectionError,  # noqa: A004
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    TimeoutError,  # noqa: A004
+    TryAgainError,
+)
 
 from victor_dsl.errors import StoreError
 from victor_dsl.storage.ending import to_the_end
 
 NO_URL = "not a Redis URL"
 URL = "write it as redis://:password@host:6379/0, or rediss:// for TLS"
+TRANSIENT = (OutOfMemoryError, ReadOnlyError, MasterDownError, TryAgainError, ClusterDownError)
+TRANSIENT_CODES = ("MISCONF", "NOREPLICAS", "BUSY")
+"""The first words of answers for which redis-py has no type: the disk is full, replicas are away, a script takes long."""
 
 Word = str | bytes
 
@@ -87,9 +100,14 @@ class RedisClient:
         except ConnectionError as error:
             raise self._error(f"cannot reach Redis at {self._place}: {error}", None, transient=True) from error
         except RedisError as error:
-            raise self._error(str(error), None, transient=False) from error
+            raise self._error(str(error), None, transient=_is_transient(error)) from error
 
     def _error(self, message: str, hint: str | None, *, transient: bool) -> StoreError:
         if self._password:
             message = message.replace(self._password, "…")
         return StoreError(message, node=self._node, hint=hint, transient=transient)
+
+
+def _is_transient(error: RedisError) -> bool:
+    """Whether an error that the server answers may go away: no memory, no disk, no master for now."""
+    return isinstance(error, TRANSIENT) or str(error).startswith(TRANSIENT_CODES)

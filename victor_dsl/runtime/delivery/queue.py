@@ -16,6 +16,7 @@ from victor_dsl.language.boundary import internal_error, is_fault
 from victor_dsl.language.component import Clock
 from victor_dsl.language.config import ExporterConfig
 from victor_dsl.language.kinds import Exporter
+from victor_dsl.language.store_retries import pause_seconds
 from victor_dsl.runtime.delivery.dead_letters import DeadLetters
 from victor_dsl.runtime.delivery.storing import RefusedEvent, store
 from victor_dsl.values.event import Event
@@ -212,12 +213,12 @@ class ExporterQueue:
             self._report(self.node, message, {"code": "put-aside"})
 
     async def _back_off(self, attempt: int) -> None:
-        """Full jitter (Brooker 2015, "Exponential Backoff and Jitter"); short once the queue is closed."""
+        """Waits before the next try: with growing pauses, and a short one once the queue is closed."""
         if self._closed.is_set():
             await self._clock.sleep(FIRST_PAUSE_SECONDS)
             return
-        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(attempt - 1, 20))
-        await self._pause(FIRST_PAUSE_SECONDS / 2 + self._random.random() * longest, unless=self._closed)
+        seconds = pause_seconds(attempt, self._random, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+        await self._pause(seconds, unless=self._closed)
 
     async def _pause(self, seconds: float, *, unless: asyncio.Event) -> None:
         """Waits for the time or the event, whichever comes first."""

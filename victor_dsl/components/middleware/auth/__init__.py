@@ -96,7 +96,9 @@ async def build(config: Config, context: Context) -> AsyncIterator[Middleware]:
         path = Path(config.keys or "")
         source, fresh_s = FileKeys(path, context.shown(str(path))), 0.0
         await source.find("")  # reads the file
-    keys = KeyCache(source, context.clock, fresh_s=fresh_s, stale_s=config.outage_seconds, report=report)
+    keys = KeyCache(
+        source, context.clock, context.random, fresh_s=fresh_s, stale_s=config.outage_seconds, report=report
+    )
     yield Auth(
         keys,
         context.clock,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from random import Random
 from typing import TYPE_CHECKING
 
 from attrs import define
@@ -11,6 +12,7 @@ from attrs import define
 from victor_dsl.components.middleware.auth.key_sources import ApiKey, KeySource
 from victor_dsl.errors import StoreError
 from victor_dsl.language.component import Clock
+from victor_dsl.language.store_retries import with_retries
 from victor_dsl.lazy import Lazy
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ MOST_KEYS = 10_000
 """Over this number, the least recently used key is evicted."""
 LOOKUP_SECONDS = 5.0
 """Time limit for one look-up in the source."""
+OUTAGE_SECONDS = 5.0
+"""How long the look-up of a key that is not cached is tried again."""
 
 
 @define
@@ -38,10 +42,18 @@ class KeyCache:
     """
 
     def __init__(
-        self, source: KeySource, clock: Clock, *, fresh_s: float, stale_s: float, report: Callable[[StoreError], None]
+        self,
+        source: KeySource,
+        clock: Clock,
+        random: Random,
+        *,
+        fresh_s: float,
+        stale_s: float,
+        report: Callable[[StoreError], None],
     ) -> None:
         self._source = source
         self._clock = clock
+        self._random = random
         self._fresh_s = fresh_s
         self._stale_s = stale_s
         self._report = report
@@ -51,16 +63,18 @@ class KeyCache:
         """The key, or None if there is none. Raises StoreError when it cannot be looked up."""
         entry = self._entries.get(key_hash)
         if entry is None:
-            return self._store(key_hash, await self._look_up(key_hash))
+            return self._store(key_hash, await self._look_up_patiently(key_hash))
         self._entries.move_to_end(key_hash)
         age = self._clock.monotonic() - entry.looked_up_at
         if age < self._fresh_s or (entry.refreshing and age <= self._fresh_s + self._stale_s):
             return entry.key  # one turn looks it up again; the others use the cached key meanwhile
         entry.refreshing = True
+        usable = age <= self._fresh_s + self._stale_s
         try:
-            return self._store(key_hash, await self._look_up(key_hash))
+            found = await (self._look_up(key_hash) if usable else self._look_up_patiently(key_hash))
+            return self._store(key_hash, found)
         except StoreError as error:
-            if age > self._fresh_s + self._stale_s:
+            if not usable:
                 raise
             self._report(error)
             return entry.key
@@ -72,7 +86,13 @@ class KeyCache:
             async with asyncio.timeout(LOOKUP_SECONDS):
                 return await self._source.find(key_hash)
         except TimeoutError as error:
-            raise StoreError(f"no answer within {LOOKUP_SECONDS:g} s") from error
+            raise StoreError(f"no answer within {LOOKUP_SECONDS:g} s", transient=True) from error
+
+    async def _look_up_patiently(self, key_hash: str) -> ApiKey | None:
+        """The key, looked up again during a short outage: nothing but the source knows whether there is one."""
+        return await with_retries(
+            lambda: self._look_up(key_hash), self._clock, self._random, seconds=OUTAGE_SECONDS, failed=self._report
+        )
 
     def _store(self, key_hash: str, key: ApiKey | None) -> ApiKey | None:
         if key is None:

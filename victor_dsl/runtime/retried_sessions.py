@@ -1,0 +1,42 @@
+"""A session store whose calls are repeated while it is unreachable, locked or full."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from random import Random
+from typing import TypeVar
+
+from attrs import frozen
+
+from victor_dsl.errors import StoreError
+from victor_dsl.language.component import Clock, Report
+from victor_dsl.language.kinds import SessionStore
+from victor_dsl.language.store_retries import with_retries
+from victor_dsl.values.message import Message
+
+T = TypeVar("T")
+
+
+@frozen(eq=False)
+class RetriedSessions:
+    """The store of a plan. A turn is stored once however often it is appended, so a try whose answer was lost does no harm."""
+
+    store: SessionStore
+    seconds: float
+    clock: Clock
+    random: Random
+    report: Report
+
+    async def load(self, tenant: str | None, session: str, before: str | None = None) -> tuple[Message, ...]:
+        """The store's history. Raises its StoreError where it is not transient, or after `seconds`."""
+        return await self._retried(lambda: self.store.load(tenant, session, before))
+
+    async def append(self, tenant: str | None, session: str, turn_id: str, messages: Sequence[Message]) -> None:
+        """Adds a turn. Raises as `load` does; the turn may then be stored all the same."""
+        await self._retried(lambda: self.store.append(tenant, session, turn_id, messages))
+
+    async def _retried(self, work: Callable[[], Awaitable[T]]) -> T:
+        return await with_retries(work, self.clock, self.random, seconds=self.seconds, failed=self._failed)
+
+    def _failed(self, error: StoreError) -> None:
+        self.report(f"sessions are tried again: {error.message}", {"code": error.code})
