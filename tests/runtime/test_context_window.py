@@ -31,7 +31,7 @@ from victor_dsl.values.turn import Turn
 SIZES = st.builds(
     lambda stated, share, whole: Size(stated, stated, int(stated * share), whole),
     st.integers(1, 500_000),
-    st.floats(0, 12),
+    st.floats(0, 80),
     st.booleans(),
 )
 TOLD = st.none() | st.integers(-(10**9), 10**12) | st.floats() | st.booleans()
@@ -50,7 +50,7 @@ def english(stated: int) -> Size:
 
 
 def chinese(stated: int) -> Size:
-    return Size(stated, stated, stated * 8)
+    return Size(stated, stated, stated * 32)
 
 
 def test_the_stated_rule_holds_until_usage_is_reported() -> None:
@@ -58,7 +58,7 @@ def test_the_stated_rule_holds_until_usage_is_reported() -> None:
 
 
 def test_other_scripts_count_more_from_the_first_request_on() -> None:
-    assert ModelTokens().estimate(chinese(1_000), "s") == 3_400
+    assert ModelTokens().estimate(chinese(1_000), "s") == 4_200
 
 
 @pytest.mark.parametrize("ratio", [0.7, 1.0, 1.3, 1.9])
@@ -128,7 +128,7 @@ def test_whatever_is_reported_an_estimate_stays_within_what_can_be(
         model.learn(reported_of, session, told)  # type: ignore[arg-type]
     for session in "abc":
         tokens = model.estimate(size, session)
-        assert min(1, size.stated // 4) <= tokens <= 4 * size.stated + size.extra + HIDDEN_TOKENS
+        assert min(1, size.stated // 4) <= tokens <= 4 * size.stated + size.extra / 2 + HIDDEN_TOKENS
 
 
 @given(SIZES, SIZES, SAID, SAID, st.none() | st.integers(1, 10**7), st.integers(0, 10**6))
@@ -138,13 +138,13 @@ def test_whatever_a_refusal_says_a_window_is_believed_only_if_the_request_can_ex
     model = ModelTokens()
     model.learn(before, "s", before.stated)
     model.refused(size, "s", TooLong(counted, window, known, answer))
-    longest = 4 * size.stated + size.extra + HIDDEN_TOKENS
+    longest = 4 * size.stated + size.extra / 2 + HIDDEN_TOKENS
     assert model.window is None or 100 <= model.window <= longest + answer
     assert 1 <= model.estimate(size, "s") <= longest
 
 
 @given(st.lists(SIZES, min_size=1, max_size=30), st.floats(0.3, 3))
-@example([Size(1_707, 1_707, 6_828), Size(986, 986, 0, False)], 1.0)
+@example([Size(1_707, 1_707, 27_312), Size(986, 986, 0, False)], 1.0)
 def test_more_text_never_counts_less_in_the_same_session(sizes: list[Size], ratio: float) -> None:
     model = learnt([(size, int(size.stated * ratio)) for size in sizes], "s")
     size = sizes[-1]

@@ -1,7 +1,7 @@
 """How many tokens a model counts: learnt from the usage that it reports.
 
-Two rates are learnt for each model: its tokens per token of the stated rule, and its tokens per byte that UTF-8 needs
-beyond one per character that is not Latin. The second separates scripts: a Chinese character is about one token, an English one a quarter.
+Two rates are learnt for each model: its tokens per token of the stated rule, and its tokens per tenth of a token that a
+script other than Latin is expected to cost more. The second separates scripts: a Chinese character is about one token, an English one a quarter.
 Within a session the last count is exact, and only what has changed since then is estimated.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Hashable
 from attrs import define, field
 
 from victor_dsl.values.frozen import value
-from victor_dsl.values.tokens import TOKENS_PER_EXTRA_BYTE, Size
+from victor_dsl.values.tokens import TOKENS_PER_EXTRA, Size
 
 SESSIONS = 2_000
 """How many sessions' last counts are remembered per model; over that, the least recently counted is forgotten."""
@@ -31,13 +31,13 @@ GUESSED_AGAIN = 2.0
 """The factor where the session's last request was refused too, so that a few refusals find a length that fits."""
 
 _LEAST_SHARE = 0.25  # of the stated tokens; nothing but long runs of blanks has fewer
-_MOST_BYTES = 4  # of the stated tokens: a token has at least one byte
-_PRIOR = (1.0, TOKENS_PER_EXTRA_BYTE)  # tokens per counted token, and per extra byte
-_SPREAD = (0.25, 0.04)  # the prior's variances; uncertainty never exceeds them
+_MOST_BYTES = (4, 0.5)  # of the stated tokens, and per tenth in `extra`: a token has at least one byte
+_PRIOR = (1.0, TOKENS_PER_EXTRA)  # tokens per counted token, and per tenth in `extra`
+_SPREAD = (0.25, 0.0045)  # the prior's variances; uncertainty never exceeds them
 _NOISE = 0.02  # variance of a reported count relative to the text, for long requests
 _DRIFT = 0.005  # the share of the prior's variance that each count gives back, so that a change is followed
 _STEP = 0.5  # an error is cut to this, relative to the text, so that one odd count moves the weights only so far
-_BOUNDS = ((0.25, 4.0), (0.0, 1.5))
+_BOUNDS = ((0.25, 4.0), (0.0, 0.5))
 
 
 @define
@@ -101,7 +101,7 @@ class ModelTokens:
         """The tokens of a session's request; until a report has come, by the tokenizer or the stated rule and the script."""
         last = self._last.get(session)
         if not self.trained and last is None:
-            return size.counted + math.ceil(TOKENS_PER_EXTRA_BYTE * size.extra)
+            return size.counted + math.ceil(TOKENS_PER_EXTRA * size.extra)
         tokens = self._weights.tokens(size)
         if last is not None:
             before, reported, _ = last
@@ -176,7 +176,8 @@ class ModelTokens:
 
 
 def _plausible(size: Size) -> tuple[float, float]:
-    return _LEAST_SHARE * size.stated, _MOST_BYTES * size.stated + size.extra + HIDDEN_TOKENS
+    per_stated, per_extra = _MOST_BYTES
+    return _LEAST_SHARE * size.stated, per_stated * size.stated + per_extra * size.extra + HIDDEN_TOKENS
 
 
 def _within(bounds: tuple[float, float], value: float) -> float:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from victor_dsl.values.frozen import value
-from victor_dsl.values.tokens import MESSAGE_OVERHEAD, Size, TokenCounter, extra_bytes, part_tokens, text_tokens
+from victor_dsl.values.tokens import MESSAGE_OVERHEAD, Size, TokenCounter, extra_tenths, part_tokens, text_tokens
 
 Role = Literal["system", "user", "assistant", "tool"]
 Part = Mapping[str, Any]
@@ -119,7 +119,7 @@ def messages_size(messages: Sequence[Message], count: TokenCounter | None = None
     whole = all(message.is_text() for message in messages)
     texts = [message.counted_text() for message in messages]
     if count is None:
-        return Size(stated, stated, sum(map(extra_bytes, texts)), whole)
+        return Size(stated, stated, sum(map(extra_tenths, texts)), whole)
     others = 0 if whole else sum(message.other_tokens() for message in messages)
     return Size(stated, sum(map(count, texts)) + MESSAGE_OVERHEAD * len(messages) + others, 0, whole)
 
