@@ -22,6 +22,7 @@ from typing import Any
 from bench.measure import machine, table
 from tests.components.middleware.harness import KEY, Guard, a_reply, a_turn, harness, hashed
 from tests.components.middleware.secrets_made import MAKERS
+from victor_dsl.components.middleware.redact.detectors import DETECTORS
 from victor_dsl.components.middleware.redact.redactor import RedactedStream, Redactor
 from victor_dsl.runtime.middleware import chain
 from victor_dsl.values.message import Message, Reply
@@ -29,7 +30,7 @@ from victor_dsl.values.settings import Limits
 from victor_dsl.values.turn import Handler, Turn
 
 SAID = "This is what people say when they ask about order 4711, which was sent on Monday and has not come yet. " * 2
-PATTERNS = ("email", "phone", "card", "iban", "api_key")
+PATTERNS = tuple(DETECTORS)
 
 
 def main() -> None:

@@ -67,4 +67,21 @@ def api_key(random: Random) -> str:
     return prefix + "".join(random.choices(WORD, k=size))
 
 
-MAKERS = {"email": email, "card": card, "iban": iban, "phone": phone, "api_key": api_key}
+def private_key(random: Random) -> str:
+    kind = random.choice(["", "RSA ", "EC ", "OPENSSH ", "ENCRYPTED "])
+    body = "".join(random.choices(WORD + "+/", k=random.randint(40, 900)))
+    lines = [body[at : at + 64] for at in range(0, len(body) // 4 * 4, 64)]
+    if kind == "RSA " and random.random() < 0.5:
+        lines = ["Proc-Type: 4,ENCRYPTED", "DEK-Info: AES-128-CBC,0123456789ABCDEF", "", *lines]
+    gap = random.choice(["\n", "\n", "\r\n", "\\n"])
+    return gap.join([f"-----BEGIN {kind}PRIVATE KEY-----", *lines, f"-----END {kind}PRIVATE KEY-----"])
+
+
+MAKERS = {
+    "email": email,
+    "card": card,
+    "iban": iban,
+    "phone": phone,
+    "api_key": api_key,
+    "private_key": private_key,
+}

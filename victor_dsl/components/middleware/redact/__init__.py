@@ -18,17 +18,18 @@ AFTER_AUTH = True
 
 
 class Config(MiddlewareConfig):
-    """Removes e-mail addresses, phone numbers, card numbers, IBANs and API keys from conversations, in both directions.
+    """Removes e-mail addresses, phone numbers, card numbers, IBANs, API keys and private keys from conversations.
 
     Each is replaced by its name in brackets: `[email]`, `[card]`. By default it works in two places. Around the turn it
     keeps them out of inner middleware and of the stored history; around each model call it also covers the system
     prompt and the results of tools. A stream is delayed only while its last characters may be the beginning of a match:
     usually by one word. It checks texts, but not images, files and tool definitions. Card numbers and IBANs count only
-    with valid check digits.
+    with valid check digits. Full-width and other look-alikes of ASCII characters count as those, and invisible characters count as
+    nothing.
     """
 
-    patterns: list[Literal["email", "phone", "card", "iban", "api_key"]] = Field(
-        ["email", "phone", "card", "iban", "api_key"],
+    patterns: list[Literal["email", "phone", "card", "iban", "api_key", "private_key"]] = Field(
+        ["email", "phone", "card", "iban", "api_key", "private_key"],
         description="What is removed. The default is everything in this list.",
         examples=[["email", "card"]],
     )
@@ -50,6 +51,9 @@ class Config(MiddlewareConfig):
                 raise ValueError(f"'{name}': {error}") from error
         return custom
 
+
+VERSION = 2
+"""2: `patterns` has `private_key`; look-alikes and invisible characters do not hide a match."""
 
 EXAMPLE = r"""
 type: redact

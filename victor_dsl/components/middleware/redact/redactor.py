@@ -8,14 +8,8 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
-from victor_dsl.components.middleware.redact.detectors import (
-    DETECTORS,
-    LONGEST_NUMBER,
-    NUMBER_MARKS,
-    WORD_MARKS,
-    Detector,
-    Spans,
-)
+from victor_dsl.components.middleware.redact.detectors import DETECTORS, LONGEST_NUMBER, is_word_sign
+from victor_dsl.components.middleware.redact.folding import Folded
 from victor_dsl.components.middleware.redact.pattern_check import check_pattern
 
 Found = tuple[int, int, str]
@@ -33,10 +27,12 @@ class Redactor:
     """
 
     def __init__(self, patterns: Iterable[str], custom: Mapping[str, str]) -> None:
-        self._detectors: list[tuple[str, Detector]] = [(name, DETECTORS[name]) for name in dict.fromkeys(patterns)]
-        self._detectors += [(name, _finder(re.compile(pattern))) for name, pattern in custom.items()]
-        self.reach = max(map(check_pattern, custom.values()), default=0)
-        """How many characters at the end of a stream a custom pattern may still match."""
+        self._detectors = [(name, DETECTORS[name]) for name in dict.fromkeys(patterns)]
+        self._undecided = tuple(dict.fromkeys(detector.undecided for _, detector in self._detectors))
+        self._custom = [(name, re.compile(pattern)) for name, pattern in custom.items()]
+        self._reach = max(map(check_pattern, custom.values()), default=0)
+        self.look_back = LONGEST_NUMBER + self._reach
+        """How many characters before a match may matter for it."""
         self._digest = hashlib.blake2b(key=os.urandom(16), digest_size=16)
         self._remembered: OrderedDict[bytes, Sequence[Found]] = OrderedDict()
 
@@ -47,16 +43,26 @@ class Redactor:
         key = digest.digest()
         found = self._remembered.get(key)
         if found is None:
-            found = self._remembered[key] = self.find(text, 0)
+            folded = Folded()
+            folded.add(text)
+            found = self._remembered[key] = self.find(folded, 0)
             if len(self._remembered) > REMEMBERED_TEXTS:
                 self._remembered.popitem(last=False)
         else:
             self._remembered.move_to_end(key)
         return _replace(text, 0, len(text), found) if found else text
 
-    def find(self, text: str, start: int) -> Sequence[Found]:
-        """The matches from an offset on, in order; overlapping ones are merged, with the name of the first."""
-        found = [(s, e, name) for name, detect in self._detectors for s, e in detect(text, start)]
+    def find(self, text: Folded, start: int) -> Sequence[Found]:
+        """The matches from a place on, in order; overlapping ones are merged, with the name of the first."""
+        begin = text.folded(start)
+        found = [
+            (text.place(s), text.end(e), name)
+            for name, detector in self._detectors
+            for s, e in detector.find(text.text, begin)
+        ]
+        found += [
+            (*match.span(), name) for name, pattern in self._custom for match in pattern.finditer(text.written, start)
+        ]
         if len(found) < 2:
             return found
         found.sort(key=lambda one: one[0])
@@ -69,6 +75,18 @@ class Redactor:
                 merged.append((begin, end, name))
         return merged
 
+    def undecided(self, text: Folded, start: int, word: int) -> int:
+        """The first place from which further text may change the matches after `start`. The last word begins at `word`."""
+        place = len(text.written) - self._reach
+        if self._undecided:
+            begin, offset = text.folded(start), len(text.text)
+            for undecided in self._undecided:
+                offset = min(offset, undecided(text.text, begin, word))
+                if offset <= begin:
+                    return start
+            place = min(place, text.place(offset))
+        return place
+
 
 class RedactedStream:
     """Takes a stream's pieces, and returns text as soon as nothing that follows can change its redaction.
@@ -78,36 +96,29 @@ class RedactedStream:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._text = ""
+        self._text = Folded()
         self._done = 0
         self._word = 0
+        """Where the word that the text may end in begins, in the folded text."""
 
     def feed(self, piece: str) -> str:
         """The text that can be sent now."""
-        before = len(self._text)
-        self._text += piece
-        for back in range(len(piece) - 1, -1, -1):
-            if not (piece[back].isalnum() or piece[back] == "_" or piece[back] in WORD_MARKS):
-                self._word = before + back + 1
+        before = len(self._text.text)
+        self._text.add(piece)
+        folded = self._text.text
+        for place in range(len(folded) - 1, before - 1, -1):
+            if not is_word_sign(folded[place]):
+                self._word = place + 1
                 break
-        return self._up_to(self._settled())
+        return self._up_to(self._redactor.undecided(self._text, self._done, self._word))
 
     def waiting(self) -> str:
         """The text, as it came, that was not returned yet."""
-        return self._text[self._done :]
+        return self._text.written[self._done :]
 
     def end(self) -> str:
         """The rest of the text."""
-        return self._up_to(len(self._text))
-
-    def _settled(self) -> int:
-        """Up to where further text cannot change a match: the beginning of the last word or number."""
-        text = self._text
-        settled = min(self._word, len(text) - self._redactor.reach)
-        window = max(self._done, len(text) - LONGEST_NUMBER - 1)
-        if window < settled:
-            settled = min(settled, _number_begins(text, window), _account_begins(text, window))
-        return settled
+        return self._up_to(len(self._text.written))
 
     def _up_to(self, settled: int) -> str:
         done, text = self._done, self._text
@@ -117,9 +128,11 @@ class RedactedStream:
         for begin, end, _ in found:
             if begin < settled < end:
                 settled = begin
-        piece = _replace(text, done, settled, found)
-        drop = max(0, settled - LONGEST_NUMBER - self._redactor.reach)  # what remains before it lets patterns look back
-        self._text, self._done, self._word = text[drop:], settled - drop, max(self._word, drop) - drop
+        piece = _replace(text.written, done, settled, found)
+        drop = max(0, settled - self._redactor.look_back)
+        self._done = settled - drop
+        self._word = max(0, self._word - text.folded(drop))
+        text.drop(drop)
         return piece
 
 
@@ -132,34 +145,3 @@ def _replace(text: str, start: int, stop: int, found: Iterable[Found]) -> str:
         start = end
     pieces.append(text[start:stop])
     return "".join(pieces)
-
-
-def _number_begins(text: str, window: int) -> int:
-    """Where the phone or card number begins that the text may end in; its length if there is none."""
-    place = begins = len(text)
-    while place > window and (text[place - 1].isdecimal() or text[place - 1] in NUMBER_MARKS):
-        place -= 1
-        if text[place].isdecimal() or text[place] in "+(":
-            begins = place
-    return begins
-
-
-def _account_begins(text: str, window: int) -> int:
-    """Where the grouped account number begins that the text may end in (with a capital letter); its length if there is none."""
-    place = begins = len(text)
-    while place > window and (sign := text[place - 1]) and _is_account_character(sign):
-        place -= 1
-        if "A" <= sign <= "Z":
-            begins = place
-    return begins
-
-
-def _is_account_character(sign: str) -> bool:
-    return "A" <= sign <= "Z" or "0" <= sign <= "9" or sign in NUMBER_MARKS
-
-
-def _finder(pattern: re.Pattern[str]) -> Detector:
-    def find(text: str, start: int) -> Spans:
-        return (match.span() for match in pattern.finditer(text, start))
-
-    return find
