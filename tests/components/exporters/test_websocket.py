@@ -7,6 +7,7 @@ import json
 import socket as sockets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from attrs import evolve
 from pydantic import ValidationError
 
 from tests.components.context import StillClock, surroundings
+from tests.runtime.stage import HandClock
 from victor_dsl.components.exporters import websocket
 from victor_dsl.components.exporters.websocket import hub as hubs
 from victor_dsl.components.exporters.websocket import server
-from victor_dsl.components.exporters.websocket.access import FAILURE_SECONDS, FAILURES
+from victor_dsl.components.exporters.websocket.access import DELAYED, WRONG_SECONDS
 from victor_dsl.components.exporters.websocket.history import NAMES, OTHER, SECONDS, TAIL, History, Series
 from victor_dsl.components.exporters.websocket.hub import EVERYONE, Hub, Scope
 from victor_dsl.components.exporters.websocket.server import Dashboard
@@ -65,12 +67,13 @@ class Opened:
 
 
 @asynccontextmanager
-async def opened(folder: Path, **config: Any) -> AsyncIterator[Opened]:
+async def opened(folder: Path, clock: HandClock | None = None, **config: Any) -> AsyncIterator[Opened]:
     secrets = {"TOKEN": TOKEN, "ACME": ACME, "GLOBEX": GLOBEX}
     around = surroundings(folder, "exporters/websocket", environment=secrets)
     made = websocket.Config(port=0, token=Secret("env", "TOKEN"), **config)
     jar = aiohttp.CookieJar(unsafe=True)  # cookies of an address
-    async with websocket.build(made, around.context) as exporter, aiohttp.ClientSession(cookie_jar=jar) as session:
+    context = around.context if clock is None else evolve(around.context, clock=clock)
+    async with websocket.build(made, context) as exporter, aiohttp.ClientSession(cookie_jar=jar) as session:
         assert isinstance(exporter, Dashboard)
         yield Opened(exporter, session, around.clock)
 
@@ -192,16 +195,112 @@ async def test_an_origin_in_the_spec_is_allowed(tmp_path: Path) -> None:
         assert "Secure" in answer.headers["Set-Cookie"]
 
 
-async def test_an_address_with_many_wrong_tokens_is_blocked_for_a_while(board: Opened) -> None:
-    for _ in range(FAILURES):
-        assert (await board.sign_in("wrong")).status == 401
-    assert (await board.sign_in(TOKEN)).status == 429
-    assert await refused(board, headers=BEARER) == 429
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+async def test_right_tokens_are_served_while_wrong_ones_are_delayed(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with opened(tmp_path, clock) as board:
+        wrong = {"Authorization": "Bearer wrong"}
+        ways = (partial(board.sign_in, "wrong"), partial(refused, board, headers=wrong), partial(refused_later, board))
+        delayed = [asyncio.ensure_future(ways[number % 3]()) for number in range(DELAYED)]
+        await until(lambda: len(clock.sleepers) == DELAYED)
+
+        assert (await board.sign_in("wrong")).status == 429
+        assert await refused(board, headers=wrong) == 429
+        assert await refused_later(board) == server.TOO_MANY
+
+        assert (await board.sign_in(TOKEN)).status == 200
+        async with board.socket(headers=BEARER) as one, board.socket() as two:
+            await two.send_json({"token": TOKEN})
+            for socket in (one, two):
+                assert (await heard(socket))["type"] == "snapshot"
+        assert not any(task.done() for task in delayed)
+
+        clock.move(WRONG_SECONDS)
+        answers = [
+            answer.status if isinstance(answer := await task, aiohttp.ClientResponse) else answer for task in delayed
+        ]
+        assert set(answers) == {401, server.UNAUTHORIZED}
+        again = asyncio.ensure_future(board.sign_in("wrong"))
+        await until(lambda: len(clock.sleepers) == DELAYED + 1)
+        clock.move(WRONG_SECONDS)
+        assert (await again).status == 401
+
+
+async def refused_later(board: Opened) -> int | None:
     async with board.socket() as socket:
-        await socket.send_json({"token": TOKEN})
-        assert await closed_with(socket) == server.TOO_MANY
-    board.clock.time += FAILURE_SECONDS
-    assert (await board.sign_in(TOKEN)).status == 200
+        await socket.send_json({"token": "wrong"})
+        return await closed_with(socket)
+
+
+async def test_sockets_without_a_token_cannot_keep_clients_out(tmp_path: Path) -> None:
+    async with opened(tmp_path, max_clients=2) as board:
+        silent = [await board.socket() for _ in range(3 * server.WAITING_SOCKETS)]
+        for socket in silent[: -server.WAITING_SOCKETS]:
+            assert await closed_with(socket) == aiohttp.WSCloseCode.ABNORMAL_CLOSURE
+        one = await board.socket(headers=BEARER)
+        two = await board.socket()
+        await two.send_json({"token": TOKEN})
+        for socket in (one, two):
+            assert (await heard(socket))["type"] == "snapshot"
+        assert await refused(board, headers=BEARER) == 503
+        async with board.socket() as three:
+            await three.send_json({"token": TOKEN})
+            assert await closed_with(three) == aiohttp.WSCloseCode.TRY_AGAIN_LATER
+        for socket in (one, two, *silent):
+            await socket.close()
+
+
+LONG = b"x" * 20_000
+POST = b"POST /session HTTP/1.1\r\nHost: h\r\nOrigin: %s\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /SECRET%s HTTP/1.1\r\nHost: h\r\n\r\n" % LONG, 400),
+        (b"GET /ws?token=SECRET%s HTTP/1.1\r\nHost: h\r\n\r\n" % LONG, 400),
+        (b"GET / HTTP/1.1\r\nHost: h\r\nSECRET: %s\r\n\r\n" % LONG, 400),
+        (b"GET / HTTP/1.1\r\nHost: h\r\nSECRET%s: x\r\n\r\n" % LONG, 400),
+        (b"GET / HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer SECRET\x00\r\n\r\n", 400),
+        (b"GET http://[SECRET HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        (b"GET /SECRET HTTP/9.9.9\r\n\r\n", 400),
+        (b"\x16\x03\x01SECRET\r\n\r\n", 400),
+        (b"GET /ws HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: SECRET\r\n\r\n", 400),
+        (POST + b"Content-Length: SECRET\r\n\r\n", 400),
+        (POST + b"Content-Length: 20000\r\n\r\n" + LONG, 413),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\nSECRET\r\n", 400),
+        (POST + b"Content-Encoding: gzip\r\nContent-Length: 6\r\n\r\nSECRET", 400),
+        (POST + b"Content-Length: 4000\r\n\r\n" + b"[" * 4000, 400),
+        (POST + b'Content-Length: 15\r\n\r\n{"token": "\xff"}\n', 400),
+    ],
+)  # fmt: skip
+async def test_a_bad_request_is_refused_and_leaves_nothing_in_the_log(
+    board: Opened, request_: bytes, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(board.origin.rpartition(":")[2]))
+    writer.write(request_.replace(b"%s", board.origin.encode()))
+    line = await reader.readline()
+    writer.close()
+    assert line.split()[1] == str(status).encode()
+    assert [record.getMessage() for record in caplog.records if record.exc_info or record.levelname != "INFO"] == []
+    assert "SECRET" not in caplog.text
+    assert (await board.session.get(board.url)).status == 200
+
+
+@pytest.mark.parametrize("first", ["[" * 4000, "x" * 100_000, '{"token": "\\ud800"}', b"\xff" * 10, '{"token": 1e999}'])
+async def test_a_bad_first_message_closes_the_socket_and_leaves_nothing_in_the_log(
+    board: Opened, first: str | bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with board.socket() as socket:
+        with suppress(ConnectionError):
+            await (socket.send_str(first) if isinstance(first, str) else socket.send_bytes(first))
+        await closed_with(socket)
+    assert [record.getMessage() for record in caplog.records if record.exc_info or record.levelname != "INFO"] == []
 
 
 async def test_clients_over_the_limit_are_refused_until_others_leave(tmp_path: Path) -> None:

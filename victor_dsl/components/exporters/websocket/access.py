@@ -5,27 +5,23 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
 
 from attrs import define, field
 
 from victor_dsl.components.exporters.websocket.hub import Scope
 from victor_dsl.language.component import Clock
 
-T = TypeVar("T")
-
 SESSION_SECONDS = 12 * 3600.0
 SESSIONS = 1_000
-FAILURES = 10
-"""After this many wrong tokens within FAILURE_SECONDS, an address is blocked for that time."""
-FAILURE_SECONDS = 60.0
-ADDRESSES = 10_000
+WRONG_SECONDS = 1.0
+"""How long the answer to a wrong token is delayed."""
+DELAYED = 50
+"""How many answers are delayed at a time. A further wrong token is refused at once."""
 
 
-class TooManyFailures(Exception):
-    """The address sent too many wrong tokens."""
+class TooManyWrongTokens(Exception):
+    """The token is wrong, and so many others are that this answer cannot be delayed."""
 
 
 @define(eq=False)
@@ -36,7 +32,7 @@ class Access:
     origins: set[str]
     _digests: tuple[tuple[bytes, Scope], ...]
     _sessions: dict[str, tuple[Scope, float]] = field(factory=dict)
-    _failures: dict[str, deque[float]] = field(factory=dict)
+    _delayed: int = 0
 
     @classmethod
     def of(cls, tokens: Iterable[tuple[str, Scope]], origins: Iterable[str], clock: Clock) -> Access:
@@ -47,28 +43,37 @@ class Access:
         """Allows pages from this machine's own names at that port."""
         self.origins.update(f"http://{host}:{port}" for host in ("127.0.0.1", "localhost", "[::1]"))
 
-    def scope_of(self, token: str, address: str) -> Scope | None:
-        """The token's scope, or None for a wrong token. Compares with every token, in constant time. Raises TooManyFailures."""
-        now = self.clock.monotonic()
-        failures = self._failures.get(address, deque())
-        while failures and failures[0] <= now - FAILURE_SECONDS:
-            failures.popleft()
-        if len(failures) >= FAILURES:
-            raise TooManyFailures
+    async def scope_of(self, token: str) -> Scope | None:
+        """The token's scope, or None for a wrong token. Compares with every token, in constant time.
+
+        A right token is answered at once, whatever else is tried; addresses do not count, since behind a proxy all are the
+        same. A wrong one is answered after a delay. Raises TooManyWrongTokens.
+        """
+        scope = self._scope(token)
+        if scope is None:
+            if self._delayed >= DELAYED:
+                raise TooManyWrongTokens
+            self._delayed += 1
+            try:
+                await self.clock.sleep(WRONG_SECONDS)
+            finally:
+                self._delayed -= 1
+        return scope
+
+    def _scope(self, token: str) -> Scope | None:
         presented = _digest(token)
         found: Scope | None = None
         for digest, scope in self._digests:
             if hmac.compare_digest(digest, presented):
                 found = scope
-        if found is None:
-            failures.append(now)
-            _put(self._failures, address, failures, ADDRESSES)
         return found
 
     def open_session(self, scope: Scope) -> str:
         """The id of a new session, for a cookie."""
         id = secrets.token_urlsafe(32)
-        _put(self._sessions, id, (scope, self.clock.monotonic() + SESSION_SECONDS), SESSIONS)
+        if len(self._sessions) >= SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
+        self._sessions[id] = (scope, self.clock.monotonic() + SESSION_SECONDS)
         return id
 
     def session(self, cookies: Mapping[str, str], name: str) -> Scope | None:
@@ -87,11 +92,3 @@ class Access:
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-
-
-def _put(entries: dict[str, T], key: str, value: T, most: int) -> None:
-    """Adds an entry at the end; the oldest is removed where there are too many."""
-    entries.pop(key, None)
-    if len(entries) >= most:
-        del entries[next(iter(entries))]
-    entries[key] = value

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp.http_exceptions import HttpProcessingError
 from attrs import field, frozen
 
-from victor_dsl.components.exporters.websocket.access import Access, TooManyFailures
+from victor_dsl.components.exporters.websocket.access import Access, TooManyWrongTokens
 from victor_dsl.components.exporters.websocket.hub import Client, Hub, Scope
 from victor_dsl.errors import ComponentError
 from victor_dsl.values.event import Event
@@ -35,6 +36,8 @@ LARGEST_BODY = 4096
 """The most bytes that a client may send; it sends nothing but a token."""
 TOKEN_SECONDS = 5.0
 """Time limit for the token of a socket that was opened without one."""
+WAITING_SOCKETS = 20
+"""How many sockets may wait for their token. Over that, the one that waited longest is closed."""
 SEND_SECONDS = 30.0
 """Time limit for sending one message."""
 BEAT_SECONDS = 5.0
@@ -45,6 +48,17 @@ UNAUTHORIZED = 4401
 TOO_MANY = 4429
 
 logger = logging.getLogger("victor_dsl")
+http_logger = logging.getLogger("victor_dsl.dashboard")
+BAD_REQUEST = (HttpProcessingError, web.RequestPayloadError)
+"""What aiohttp raises for a request that is not HTTP, has a line that is too long, or a body that cannot be decoded."""
+
+
+def _is_no_bad_request(record: logging.LogRecord) -> bool:
+    """False for what aiohttp logs of a bad request: the record would quote it."""
+    return not (record.exc_info and isinstance(record.exc_info[1], BAD_REQUEST))
+
+
+http_logger.addFilter(_is_no_bad_request)
 
 
 @frozen(eq=False)
@@ -69,7 +83,9 @@ async def serving(
     """The dashboard, while its server runs. Raises ComponentError if the port is in use, and what `open_access` raises."""
     access = open_access()
     routes = _Routes(hub, access, await asyncio.to_thread(_read_page), most_clients)
-    runner = web.AppRunner(routes.app(), access_log=None, handle_signals=False, shutdown_timeout=CLOSING_SECONDS)
+    runner = web.AppRunner(
+        routes.app(), access_log=None, handle_signals=False, shutdown_timeout=CLOSING_SECONDS, logger=http_logger
+    )
     await runner.setup()
     try:
         try:
@@ -110,7 +126,9 @@ class _Routes:
     access: Access
     files: Mapping[str, tuple[bytes, str]]
     most_clients: int
-    sockets: set[web.WebSocketResponse] = field(factory=set)
+    clients: set[web.WebSocketResponse] = field(factory=set)
+    waiting: dict[web.WebSocketResponse, asyncio.Transport | None] = field(factory=dict)
+    """Sockets without a token, oldest first. They do not count as clients, so that strangers cannot fill `max_clients`."""
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=LARGEST_BODY)
@@ -142,10 +160,10 @@ class _Routes:
     async def sign_in(self, request: web.Request) -> web.Response:
         self._check_origin(request, browser=True)
         try:
-            token = json.loads(await request.read())["token"]
-        except (ValueError, KeyError, TypeError) as error:
+            token = orjson.loads(await request.read())["token"]
+        except (ValueError, KeyError, TypeError, *BAD_REQUEST) as error:
             raise web.HTTPBadRequest from error
-        scope = self._scope(token, request)
+        scope = await self._scope(token)
         response = web.json_response({"tenant": scope.tenant})
         response.set_cookie(
             _cookie(request),
@@ -170,16 +188,19 @@ class _Routes:
         scope = self.access.session(request.cookies, _cookie(request)) if "Origin" in request.headers else None
         if scope is None and "Authorization" in request.headers:
             scheme, _, token = request.headers["Authorization"].partition(" ")
-            scope = self._scope(token.strip() if scheme.lower() == "bearer" else "", request)
-        if len(self.sockets) >= self.most_clients:
+            scope = await self._scope(token.strip() if scheme.lower() == "bearer" else "")
+        if scope is not None and len(self.clients) >= self.most_clients:
             raise web.HTTPServiceUnavailable(text="too many clients")
         socket = web.WebSocketResponse(
             heartbeat=PING_SECONDS, timeout=CLOSING_SECONDS, max_msg_size=LARGEST_BODY, compress=False
         )
-        self.sockets.add(socket)
+        if scope is not None:
+            self.clients.add(socket)
+        else:
+            self._let_wait(socket, request)
         try:
             await socket.prepare(request)
-            scope = scope or await self._read_token(socket, request)
+            scope = scope or await self._read_token(socket)
             if scope is not None:
                 await self._serve(socket, scope)
                 with suppress(TimeoutError):
@@ -187,28 +208,44 @@ class _Routes:
                         reason = b"clients must not send messages, and must read fast enough"
                         await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=reason)
         finally:
-            self.sockets.discard(socket)
-            if request.transport is not None:
+            self.clients.discard(socket)
+            self.waiting.pop(socket, None)
+            if request.transport is not None and socket.prepared:
                 request.transport.abort()  # closing would wait for a client that does not read
         return socket
 
     async def close_sockets(self, app: web.Application) -> None:
         code, reason = WSCloseCode.GOING_AWAY, b"the dashboard is closed"
-        closing = (socket.close(code=code, message=reason, drain=False) for socket in self.sockets if socket.prepared)
+        closing = (
+            socket.close(code=code, message=reason, drain=False)
+            for socket in (*self.clients, *self.waiting)
+            if socket.prepared
+        )
         await asyncio.gather(*closing, return_exceptions=True)
 
-    async def _read_token(self, socket: web.WebSocketResponse, request: web.Request) -> Scope | None:
-        """The scope of the token in the socket's first message; the socket is closed if there is no valid one."""
+    def _let_wait(self, socket: web.WebSocketResponse, request: web.Request) -> None:
+        if len(self.waiting) >= WAITING_SOCKETS:
+            transport = self.waiting.pop(next(iter(self.waiting)))
+            if transport is not None:
+                transport.abort()
+        self.waiting[socket] = request.transport
+
+    async def _read_token(self, socket: web.WebSocketResponse) -> Scope | None:
+        """The scope of the token in the socket's first message; the socket is closed if there is no valid one, or no room."""
         code, reason = UNAUTHORIZED, b"the token is wrong or missing"
         try:
             async with asyncio.timeout(TOKEN_SECONDS):
                 message = await socket.receive()
+            self.waiting.pop(socket, None)
             if message.type is WSMsgType.TEXT:
-                scope = self.access.scope_of(str(json.loads(message.data)["token"]), request.remote or "")
-                if scope is not None:
+                scope = await self.access.scope_of(str(orjson.loads(message.data)["token"]))
+                if scope is not None and len(self.clients) < self.most_clients:
+                    self.clients.add(socket)
                     return scope
-        except TooManyFailures:
-            code, reason = TOO_MANY, b"too many wrong tokens; wait a minute"
+                if scope is not None:
+                    code, reason = WSCloseCode.TRY_AGAIN_LATER, b"too many clients"
+        except TooManyWrongTokens:
+            code, reason = TOO_MANY, b"too many wrong tokens; try again"
         except (TimeoutError, ValueError, KeyError, TypeError):
             pass  # the message is not a token
         await socket.close(code=code, message=reason)
@@ -229,11 +266,11 @@ class _Routes:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _scope(self, token: object, request: web.Request) -> Scope:
+    async def _scope(self, token: object) -> Scope:
         try:
-            scope = self.access.scope_of(str(token), request.remote or "")
-        except TooManyFailures as error:
-            raise web.HTTPTooManyRequests(text="too many wrong tokens; wait a minute") from error
+            scope = await self.access.scope_of(str(token))
+        except TooManyWrongTokens as error:
+            raise web.HTTPTooManyRequests(text="too many wrong tokens; try again") from error
         if scope is None:
             raise web.HTTPUnauthorized(text="the token is wrong")
         return scope

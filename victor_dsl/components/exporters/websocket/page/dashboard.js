@@ -40,7 +40,7 @@ at("door").addEventListener("submit", async (event) => {
     at("door-error").textContent = "";
     return enter();
   }
-  at("door-error").textContent = answer ? { 401: "The token is wrong.", 429: "Too many wrong tokens. Wait a minute." }[answer.status] ?? await answer.text() : "The dashboard does not answer.";
+  at("door-error").textContent = answer ? { 401: "The token is wrong.", 429: "Too many wrong tokens are being tried. Try again." }[answer.status] ?? await answer.text() : "The dashboard does not answer.";
 });
 
 at("leave").addEventListener("click", async () => {
