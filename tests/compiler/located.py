@@ -59,3 +59,9 @@ overlays = st.fixed_dictionaries(
     },
 )
 """Overlays that fit any of `bases`, as plain values: they change and add, and so can be joined with one another."""
+
+_lists = st.dictionaries(
+    st.sampled_from(["list", "+list", "+other"]), st.lists(st.integers(0, 3), max_size=2), max_size=3
+).filter(lambda found: not {"list", "+list"} <= found.keys())
+additions = st.fixed_dictionaries({}, optional={"vars": _lists, "prompt": st.dictionaries(names, _lists, max_size=2)})
+"""Overlays that set lists and add to them, as plain values."""

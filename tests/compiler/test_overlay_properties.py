@@ -7,7 +7,8 @@ from typing import Any
 
 from hypothesis import given
 
-from tests.compiler.located import bases, located, overlays, plain
+from tests.compiler.located import additions, bases, located, overlays, plain
+from victor_dsl.compiler.additions import Additions
 from victor_dsl.compiler.overlays import Overlay, deep, leaves, same
 from victor_dsl.source.located import Located
 
@@ -74,3 +75,10 @@ def repr_of(value: Any) -> Any:
     if isinstance(value, list):
         return [repr_of(child) for child in value]
     return (type(value), value)
+
+
+@given(bases, additions, additions)
+def test_overlays_that_add_associate(base: dict[str, Any], first: dict[str, Any], second: dict[str, Any]) -> None:
+    one_by_one = lay(lay(located(base), located(first)), located(second))
+    joined = lay(located(base), deep(located(first), located(second)))
+    assert plain(Additions().settle(one_by_one)) == plain(Additions().settle(joined))

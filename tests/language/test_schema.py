@@ -123,3 +123,32 @@ def test_an_item_without_a_default_needs_its_type() -> None:
     spec = document(explain("unused-name").right)
     assert not VALIDATOR.is_valid({**spec, "models": {"main": {"context_window": 8000}}})
     assert not VALIDATOR.is_valid({**spec, "exporters": [{"path": "events.jsonl"}]})
+
+
+@pytest.mark.parametrize(
+    "overlay",
+    [
+        {"+contributors": [{"type": "text", "text": "Hi."}], "+middleware": ["logging"], "vars": {"+tags": ["a"]}},
+        {"settings": {"+stop": ["a"], "limits": {"tools": {"+deny": ["x"]}}}, "+tools": []},
+        {"contributors": {"stack": {"+stack": ["rust"]}}},
+        {"+providers": [{"type": "inline", "values": {"settings": {"+stop": ["a"]}, "vars": {"+tags": ["a"]}}}]},
+    ],
+)
+def test_lists_may_be_added_to_in_specs_and_overlays(overlay: dict[str, Any]) -> None:
+    spec = document(explain("unused-name").right)
+    assert VALIDATOR.is_valid({**spec, **overlay})
+    assert VALIDATOR.is_valid({**spec, "tenants": {"acme": {"with": overlay}}})
+
+
+@pytest.mark.parametrize(
+    "overlay",
+    [
+        {"+contributers": []},
+        {"+prompt": []},
+        {"settings": {"+stop": "a"}},
+        {"settings": {"+seed": [1]}},
+        {"+extends": []},
+    ],
+)
+def test_only_lists_may_be_added_to(overlay: dict[str, Any]) -> None:
+    assert not VALIDATOR.is_valid({**document(explain("unused-name").right), **overlay})

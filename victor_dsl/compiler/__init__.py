@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from attrs import AttrsInstance, field, fields, frozen
 
+from victor_dsl.compiler.additions import Additions
 from victor_dsl.compiler.check import Checked, Checker
 from victor_dsl.compiler.extends import complete, documents, merge_family, read_family
 from victor_dsl.compiler.link import Linker
@@ -197,7 +198,7 @@ def _scratch(pass_: P) -> P:
             setattr(made, one.name, ChainMap({}, value))
         elif isinstance(value, list | set):
             setattr(made, one.name, type(value)())
-        elif isinstance(value, Checker | Overlay):
+        elif isinstance(value, Checker | Overlay | Additions):
             setattr(made, one.name, _scratch(value))
     return made
 

@@ -11,6 +11,7 @@ from itertools import combinations
 
 from attrs import frozen
 
+from victor_dsl.compiler.additions import Additions, plain_path
 from victor_dsl.compiler.overlays import Overlay, leaves, same
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Located, Path, Span
@@ -136,15 +137,16 @@ def merge_family(family: Family) -> tuple[Located | None, list[Diagnostic]]:
     top = family.document
     if top is None or not isinstance(top.value, dict):
         return top, []
-    overlay = Overlay()
+    overlay, additions = Overlay(), Additions()
     merged: Located | None = None
     for member in _lineage(family):
         if member.document is not None:
             own = _without_extends(member.document)
-            merged = own if merged is None else overlay.lay(merged, own, ())
+            merged = additions.settle(own) if merged is None else overlay.lay(merged, own, ())
     assert merged is not None
+    merged = additions.settle(merged)
     disagreements = [fault for member in _lineage(family) for fault in _disagreements(member)]
-    return Located(merged.value, top.span, top.key_span), [*overlay.diagnostics, *disagreements]
+    return Located(merged.value, top.span, top.key_span), [*overlay.diagnostics, *additions.diagnostics, *disagreements]
 
 
 def documents(family: Family) -> list[Located]:
@@ -176,14 +178,17 @@ def _lineage(family: Family) -> list[Family]:
 
 def _disagreements(family: Family) -> Iterator[Diagnostic]:
     """Siblings may not set one leaf differently, unless the spec that extends them does; a common parent is no sibling."""
-    own = dict(_set([family])) if len(family.parents) > 1 else {}
+    own = {plain_path(path) for path, _ in _set([family])} if len(family.parents) > 1 else set()
     lineages = [_lineage(parent) for parent in family.parents]
     for first, second in combinations(lineages, 2):
         shared = {id(member) for member in first} & {id(member) for member in second}
-        others = dict(_set([member for member in first if id(member) not in shared]))
+        others = {
+            plain_path(path): (path, leaf) for path, leaf in _set([one for one in first if id(one) not in shared])
+        }
         for path, leaf in dict(_set([member for member in second if id(member) not in shared])).items():
-            other = others.get(path)
-            if other is not None and path not in own and not same(other, leaf):
+            place, other = others.get(plain_path(path), (path, leaf))
+            both_add = place == path != plain_path(path)
+            if plain_path(path) not in own and not both_add and not (place == path and same(other, leaf)):
                 yield Diagnostic(
                     "siblings-disagree",
                     f"two parents set {'.'.join(map(str, path))} differently",

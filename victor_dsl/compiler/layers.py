@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from attrs import evolve
 
+from victor_dsl.compiler.additions import take_additions
 from victor_dsl.compiler.check import Item
 from victor_dsl.compiler.overlays import leaves, same, type_of
 from victor_dsl.compiler.validate import PythonValue, to_python, validate
@@ -14,8 +16,10 @@ from victor_dsl.language.kinds import KINDS
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.interpolate import Interpolated
 from victor_dsl.source.located import Located, Path
+from victor_dsl.values import additions
 from victor_dsl.values.faults import Faulty
 from victor_dsl.values.inputs import Inputs, input_faults
+from victor_dsl.values.model import NAME_RULES, VAR_PATTERN
 from victor_dsl.values.settings import LIFTED, Layer, Origin, Settings, lifted_fields
 from victor_dsl.values.typed import default_type, read_as, read_like
 
@@ -28,6 +32,7 @@ def layer_of(
     `types` are those of the spec's middleware, which an overlay calls by their names. The vars of an overlay are of the types
     that those of `spec` declare.
     """
+    document, added = take_additions(document)
     lifts = tuple(_lifted(document, types))
     settings, diagnostics = _settings(document, at, lifts)
     values: dict[str, Any] = {}
@@ -47,12 +52,12 @@ def layer_of(
         variables, faults = _vars(vars, (*at, "vars"), spec)
         diagnostics += faults
     origins = _origins(source, settings=settings, vars=vars)
-    return Layer(source, values, variables, origins), diagnostics
+    return Layer(source, values, variables, origins, added=added), diagnostics
 
 
 def vars_faults(values: Located, at: Path, declared: Mapping[str, Any], inputs: Inputs) -> list[Diagnostic]:
     """Why values are not of the types that the spec's own vars declare, or are inputs; every text is read."""
-    vars = to_python(values).value
+    vars, _ = additions.take_additions(to_python(values).value)
     faults = input_faults(vars, inputs)
     try:
         read_like(declared, vars if isinstance(vars, dict) else {}, ("vars",))
@@ -64,12 +69,20 @@ def vars_faults(values: Located, at: Path, declared: Mapping[str, Any], inputs: 
 def _vars(vars: Located, at: Path, spec: Layer | None) -> tuple[Mapping[str, Any], list[Diagnostic]]:
     """The vars of a spec or overlay. What came from `${…}` is read as its declaration; all else is exact."""
     given = to_python(vars)
+    faults = [] if spec is None else list(_bad_names(vars, at))  # the spec's own are part of the grammar
     try:
         if spec is None:
-            return _as_their_defaults(given), []
-        return read_like(spec.vars, given.value, ("vars",), lambda path: path[1:] in given.interpolated), []
+            return _as_their_defaults(given), faults
+        return read_like(spec.vars, given.value, ("vars",), lambda path: path[1:] in given.interpolated), faults
     except Faulty as error:
-        return given.value, _placed(error, vars, at)
+        return given.value, faults + _placed(error, vars, at)
+
+
+def _bad_names(vars: Located, at: Path) -> Iterator[Diagnostic]:
+    for name, value in vars.value.items():
+        if re.match(VAR_PATTERN, name) is None:
+            message, span = f"'{name[:80]}' cannot be a name here", value.key_span or value.span
+            yield Diagnostic("bad-name", message, span, (*at, name), NAME_RULES[VAR_PATTERN])
 
 
 def _as_their_defaults(vars: PythonValue) -> Mapping[str, Any]:

@@ -39,16 +39,13 @@ class Linker:
             self._link(checked, self._items.setdefault(named, set()))
         named = self._named[checked]
         for setting in ("model", "fallbacks"):
-            key = (setting, id(variation.layer(setting)), named)
-            if key in self._settings:
-                continue
-            self._settings.add(key)
-            written = variation.written(setting)
-            if written is not None:
-                path, leaf = written
-                named = variation.value(setting)
-                if isinstance(leaf.value, Interpolated) and isinstance(named, list):  # one variable with a list in it
-                    for name in named:
+            for path, leaf, value in variation.pieces(setting):
+                key = (setting, id(leaf), named)
+                if key in self._settings:
+                    continue
+                self._settings.add(key)
+                if isinstance(leaf.value, Interpolated) and isinstance(value, list):  # one variable with a list in it
+                    for name in value:
                         self._name(document, "models", name, leaf, path)
                     continue
                 leaves = enumerate(leaf.value) if isinstance(leaf.value, list) else [(None, leaf)]

@@ -22,7 +22,8 @@ from victor_dsl.language.config import Around, Config, FilePath, ModelConfig, Se
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.spec import VERSION
 from victor_dsl.source.reader import Included
-from victor_dsl.values.settings import lifted_fields
+from victor_dsl.values.additions import with_additions
+from victor_dsl.values.settings import Layer, lifted_fields
 
 ASIDE = ("databases", "exporters", "sessions")
 """Sections that are no part of the request path, and so of the digest, unless a node of it needs theirs."""
@@ -204,11 +205,17 @@ def _digest(
             "nodes": {id: meanings[id] for id in sorted(reached)},
             "order": [roles.providers, roles.contributors, roles.tools, roles.admission, roles.middleware],
             "prompt": [prompt.max_tokens, prompt.overflow],
-            "layers": [[layer.settings, layer.vars] for layer in layers if layer.settings or layer.vars],
+            "layers": [_values(layer) for layer in layers if layer.settings or layer.vars],
             **({"models": of_models} if of_models else {}),
             **({"inputs": of_inputs} if of_inputs else {}),
         }
     )
+
+
+def _values(layer: Layer) -> list[Any]:
+    """The values of a layer as they are written."""
+    values = with_additions({"settings": layer.settings, "vars": layer.vars}, layer.added)
+    return [values["settings"], values["vars"]]
 
 
 def _paths(config: Config) -> list[str]:

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 from attrs import define, field
 
+from victor_dsl.compiler.additions import add
 from victor_dsl.language.kinds import KINDS, Kind
-from victor_dsl.language.spec import SECTIONS, UNTOUCHABLE
+from victor_dsl.language.spec import LISTS, SECTIONS, UNTOUCHABLE
 from victor_dsl.nearest import suggest
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Located, Path
+from victor_dsl.values.additions import added_to
 
 AUTH = "auth"
 """The middleware that ends admission."""
@@ -29,8 +31,9 @@ class Overlay:
         if not isinstance(base.value, dict) or not isinstance(over.value, dict):
             return base
         merged = dict(base.value)
-        for key, value in over.value.items():
-            where = (*at, key)
+        for written, value in over.value.items():
+            where, name = (*at, written), added_to(written)
+            key = name or written
             if self.guarded and key in UNTOUCHABLE:
                 if key != "variants" or at[0] != "tenants" or not _stays_out(value):
                     self._fault(
@@ -41,7 +44,9 @@ class Overlay:
                 self._fault("untouchable", "an arm may not change inputs", value, where, hint)
             elif self.guarded and key not in SECTIONS:
                 hint = suggest(key, SECTIONS - UNTOUCHABLE, what="sections of an overlay")
-                self._fault("unknown-key", f"an overlay has no '{key}'", value, where, hint)
+                self._fault("unknown-key", f"an overlay has no '{written}'", value, where, hint)
+            elif name is not None:
+                self._add(merged, name, value, where, is_beside=name in over.value)
             elif value.value is None:
                 merged.pop(key, None)
             elif key in KINDS:
@@ -49,6 +54,16 @@ class Overlay:
             else:
                 merged[key] = deep(merged.get(key), value)
         return Located(merged, base.span, base.key_span)
+
+    def _add(self, merged: dict[str, Located], name: str, over: Located, at: Path, *, is_beside: bool) -> None:
+        """Adds to a section that is a list."""
+        if is_beside or name not in LISTS or not isinstance(over.value, list):
+            merged[f"+{name}"] = over  # `Additions` reports it
+            return
+        below = merged.setdefault(name, Located([], over.span, over.key_span))
+        if self.guarded and name == "middleware" and isinstance(below.value, list):
+            over = self._outside_admission(KINDS[name], below.value[: _admission(below.value)], over, at)
+        add(merged, name, over)
 
     def _section(self, kind: Kind, base: Located | None, over: Located, at: Path) -> Located:
         if kind.shape == "one":
@@ -156,7 +171,7 @@ def type_of(kind: Kind, item: Located) -> str | None:
 
 
 def deep(base: Located | None, over: Located) -> Located:
-    """Maps merge deep, null removes, anything else replaces."""
+    """Maps merge deep, null removes, `+key` adds to a list, anything else replaces."""
     if base is None or not isinstance(base.value, dict) or not isinstance(over.value, dict):
         return over
     before, after = base.value.get("type"), over.value.get("type")
@@ -164,6 +179,11 @@ def deep(base: Located | None, over: Located) -> Located:
         return over
     merged = dict(base.value)
     for key, value in over.value.items():
+        if (name := added_to(key)) is not None and name not in over.value:
+            add(merged, name, value)
+            continue
+        if (addition := f"+{key}") in merged and addition not in over.value:
+            del merged[addition]
         if value.value is None and key in merged:
             del merged[key]
         else:

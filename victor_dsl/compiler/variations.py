@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import combinations, product
-from typing import Any
+from typing import Any, NamedTuple
 
 from attrs import define, field, frozen
 
+from victor_dsl.compiler.additions import Additions, plain_path
 from victor_dsl.compiler.check import Checked, Checker, Item
 from victor_dsl.compiler.layers import layer_of, model_layers
 from victor_dsl.compiler.overlays import Overlay, leaves, name_of, same, type_of
@@ -15,13 +16,21 @@ from victor_dsl.language.kinds import KINDS
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Located, Path
 from victor_dsl.values.inputs import Inputs
-from victor_dsl.values.settings import LIFTED, Layer, lifted_fields
+from victor_dsl.values.settings import LIFTED, Layer, lifted_fields, merge_deep
 
 MOST_COMBINATIONS = 256
 """Up to so many, every combination of tenant and arms is checked; over it every pair of overlays is."""
 
 Arms = tuple[tuple[str, str], ...]
 """Arms by experiment, in the order of the spec: a key of caches."""
+
+
+class Piece(NamedTuple):
+    """What one layer contributes to a setting: its place, what is written there, and the value that it comes to."""
+
+    path: Path
+    leaf: Located
+    value: Any
 
 
 @frozen(eq=False)
@@ -65,8 +74,11 @@ class Variation:
 
     def value(self, name: str) -> Any:
         """The value in force of a setting that is not a map; None if no layer sets it."""
-        layer = self.layer(name)
-        return layer.settings[name] if layer is not None else None
+        values: Mapping[str, Any] = {}
+        for layer in (self.spec, *self.overlays):
+            if name in layer.settings:
+                values = merge_deep(values, {name: layer.settings[name]}, layer.added, ("settings",))
+        return values.get(name)
 
     def names(self, name: str) -> bool:
         """Whether a setting is written and not null, its value known or not."""
@@ -77,12 +89,16 @@ class Variation:
 
     def written(self, name: str) -> tuple[Path, Located] | None:
         """Where the value in force of a setting was written, as a setting or on its component."""
-        overlays = [] if self.tenant is None else [_tenant_path(self.tenant)]
-        overlays += [_arm_path(*arm) for arm in self.arms]
-        for layer, overlay in ((self.overlays[i], overlays[i]) for i in reversed(range(len(overlays)))):
+        return next(((piece.path, piece.leaf) for piece in self.pieces(name)), None)
+
+    def pieces(self, name: str) -> Iterator[Piece]:
+        """What the value in force of a setting was written as; where that adds to lists, those too, the highest layer first."""
+        for layer, source in zip((*self.overlays[::-1], self.spec), self.sources[::-1], strict=True):
             if name in layer.settings:
-                return self._written(name, overlay)
-        return self._written(name, ()) if name in self.spec.settings else None
+                if (found := self._written(name, source)) is not None:
+                    yield Piece(*found, layer.settings[name])
+                if ("settings", name) not in layer.added:
+                    return
 
     def _written(self, name: str, overlay: Path) -> tuple[Path, Located] | None:
         for section in (
@@ -90,9 +106,9 @@ class Variation:
             *(section for (section, _), fields in LIFTED.items() if fields.get(name) == (name,)),
         ):
             path = (*overlay, section)
-            found = self.source.at(path).get(name)
-            if found is not None:
-                return (*path, name), found
+            for key in (name, f"+{name}"):
+                if (found := self.source.at(path).get(key)) is not None:
+                    return (*path, key), found
         return None
 
 
@@ -108,6 +124,7 @@ class Variations:
     opted_out: dict[str, frozenset[str]] = field(init=False)
     _types: Mapping[str, str] = field(init=False)
     _overlay: Overlay = field(factory=lambda: Overlay(guarded=True))
+    _additions: Additions = field(factory=Additions)
     _spec: Layer = field(init=False)
     _layers: dict[str | tuple[str, str], Layer] = field(factory=dict)
     _documents: dict[tuple[str | None, Arms], Located] = field(factory=dict)
@@ -128,7 +145,7 @@ class Variations:
     @property
     def diagnostics(self) -> list[Diagnostic]:
         """The faults of the overlays made so far."""
-        return self._faults + self._overlay.diagnostics
+        return self._faults + self._overlay.diagnostics + self._additions.diagnostics
 
     def make(self, tenant: str | None, arms: Mapping[str, str]) -> Variation:
         """The variation for a tenant and arms that the spec has; the same object for the same question."""
@@ -216,7 +233,9 @@ class Variations:
     def _lay(self, below: Located, over: Located, at: Path) -> Located:
         """Lays the structure of an overlay; its values are a layer."""
         structure = {key: value for key, value in over.value.items() if key not in ("settings", "vars")}
-        return self._overlay.lay(below, Located(structure, over.span), at) if structure else below
+        if not structure:
+            return below
+        return self._additions.settle(self._overlay.lay(below, Located(structure, over.span), at))
 
     def _tenant_layer(self, tenant: str) -> Layer:
         if tenant not in self._layers:
@@ -242,11 +261,19 @@ class Variations:
 
 
 def _meeting(path: Path, leaf: Located, others: Mapping[Path, Located]) -> Located | None:
-    """What another overlay sets at this path, above or below it, unless it is the same."""
+    """What another overlay sets at this path, above or below it, unless it is the same or both add to a list there."""
+    own = plain_path(path)
     for place, other in others.items():
-        shorter = min(len(place), len(path))
-        if place[:shorter] == path[:shorter] and not (len(place) == len(path) and same(leaf, other)):
-            return other
+        theirs = plain_path(place)
+        shorter = min(len(own), len(theirs))
+        if own[:shorter] != theirs[:shorter]:
+            continue
+        if len(own) == len(theirs):
+            if same(leaf, other) if own == path and theirs == place else own != path and theirs != place:
+                continue
+        elif (own if len(own) == shorter else theirs) != (path if len(own) == shorter else place):
+            continue  # the one above adds items, and changes none
+        return other
     return None
 
 

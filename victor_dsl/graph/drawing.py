@@ -9,7 +9,6 @@ from typing import Any
 from attrs import frozen
 
 from victor_dsl.graph.plan import Node, Plan
-from victor_dsl.values.settings import merge_deep
 
 
 @frozen
@@ -114,7 +113,7 @@ DRAWINGS: Mapping[str, Callable[[Plan], str]] = {"text": as_text, "mermaid": as_
 def _settings(plan: Plan) -> Mapping[str, Any]:
     values: Mapping[str, Any] = {}
     for layer in (plan.spec, *plan.overlays):
-        values = merge_deep(values, layer.settings)
+        values = layer.settings_upon(values)
     return values
 
 

@@ -63,6 +63,11 @@ _USAGE: Mapping[str, Json] = {
 _CODE: Json = {**_or_null(_TEXT), "description": "What went wrong, as a word; null where nothing did."}
 
 _INDICES: Json = {"type": "array", "items": _COUNT}
+_ORIGIN: Mapping[str, Json] = {
+    "source": _TEXT,
+    "file": _or_null(_TEXT),
+    "line": _or_null({"type": "integer", "minimum": 1}),
+}
 _MENDING: Json = _object(
     {
         "closed": {
@@ -212,7 +217,14 @@ def rendered_schema() -> Json:
                     "type": "object",
                     "description": "Where each value in force came from, by its dotted path.",
                     "additionalProperties": _object(
-                        {"source": _TEXT, "file": _or_null(_TEXT), "line": _or_null({"type": "integer", "minimum": 1})}
+                        _ORIGIN,
+                        {
+                            "adds_to": {
+                                "type": "array",
+                                "description": "Of a list that adds to others: where those came from, the lowest layer first.",
+                                "items": _object(_ORIGIN),
+                            }
+                        },
                     ),
                 },
                 "system": {**_TEXT, "description": "The system prompt."},

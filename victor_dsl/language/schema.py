@@ -177,6 +177,16 @@ def _or_reference(described: Json) -> Json:
     return {**kept, "anyOf": [*({k: v for k, v in arm.items() if k not in kept} for arm in arms), _REFERENCE]}
 
 
+def _additions(properties: Json) -> Json:
+    """`+name` for each property that may be a list: such a list adds to the one below."""
+    found: Json = {}
+    for name, described in properties.items():
+        arms = (arm for arm in (described, *described.get("anyOf", ())) if arm.get("type") == "array")
+        if name != "extends" and (items := next((arm.get("items", {}) for arm in arms), None)) is not None:
+            found[rf"^\+{name}$"] = {"type": "array", "items": items, "description": f"Adds to `{name}`."}
+    return found
+
+
 def _order(properties: Json) -> Iterator[str]:
     """The sections in the order in which people write them."""
     first = (
@@ -205,7 +215,9 @@ def _tidy(value: Any) -> Any:
         return value
     if isinstance(value.get("properties"), dict):
         properties = {name: _tidy(described) for name, described in value["properties"].items()}
-        return {**_tidy({k: v for k, v in value.items() if k not in ("properties", "title")}), "properties": properties}
+        tidied = _tidy({k: v for k, v in value.items() if k not in ("properties", "title")})
+        patterns = {**tidied.get("patternProperties", {}), **_additions(properties)}
+        return {**tidied, "properties": properties, **({"patternProperties": patterns} if patterns else {})}
     tidied = {
         key: child if key in ("const", "default", "examples", "enum", "required") else _tidy(child)
         for key, child in value.items()

@@ -5,15 +5,23 @@ The sections of the kinds stand in `kinds.KINDS`; their items are checked agains
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
-from pydantic import Field
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from victor_dsl.language.config import Name
 from victor_dsl.language.kinds import KINDS
+from victor_dsl.values.additions import take_additions, with_additions
 from victor_dsl.values.inputs import Input
 from victor_dsl.values.model import VAR_PATTERN, Model
-from victor_dsl.values.settings import REQUEST_SETTINGS, SETTING_NAMES, Settings
+from victor_dsl.values.settings import REQUEST_SETTINGS, SETTING_NAMES, Added, Settings
 
 VERSION = 1
 
@@ -44,6 +52,20 @@ class Values(Model):
         None, description="Settings of this layer, written as in the spec's own `settings`."
     )
     vars: dict[VarName, Any] | None = Field(None, description="Variables of this layer, for templates.")
+    _added: Added = PrivateAttr(frozenset())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _take_additions(cls, written: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        plain, added = take_additions(written)
+        values = handler(plain)
+        values._added = added  # noqa: SLF001 - its own class
+        return values
+
+    @model_serializer(mode="wrap")
+    def _with_additions(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = with_additions(handler(self), self._added)
+        return values
 
 
 class Prompt(Model):
@@ -201,3 +223,13 @@ OWN = "x-"
 
 SECTIONS: frozenset[str] = frozenset({*Spec.model_fields, *KINDS})
 """Every key that may stand at the top of a spec."""
+
+LISTS: frozenset[str] = frozenset(
+    {kind.name for kind in KINDS.values() if kind.shape == "list"}
+    | {
+        name
+        for name, field in Spec.model_fields.items()
+        if name != "extends" and any(get_origin(arm) is list for arm in get_args(field.annotation))
+    }
+)
+"""The sections that are lists, to which `+section` adds."""

@@ -9,6 +9,7 @@ from victor_dsl.errors import ProviderError
 from victor_dsl.language.spec import Values
 from victor_dsl.source.located import Located, Path, Span
 from victor_dsl.source.reader import Files
+from victor_dsl.values.additions import added_to, take_additions
 from victor_dsl.values.codec import read
 from victor_dsl.values.faults import Fault, Faulty
 from victor_dsl.values.settings import Layer, Origin
@@ -23,8 +24,8 @@ def read_values(data: bytes, name: str, source: str) -> Layer:
     document, unreadable = result.document, [fault for fault in result.diagnostics if fault.severity == "error"]
     if document is None or unreadable:
         raise ProviderError("; ".join(f"{_place(fault.span)}: {fault.message}" for fault in unreadable))
-    values = to_python(document)
     try:
+        values, added = take_additions(to_python(document))
         read(Values, values, "a values file")
     except Faulty as error:
         placed = sorted((_span(document, fault), str(fault)) for fault in error.faults)
@@ -32,7 +33,7 @@ def read_values(data: bytes, name: str, source: str) -> Layer:
     origins = {
         ".".join(map(str, path)): Origin(source, leaf.span.file, leaf.span.line) for path, leaf in _leaves(document)
     }
-    return Layer(source, values.get("settings") or {}, values.get("vars") or {}, origins)
+    return Layer(source, values.get("settings") or {}, values.get("vars") or {}, origins, added=added)
 
 
 def to_python(value: Located) -> Any:
@@ -56,6 +57,6 @@ def _place(span: Span) -> str:
 def _leaves(value: Located, path: Path = ()) -> Iterator[tuple[Path, Located]]:
     if isinstance(value.value, dict) and value.value:
         for key, inner in value.value.items():
-            yield from _leaves(inner, (*path, key))
+            yield from _leaves(inner, (*path, added_to(key) or key))
     else:
         yield path, value

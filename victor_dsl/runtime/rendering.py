@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from itertools import takewhile
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from victor_dsl.errors import VictorError
 from victor_dsl.language.boundary import component_error, is_fault
@@ -190,7 +190,11 @@ def origins(turn: Turn) -> dict[str, Origin]:
 
 
 def _origin(path: tuple[str, ...], layers: tuple[Layer, ...]) -> Origin:
-    """The origin in the highest layer that has the path; the default if that value is null, or no layer has it."""
+    """The origin in the highest layer that has the path; the default if that value is null, or no layer has it.
+
+    Of a list that adds to others, the origins of those are with it.
+    """
+    added: list[Origin] = []
     for layer in reversed(layers):
         here: Any = layer.settings if path[0] == "settings" else layer.vars
         for step in path[1:]:
@@ -198,10 +202,20 @@ def _origin(path: tuple[str, ...], layers: tuple[Layer, ...]) -> Origin:
                 break
             here = here[step]
             if here is None:
-                return DEFAULT
+                return _joined(added)
         else:
-            return _place(path, layer)
-    return DEFAULT
+            added.append(_place(path, layer))
+            if path not in layer.added:
+                return _joined(added)
+    return _joined(added)
+
+
+def _joined(origins: list[Origin]) -> Origin:
+    """One origin of what these gave, the highest first."""
+    if not origins:
+        return DEFAULT
+    highest, *below = origins
+    return evolve(highest, adds_to=tuple(reversed(below)))
 
 
 def _place(path: tuple[str, ...], layer: Layer) -> Origin:

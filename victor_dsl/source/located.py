@@ -45,12 +45,12 @@ class Located:
         return f"Located({self.value!r}, {self.span.file}:{self.span.line}:{self.span.column})"
 
     def at(self, path: Path) -> Located:
-        """The value at a path, or the deepest one on the way there that exists."""
+        """The value at a path, or the deepest one on the way there that exists. `+key` stands in for a `key` that is not there."""
         here = self
         for step in path:
             value = here.value
-            if isinstance(value, dict) and step in value:
-                here = value[step]
+            if isinstance(value, dict) and (key := step if step in value else f"+{step}") in value:
+                here = value[key]
             elif isinstance(value, list) and isinstance(step, int) and -len(value) <= step < len(value):
                 here = value[step]
             else:

@@ -145,9 +145,11 @@ def path_of(value: Any, error: Any) -> Path:
     """The path of an error: pydantic's location without the branches of unions and `[key]`, but with a missing key."""
     path: list[str | int] = []
     for step in error["loc"]:
-        if _has(value, step):
-            value = value[step]
-            path.append(step)
+        for written in (step, f"+{step}"):
+            if _has(value, written):
+                value = value[written]
+                path.append(written)
+                break
     return (*path, error["loc"][-1]) if error["type"] == "missing" else tuple(path)
 
 

@@ -184,18 +184,25 @@ REQUEST_SETTINGS: frozenset[str] = frozenset({"temperature", "top_p", "max_token
 """What a request over HTTP may set unless the spec's `request` names more; `max_tokens` only downwards."""
 
 
+Added = frozenset[tuple[str, ...]]
+"""The paths of the lists of a layer that add to those below: `("settings", "stop")`."""
+
+
 @frozen
 class Origin:
     """Where a value in force came from: `source` is `default`, `spec`, `request`, a model's or a provider's node id,
-    `tenant acme` or `arm tone.warm`; `file` and `line` where it was written, if anywhere."""
+    `tenant acme` or `arm tone.warm`; `file` and `line` where it was written, if anywhere. A list that adds to others has theirs
+    in `adds_to`, the lowest first."""
 
     source: str
     file: str | None = None
     line: int | None = None
+    adds_to: tuple[Origin, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The origin as `victor render` shows it."""
-        return {"source": self.source, "file": self.file, "line": self.line}
+        shown = {"source": self.source, "file": self.file, "line": self.line}
+        return {**shown, "adds_to": [below.as_json() for below in self.adds_to]} if self.adds_to else shown
 
 
 @frozen(eq=False)
@@ -204,8 +211,8 @@ class Layer:
 
     `origins` maps a dotted path (`settings.temperature`, `vars.product`) to its place; a path without an entry comes
     from the layer's own `source`. `called` has what messages call a value that has no path where it was written: `the variable
-    SUPPORT_VARS__PRODUCT`. Layers are compared by identity: a source that has nothing new must give the same
-    object again, so that what was merged from it is not merged anew.
+    SUPPORT_VARS__PRODUCT`. `added` are the paths of lists that add to those below them. Layers are compared by identity: a
+    source that has nothing new must give the same object again, so that what was merged from it is not merged anew.
     """
 
     source: str
@@ -213,17 +220,33 @@ class Layer:
     vars: Mapping[str, Any] = Factory(dict)
     origins: Mapping[str, Origin] = Factory(dict)
     called: Mapping[str, str] = Factory(dict)
+    added: Added = frozenset()
+
+    def settings_upon(self, under: Mapping[str, Any]) -> dict[str, Any]:
+        """Its settings laid upon those of lower layers."""
+        return merge_deep(under, self.settings, self.added, ("settings",))
+
+    def vars_upon(self, under: Mapping[str, Any]) -> dict[str, Any]:
+        """Its vars laid upon those of lower layers."""
+        return merge_deep(under, self.vars, self.added, ("vars",))
 
 
-def merge_deep(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` laid upon `under`: maps merge deep, anything else replaces, None removes. Neither is changed."""
+def merge_deep(
+    under: Mapping[str, Any], over: Mapping[str, Any], added: Added = frozenset(), path: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """`over` laid upon `under`: maps merge deep, lists at the paths in `added` add, anything else replaces, None removes.
+
+    `path` is that of the maps. Neither is changed.
+    """
     merged = dict(under)
     for key, value in over.items():
+        below = merged.get(key)
         if value is None:
             merged.pop(key, None)
         elif isinstance(value, Mapping):
-            below = merged.get(key)
-            merged[key] = merge_deep(below if isinstance(below, Mapping) else {}, value)
+            merged[key] = merge_deep(below if isinstance(below, Mapping) else {}, value, added, (*path, key))
+        elif added and (*path, key) in added and isinstance(below, list | tuple):
+            merged[key] = [*below, *value]
         else:
             merged[key] = value
     return merged

@@ -113,3 +113,26 @@ async def test_paths_in_messages_are_relative_like_the_specs(tmp_path: Path, mon
     file = build(Config(path=str(tmp_path / "base" / "settings.yml")), context)
     with pytest.raises(ProviderError, match=r"section/name: base/settings\.yml:1:1: a values file has no 'x'"):
         await file.read(TURN)
+
+
+async def test_a_file_adds_to_lists_and_says_which(around: Surroundings) -> None:
+    write(around, "settings:\n  limits: {tools: {+deny: [refund]}}\nvars: {+tags: [a]}\n")
+    layer = await provider(around).read(TURN)
+    assert (layer.settings, layer.vars) == ({"limits": {"tools": {"deny": ["refund"]}}}, {"tags": ["a"]})
+    assert layer.added == {("settings", "limits", "tools", "deny"), ("vars", "tags")}
+    assert layer.origins["settings.limits.tools.deny"].line == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("settings:\n  +stop: END\n", r"settings\.yml:2:3: settings: '\+stop' adds to a list, .* not text"),
+        ("vars:\n  tags: [a]\n  +tags: [b]\n", r"settings\.yml:3:3: vars: '\+tags' and 'tags' stand in one map"),
+        ("settings:\n  +stop: [1]\n", r"settings\.yml:2:11: "),
+        ("settings:\n  +stopp: [a]\n", r"settings\.yml:2:3: .*did you mean 'stop'"),
+    ],
+)
+async def test_a_faulty_addition_is_placed(around: Surroundings, text: str, fault: str) -> None:
+    write(around, text)
+    with pytest.raises(ProviderError, match=fault):
+        await provider(around).read(TURN)

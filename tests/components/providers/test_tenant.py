@@ -74,6 +74,18 @@ async def test_a_row_is_a_layer(world: World) -> None:
     assert (layer.settings, layer.vars, layer.source) == (WARM["settings"], WARM["vars"], "providers/tenant")
 
 
+async def test_a_row_adds_to_lists(world: World) -> None:
+    await world.put("acme", {"settings": {"limits": {"tools": {"+deny": ["refund"]}}}, "vars": {"+tags": ["a"]}})
+    layer = await world.provider().read(of("acme"))
+    assert (layer.settings, layer.vars) == ({"limits": {"tools": {"deny": ["refund"]}}}, {"tags": ["a"]})
+    assert layer.added == {("settings", "limits", "tools", "deny"), ("vars", "tags")}
+    await world.put("other", {"settings": {"+stop": "END"}})
+    with pytest.raises(
+        ProviderError, match="settings: '\\+stop' adds to a list, so its value must be a list, not text"
+    ):
+        await world.provider().read(of("other"))
+
+
 async def test_the_layer_is_the_same_object_until_the_row_changes(world: World) -> None:
     await world.put("acme", WARM)
     tenants = world.provider(ttl_seconds=10)

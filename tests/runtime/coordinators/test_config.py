@@ -416,3 +416,31 @@ async def test_a_request_of_another_type_is_refused(stage: Stage) -> None:
         await coordinator(stage, TYPED).settle(Told(vars={"seats": "x", "beta": []}).turn)
     with pytest.raises(RequestError, match=r"vars\.fre is not declared; did you mean 'free'"):
         await coordinator(stage, TYPED).settle(Told(vars={"fre": 1}).turn)
+
+
+async def test_lists_of_all_layers_are_joined_where_they_add(stage: Stage) -> None:
+    spec = (
+        "models: {main: {type: echo}}\nsettings: {stop: [a]}\nvars: {tags: [x]}\n"
+        "providers: [{type: given, name: low, priority: 10}, {type: given, name: high, priority: 90}]\n"
+        "tenants: {acme: {with: {settings: {+stop: [d]}}}}"
+    )
+    adds = frozenset({("settings", "stop"), ("vars", "tags")})
+    low, high = (
+        Layer("low", {"stop": ["b"]}, {"tags": ["y"]}),
+        Layer("high", {"stop": ["c"]}, {"tags": "z, w"}, added=adds),
+    )
+    turn = await coordinator(stage, spec, low, high, tenant="acme").settle(Told().turn)
+    assert (turn.settings.stop, turn.vars["tags"]) == (("b", "c", "d"), ["y", "z", "w"])
+    found = origins(turn)["settings.stop"]
+    assert (found.source, [origin.source for origin in found.adds_to]) == ("tenant acme", ["low", "high"])
+    assert found.as_json()["adds_to"][0] == {"source": "low", "file": None, "line": None}
+    asked = await coordinator(stage, spec, low, high).settle(Told(settings={"stop": ["mine"]}).turn)
+    assert (asked.settings.stop, origins(asked)["settings.stop"]) == (("mine",), Origin("request"))
+
+
+async def test_a_list_is_not_added_to_what_another_provider_gave_as_text(stage: Stage) -> None:
+    high = Layer(
+        "high", {}, {"new": ["b"]}, {"vars.new": Origin("high", "settings.yml", 3)}, added=frozenset({("vars", "new")})
+    )
+    with pytest.raises(ProviderError, match=r"settings\.yml:3: vars\.new is text, so high cannot add a list to it"):
+        await coordinator(stage, GIVEN, Layer("low", {}, {"new": "a"}), high).settle(Told().turn)

@@ -12,7 +12,7 @@ from victor_dsl.compiler.link import references
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.config import ModelConfig
 from victor_dsl.source.located import Located, Path
-from victor_dsl.values.settings import MODEL_SETTINGS, Layer, merge_deep
+from victor_dsl.values.settings import MODEL_SETTINGS, Layer
 
 
 @frozen
@@ -50,7 +50,7 @@ class Answering:
         """The settings that are in force when it answers."""
         values: dict[str, Any] = {}
         for layer in self.layers():
-            values = merge_deep(values, layer.settings)
+            values = layer.settings_upon(values)
         return values
 
     def written(self, setting: str) -> tuple[Path, Located] | None:

@@ -33,8 +33,9 @@ def context_budget(subject: LintInput) -> Iterator[Diagnostic]:
     sound: set[tuple[Any, ...]] = set()
     sizes = _Sizes(subject)
     for variation in subject.variations:
-        layers = [variation.layer(name) for name in ("model", "fallbacks", "max_tokens", "threshold")]
-        facts = (id(variation.checked.sections["models"]), sizes.total(variation), *map(id, layers))
+        settings = ("model", "fallbacks", "max_tokens", "threshold")
+        written = [id(piece.leaf) for name in settings for piece in variation.pieces(name)]
+        facts = (id(variation.checked.sections["models"]), sizes.total(variation), *written)
         if facts in sound:
             continue
         faulty = False

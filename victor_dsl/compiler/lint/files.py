@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from attrs import evolve
 
+from victor_dsl.compiler.additions import Additions
 from victor_dsl.compiler.check import Item
 from victor_dsl.compiler.layers import vars_faults
 from victor_dsl.compiler.lint.input import LintInput
@@ -143,17 +144,22 @@ def _faults(subject: LintInput, file: str) -> Iterator[Diagnostic]:
         hint = "write the keys `settings` and `vars`" if fault.code in ("empty-file", "not-a-map") else fault.hint
         yield evolve(fault, hint=hint)
     if result.document is not None:
-        _, faults = validate(Values, result.document, to_python(result.document), (), "a values file")
+        additions = Additions()
+        document = additions.settle(result.document, later=True)
+        yield from additions.diagnostics
+        _, faults = validate(Values, document, to_python(document), (), "a values file")
         yield from faults
-        yield from _unknown_models(subject, result.document.at(("settings",)), ("settings",))
-        yield from vars_faults(result.document.at(("vars",)), ("vars",), subject.declared, subject.variations[0].inputs)
+        yield from _unknown_models(subject, document.at(("settings",)), ("settings",))
+        yield from vars_faults(document.at(("vars",)), ("vars",), subject.declared, subject.variations[0].inputs)
 
 
 def _unknown_models(subject: LintInput, settings: Located, at: Path) -> Iterator[Diagnostic]:
     models = subject.document.get("models")
     names = models.value if models is not None and isinstance(models.value, dict) else {}
     for path, leaf in settings.walk(at):
-        named = path[len(at) : len(at) + 1] in (("model",), ("fallbacks",)) and isinstance(leaf.value, str)
+        named = path[len(at) : len(at) + 1] in (("model",), ("fallbacks",), ("+fallbacks",)) and isinstance(
+            leaf.value, str
+        )
         if named and leaf.value not in names:
             hint = suggest(leaf.value, names, what="names in models")
             yield Diagnostic("unknown-name", f"models has no '{leaf.value}'", leaf.span, path, hint)

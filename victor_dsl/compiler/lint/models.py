@@ -53,20 +53,21 @@ def members_of_a_pool_are_alike(subject: LintInput) -> Iterator[Diagnostic]:
 def fallbacks_differ(subject: LintInput) -> Iterator[Diagnostic]:
     """Every fallback that has failed before: the model itself, an earlier fallback, or a member of an earlier pool."""
     seen: set[tuple[Path, str]] = set()
-    checked: set[tuple[int, int, str | None]] = set()
+    checked: set[tuple[int | str | None, ...]] = set()
     for variation in subject.variations:
-        written = variation.written("fallbacks")
-        if written is None or not isinstance(written[1].value, list):
+        pieces = [piece for piece in variation.pieces("fallbacks") if isinstance(piece.leaf.value, list)]
+        if not pieces:
             continue
         model = chosen_model(variation)
-        facts = (id(written[1]), id(variation.checked.sections["models"]), model)
+        facts = (*(id(piece.leaf) for piece in pieces), id(variation.checked.sections["models"]), model)
         if facts in checked:
             continue
         checked.add(facts)
         models = {model_name(item): item for item in variation.checked.sections["models"]}
         called = {} if model is None else _called(model, models, "the model itself")
-        for index, leaf in enumerate(written[1].value):
-            name, path = as_read(leaf.value), (*written[0], index)
+        named = [((*piece.path, i), leaf) for piece in pieces[::-1] for i, leaf in enumerate(piece.leaf.value)]
+        for path, leaf in named:
+            name = as_read(leaf.value)
             if not isinstance(name, str):
                 continue
             if name in called and (path, name) not in seen:

@@ -14,7 +14,9 @@ from victor_dsl.language.spec import Values
 from victor_dsl.source.interpolate import Interpolated, as_read
 from victor_dsl.source.located import Located
 from victor_dsl.source.reader import Files, resolve
-from victor_dsl.values.settings import REQUEST_SETTINGS, Settings, merge_deep, setting_paths
+from victor_dsl.values.additions import take_additions
+from victor_dsl.values.faults import Faulty
+from victor_dsl.values.settings import REQUEST_SETTINGS, Layer, Settings, setting_paths
 from victor_dsl.values.typed import Type
 
 _OF_TYPE: Mapping[Type, Any] = {"string": "", "integer": 0, "number": 0.0, "boolean": False, "list": [], "map": None}
@@ -35,14 +37,13 @@ class VisibleNames:
         )
         provided = [_provided(item, files) for item in providers]
         self.open = None in provided
-        layers = [(variation.spec.settings, variation.spec.vars), *(layer for layer in provided if layer is not None)]
-        layers += [(layer.settings, layer.vars) for layer in variation.overlays]
+        layers = [variation.spec, *(layer for layer in provided if layer is not None), *variation.overlays]
         self.vars: dict[str, Any] = {}
         self._settings: dict[str, Any] = {}
-        self.nulls = frozenset(name for _, vars in layers for name, value in vars.items() if value is None)
-        for settings, vars in layers:
-            self.vars = merge_deep(self.vars, vars)
-            self._settings = merge_deep(self._settings, settings)
+        self.nulls = frozenset(name for layer in layers for name, value in layer.vars.items() if value is None)
+        for layer in layers:
+            self.vars = layer.vars_upon(self.vars)
+            self._settings = layer.settings_upon(self._settings)
         self._nulls = {name for name, value in variation.spec.vars.items() if value is None and name not in self.vars}
         self.vars |= dict.fromkeys({*self._nulls, *_not_read(variation.source)} - self.vars.keys())
         self.vars |= {name: _OF_TYPE[declared.type] for name, declared in variation.inputs.items()}
@@ -117,19 +118,31 @@ def _needs_tenant(item: Item) -> bool:
     )
 
 
-def _provided(item: Item, files: Files) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
-    """The settings and vars of a provider whose values stand in the spec or in a file; None where they are not known."""
+def _provided(item: Item, files: Files) -> Layer | None:
+    """The layer of a provider whose values stand in the spec or in a file; None where they are not known."""
     values = getattr(item.config, "values", None)
     if isinstance(values, Values):
-        written = values.model_dump(mode="json", exclude_unset=True)
-        return written.get("settings") or {}, written.get("vars") or {}
+        return _layer(values.model_dump(mode="json", exclude_unset=True))
     for name, annotation in annotated_fields(item.component.config).items():
         leaf = item.located.get(name)
         text = as_read(leaf.value) if leaf is not None else None
         if isinstance(annotation, FilePath) and annotation.values and leaf is not None and isinstance(text, str):
             result = files.read(resolve(leaf.span.file, text))
             read = to_python(result.document).value if result.document is not None and not result.diagnostics else None
-            if isinstance(read, dict):
-                settings, vars = read.get("settings") or {}, read.get("vars") or {}
-                return (settings, vars) if isinstance(settings, dict) and isinstance(vars, dict) else None
+            return _layer(read)
     return None
+
+
+def _layer(written: Any) -> Layer | None:
+    try:
+        values, added = take_additions(written)
+    except Faulty:
+        return None
+    if not isinstance(values, dict):
+        return None
+    settings, vars = values.get("settings") or {}, values.get("vars") or {}
+    return (
+        Layer("provider", settings, vars, added=added)
+        if isinstance(settings, dict) and isinstance(vars, dict)
+        else None
+    )

@@ -11,6 +11,7 @@ from pydantic import Field
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import ProviderConfig
 from victor_dsl.language.spec import Values
+from victor_dsl.values.additions import take_additions
 from victor_dsl.values.settings import Layer, Origin
 from victor_dsl.values.turn import Turn
 
@@ -38,11 +39,11 @@ values:
 
 def build(config: Config, context: Context) -> Inline:
     """The provider; the origin of every value is the line of the item."""
-    values = config.values.model_dump(mode="json", exclude_unset=True)
+    values, added = take_additions(config.values.model_dump(mode="json", exclude_unset=True))
     file, _, line = context.place.rpartition(":")
     origin = Origin(context.node, file or None, int(line) if file else None)
     origins = dict.fromkeys(_leaves(values), origin)
-    return Inline(Layer(context.node, values.get("settings") or {}, values.get("vars") or {}, origins))
+    return Inline(Layer(context.node, values.get("settings") or {}, values.get("vars") or {}, origins, added=added))
 
 
 @frozen

@@ -11,6 +11,7 @@ from victor_dsl.errors import ProviderError, Refused
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import ProviderConfig
 from victor_dsl.nearest import suggest
+from victor_dsl.values.additions import take_additions
 from victor_dsl.values.codec import read_settings, read_vars
 from victor_dsl.values.faults import Fault, Faulty, kind_of
 from victor_dsl.values.settings import Layer
@@ -70,9 +71,13 @@ class TenantConfigs:
             values = json.loads(text, parse_constant=_refuse, object_pairs_hook=_unique)
         except (ValueError, RecursionError) as error:
             raise ProviderError(f"{where} is not JSON: {error}", node=self._node) from error
+        try:
+            values, added = take_additions(values)
+        except Faulty as error:
+            raise ProviderError(f"{where} is not a layer: {error}", node=self._node) from error
         if faults := list(_faults(values)):
             raise ProviderError(f"{where} is not a layer: {Faulty(faults)}", node=self._node)
-        return Layer(self._node, values.get("settings") or {}, values.get("vars") or {})
+        return Layer(self._node, values.get("settings") or {}, values.get("vars") or {}, added=added)
 
 
 def _faults(values: Any) -> Iterator[Fault]:

@@ -21,7 +21,7 @@ from victor_dsl.language.config import ProviderConfig
 from victor_dsl.language.kinds import Provider
 from victor_dsl.nearest import suggest
 from victor_dsl.values.codec import read_settings, read_vars
-from victor_dsl.values.faults import Fault, Faulty, dotted
+from victor_dsl.values.faults import Fault, Faulty, dotted, kind_of
 from victor_dsl.values.frozen import freeze
 from victor_dsl.values.inputs import Inputs, input_faults, read_inputs
 from victor_dsl.values.settings import MODEL_SETTINGS, REQUEST_SETTINGS, SETTING_NAMES, Layer, Settings, merge_deep
@@ -205,10 +205,13 @@ class ConfigCoordinator:
     def _settle(self, layers: tuple[Layer, ...]) -> _Settled:
         raw: dict[str, Any] = {}
         vars: dict[str, Any] = {}
+        faults: list[Fault] = []
         for layer in layers:
-            raw = merge_deep(raw, layer.settings)
-            vars = merge_deep(vars, layer.vars)
+            faults += _not_lists(layer, raw, vars)
+            raw, vars = layer.settings_upon(raw), layer.vars_upon(vars)
         try:
+            if faults:
+                raise Faulty(faults)
             raw, vars = freeze(raw), freeze(vars)  # turns share them
             return _Settled(layers, raw, self._complete(read_settings(raw)), vars, _hash(raw, vars))
         except Faulty as error:
@@ -287,6 +290,17 @@ def _checked_vars(
     if faults:
         raise Faulty(faults)
     return vars
+
+
+def _not_lists(layer: Layer, settings: Mapping[str, Any], vars: Mapping[str, Any]) -> Iterable[Fault]:
+    """The lists of a layer that add to something else than a list."""
+    for path in layer.added:
+        below: Any = {"settings": settings, "vars": vars}
+        for step in path:
+            below = below.get(step) if isinstance(below, Mapping) else None
+        if below is not None and not isinstance(below, list | tuple):
+            message = f"{dotted(path)} is {kind_of(below)}, so {layer.source} cannot add a list to it"
+            yield Fault(path, _located(Fault(path, message), layer))
 
 
 def _unknown_models(settings: Settings, models: frozenset[str]) -> Iterable[Fault]:
