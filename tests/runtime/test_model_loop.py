@@ -449,6 +449,23 @@ async def test_a_message_that_only_a_fallback_can_hold_goes_there_at_once(stage:
     assert [data["code"] for data in spy.data("error")] == ["over-budget"]
 
 
+async def test_where_no_model_can_hold_a_message_the_error_names_the_largest_window(stage: Stage) -> None:
+    models = {"main": 2000, "middle": 9000, "large": 30_000, "small": 1000}
+    for name in models:
+        stage.objects[f"models/{name}"] = Says([name])
+    stage.objects["exporters/given"] = Spy()
+    written = "".join(f"  {name}: {{type: given, context_window: {window}}}\n" for name, window in models.items())
+    spec = f"models:\n{written}settings: {{model: main, fallbacks: [middle, large, small]}}\nexporters: [given]\n"
+    async with stage.orchestrator(spec) as orchestrator:
+        rendered = await orchestrator.render(Request(message="word " * 30_000))
+        answer = await orchestrator.answer(Request(message="word " * 30_000))
+        assert (await orchestrator.chat("word " * 20_000)).model == "large"
+    assert rendered.error is not None
+    assert answer.error is not None
+    assert str(answer.error).startswith("models/large: the request cannot fit the context window of 30000 tokens")
+    assert str(rendered.error) == str(answer.error)
+
+
 async def test_a_result_is_cut_to_the_window_of_a_stand_in(stage: Stage) -> None:
     async def long(vars: Mapping[str, Any]) -> str:
         return "result " * 3_000

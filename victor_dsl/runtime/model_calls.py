@@ -54,18 +54,29 @@ class ModelCalls:
         self._config = config
 
     async def fit(self, turn: Turn) -> Turn:
-        """The turn as it goes to the first of its models whose window can hold it. Raises BudgetError where none can."""
+        """The turn as it goes to the first of its models whose window can hold it.
+
+        Raises the BudgetError of the model with the largest window where none can.
+        """
+        first = turn.settings.model
         try:
             return await self._context.fit(turn)
         except BudgetError as error:
-            for name in turn.settings.fallbacks or ():
-                try:
-                    fitted = await self._context.fit(self._config.for_model(turn, name))
-                except BudgetError:
-                    continue
-                turn.record("error", error_data(error))
-                return fitted
-        return await self.fit_results(turn)
+            errors = {first: error}
+        for name in turn.settings.fallbacks or ():
+            try:
+                fitted = await self._context.fit(self._config.for_model(turn, name))
+            except BudgetError as error:
+                errors[name] = error
+                continue
+            turn.record("error", error_data(errors[first]))
+            return fitted
+        try:
+            return await self.fit_results(turn)
+        except BudgetError as error:
+            errors[first] = error
+            largest = max(errors, key=lambda name: self._context.window(name) or 0)
+            raise errors[largest] from None
 
     async def fit_results(self, turn: Turn) -> Turn:
         """The turn made to fit its model; the results of the open exchange, which must stay, are cut where they are too long."""

@@ -351,5 +351,6 @@ def _cannot_fit(turn: Turn, window: int, must_stay: int) -> BudgetError:
         f"the request cannot fit the context window of {window} tokens, even without any history: "
         f"it needs {total} (system prompt {system}, tools {tools}, messages that must stay {must_stay}, "
         f"max_tokens for the answer {answer})",
+        node=f"models/{turn.settings.model}" if turn.settings.model else None,
         hint=f"shorten the largest of these by {total - window} tokens, or choose a model with a larger window",
     )
