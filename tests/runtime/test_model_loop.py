@@ -13,6 +13,7 @@ from tests.runtime.stage import Gate, HandClock, Says, Spy, Stage, Toolbox, call
 from victor_dsl.errors import ModelError, Refused, ToolError
 from victor_dsl.values.message import Delta, Message, Reply, StopReason, ToolCall, Usage, messages_tokens
 from victor_dsl.values.request import Request
+from victor_dsl.values.settings import MOST_TOOL_CALLS
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Handler, Turn
 
@@ -308,6 +309,35 @@ async def test_a_model_that_will_not_stop_calling_tools_is_stopped(stage: Stage)
         reply = await orchestrator.chat("go")
     assert (reply.message, reply.stop_reason) == (Message("assistant", ""), "max_tool_rounds")
     assert len(tools.called) == 8
+
+
+@pytest.mark.parametrize("count", [3, 20_000])
+async def test_calls_over_the_limit_are_not_made_and_the_model_is_told(stage: Stage, count: int) -> None:
+    calls = [call("good", id=f"c{number}") for number in range(count)]
+    model, tools, spy = set_up(stage, calls, "done", "again")
+    async with stage.orchestrator(ONE + "settings: {max_tool_calls: 2}") as orchestrator:
+        await orchestrator.chat("go", session_id="s")
+        await orchestrator.chat("on", session_id="s")
+    assert [made.id for made in tools.called] == ["c0", "c1"]
+    results = {message.tool_call_id: message.text() for message in model.turns[1].messages if message.role == "tool"}
+    count = min(count, MOST_TOOL_CALLS)
+    assert list(results) == [call.id for call in calls[:count]]
+    assert list(results.values())[:2] == ["result", "result"]
+    assert set(list(results.values())[2:]) == {
+        "Error: not run: only the first 2 calls of one answer are made; make this one again if it is still needed."
+    }
+    assert [data["ok"] for data in spy.data("tool_call")] == [True, True, *[False] * (count - 2)]
+    assert len(model.turns[2].messages) == 1 + 1 + count + 1 + 1
+
+
+@pytest.mark.parametrize(("written", "made"), [("", 32), ("settings: {max_tool_calls: 128}", 100)])
+async def test_calls_of_one_answer_are_limited_where_the_spec_sets_no_limit(
+    stage: Stage, written: str, made: int
+) -> None:
+    _, tools, _ = set_up(stage, [call("good", id="same")] * 100, "done")
+    async with stage.orchestrator(ONE + written) as orchestrator:
+        await orchestrator.chat("go")
+    assert len(tools.called) == made
 
 
 async def test_a_call_of_the_callers_tool_among_others_must_be_made_again_alone(stage: Stage) -> None:

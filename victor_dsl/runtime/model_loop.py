@@ -9,9 +9,13 @@ from attrs import evolve
 from victor_dsl.runtime.model_calls import ModelCalls
 from victor_dsl.runtime.tool_calls import ToolCalls, incomplete_calls
 from victor_dsl.values.message import Message, Reply, ToolCall
+from victor_dsl.values.settings import MOST_TOOL_CALLS
 from victor_dsl.values.turn import Turn
 
 NO_MORE_ROUNDS = "Error: no more tools can be called in this turn; answer with what is known."
+TOO_MANY_CALLS = (
+    "Error: not run: only the first {most} calls of one answer are made; make this one again if it is still needed."
+)
 NOT_ALONE = "Error: this tool is answered by the caller and was not called; call it again, without other tools."
 UNKNOWN_RESULT = "Error: the turn failed before this tool's result was known."
 
@@ -26,7 +30,7 @@ class ModelLoop:
     async def answer(self, turn: Turn) -> Reply:
         """The final reply, with the usage of all model calls. Raises ModelError when no model answered.
 
-        The model may call tools `max_tool_rounds` times; the request after the last round forbids them. If the model then
+        The model may call tools `max_tool_rounds` times, `max_tool_calls` of them at a time; the request after the last round forbids them. If the model then
         still calls some, the results say that it cannot, and it has one more call to answer; `stop_reason` is
         `max_tool_rounds`. Calls of the caller's own tools end the turn. `tool_choice` holds for the first answer.
         """
@@ -36,6 +40,9 @@ class ModelLoop:
         while True:
             reply, turn = await self._models.answer(_with_tool_choice(turn, rounds))
             streamed.end_answer()
+            if len(reply.message.tool_calls) > MOST_TOOL_CALLS:  # of a component that does not limit them itself
+                few = reply.message.tool_calls[:MOST_TOOL_CALLS]
+                reply = evolve(reply, message=evolve(reply.message, tool_calls=few, extra=None))
             calls = reply.message.tool_calls
             if not calls:
                 if rounds == 0 and reply.usage is trace.usage:  # as in most turns
@@ -78,7 +85,9 @@ class ModelLoop:
         refused = {call: f"Error: {incomplete[call]}" if call in incomplete else NOT_ALONE for call in callers}
         own = [call for call in calls if call not in refused]
         turn.trace.ran_tools = turn.trace.ran_tools or bool(own)
-        answered = iter(await self._tools.answer(own, turn, incomplete))
+        most = turn.settings.max_tool_calls
+        answers = await self._tools.answer(own[:most], turn, incomplete)
+        answered = iter((*answers, *self._tools.refuse(own[most:], turn, TOO_MANY_CALLS.format(most=most))))
         return tuple(_result(call, refused[call]) if call in refused else next(answered) for call in calls)
 
 

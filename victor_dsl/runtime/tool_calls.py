@@ -89,6 +89,11 @@ class ToolCalls:
             raise failures.exceptions[0] from failures
         return tuple(task.result() for task in tasks)
 
+    def refuse(self, calls: Sequence[ToolCall], turn: Turn, text: str) -> tuple[Message, ...]:
+        """A tool message with that text for each call, none of which is made."""
+        now = self._clock.monotonic()
+        return tuple(self._answered(call, turn, text, ToolError.code, now) for call in calls)
+
     async def _answer(self, call: ToolCall, turn: Turn, incomplete: Mapping[ToolCall, str]) -> Message:
         started = self._clock.monotonic()
         code = None

@@ -16,6 +16,10 @@ from pydantic import AfterValidator, BaseModel, Field, Strict, create_model, mod
 from victor_dsl.values.frozen import freeze
 from victor_dsl.values.model import Model, OrNull
 
+MOST_TOOL_CALLS = 128
+"""The most tool calls of one answer that are read, and the most that `max_tool_calls` allows. Further ones are dropped, so
+that no answer takes time and memory without end."""
+
 Strings = Annotated[tuple[str, ...], Strict(False)]
 """A list of text. What is written is a list, what is in force a tuple."""
 
@@ -104,6 +108,11 @@ class Settings(Model):
     )
     max_tool_rounds: Annotated[int, Field(ge=0), OrNull()] = Field(
         8, description="How often the model may call tools in one turn."
+    )
+    max_tool_calls: Annotated[int, Field(ge=1, le=MOST_TOOL_CALLS), OrNull()] = Field(
+        32,
+        description="How many tool calls of one answer are made. The model is told that the others were not. One turn makes at "
+        "most `max_tool_rounds` times as many.",
     )
     limits: Annotated[Limits, OrNull()] = Field(
         default_factory=Limits, description="The caller's limits and allowed tools."

@@ -16,11 +16,14 @@ from victor_dsl.components.stop_reasons import read_stop_reason
 from victor_dsl.transport.json_values import Malformed, as_count, as_list, as_map, as_text, join_surrogates, parse_json
 from victor_dsl.values.chat_format import CONTENT_BLOCKS
 from victor_dsl.values.message import NO_USAGE, Message, Part, Reply, ToolCall, Usage
+from victor_dsl.values.settings import MOST_TOOL_CALLS
 from victor_dsl.values.turn import Turn
 
 _THOUGHTS = ("thinking", "redacted_thinking")
 _TIERS = ("fast", "batch")  # with prices of their own
 _PAUSED = ("pause_turn", "compaction")
+DROPPED = -1
+"""The place of a call that is over the limit."""
 _TEXT_FIELDS = {
     "text_delta": "text",
     "thinking_delta": "thinking",
@@ -40,6 +43,7 @@ class MessageAnswer:
         self._blocks: dict[int, dict[str, Any]] = {}
         self._places: dict[int | None, int] = {}
         self._input: dict[int, str] = {}
+        self._calls = 0
         self._stop: str | None = None
         self._usage: dict[str, Any] = {}
         self._earlier: list[dict[str, Any]] = []
@@ -79,7 +83,7 @@ class MessageAnswer:
         if isinstance(content, str):
             content = [{"type": "text", "text": content}]
         blocks = [as_map(block, "a block") for block in as_list(content, "its content")]
-        self._blocks = dict(enumerate(blocks))
+        self._blocks = dict(enumerate(filter(self._has_room, blocks)))
         self._stop = as_text(message.get("stop_reason"), "a stop_reason") or None
         self._start(message)
         pieces = [_piece(block) for block in blocks]
@@ -161,8 +165,16 @@ class MessageAnswer:
             id, original_tool_name(name, tuple(self._turn.callable_tools().values())), join_arguments(arguments)
         )
 
+    def _has_room(self, block: Mapping[str, Any]) -> bool:
+        """Whether a block is no tool call, or one of the first ones."""
+        self._calls += block.get("type") == "tool_use"
+        return self._calls <= MOST_TOOL_CALLS or block.get("type") != "tool_use"
+
     def _begin(self, index: int | None, block: dict[str, Any]) -> Piece:
         """Adds a block. Some servers give all blocks one index, or none."""
+        if not self._has_room(block):
+            self._places[index] = DROPPED
+            return NO_PIECE
         place = len(self._blocks)
         self._places[index] = place if index is None or index in self._blocks else index
         while self._places[index] in self._blocks:
@@ -177,6 +189,8 @@ class MessageAnswer:
         if index not in self._places:
             raise Malformed("a piece belongs to no block")
         place = self._places[index]
+        if place == DROPPED:
+            return NO_PIECE
         block = self._blocks[place]
         if kind == "input_json_delta":
             piece = delta.get("partial_json")

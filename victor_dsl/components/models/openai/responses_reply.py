@@ -16,6 +16,7 @@ from victor_dsl.components.stop_reasons import Interrupted, unknown_reason
 from victor_dsl.transport.json_values import Malformed, as_count, as_list, as_map, as_text, join_surrogates
 from victor_dsl.values.chat_format import RESPONSE_ITEMS
 from victor_dsl.values.message import Message, Reply, StopReason, ToolCall, Usage
+from victor_dsl.values.settings import MOST_TOOL_CALLS
 from victor_dsl.values.turn import Turn
 
 _LIMITS = ("max_output_tokens", "max_tokens", "length")
@@ -41,6 +42,7 @@ class ResponseAnswer:
         self._texts: dict[int, str] = {}
         self._arguments: dict[int, str] = {}
         self._places: dict[int | str, int] = {}
+        self._next_place = 0
         self._latest: int | None = None
         self._speaking: int | None = None
         self._response: dict[str, Any] = {}
@@ -142,7 +144,17 @@ class ResponseAnswer:
         return {key: value for key, value in self._response.items() if key not in ("status", "output")}
 
     def _output(self) -> list[Item]:
-        """The answer's items, each with what was streamed of it. Some servers end a stream without them."""
+        """The answer's items, each with what was streamed of it, with as many calls as are read."""
+        calls = 0
+        items: list[Item] = []
+        for item in self._all_output():
+            calls += item.get("type") == "function_call"
+            if calls <= MOST_TOOL_CALLS or item.get("type") != "function_call":
+                items.append(item)
+        return items
+
+    def _all_output(self) -> list[Item]:
+        """All items. Some servers end a stream without them."""
         whole: list[Item] = [as_map(item, "an item") for item in as_list(self._response.get("output"), "its output")]
         if whole:
             return whole
@@ -198,8 +210,9 @@ class ResponseAnswer:
         held = self._items.get(place, NO_ITEM) if place is not None else NO_ITEM
         ids = held.get("call_id"), item.get("call_id")
         if place is None or (all(ids) and ids[0] != ids[1]):
-            taken = {*self._items, *self._texts, *self._arguments}
-            place = key if isinstance(key, int) and key not in taken else max(taken, default=-1) + 1
+            taken = key in self._items or key in self._texts or key in self._arguments
+            place = key if isinstance(key, int) and not taken else self._next_place
+            self._next_place = max(self._next_place, place + 1)
             if isinstance(key, int | str):
                 self._places[key] = place
         self._latest = place

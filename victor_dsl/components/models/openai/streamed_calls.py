@@ -12,6 +12,7 @@ from victor_dsl.components.api_tools import is_object, join_arguments, original_
 from victor_dsl.transport.json_values import Malformed, as_map, as_text, parse_json
 from victor_dsl.values.chat_format import call_extra
 from victor_dsl.values.message import ToolCall
+from victor_dsl.values.settings import MOST_TOOL_CALLS
 from victor_dsl.values.tool import api_tool_name
 from victor_dsl.values.turn import Turn
 
@@ -58,6 +59,7 @@ class StreamedCalls:
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
         self._calls: list[_Call] = []
+        self._is_full = False
 
     def __bool__(self) -> bool:
         return bool(self._calls)
@@ -73,6 +75,8 @@ class StreamedCalls:
         name = as_text(function.get("name"), "a tool call's name")
         arguments = _arguments(function)
         collected = self._find(index, id, name, arguments)
+        if collected is None:
+            return
         collected.id = collected.id or id
         if not collected.name:
             collected.name = name
@@ -104,16 +108,22 @@ class StreamedCalls:
             calls.append(ToolCall(id, name, arguments, call.extra or None))
         return tuple(calls)
 
-    def _find(self, index: int | None, id: str, name: str, arguments: str) -> _Call:
-        """The call to which a piece belongs: the latest with its index; the latest of all if it has none."""
+    def _find(self, index: int | None, id: str, name: str, arguments: str) -> _Call | None:
+        """The call to which a piece belongs: the latest with its index; the latest of all if it has none. None if it is one over
+        the limit."""
         known = next((call for call in reversed(self._calls) if id and call.id == id), None)
         if known is not None and (
             not name or known.continues(arguments) or (index in (None, known.index) and not known.is_before(arguments))
         ):
             return known
+        if self._is_full:
+            return None
         same = [call for call in self._calls if index is None or call.index == index]
         if same and not self._is_other(same[-1], id, name, arguments):
             return same[-1]
+        if len(self._calls) >= MOST_TOOL_CALLS:
+            self._is_full = True
+            return None
         if index is None:
             index = max((call.index for call in self._calls), default=-1) + 1
         self._calls.append(_Call(index))
