@@ -81,4 +81,4 @@ def test_a_file_that_is_there_must_be_readable(tmp_path: Path, more: str) -> Non
     assert fault() == "cannot read 'a.md': it is a directory"
     path.rmdir()
     os.mkfifo(path)
-    assert fault() == "cannot read 'a.md': it is not a file"
+    assert fault() == "cannot read 'a.md': it is not a regular file"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.compiler.stand_ins import REGISTRY
 from victor_dsl.compiler import Compilation, compile_spec
-from victor_dsl.interfaces.cli.compiling import FORMATS
+from victor_dsl.interfaces.cli.diagnostics import Found, as_text
 from victor_dsl.language.codes import FOLDER as PAGES
 from victor_dsl.language.codes import Explanation, explain
 from victor_dsl.language.registry import Registry
@@ -80,4 +80,4 @@ def _example(page: Explanation, text: str, encoding: str, folder: Path) -> Compi
 
 def printed(file: str, found: Compilation) -> str:
     """What `victor validate` prints."""
-    return FORMATS["text"]([file], found.diagnostics, found.files, False) + "\n"
+    return as_text(Found([file], found.diagnostics, found.files, frozenset()), False) + "\n"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 import sys
 from pathlib import Path
 
 import pytest
 
-from victor_dsl.source.reader import MAX_BYTES, Files, resolve
+from victor_dsl.source.reader import Files, Included, resolve
 
 
 def message(name: str) -> str:
@@ -40,10 +41,49 @@ def test_a_path_that_no_system_takes_is_a_diagnostic() -> None:
     assert message("x" * 5000).startswith("cannot read")
 
 
-def test_an_endless_file_is_too_large() -> None:
-    (fault,) = Files().read("/dev/zero").diagnostics
-    assert fault.code == "too-large"
-    assert f"{MAX_BYTES:,}" in fault.message
+def test_a_spec_is_read_up_to_its_limit(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yml"
+    path.write_text("a: 1\nb: 22\n")
+    assert Files(max_bytes=11).read(str(path)).document is not None
+    (fault,) = Files(max_bytes=10).read(str(path)).diagnostics
+    assert (fault.code, fault.message) == ("too-large", "the spec has more than 10 bytes")
+
+
+@pytest.mark.parametrize("special", ["/dev/zero", "/dev/stdin", "/dev/ptmx", "pipe", "socket"])
+def test_nothing_but_a_regular_file_is_opened_by_whatever_name(tmp_path: Path, special: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        link = tmp_path / "spec.yml"
+        link.symlink_to(special)
+        for name in (os.path.join(tmp_path, special), str(link)):
+            assert message(name) == f"cannot read '{name}': it is not a regular file"
+            with pytest.raises(OSError, match="is not a regular file"):
+                Files().included(name)
+            with pytest.raises(OSError, match="is not a regular file"):
+                Included().read(name)
+
+
+def test_a_file_outside_the_root_is_not_read_by_whatever_name(tmp_path: Path) -> None:
+    (tmp_path / "spec").mkdir()
+    (tmp_path / "spec" / "in.yml").write_text("a: 1")
+    (tmp_path / "out.yml").write_text("a: 1")
+    (tmp_path / "spec" / "link.yml").symlink_to("../out.yml")
+    (tmp_path / "spec" / "loop.yml").symlink_to("loop.yml")
+    root = os.path.realpath(tmp_path / "spec")
+    files = Files()
+    assert files.read(f"{tmp_path}/out.yml").document is not None
+    files.root = root
+    assert files.read(f"{root}/in.yml").document is not None
+    for name in ("out.yml", "spec/../out.yml", "spec/link.yml", "spec/none/../../out.yml", "spec"):
+        (fault,) = files.read(f"{tmp_path}/{name}").diagnostics
+        assert fault.message.endswith("it is outside the spec's folder, where an untrusted spec may not read")
+        with pytest.raises(PermissionError):
+            files.included(f"{tmp_path}/{name}")
+        with pytest.raises(PermissionError):
+            Included(root).read(f"{tmp_path}/{name}")
+    assert "there is no such file" in files.read(f"{root}/none.yml").diagnostics[0].message
+    assert "cannot read" in files.read(f"{root}/loop.yml").diagnostics[0].message
 
 
 def test_stdin_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:

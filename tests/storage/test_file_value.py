@@ -73,7 +73,11 @@ async def test_a_file_that_went_bad_is_tried_again(tmp_path: Path) -> None:
 def test_anything_but_a_small_regular_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "large").write_text("12345678901")
-    for name, said in (("pipe", "is not a file"), (".", "is not a file"), ("large", "is larger than 10 bytes")):
+    for name, said in (
+        ("pipe", "is not a regular file"),
+        (".", "is a directory"),
+        ("large", "is larger than 10 bytes"),
+    ):
         with pytest.raises(OSError) as caught:
             read(tmp_path / name, 10)
         assert reason(caught.value) == said

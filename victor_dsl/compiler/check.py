@@ -148,6 +148,7 @@ class Checker:
 
     def _listed(self, kind: Kind, section: Located) -> list[Item | None]:
         taken: dict[str, Located] = {}
+        numbers: dict[str, int] = {}
         made: list[Item | None] = []
         for i, item in enumerate(section.value):
             listed = self._listings.get(id(item))
@@ -168,9 +169,10 @@ class Checker:
                         related=(Related("the first one", (taken[name].get("name") or taken[name]).span),),
                     )
                 )
-            unique, n = name, 2
+            unique = name
             while unique in taken:
-                unique, n = f"{name}#{n}", n + 1
+                numbers[name] = numbers.get(name, 1) + 1
+                unique = f"{name}#{numbers[name]}"
             taken[unique] = item
             made.append(self._item(kind, item, (kind.name, i), unique))
             if unique == name_of(kind, item):

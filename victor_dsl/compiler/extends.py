@@ -15,7 +15,7 @@ from victor_dsl.compiler.additions import Additions, plain_path
 from victor_dsl.compiler.overlays import Overlay, leaves, same
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Located, Path, Span
-from victor_dsl.source.reader import STDIN, Files, resolve
+from victor_dsl.source.reader import STDIN, Files, resolve, too_large
 
 MAX_FILES_DEEP = 32
 
@@ -54,6 +54,7 @@ class _Reading:
     def __init__(self, files: Files) -> None:
         self.files = files
         self.known: dict[str, Family] = {}
+        self.size = 0
 
     def read(self, name: str, way: tuple[_Writer, ...]) -> Family:
         """`way` leads from the top to this file."""
@@ -61,6 +62,9 @@ class _Reading:
         if identity in self.known:
             return self.known[identity]
         result = self.files.read(name)
+        self.size += self.files.size(name)
+        if self.size > self.files.max_bytes and result.document is not None:
+            result = too_large(name, self.files.max_bytes)
         diagnostics = list(result.diagnostics)
         parents: list[Family] = []
         written = result.document.get("extends") if result.document is not None else None

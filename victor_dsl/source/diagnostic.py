@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from attrs import evolve, frozen
@@ -71,14 +71,14 @@ def sort_diagnostics(found: Iterable[Diagnostic], documents: Iterable[Located]) 
     found = list(found)
     if not found:
         return []
-    paths: dict[Span, list[Path]] = {}
+    paths: dict[Span, dict[Path, None]] = {}
     files: dict[str, int] = {}
     for document in documents:
         files.setdefault(document.span.file, len(files))
         for path, located in document.walk():
-            paths.setdefault(located.span, []).append(path)
+            paths.setdefault(located.span, {})[path] = None
             if located.key_span is not None:
-                paths.setdefault(located.key_span, []).append(path)
+                paths.setdefault(located.key_span, {})[path] = None
     once = {(d.code, d.span, d.message): _mended(d, paths.get(d.span)) for d in reversed(found)}
     valueless = {(d.span.file, d.path) for d in once.values() if d.code in _VALUELESS}
     order = {d.span.file: files.get(d.span.file, len(files)) for d in found}
@@ -88,5 +88,5 @@ def sort_diagnostics(found: Iterable[Diagnostic], documents: Iterable[Located]) 
     )
 
 
-def _mended(diagnostic: Diagnostic, written: Sequence[Path] | None) -> Diagnostic:
-    return diagnostic if not written or diagnostic.path in written else evolve(diagnostic, path=written[0])
+def _mended(diagnostic: Diagnostic, written: Mapping[Path, None] | None) -> Diagnostic:
+    return diagnostic if not written or diagnostic.path in written else evolve(diagnostic, path=next(iter(written)))

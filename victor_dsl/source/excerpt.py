@@ -21,6 +21,8 @@ from victor_dsl.source.located import Span
 TAB = 4
 WIDEST = 120
 """Columns of source shown; of a longer line, the part around the span."""
+LONG = 1000
+"""Characters of a line beyond which tabs are not aligned: nobody reads such a line, and each fault on it would measure it."""
 
 _RED, _YELLOW, _BLUE, _BOLD, _DIM, _RESET = "\x1b[31m", "\x1b[33m", "\x1b[34m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
@@ -63,16 +65,18 @@ def _source(span: Span, files: Lines, margin: int, paint: str, *, colour: bool) 
     lines = files.lines(span.file)
     if not 1 <= span.line <= len(lines) or not lines[span.line - 1].strip():
         return []
-    cells = _cells(lines[span.line - 1])
-    start = min(span.column - 1, len(cells))
-    end = len(cells) if span.end_line > span.line else min(max(span.end_column - 1, start), len(cells))
+    line = lines[span.line - 1]
+    start = min(span.column - 1, len(line))
+    end = len(line) if span.end_line > span.line else min(max(span.end_column - 1, start), len(line))
+    first, last = _window(len(line), start, end)
+    end = min(end, last)
     if span.end_line > span.line:
-        while end > start + 1 and cells[end - 1].isspace():
+        while end > start + 1 and line[end - 1].isspace():
             end -= 1
-    first, last = _window(cells, start, end)
-    shown = ("…" if first else "") + "".join(cells[first:last]) + ("…" if last < len(cells) else "")
-    before = _width("".join(cells[first:start])) + (1 if first else 0)
-    carets = "^" * max(1, _width("".join(cells[start : min(end, last)])))
+    cells = _cells(line, first, last)
+    shown = ("…" if first else "") + "".join(cells) + ("…" if last < len(line) else "")
+    before = _width("".join(cells[: start - first])) + (1 if first else 0)
+    carets = "^" * max(1, _width("".join(cells[start - first : end - first])))
     bar = _paint("|", _BLUE, colour=colour)
     number = _paint(str(span.line).rjust(margin - 1), _BLUE, colour=colour)
     return [
@@ -81,11 +85,11 @@ def _source(span: Span, files: Lines, margin: int, paint: str, *, colour: bool) 
     ]
 
 
-def _cells(line: str) -> list[str]:
-    """What is shown for each character of a line."""
+def _cells(line: str, first: int, last: int) -> list[str]:
+    """What is shown for each character of a part of a line. Tabs go by columns of the whole line, unless it is long."""
     cells: list[str] = []
-    column = 0
-    for character in line:
+    column = _width(line[:first].expandtabs(TAB)) if first < LONG else 0
+    for character in line[first:last]:
         cell = character
         if character == "\t":
             cell = " " * (TAB - column % TAB)
@@ -96,12 +100,12 @@ def _cells(line: str) -> list[str]:
     return cells
 
 
-def _window(cells: Sequence[str], start: int, end: int) -> tuple[int, int]:
+def _window(length: int, start: int, end: int) -> tuple[int, int]:
     """The part of a line to show: all of it, or WIDEST characters with the span's start in them."""
-    if len(cells) <= WIDEST:
-        return 0, len(cells)
-    first = max(0, min(start - WIDEST // 4, len(cells) - WIDEST)) if end > WIDEST else 0
-    return first, min(len(cells), first + WIDEST)
+    if length <= WIDEST:
+        return 0, length
+    first = max(0, min(start - WIDEST // 4, length - WIDEST)) if end > WIDEST else 0
+    return first, min(length, first + WIDEST)
 
 
 def _width(text: str) -> int:

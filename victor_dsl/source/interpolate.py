@@ -7,7 +7,8 @@ at again, so nothing is expanded twice.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Literal, cast
 
@@ -22,6 +23,9 @@ Source = Literal["env", "file"]
 
 _PIECE = re.compile(r"\$\$\{|\$\{(\s*)([A-Za-z_][A-Za-z0-9_-]*)(\s*):([^}]*)(\}?)")
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+MOST_CHARACTERS = 16 * 1024 * 1024
+"""Of all that a spec's references stand for: one file may be named a thousand times."""
+
 _ESCAPE_HINT = "`$${` writes `${` as text"
 
 
@@ -143,6 +147,7 @@ class _Reading:
         self.environment = environment
         self.files = files
         self.diagnostics: list[Diagnostic] = []
+        self.characters = 0
         self.containers: dict[int, object] = {}  # what a shared map or list became, by identity
         self.texts: dict[Span, object] = {}
 
@@ -190,20 +195,24 @@ class _Reading:
         pieces: list[str | None] = []
         references: list[Reference] = []
         position = faults = 0
-        spans = _Places(node, self.files)
-        for match in _PIECE.finditer(text):
+        matches = list(_PIECE.finditer(text))
+        spans = _Places(node, self.files, matches)
+        for match in matches:
             pieces.append(text[position : match.start()])
             position = match.end()
             if match[0] == "$${":
                 pieces.append("${")
                 continue
-            span = spans.of(match)
+            span = spans.next(match[0])
             reference = self.reference(match, span, path)
             if reference is None:
                 faults += 1
                 pieces.append(None)
                 continue
             value, problem = self.value_of(reference)
+            self.characters += len(value or "")
+            if self.characters > MOST_CHARACTERS:
+                value, problem = None, f"the values of all references have more than {MOST_CHARACTERS:,} characters"
             pieces.append(value)
             if problem is not None:
                 reference = Reference(reference.source, reference.name, reference.default, span, problem)
@@ -274,27 +283,25 @@ class _Reading:
 class _Places:
     """Places of references inside a text's source, where it is written there as it reads; else the text's own place."""
 
-    def __init__(self, node: Located, files: Files) -> None:
-        self.node = node
-        self.seen: dict[str, int] = {}
-        span = node.span
-        lines = list(files.lines(span.file)[span.line - 1 : span.end_line])
-        if lines:
-            lines[-1] = lines[-1][: span.end_column - 1]
-            lines[0] = " " * (span.column - 1) + lines[0][span.column - 1 :]
-        self.lines = lines
+    def __init__(self, node: Located, files: Files, matches: Iterable[re.Match[str]]) -> None:
+        self.whole = node.span
+        wanted = Counter(match[0] for match in matches)
+        found: dict[str, list[Span]] = {}
+        for written, span in _written(node.span, files):
+            found.setdefault(written, []).append(span)
+        self.spans = {text: iter(spans) for text, spans in found.items() if len(spans) == wanted[text]}
 
-    def of(self, match: re.Match[str]) -> Span:
-        written, whole = match[0], self.node.span
-        nth = self.seen[written] = self.seen.get(written, -1) + 1
-        places = [
-            (whole.line + number, at) for number, line in enumerate(self.lines) for at in _occurrences(line, written)
-        ]
-        if len(places) != self.node.value.count(written):
-            return whole
-        line, at = places[nth]
-        return Span(whole.file, line, at + 1, line, at + 1 + len(written))
+    def next(self, written: str) -> Span:
+        """The next place of a reference. Each is asked for once, in the order of the text."""
+        return next(self.spans[written]) if written in self.spans else self.whole
 
 
-def _occurrences(line: str, written: str) -> list[int]:
-    return [match.start() for match in re.finditer(re.escape(written), line)]
+def _written(whole: Span, files: Files) -> Iterator[tuple[str, Span]]:
+    """Every reference in the source of a text, as it is written there."""
+    lines = files.lines(whole.file)[whole.line - 1 : whole.end_line]
+    quoted = bool(lines) and lines[0][whole.column - 1 : whole.column] in ('"', "'")
+    for number, line in enumerate(lines, whole.line):
+        start = whole.column - 1 if number == whole.line else 0
+        end = whole.end_column - 1 - quoted if number == whole.end_line else len(line)
+        for match in _PIECE.finditer(line, start, end):
+            yield match[0], Span(whole.file, number, match.start() + 1, number, match.end() + 1)

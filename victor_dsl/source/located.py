@@ -5,8 +5,13 @@ Lines count as editors do: LF, CRLF and a lone CR end a line, nothing else does.
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
+
+_BREAK = re.compile(r"\r\n|\r|\n")
 
 Path = tuple[str | int, ...]
 """A place inside a document: keys and list indices from the top."""
@@ -99,13 +104,20 @@ def place(text: str, index: int) -> tuple[int, int]:
     """The line and column (1-based) of the character at an index."""
     if index and text[index - 1 : index + 1] == "\r\n":
         index -= 1  # both belong to the line that they end
-    before = _plain_breaks(text[:index])
-    return before.count("\n") + 1, len(before) - before.rfind("\n")
+    starts, _ = _layout(text)
+    line = bisect_right(starts, index)
+    return line, index - starts[line - 1] + 1
+
+
+@lru_cache(maxsize=2)
+def _layout(text: str) -> tuple[list[int], int]:
+    """Where each line of a text begins, and where its last visible character ends: a text may have a fault on every line."""
+    return [0, *(found.end() for found in _BREAK.finditer(text))], len(text.rstrip(" \t\r\n"))
 
 
 def span_at(file: str, text: str, start: int, end: int) -> Span:
     """The span of `text[start:end]`, moved back behind the last visible character where it begins later."""
-    visible = len(text.rstrip(" \t\r\n"))
+    _, visible = _layout(text)
     if start >= visible:
         start = end = visible
     elif text[start] in "\r\n":

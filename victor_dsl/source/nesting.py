@@ -13,7 +13,7 @@ from victor_dsl.source.located import Located, Path, Span
 MAX_DEPTH = 100
 """Of maps and lists in one another, aliases followed. The later passes recurse, and rely on it."""
 
-MAX_NODES = 500_000
+MAX_NODES = 200_000
 """Of keys, values and ends of maps and lists in a file."""
 
 MAX_ALIASED = 100_000

@@ -9,10 +9,10 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from attrs import define, field, frozen
 
+from victor_dsl.regular_file import NOT_REGULAR, read_regular
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.json_text import compose as compose_json
 from victor_dsl.source.located import Located, Span, lines_of, span_at
@@ -20,14 +20,17 @@ from victor_dsl.source.yaml_text import compose as compose_yaml
 
 STDIN = "-"
 
-MAX_BYTES = 32 * 1024 * 1024
-"""Of a spec."""
+MAX_BYTES = 4 * 1024 * 1024
+"""Of a spec with all that it extends, unless `Files` has another limit."""
 
 MAX_INCLUDED_BYTES = 1024 * 1024
 """Of a file that `${file:path}` names."""
 
 MAX_COMPONENT_BYTES = 4 * 1024 * 1024
 """Of a file that a component includes: a prompt, a template."""
+
+MAX_ALL_COMPONENTS_BYTES = 64 * 1024 * 1024
+"""Of all files that components include."""
 
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -68,11 +71,14 @@ class ReadResult:
 class Files:
     """Every file read so far, by its display name. Each is read once: one `Files` serves one compilation.
 
-    `documents` are files of an earlier compilation, which are not read again. `versions` are the files that were looked
-    for, found or not; of those, `texts` are the ones that `${file:path}` names.
+    `documents` are files of an earlier compilation, which are not read again. `max_bytes` is the most that a spec may
+    have with all that it extends. `versions` are the files that were looked for, found or not; of those, `texts` are
+    the ones that `${file:path}` names. Where there is a `root`, files outside that folder cannot be read.
     """
 
-    def __init__(self, documents: Mapping[str, FileVersion] | None = None) -> None:
+    def __init__(self, documents: Mapping[str, FileVersion] | None = None, *, max_bytes: int = MAX_BYTES) -> None:
+        self.max_bytes = max_bytes
+        self.root: str | None = None
         self.versions: dict[str, FileVersion] = {}
         self.texts: set[str] = set()
         self._documents = documents or {}
@@ -82,17 +88,26 @@ class Files:
 
     def read(self, name: str) -> ReadResult:
         """The document of a file; `-` is stdin. A file that cannot be read is a diagnostic."""
-        if name not in self._results:
-            try:
-                data = self._bytes(name, MAX_BYTES)
-            except (OSError, ValueError) as error:
-                self._results[name] = ReadResult(None, (unreadable(name, error),))
-            else:
-                self.parse(data, name)
+        try:
+            check_inside(name, self.root)
+            if name not in self._results:
+                data = self._bytes(name, self.max_bytes)
+                if len(data) > self.max_bytes:
+                    self._results[name] = too_large(name, self.max_bytes)
+                else:
+                    self.parse(data, name)
+        except (OSError, ValueError) as error:
+            return ReadResult(None, (unreadable(name, error),))
         return self._results[name]
+
+    def size(self, name: str) -> int:
+        """The bytes of a file that was read."""
+        version = self.versions.get(name)
+        return len(version.data or b"") if version is not None else 0
 
     def _bytes(self, name: str, limit: int) -> bytes:
         """At most one byte more than the limit. Raises OSError or ValueError."""
+        check_inside(name, self.root)
         known = self.versions.get(name) or self._documents.get(name)
         if known is not None and known.data is not None:
             self.versions[name] = known
@@ -133,20 +148,25 @@ class Files:
 
 @define
 class Included:
-    """Reads included files once. A file that cannot be read hashes as absent."""
+    """Reads included files once. A file that cannot be read hashes as absent; nor can one outside `root`, where there is one."""
 
+    root: str | None = None
     versions: dict[str, FileVersion] = field(factory=dict)
     _errors: dict[str, OSError] = field(factory=dict)
     _extra: dict[str, list[str]] = field(factory=dict)
+    _size: int = 0
 
     def read(self, path: str) -> bytes:
         """The file's bytes. Raises OSError."""
         if path not in self.versions:
             try:
-                if Path(path).is_fifo():  # opening it would block
-                    raise OSError("it is not a file")
-                if len(_recorded(self.versions, path, MAX_COMPONENT_BYTES)) > MAX_COMPONENT_BYTES:
+                check_inside(path, self.root)
+                size = len(_recorded(self.versions, path, MAX_COMPONENT_BYTES))
+                if size > MAX_COMPONENT_BYTES:
                     raise OSError(f"it is larger than {MAX_COMPONENT_BYTES // 1024 // 1024} MiB")
+                self._size += size
+                if self._size > MAX_ALL_COMPONENTS_BYTES:
+                    raise OSError(f"all files together are larger than {MAX_ALL_COMPONENTS_BYTES // 1024 // 1024} MiB")
             except OSError as error:
                 self._errors[path] = error
             except ValueError as error:  # a NUL in it
@@ -188,18 +208,51 @@ def resolve(writer_file: str, path: str) -> str:
     return f"./{found}" if found == STDIN else found
 
 
+OUTSIDE = "it is outside the spec's folder, where an untrusted spec may not read"
+
+
+def check_inside(name: str, root: str | None) -> None:
+    """Raises PermissionError for a file outside a folder, links resolved. Standard input is in every folder."""
+    if root is not None and name != STDIN and not is_inside(name, root):
+        raise PermissionError(None, OUTSIDE, name)
+
+
+def root_of(spec: str) -> str:
+    """The folder that an untrusted spec may read, links resolved.
+
+    Where a link within the working directory leads out of it, nothing is in the folder.
+    """
+    if spec == STDIN:
+        return os.path.realpath(".")
+    folder = os.path.dirname(spec)
+    root, here = os.path.realpath(folder), os.path.realpath(".")
+    below = not os.path.isabs(folder) and os.path.pardir not in folder.split(os.path.sep)
+    return os.path.abspath(folder) if below and root != here and not is_inside(root, here) else root
+
+
+def is_inside(name: str, root: str) -> bool:
+    """Whether a file is in a folder or below it, once links are resolved. `root` is a resolved path."""
+    try:
+        return os.path.realpath(name).startswith(os.path.join(root, ""))
+    except (OSError, ValueError):
+        return False
+
+
 def reason(error: OSError | ValueError) -> str:
     """Why a file could not be read, in words."""
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, IsADirectoryError):
         return "it is a directory"
+    if isinstance(error, PermissionError) and error.strerror == OUTSIDE:
+        return OUTSIDE
     if isinstance(error, PermissionError):
         return "there is no permission to read it"
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8 text"
     if isinstance(error, OSError):
-        return (error.strerror or str(error)).lower()
+        text = (error.strerror or str(error)).lower()
+        return f"it {text}" if text.startswith("is ") else text
     return str(error)
 
 
@@ -207,6 +260,10 @@ def unreadable(name: str, error: OSError | ValueError) -> Diagnostic:
     """The diagnostic for a file that cannot be read."""
     if isinstance(error, IsADirectoryError):
         hint = "name a spec file inside it"
+    elif isinstance(error, PermissionError) and error.strerror == OUTSIDE:
+        hint = "copy the file into the folder"
+    elif isinstance(error, OSError) and error.strerror == NOT_REGULAR:
+        hint = "`-` reads standard input"
     else:
         hint = "check the path" + ("" if isinstance(error, FileNotFoundError) else " and its permissions")
     return Diagnostic("unreadable-file", f"cannot read '{name}': {reason(error)}", Span(name, 1, 1, 1, 1), hint=hint)
@@ -220,9 +277,8 @@ def _recorded(versions: dict[str, FileVersion], name: str, limit: int) -> bytes:
         return data
     versions[name] = FileVersion(None, None)
     versions[name] = FileVersion(_stamp(os.stat(name)), None)
-    with open(name, "rb") as file:
-        status, now = os.fstat(file.fileno()), time.time_ns()
-        data = file.read(limit + 1)
+    now = time.time_ns()
+    data, status = read_regular(name, limit)
     settled = status.st_mtime_ns < now - CLOCK_STEP_NS
     versions[name] = FileVersion(_stamp(status) if settled else UNSETTLED, data)
     return data
@@ -246,9 +302,6 @@ def _slashes(path: str) -> str:
 
 def _parse(data: bytes, text: str, name: str) -> ReadResult:
     top = Span(name, 1, 1, 1, 1)
-    if len(data) > MAX_BYTES:
-        message = f"the file has more than {MAX_BYTES:,} bytes"
-        return _fault("too-large", message, top, "split the spec; a spec is written by people")
     if data.startswith(_UTF16):
         return _fault("not-utf8", "the file is UTF-16, not UTF-8", top, "save it as UTF-8")
     try:
@@ -274,6 +327,13 @@ def _parse(data: bytes, text: str, name: str) -> ReadResult:
     if document is None and not diagnostics:
         return _fault("empty-file", "the file contains only comments", top, _BEGIN)
     return ReadResult(document, tuple(diagnostics))
+
+
+def too_large(name: str, most: int) -> ReadResult:
+    """The result for a file with which a spec exceeds its size."""
+    message = f"the spec has more than {most:,} bytes"
+    hint = "move long texts to files of their own, or allow more with `--max-size`"
+    return _fault("too-large", message, Span(name, 1, 1, 1, 1), hint)
 
 
 def _fault(code: str, message: str, span: Span, hint: str) -> ReadResult:

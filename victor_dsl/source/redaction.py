@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from victor_dsl.source.diagnostic import Diagnostic
@@ -17,10 +17,11 @@ _SECRET = re.compile(
 )
 
 # A text under a key that speaks of a secret, misspelt ones included; numbers and `${…}` are none, and `keys` names a file.
-_UNDER_KEY = re.compile(
-    r"""(?ix) (?<![\w-]) (?! ["']? keys ["']? \s* : ) ["']? [\w-]* (?: key(?!word) | kye | token(?!s) | secret | passw | credential | dsn ) \w* ["']? \s* : \s*
-    (?: "(?P<double> (?!\$\{) [^"]{4,} )" | '(?P<single> (?!\$\{) [^']{4,} )'
-      | (?P<plain> (?! \$\{ | [\d._]+ (?:[\s,}\]]|$) | null\b | ["'{\[] ) [^\s,}\]]{4,} ) )"""
+_KEY = re.compile(r"""(?<![\w-])["']?([\w-]++)["']?\s*+:\s*+""")
+_OF_SECRETS = re.compile(r"key(?!word)|kye|token(?!s)|secret|passw|credential|dsn", re.IGNORECASE)
+_TEXT = re.compile(
+    r"""(?x) " (?P<double> (?!\$\{) [^"]{4,} ) " | ' (?P<single> (?!\$\{) [^']{4,} ) '
+      | (?P<plain> (?! \$\{ | [\d._]+ (?:[\s,}\]]|$) | null\b | ["'{\[] ) [^\s,}\]]{4,} )"""
 )
 
 _PRIVATE_KEY = re.compile(r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----.*", re.DOTALL)
@@ -51,43 +52,59 @@ class RedactedLines:
 
     def __init__(self, files: Lines, diagnostics: Iterable[Diagnostic]) -> None:
         self._files = files
-        self._secrets = [d.span for d in diagnostics if d.code == "literal-secret"]
-        self._redacted: dict[str, list[str]] = {}
+        self._secrets: dict[str, list[Span]] = {}
+        for found in diagnostics:
+            if found.code == "literal-secret":
+                self._secrets.setdefault(found.span.file, []).append(found.span)
+        self._redacted: dict[str, _PerLine] = {}
 
     def lines(self, name: str) -> Sequence[str]:
         """The lines of a file, redacted."""
         if name not in self._redacted:
-            lines = list(self._files.lines(name))
-            for span in self._secrets:
-                if span.file == name:
-                    _mask(lines, span)
-            self._redacted[name] = lines
-        return _PerLine(self._redacted[name])
+            self._redacted[name] = _PerLine(self._files.lines(name), self._secrets.get(name, ()))
+        return self._redacted[name]
 
 
 class _PerLine(Sequence[str]):
-    """Lines in which keys are looked for only when a line is shown."""
+    """Lines that are redacted when they are first shown."""
 
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self, lines: Sequence[str], secrets: Iterable[Span]) -> None:
         self._lines = lines
+        self._secrets = sorted(secrets)
+        self._shown: dict[int, str] = {}
 
     def __len__(self) -> int:
         return len(self._lines)
 
     def __getitem__(self, index: int) -> str:  # type: ignore[override]
-        line = _SECRET.sub(lambda match: MASK * len(match[0]), self._lines[index])
-        return _UNDER_KEY.sub(_masked, line)
+        if index not in self._shown:
+            line = self._lines[index]
+            self._shown[index] = _masked(line, [*self._of(index + 1, line), *_under_keys(line), *_known(line)])
+        return self._shown[index]
+
+    def _of(self, number: int, line: str) -> Iterator[tuple[int, int]]:
+        for span in self._secrets:
+            if span.line <= number <= span.end_line:
+                start = span.column - 1 if number == span.line else len(line) - len(line.lstrip())
+                yield start, span.end_column - 1 if number == span.end_line else len(line)
 
 
-def _masked(match: re.Match[str]) -> str:
-    group = match.lastgroup or "plain"
-    start, end = (position - match.start() for position in match.span(group))
-    return match[0][:start] + MASK * (end - start) + match[0][end:]
+def _known(line: str) -> Iterator[tuple[int, int]]:
+    return (found.span() for found in _SECRET.finditer(line))
 
 
-def _mask(lines: list[str], span: Span) -> None:
-    for number in range(span.line, min(span.end_line, len(lines)) + 1):
-        line = lines[number - 1]
-        start = span.column - 1 if number == span.line else len(line) - len(line.lstrip())
-        end = span.end_column - 1 if number == span.end_line else len(line)
-        lines[number - 1] = line[:start] + MASK * max(0, min(end, len(line)) - start) + line[end:]
+def _under_keys(line: str) -> Iterator[tuple[int, int]]:
+    for key in _KEY.finditer(line):
+        if key[1] != "keys" and _OF_SECRETS.search(key[1]) and (text := _TEXT.match(line, key.end())):
+            yield text.span(text.lastgroup or 0)
+
+
+def _masked(line: str, hidden: Iterable[tuple[int, int]]) -> str:
+    """The line with the characters of these stretches as MASK, in one go: a long line may have thousands of them."""
+    pieces, position = [], 0
+    for begin, end in sorted(hidden):
+        start, stop = max(begin, position), min(end, len(line))
+        if stop > start:
+            pieces += [line[position:start], MASK * (stop - start)]
+            position = stop
+    return "".join([*pieces, line[position:]])

@@ -187,7 +187,7 @@ class _Composer(Nesting):
             self.report("empty-value", "this item has no value", dash, "write `null` for no value, or remove it")
         elif isinstance(here.key, str) and here.key_span is not None:
             hint = "write `null` for no value, or remove the key"
-            if not self.text[: event.start_mark.index].rstrip().endswith(":"):  # as in `{text: briefly, politely}`
+            if not _ends_with_colon(self.text, event.start_mark.index):  # as in `{text: briefly, politely}`
                 hint = f"a ',' ends a plain text in {{…}}: put the text in quotes; or {hint}"
             self.report("empty-value", f"'{here.key}' has no value", here.key_span, hint)
         return None
@@ -326,3 +326,10 @@ class _Composer(Nesting):
             hint = "remove the '---' and what follows"
             self.diagnostics.append(Diagnostic("several-documents", message, self.span(event), hint=hint))
         return self.documents > 1
+
+
+def _ends_with_colon(text: str, end: int) -> bool:
+    """Whether a ':' is the last visible character before an index."""
+    while end and text[end - 1].isspace():
+        end -= 1
+    return text[end - 1 : end] == ":"

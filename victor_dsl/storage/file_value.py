@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from victor_dsl.lazy import Lazy
+from victor_dsl.regular_file import read_regular
 from victor_dsl.storage.ending import to_the_end
 
 if TYPE_CHECKING:
@@ -70,11 +70,7 @@ def read(path: Path, most_bytes: int, now_ns: Callable[[], int] = time.time_ns) 
 
     Raises OSError, also for a file larger than `most_bytes`.
     """
-    if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would block
-        raise OSError(None, "is not a file", str(path))
-    with path.open("rb") as file:
-        status = os.fstat(file.fileno())
-        data = file.read(most_bytes + 1)
+    data, status = read_regular(path, most_bytes)
     if len(data) > most_bytes:
         raise OSError(None, f"is larger than {most_bytes:,} bytes", str(path))
     settled = now_ns() - status.st_mtime_ns > UNSETTLED_NS

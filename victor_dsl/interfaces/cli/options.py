@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from attrs import frozen
 
 from victor_dsl.errors import UsageError
+from victor_dsl.source.reader import MAX_BYTES
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,8 +22,45 @@ def spec(function: F) -> F:
     return click.argument("spec", metavar="SPEC")(function)
 
 
+@frozen
+class Reading:
+    """How the files of a spec are read and shown: `--max-size` and `--show-outside`."""
+
+    max_size: int = MAX_BYTES
+    show_outside: bool = False
+
+
+_READING = f"{__name__}.reading"
+
+
+def reading() -> Reading:
+    """What the current command was called with."""
+    context = click.get_current_context(silent=True)
+    return Reading(**context.meta.get(_READING, {})) if context else Reading()
+
+
+def _note(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value is not None:
+        context.meta.setdefault(_READING, {})[parameter.name] = value
+
+
 def environment(function: F) -> F:
-    """`--env-file` and `--state`, for every command that compiles a spec."""
+    """`--env-file`, `--state`, `--max-size` and `--show-outside`, for every command that compiles a spec."""
+    function = click.option(
+        "--show-outside",
+        is_flag=True,
+        expose_value=False,
+        callback=_note,
+        help="Show faults and lines of files outside the spec's folder, too.",
+    )(function)
+    function = click.option(
+        "--max-size",
+        metavar="BYTES",
+        type=click.IntRange(min=1),
+        expose_value=False,
+        callback=_note,
+        help="The largest spec to read, with all that it extends.  [default: 4194304]",
+    )(function)
     function = click.option(
         "--state",
         metavar="DIR",

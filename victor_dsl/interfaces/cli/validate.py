@@ -15,7 +15,8 @@ from victor_dsl.errors import EXIT_OUTSIDE
 from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces.cli import options
 from victor_dsl.interfaces.cli.app import Command
-from victor_dsl.interfaces.cli.compiling import FORMATS, exit_code
+from victor_dsl.interfaces.cli.compiling import exit_code
+from victor_dsl.interfaces.cli.diagnostics import FORMATS, Found
 from victor_dsl.interfaces.cli.options import read_environment
 from victor_dsl.interfaces.cli.output import error_line, is_colourful, say
 from victor_dsl.language.registry import Registry
@@ -36,7 +37,14 @@ else:
     type=click.Choice(list(FORMATS)),
     default="text",
     show_default=True,
-    help="For people, for scripts, or as GitHub annotations.",
+    help="For people, for scripts, as GitHub annotations, or for tools that read SARIF.",
+)
+@click.option(
+    "--max-diagnostics",
+    "most",
+    metavar="N",
+    type=click.IntRange(min=0),
+    help="Show at most so many, errors first, and the number of the others.  [default: 1000 as JSON, else 100]",
 )
 @click.option("--strict", is_flag=True, help="Treat warnings as errors (exit 1).")
 @click.option(
@@ -54,6 +62,7 @@ def validate(
     specs: tuple[str, ...],
     format_: str,
     *,
+    most: int | None,
     strict: bool,
     env: bool,
     connect: bool,
@@ -68,7 +77,8 @@ def validate(
     """
     specs = tuple(dict.fromkeys(specs))
     environment = read_environment(env_files, os.environ)
-    registry, files = Registry(), Files()
+    reading = options.reading()
+    registry, files = Registry(), Files(max_bytes=reading.max_size)
     compilations = [
         compile_spec(
             spec,
@@ -85,7 +95,9 @@ def validate(
     ]
     diagnostics = list(dict.fromkeys(d for compilation in compilations for d in compilation.diagnostics))
     colour = is_colourful(sys.stdout)
-    if shown := FORMATS[format_](specs, diagnostics, files, colour):
+    show, usual = FORMATS[format_]
+    found = Found.of(specs, diagnostics, files, reading)
+    if shown := show(found, colour, usual if most is None else most):
         click.echo(shown, color=colour)
     code = exit_code(diagnostics, strict=strict)
     if (env or connect) and not code:
