@@ -219,9 +219,9 @@ def rendered_schema() -> Json:
                     "additionalProperties": _object(
                         _ORIGIN,
                         {
-                            "adds_to": {
+                            "layers": {
                                 "type": "array",
-                                "description": "Of a list that adds to others: where those came from, the lowest layer first.",
+                                "description": "Of a value that several layers make together: all of them, the lowest first.",
                                 "items": _object(_ORIGIN),
                             }
                         },

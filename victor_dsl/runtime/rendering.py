@@ -192,7 +192,7 @@ def origins(turn: Turn) -> dict[str, Origin]:
 def _origin(path: tuple[str, ...], layers: tuple[Layer, ...]) -> Origin:
     """The origin in the highest layer that has the path; the default if that value is null, or no layer has it.
 
-    Of a list that adds to others, the origins of those are with it.
+    Of a list that adds to others, with those in all of its layers.
     """
     added: list[Origin] = []
     for layer in reversed(layers):
@@ -214,8 +214,7 @@ def _joined(origins: list[Origin]) -> Origin:
     """One origin of what these gave, the highest first."""
     if not origins:
         return DEFAULT
-    highest, *below = origins
-    return evolve(highest, adds_to=tuple(reversed(below)))
+    return origins[0] if len(origins) == 1 else evolve(origins[0], layers=tuple(origins[::-1]))
 
 
 def _place(path: tuple[str, ...], layer: Layer) -> Origin:

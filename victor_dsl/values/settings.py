@@ -200,18 +200,20 @@ Added = frozenset[tuple[str, ...]]
 @frozen
 class Origin:
     """Where a value in force came from: `source` is `default`, `spec`, `request`, a model's or a provider's node id,
-    `tenant acme` or `arm tone.warm`; `file` and `line` where it was written, if anywhere. A list that adds to others has theirs
-    in `adds_to`, the lowest first."""
+    `tenant acme` or `arm tone.warm`; `file` and `line` where it was written, if anywhere.
+
+    Of a value that several layers make together, this is the highest, and `layers` are all of them, the lowest first.
+    """
 
     source: str
     file: str | None = None
     line: int | None = None
-    adds_to: tuple[Origin, ...] = ()
+    layers: tuple[Origin, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The origin as `victor render` shows it."""
-        shown = {"source": self.source, "file": self.file, "line": self.line}
-        return {**shown, "adds_to": [below.as_json() for below in self.adds_to]} if self.adds_to else shown
+        origin: dict[str, Any] = {"source": self.source, "file": self.file, "line": self.line}
+        return {**origin, "layers": [layer.as_json() for layer in self.layers]} if self.layers else origin
 
 
 @frozen(eq=False)

@@ -432,8 +432,8 @@ async def test_lists_of_all_layers_are_joined_where_they_add(stage: Stage) -> No
     turn = await coordinator(stage, spec, low, high, tenant="acme").settle(Told().turn)
     assert (turn.settings.stop, turn.vars["tags"]) == (("b", "c", "d"), ["y", "z", "w"])
     found = origins(turn)["settings.stop"]
-    assert (found.source, [origin.source for origin in found.adds_to]) == ("tenant acme", ["low", "high"])
-    assert found.as_json()["adds_to"][0] == {"source": "low", "file": None, "line": None}
+    assert (found.source, [origin.source for origin in found.layers]) == ("tenant acme", ["low", "high", "tenant acme"])
+    assert found.as_json()["layers"][0] == {"source": "low", "file": None, "line": None}
     asked = await coordinator(stage, spec, low, high).settle(Told(settings={"stop": ["mine"]}).turn)
     assert (asked.settings.stop, origins(asked)["settings.stop"]) == (("mine",), Origin("request"))
 
