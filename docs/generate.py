@@ -150,6 +150,8 @@ _TITLES: Mapping[str, str] = {
     "ToolLimits": "settings.limits.tools",
     "Thinking": "settings.thinking",
     "Prompt": "prompt",
+    "ExampleMessage": "messages",
+    "MessageTemplate": "message",
     "Experiment": "variants.NAME",
     "Arm": "variants.NAME.arms.NAME",
     "Metrics": "variants.NAME.metrics",

@@ -45,6 +45,10 @@ contributors:
   - {type: text, text: "${file:reference.txt}"}
   - {type: template, name: spec, template: "spec {{ spec }}"}
   - {type: template, name: root, path: prompts/root.j2}
+messages:
+  - {role: user, path: prompts/example.j2}
+  - {role: assistant, text: All right.}
+message: {path: prompts/message.j2}
 """
 
 
@@ -71,6 +75,8 @@ KINDS: Mapping[str, Kind] = {
     "included": Kind("prompts/part.j2", "included VERSION", b"{{ nobody }}"),
     "imported": Kind("prompts/macros.j2", "{% macro m() %}imported VERSION{% endmacro %} ", b"{{ 'a' | nothing }}"),
     "extended": Kind("prompts/frame.j2", "extended VERSION {% block a %}{% endblock %}", b"{% block a %}"),
+    "example": Kind("prompts/example.j2", "example VERSION", b"{{ message }}"),
+    "message": Kind("prompts/message.j2", "message VERSION: {{ message }}", b"{{ message"),
     "values": Kind("settings.yml", "vars: {provided: VERSION}", b"vars: [\n"),
 }
 
@@ -108,7 +114,8 @@ findings = Findings()
 
 async def record(turn: Turn, handler: Handler) -> Reply:
     """Middleware that notes what the model is sent under which digest."""
-    findings.sent.setdefault(turn.plan, set()).add(turn.system or "")
+    sent = [turn.system or "", *(message.text() for message in turn.with_examples().messages)]
+    findings.sent.setdefault(turn.plan, set()).add("\n".join(sent))
     if "provided" not in turn.vars:
         findings.failed.append("a turn lacks the values of the provider")
     return await handler(turn)

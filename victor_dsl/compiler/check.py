@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from pydantic import ValidationError
 
 from victor_dsl.compiler.annotated_values import annotated_values, put, secret_of, text_of
@@ -14,15 +14,16 @@ from victor_dsl.compiler.overlays import name_of
 from victor_dsl.compiler.validate import PythonValue, to_python, validate
 from victor_dsl.errors import BrokenComponent
 from victor_dsl.language.component import Component
-from victor_dsl.language.config import Config, FilePath, Nested, Ref, Secret
-from victor_dsl.language.kinds import KINDS, Kind
+from victor_dsl.language.config import Config, FilePath, Nested, Ref, Secret, TemplateConfig
+from victor_dsl.language.kinds import KINDS, MESSAGES, Kind
 from victor_dsl.language.registry import Registry
-from victor_dsl.language.spec import OWN, SECTIONS, VERSION, Spec
+from victor_dsl.language.spec import OWN, SECTIONS, VERSION, ExampleMessage, MessageTemplate, Spec
 from victor_dsl.nearest import nearest, suggest
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.interpolate import Interpolated
 from victor_dsl.source.located import NOWHERE, Located, Path, Span
 from victor_dsl.source.reader import resolve
+from victor_dsl.values.faults import dotted
 from victor_dsl.values.settings import MODEL_SETTINGS, SETTING_NAMES
 
 
@@ -84,15 +85,14 @@ class Checker:
         """Every section of a merged document. Sections that documents share are one object."""
         if id(document) not in self._documents:
             sections = {kind.name: self._shared(kind, document) for kind in KINDS.values()}
+            sections |= {name: self._messages(name, document) for name in MESSAGES}
             self._documents[id(document)] = Checked(document, sections, self._rest(document))
         return self._documents[id(document)]
 
     def _rest(self, document: Located) -> Spec | None:
         # Settings are checked layer by layer: see `layers`.
-        written = document.value.items()
-        rest = {
-            key: value for key, value in written if key not in KINDS and key != "settings" and not key.startswith(OWN)
-        }
+        elsewhere = {*KINDS, *MESSAGES, "settings"}
+        rest = {key: value for key, value in document.value.items() if key not in elsewhere and not key.startswith(OWN)}
         identity = tuple(map(id, rest.values()))
         if identity not in self._specs:
             located = Located(rest, document.span)
@@ -197,23 +197,64 @@ class Checker:
         component, body = self._component(kind, located, path, implied=implied)
         if component is None:
             return None
-        given = to_python(body)
-        if not isinstance(given.value, dict):
-            return None
-        given.value.pop("type", None)
-        children = self._mark(component, body, given, path, node)
+        body = Located({k: v for k, v in body.value.items() if k != "type"}, body.span, body.key_span)
+        fallback = None
         if kind.fallback and implied and component.type != kind.fallback and "fallback" not in body.value:
-            children.append(
-                self._child(Nested(kind.name), Located(kind.fallback, located.span), path, f"{node}.fallback")
-            )
-            given.value["fallback"] = f"{node}.fallback"
-        without_type = Located({k: v for k, v in body.value.items() if k != "type"}, body.span, body.key_span)
-        what = _called(node, component.type)
-        config, faults = validate(component.config, without_type, given, path, what)
+            fallback = self._child(Nested(kind.name), Located(kind.fallback, located.span), path, f"{node}.fallback")
+        item, faults = self._configured(component, body, path, node, _called(node, component.type), fallback)
         self.diagnostics += [_with_section(fault, kind) for fault in faults]
-        return Item(
-            node, component, config, body, path, tuple(child for child in children if child), frozenset(given.unknown)
-        )
+        return item
+
+    def _configured(
+        self, component: Component, body: Located, path: Path, node: str, what: str, fallback: Item | None = None
+    ) -> tuple[Item, list[Diagnostic]]:
+        """The item of a component with its Config, and the faults of it. `fallback` is its child where none is written."""
+        given = to_python(body)
+        children = self._mark(component, body, given, path, node)
+        if fallback is not None:
+            children.append(fallback)
+            given.value["fallback"] = fallback.id
+        config, faults = validate(component.config, body, given, path, what)
+        found = tuple(child for child in children if child)
+        return Item(node, component, config, body, path, found, frozenset(given.unknown)), faults
+
+    def _messages(self, name: str, document: Located) -> tuple[Item, ...]:
+        """The items of `messages` or `message`: contributors, with Configs of the grammar."""
+        section = document.get(name)
+        if section is None or section.value is None:
+            return ()
+        if id(section) not in self._sections:
+            made: list[Item | None] = []
+            if name == "message":
+                made.append(self._message(section, ("message",), "message/template", MessageTemplate))
+            elif isinstance(section.value, list):
+                made += [
+                    self._message(item, ("messages", i), f"messages/{i}", ExampleMessage)
+                    for i, item in enumerate(section.value)
+                ]
+            else:
+                hint = "write each message as `- {role: user, text: …}`"
+                if isinstance(section.value, str | dict):
+                    hint += "; a template around what the user says is `message`"
+                self._fault("wrong-type", "messages must be a list", section.span, ("messages",), hint)
+            self._sections[id(section)] = (tuple(item for item in made if item is not None), section)
+        return self._sections[id(section)][0]
+
+    def _message(self, located: Located, path: Path, node: str, config: type[TemplateConfig]) -> Item | None:
+        key, what = (id(located), node), dotted(path)
+        if key in self._items:
+            return self._items[key][0]
+        if not isinstance(located.value, dict):
+            hint = "write `{template: …}`" if config is MessageTemplate else "write `{role: user, text: …}`"
+            self._fault("wrong-type", f"{what} must be a map", located.span, path, hint)
+            return None
+        text = located.get("text")
+        writer = self.registry.find("contributors", "template" if text is None or text.value is None else "text")
+        assert writer is not None, "both are built in"
+        item, faults = self._configured(evolve(writer, config=config), located, path, node, what)
+        self.diagnostics += map(_with_contributors, faults)
+        self._items[key] = (item, located)
+        return item
 
     def _component(
         self, kind: Kind, located: Located, path: Path, *, implied: bool
@@ -334,6 +375,13 @@ def _with_section(fault: Diagnostic, kind: Kind) -> Diagnostic:
     else:
         return fault
     return Diagnostic(fault.code, message, fault.span, fault.path, hint)
+
+
+def _with_contributors(fault: Diagnostic) -> Diagnostic:
+    """The fault; of a message with the role `system`, with a hint where a system prompt is written."""
+    if fault.path[-1:] == ("role",) and fault.message.endswith("'system'"):
+        return evolve(fault, hint="the system prompt is what `contributors` write")
+    return fault
 
 
 def _sound(rest: Mapping[str, Located], faults: list[Diagnostic]) -> Spec | None:

@@ -59,6 +59,7 @@ class Lowering:
             overlays=variation.overlays,
             models=variation.models,
             inputs=variation.inputs,
+            origins=variation.origins,
             prompt=policy,
             request=frozenset(checked.spec.request or ()) if checked.spec else frozenset(),
             digest=_digest(roles, meanings, needs, policy, variation),
@@ -168,6 +169,8 @@ def _roles(checked: Checked, contributors: Sequence[Item]) -> Roles:
         middleware=tuple((id, around) for id, around, before in placed if not before or around != "turn"),
         exporters=ids("exporters"),
         sessions=ids("sessions")[0],
+        messages=ids("messages"),
+        message=next(iter(ids("message")), None),
     )
 
 

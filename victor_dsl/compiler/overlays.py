@@ -17,6 +17,9 @@ from victor_dsl.values.additions import added_to
 AUTH = "auth"
 """The middleware that ends admission."""
 
+WHOLE = ("message",)
+"""Maps at the top of a spec that an overlay replaces: their fields exclude each other."""
+
 
 @define
 class Overlay:
@@ -51,6 +54,8 @@ class Overlay:
                 merged.pop(key, None)
             elif key in KINDS:
                 merged[key] = self._section(KINDS[key], merged.get(key), value, where)
+            elif key in WHOLE:
+                merged[key] = value
             else:
                 merged[key] = deep(merged.get(key), value)
         return Located(merged, base.span, base.key_span)
@@ -192,9 +197,9 @@ def deep(base: Located | None, over: Located) -> Located:
 
 
 def leaves(overlay: Located, path: Path = ()) -> Iterator[tuple[Path, Located]]:
-    """What an overlay sets: every path that is not a map (or is an empty one), with its value."""
+    """What an overlay sets: every path that is not a map (or is an empty one), or is replaced as a whole, with its value."""
     for key, value in (overlay.value or {}).items():
-        if isinstance(value.value, dict) and value.value:
+        if isinstance(value.value, dict) and value.value and (path or key not in WHOLE):
             yield from leaves(value, (*path, key))
         else:
             yield (*path, key), value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, product
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from victor_dsl.language.kinds import KINDS
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Located, Path
 from victor_dsl.values.inputs import Inputs
-from victor_dsl.values.settings import LIFTED, Layer, lifted_fields, merge_deep
+from victor_dsl.values.settings import LIFTED, Layer, Origin, lifted_fields, merge_deep
 
 MOST_COMBINATIONS = 256
 """Up to so many, every combination of tenant and arms is checked; over it every pair of overlays is."""
@@ -36,7 +36,8 @@ class Piece(NamedTuple):
 @frozen(eq=False)
 class Variation:
     """The spec for one tenant (None: no overlay) and some arms. `overlays` are the layers over the providers, `models` those
-    of models with settings of their own; `source` is the document with its tenants and experiments, as it was written."""
+    of models with settings of their own; `source` is the document with its tenants and experiments, as it was written. `origins`
+    are those of the spec's messages: `messages/0`, `message`."""
 
     tenant: str | None
     arms: Arms
@@ -45,6 +46,7 @@ class Variation:
     spec: Layer
     overlays: tuple[Layer, ...]
     models: Mapping[str, Layer]
+    origins: Mapping[str, Origin]
 
     @property
     def label(self) -> str:
@@ -64,6 +66,13 @@ class Variation:
         """Where its layers were written: the spec itself, then its overlays."""
         tenant = [] if self.tenant is None else [_tenant_path(self.tenant)]
         return ((), *tenant, *(_arm_path(*arm) for arm in self.arms))
+
+    def declarations(self, var: str) -> Iterator[tuple[Path, Located]]:
+        """Where its layers write a var."""
+        for source in self.sources:
+            vars = self.source.at(source).get("vars")
+            if vars is not None and (found := vars.get(var)) is not None:
+                yield (*source, "vars", var), found
 
     def layer(self, name: str) -> Layer | None:
         """The layer that decides a setting, as far as the spec alone is concerned: providers may differ at run time."""
@@ -158,7 +167,10 @@ class Variations:
             layers += [self._arm_layer(*arm) for arm in arms]
             checked = self.checker.check(self._merged(tenant, arms))
             models = self._model_layers(checked.sections["models"])
-            self._made[key] = Variation(tenant, arms, self.document, checked, self._spec, tuple(layers), models)
+            origins = self._origins(tenant, arms, layers)
+            self._made[key] = Variation(
+                tenant, arms, self.document, checked, self._spec, tuple(layers), models, origins
+            )
         return self._made[key]
 
     def has(self, tenant: str | None, arms: Mapping[str, str]) -> bool:
@@ -237,6 +249,21 @@ class Variations:
             return below
         return self._additions.settle(self._overlay.lay(below, Located(structure, over.span), at))
 
+    def _origins(self, tenant: str | None, arms: Arms, layers: Sequence[Layer]) -> Mapping[str, Origin]:
+        """Who wrote each message of the spec: the lowest layer with which it is there."""
+        last = _written_messages(self._merged(tenant, arms))
+        if not last:
+            return {}
+        writers: dict[int, str] = {}
+        below = [self.document, *([] if tenant is None else [self._merged(tenant, ())])]
+        below += [self._merged(tenant, arms[: n + 1]) for n in range(len(arms))]
+        for document, layer in zip(below, (self._spec, *layers), strict=True):
+            for written in _written_messages(document).values():
+                writers.setdefault(id(written), layer.source)
+        return {
+            name: Origin(writers[id(written)], written.span.file, written.span.line) for name, written in last.items()
+        }
+
     def _tenant_layer(self, tenant: str) -> Layer:
         if tenant not in self._layers:
             self._layers[tenant] = self._layer(f"tenant {tenant}", self.tenants[tenant], _tenant_path(tenant))
@@ -287,6 +314,14 @@ def _types(document: Located) -> dict[str, str]:
 def _maps(section: Located | None) -> Iterator[tuple[str, Located]]:
     if section is not None and isinstance(section.value, dict):
         yield from ((name, item) for name, item in section.value.items() if isinstance(item.value, dict))
+
+
+def _written_messages(document: Located) -> dict[str, Located]:
+    """The messages of a document by name."""
+    examples, template = document.get("messages"), document.get("message")
+    listed = examples.value if examples is not None and isinstance(examples.value, list) else []
+    found = {f"messages/{i}": item for i, item in enumerate(listed)}
+    return found if template is None else {**found, "message": template}
 
 
 def _with(holder: Located) -> Located:

@@ -40,8 +40,10 @@ def stages(plan: Plan) -> tuple[Stage, ...]:
             "middleware", tuple(_stop(plan, id, "" if at == "turn" else f"around {at}") for id, at in roles.middleware)
         ),
         Stage("system prompt", _stops(plan, roles.contributors, _priority)),
+        Stage("few-shot messages", _stops(plan, roles.messages, _role)),
         Stage("tools", _stops(plan, roles.tools)),
         Stage("tool selection", _stops(plan, [roles.tool_selection]) if roles.tools else ()),
+        Stage("what the user says", _stops(plan, [roles.message] if roles.message else ())),
         Stage("compaction", _stops(plan, [roles.compaction])),
         Stage("answer", tuple(_models(plan, values))),
         Stage("events, sideways", _stops(plan, roles.exporters)),
@@ -151,6 +153,10 @@ def _label(node: Node) -> str:
 
 def _priority(node: Node) -> str:
     return f"priority {getattr(node.config, 'priority', 50)}"
+
+
+def _role(node: Node) -> str:
+    return str(getattr(node.config, "role", ""))
 
 
 def _title(plan: Plan) -> str:

@@ -14,10 +14,11 @@ from attrs import field, frozen
 from victor_dsl.experiments.assignment import Experiment
 from victor_dsl.language.component import TextPlace
 from victor_dsl.language.config import Around, Config
+from victor_dsl.language.kinds import MESSAGES
 from victor_dsl.source.located import Span
 from victor_dsl.source.reader import FileVersion
 from victor_dsl.values.inputs import Inputs
-from victor_dsl.values.settings import Layer
+from victor_dsl.values.settings import Layer, Origin
 
 Overflow = Literal["drop", "truncate", "fail"]
 
@@ -52,8 +53,9 @@ class Node:
 
     @property
     def kind(self) -> str:
-        """The section."""
-        return self.id.split("/", 1)[0]
+        """The kind of its component, which is the section; `contributors` for the messages of the spec."""
+        section = self.id.split("/", 1)[0]
+        return "contributors" if section in MESSAGES else section
 
     @property
     def name(self) -> str:
@@ -71,7 +73,8 @@ class Roles:
     """The ids of the nodes by the part they play.
 
     `providers` are in the order of precedence, the lowest first; `contributors` in the order of the prompt; `admission`
-    (middleware up to and including `auth`) and `middleware` (with what each wraps) from the outermost inwards.
+    (middleware up to and including `auth`) and `middleware` (with what each wraps) from the outermost inwards. `messages` are
+    the few-shot messages in their order, `message` the template of what the user says.
     """
 
     models: Mapping[str, str]
@@ -84,6 +87,8 @@ class Roles:
     middleware: tuple[tuple[str, Around], ...]
     exporters: tuple[str, ...]
     sessions: str
+    messages: tuple[str, ...] = ()
+    message: str | None = None
 
 
 @frozen
@@ -101,7 +106,7 @@ class Plan:
     `nodes` are in dependency order. The layer `spec` is below those of the providers; `overlays` (tenant, then arms) are
     above them, the lowest first. `models` are the layers of models with settings of their own: that of the model which
     answers is just above `spec`. `request` lists the settings that a request may set beyond the usual ones, `inputs` what it
-    must or may give. `digest`
+    must or may give. `origins` says who wrote each message of the spec: `messages/0`, `message`. `digest`
     does not depend on how the spec is formatted.
     """
 
@@ -117,6 +122,7 @@ class Plan:
     digest: str
     models: Mapping[str, Layer] = field(factory=dict)
     inputs: Inputs = field(factory=dict)
+    origins: Mapping[str, Origin] = field(factory=dict)
     by_id: Mapping[str, Node] = field(init=False, repr=False)
 
     def __str__(self) -> str:

@@ -129,6 +129,29 @@ class Config(Model):
     """The base of every component's Config. It has no field for `type`, which names the component."""
 
 
+class TemplateConfig(Config):
+    """The fields of what a template writes. A Config may add `text`, a third source."""
+
+    path: Annotated[str | None, FilePath(included=True, template=True)] = Field(
+        None, description="The template's file, relative to the spec.", examples=["prompts/base.md.j2"]
+    )
+    template: Annotated[str | None, TemplateText()] = Field(
+        None,
+        description="The template itself, instead of a file; it cannot include files.",
+        examples=["You help users of {{ product }}."],
+    )
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        sources = [name for name in ("text", "path", "template") if name in type(self).model_fields]
+        given = [name for name in sources if getattr(self, name) is not None]
+        if len(given) != 1:
+            *first, last = [f"'{name}'" for name in sources]
+            only = {0: "", 2: ", not both"}.get(len(given), ", not all three")
+            raise ValueError(f"give either {', '.join(first)} or {last}{only}")
+        return self
+
+
 class ListedConfig(Config):
     """The base of Configs in sections that are lists."""
 

@@ -191,6 +191,9 @@ class SessionStore(Protocol):
         ...
 
 
+MESSAGES = ("messages", "message")
+"""The sections outside the kinds whose items become contributors: few-shot messages, and the template of what the user says."""
+
 Shape = Literal["map", "list", "one"]
 
 

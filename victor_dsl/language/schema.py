@@ -201,7 +201,18 @@ def _order(properties: Json) -> Iterator[str]:
         "vars",
         "providers",
     )
-    then = ("prompt", "contributors", "tools", "tool_selection", "compaction", "middleware", "variants", "tenants")
+    then = (
+        "prompt",
+        "contributors",
+        "messages",
+        "message",
+        "tools",
+        "tool_selection",
+        "compaction",
+        "middleware",
+        "variants",
+        "tenants",
+    )
     known = [name for name in (*first, *then) if name in properties]
     yield from known
     yield from (name for name in properties if name not in known)

@@ -12,11 +12,12 @@ from pydantic import (
     ModelWrapValidatorHandler,
     PrivateAttr,
     SerializerFunctionWrapHandler,
+    field_validator,
     model_serializer,
     model_validator,
 )
 
-from victor_dsl.language.config import Name
+from victor_dsl.language.config import Name, TemplateConfig
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.values.additions import take_additions, with_additions
 from victor_dsl.values.inputs import Input
@@ -82,6 +83,24 @@ class Prompt(Model):
         description="The order of contributors with equal priority. `priority`: as they are written. `stability`: those whose "
         "text is the same in all sessions of a tenant come first, so that providers' prompt caches reuse more.",
     )
+
+
+class ExampleMessage(TemplateConfig):
+    """One message of an example. Its text is `text`, or what a template writes; where that is nothing, the message is left out."""
+
+    role: Literal["user", "assistant"] = Field(description="Who says it.")
+    text: str | None = Field(None, description="The text, exactly as written.", examples=["Where is my parcel?"])
+
+    @field_validator("text", "template")
+    @classmethod
+    def _is_not_blank(cls, text: str | None) -> str | None:
+        if text is not None and not text.strip():
+            raise ValueError("it is blank, but a message must say something")
+        return text
+
+
+class MessageTemplate(TemplateConfig):
+    """The template of what the user says. It sees the text as `message`, beside everything that contributors' templates see."""
 
 
 class Arm(Model):
@@ -206,6 +225,19 @@ class Spec(Model):
         ],
     )
     prompt: Prompt | None = Field(None, description="The budget of the whole system prompt, and its order.")
+    messages: list[ExampleMessage] | None = Field(
+        None,
+        description="Few-shot examples: messages that are sent after the system prompt and before the conversation, in every "
+        "request. Compaction never leaves them out.",
+        examples=[
+            [{"role": "user", "text": "Where is my parcel?"}, {"role": "assistant", "text": '{"topic": "delivery"}'}]
+        ],
+    )
+    message: MessageTemplate | None = Field(
+        None,
+        description="A template around what the user says, in each turn.",
+        examples=[{"template": "<question>{{ message }}</question>"}],
+    )
     variants: dict[Name, Experiment] | None = Field(None, description="Experiments by name; several may run at once.")
     tenants: dict[str, Tenant] | None = Field(None, description="Tenants by id, each an overlay of the spec.")
     request: list[str] | None = Field(

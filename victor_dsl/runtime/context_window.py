@@ -49,7 +49,10 @@ class ModelWindow:
     members: Sequence[ModelWindow] = ()
     # Turns are sized in threads and on the event loop. Each cache is one tuple, read once and replaced whole.
     _tools: tuple[tuple[Tool, ...], Size] = ((), Size())
-    _last: tuple[tuple[Message, ...], str | None, tuple[Tool, ...], Hashable, Estimate] | None = None
+    _examples: tuple[tuple[Message, ...], Size] = ((), Size())
+    _last: tuple[tuple[Message, ...], tuple[Message, ...], str | None, tuple[Tool, ...], Hashable, Estimate] | None = (
+        None
+    )
 
     @property
     def tokens(self) -> int | None:
@@ -75,27 +78,31 @@ class ModelWindow:
         if (
             last is not None
             and last[0] is turn.messages
-            and last[1] is turn.system
-            and last[2] is turn.tools
-            and last[3] == session
+            and last[1] is turn.examples
+            and last[2] is turn.system
+            and last[3] is turn.tools
+            and last[4] == session
         ):
-            return last[4]
+            return last[5]
         history = messages_size(turn.messages, self.count)
         size = history + self._frame(turn)
         estimate = Estimate(size, history, self.learnt.estimate(size, session))
-        self._last = (turn.messages, turn.system, turn.tools, session, estimate)
+        self._last = (turn.messages, turn.examples, turn.system, turn.tools, session, estimate)
         return estimate
 
     def size(self, turn: Turn) -> Size:
-        """The size of system prompt, messages and tools."""
+        """The size of system prompt, few-shot messages, messages and tools."""
         return messages_size(turn.messages, self.count) + self._frame(turn)
 
     def _frame(self, turn: Turn) -> Size:
-        """The size of system prompt and tools."""
-        tools = self._tools
+        """The size of system prompt, few-shot messages and tools."""
+        examples, tools = self._examples, self._tools
+        if examples[0] is not turn.examples:
+            examples = self._examples = (turn.examples, messages_size(turn.examples, self.count))
         if tools[0] != turn.tools:  # quick for the same tools: a tuple's elements are compared by identity first
             tools = self._tools = (turn.tools, tools_size(turn.tools, self.count))
-        return text_size(turn.system or "", self.count) + tools[1]
+        frame = text_size(turn.system or "", self.count) + tools[1]
+        return frame + examples[1] if turn.examples else frame
 
     def margin(self, turn: Turn, estimate: Estimate) -> int:
         """How many tokens the estimate may be too low; it shrinks as the model's reports agree with the estimates."""

@@ -185,7 +185,7 @@ class ModelCalls:
         started = self._clock.monotonic()
         reply: Reply | None = None
         try:
-            reply = await self._answer_of(member or name, answer, attempt.watched())
+            reply = await self._answer_of(member or name, answer, attempt.watched().with_examples())
             _check(reply, node, turn)
             await attempt.end(reply)
         except BaseException as error:

@@ -15,6 +15,7 @@ from victor_dsl.language.kinds import Contributor, SessionStore, ToolSource
 from victor_dsl.runtime.context_window import ModelWindow
 from victor_dsl.runtime.coordinators.config import ConfigCoordinator, ProviderMemory
 from victor_dsl.runtime.coordinators.context import ContextCoordinator, ContextMemory
+from victor_dsl.runtime.coordinators.messages import MessageCoordinator
 from victor_dsl.runtime.coordinators.prompt import PromptCoordinator
 from victor_dsl.runtime.coordinators.tool_selection import ToolSelectionCoordinator
 from victor_dsl.runtime.middleware import Layer, chain
@@ -60,6 +61,8 @@ def path_nodes(plan: Plan, *, answering: bool) -> tuple[Node, ...]:
         *(roles.models.values() if answering else ()),
         *roles.providers,
         *roles.contributors,
+        *roles.messages,
+        *((roles.message,) if roles.message else ()),
         *roles.tools,
         roles.tool_selection,
         roles.compaction,
@@ -72,7 +75,7 @@ def path_nodes(plan: Plan, *, answering: bool) -> tuple[Node, ...]:
 class Pipeline:
     """One plan's coordinators and onions of middleware, made once for all its turns.
 
-    settle -> middleware (around: turn) -> compose -> list tools -> select -> fit -> model loop. Rendering takes the same
+    settle -> middleware (around: turn) -> compose -> add examples -> list tools -> select -> wrap -> fit -> model loop. Rendering takes the same
     steps without the onions and the loop. `models` are the windows of the plan's models by name. `memory` and
     `provided` outlive the pipeline: they have what compaction kept, which tools were offered, and what providers gave in
     earlier turns. `sessions` is the plan's store.
@@ -120,10 +123,14 @@ class Pipeline:
         )
         self._model_fingerprints = {name: plan.by_id[id].fingerprint for name, id in roles.models.items()}
         self._loop = ModelLoop(self._models, ToolCalls(self._sources, self._around("tool"), clock))
+        template = None if roles.message is None else (plan.by_id[roles.message], objects[roles.message])
+        messages = MessageCoordinator(_pairs(plan, roles.messages, objects), template)
         self._steps: tuple[Step, ...] = (
             self._prompt.compose,
+            *((messages.add_examples,) if roles.messages else ()),
             self._list_tools,
             self._selection.select,
+            *((messages.wrap,) if template else ()),  # tools are selected by the user's own words
             self._models.fit,
         )
         self._handler = chain(self._around("turn"), self._innermost)

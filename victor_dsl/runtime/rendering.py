@@ -13,6 +13,7 @@ from victor_dsl.errors import VictorError
 from victor_dsl.language.boundary import component_error, is_fault
 from victor_dsl.runtime.coordinators.compaction_memory import WIDTH, fingerprints, leading_same
 from victor_dsl.runtime.coordinators.config import REQUEST
+from victor_dsl.runtime.coordinators.conversation import conversation_of
 from victor_dsl.runtime.generation import Generation, with_messages
 from victor_dsl.runtime.pipeline import Pipeline
 from victor_dsl.values.message import messages_tokens
@@ -83,21 +84,23 @@ async def render(turn: Turn, generation: Generation, requests: RenderedRequests)
         if not is_fault(error):
             raise
         progress.error = component_error(error)
-    cache = CacheUse() if progress.error is not None else requests.compare(progress.turn)
+    cache = CacheUse() if progress.error is not None else requests.compare(progress.turn.with_examples())
     return progress.rendered(cache)
 
 
 class _Progress:
-    """A turn on its way to the model, with its conversation as it came in (`conversation`)."""
+    """A turn on its way to the model, with its conversation as it came in (`conversation`), and who wrote the spec's messages."""
 
     def __init__(self, turn: Turn) -> None:
         self.turn = turn
         self.conversation = turn
         self.limit: int | None = None
         self.error: VictorError | None = None
+        self.messages: Mapping[str, Origin] = {}
 
     async def go(self, generation: Generation) -> None:
         self.turn, plan = await generation.planned(self.turn.replace(rendering=True))
+        self.messages = plan.origins
         lease = await generation.pipelines.take(plan)
         try:
             await self._steps(lease.resource)
@@ -111,7 +114,7 @@ class _Progress:
             self.limit = pipeline.window(self.turn)
 
     def rendered(self, cache: CacheUse) -> Rendered:
-        turn = self.turn
+        turn, sent = self.turn, self.turn.with_examples().messages
         settled = bool(turn.layers)
         offered = turn.tools if turn.selection is not None else ()
         return Rendered(
@@ -120,16 +123,16 @@ class _Progress:
             tenant=turn.tenant,
             variants=turn.trace.arms,
             settings=_settings_as_json(turn.settings) if settled else {},
-            origins=origins(turn) if settled else {},
+            origins={**origins(turn), **self.messages} if settled else {},
             system=turn.system or "",
             contributors=turn.contributions,
-            messages=turn.messages,
+            messages=sent,
             kept=self._kept(),
             tools=turn.selection.offered if turn.selection is not None else (),
             sent_tools=tuple(turn.callable_tools()) if offered else (),
             tokens=Tokens(
                 system=text_tokens(turn.system or ""),
-                messages=messages_tokens(turn.messages),
+                messages=messages_tokens(sent),
                 tools=tools_tokens(offered),
                 limit=self.limit,
             ),
@@ -153,8 +156,10 @@ class _Progress:
         return Mending(self._input(mending.closed), self._input(mending.left_out), self._input(mending.moved))
 
     def _explained(self) -> Iterator[Explained]:
-        """Why each message of the input is sent or not."""
-        messages = self.conversation.messages if self.turn.request.messages is None else self.turn.request.messages
+        """Why each message of the input is sent or not. What the user says is shown as it is sent, in its template."""
+        messages = list(self.turn.request.messages or self.conversation.messages)
+        if "message" in self.messages and (sent := conversation_of(self.turn).messages):
+            messages[self._input([len(sent) - 1])[0]] = sent[-1]
         kept = frozenset(self._kept())
         mending = self._mending()
         left_out = frozenset(mending.left_out if mending is not None else ())

@@ -197,7 +197,8 @@ class Turn:
     """One request on its way, immutable: each step makes a new turn by `replace`.
 
     `messages` is the conversation without system messages, oldest first; `system` the system prompt, None until it is
-    composed, and `stable_system` the length of its beginning that does not vary, None for all of it; `tools` are the
+    composed, and `stable_system` the length of its beginning that does not vary, None for all of it; `examples` are the spec's
+    few-shot messages, which a model gets as the first of its `messages` (`with_examples`); `tools` are the
     candidates, then the tools offered; `deferred` are those
     that the model finds when it needs them, and `tools` then those that it searches with; `call` is set only inside a tool's handler. `emit` takes the
     pieces of the streamed reply; `record` takes events and never waits. `around_model` wraps a handler in the plan's
@@ -223,6 +224,7 @@ class Turn:
     inputs: Mapping[str, Any] = FrozenMap()
     system: str | None = None
     stable_system: int | None = None
+    examples: tuple[Message, ...] = ()
     tools: tuple[Tool, ...] = ()
     call: ToolCall | None = None
     emit: Emit = discard
@@ -253,6 +255,10 @@ class Turn:
         new = object.__new__(Turn)
         object.__setattr__(new, "__dict__", self.__dict__ | changes)  # `evolve` would take ten times as long
         return new
+
+    def with_examples(self) -> Turn:
+        """This turn as a model gets it: its messages begin with the spec's few-shot messages."""
+        return self.replace(messages=self.examples + self.messages) if self.examples else self
 
     @property
     def may_try_again(self) -> bool:

@@ -299,6 +299,20 @@ async def test_a_session_is_marked_where_the_last_request_ended_and_where_this_o
 
 
 @pytest.mark.parametrize(
+    ("turn", "marked"),
+    [
+        (HELLO.replace(messages=CHAT[4:]), ["weather", "Be kind.", "four"]),
+        (SESSION.replace(messages=CHAT[4:]), ["weather", "Be kind.", "four", "five"]),
+        (SESSION.replace(messages=(*CHAT[4:], *CHAT[1:3])), ["Be kind.", "four", "five", "three"]),
+        (SESSION.replace(messages=(*CHAT[:3], *CHAT[1:2], *CHAT[4:])), ["Be kind.", "four", "three", "five"]),
+    ],
+)
+async def test_the_end_of_examples_is_marked_with_which_every_session_begins(turn: Turn, marked: list[str]) -> None:
+    turn = turn.replace(system="Be kind.", tools=(WEATHER,), examples=CHAT[:4])
+    assert marks(await sent(turn.with_examples())) == marked
+
+
+@pytest.mark.parametrize(
     ("stable", "blocks", "marked"),
     [
         (None, ["Be kind.\n\nIt is noon."], "Be kind.\n\nIt is noon."),

@@ -8,6 +8,11 @@ from victor_dsl.compiler.lint.budget import context_budget
 from victor_dsl.compiler.lint.files import included_files_exist, prompt_files_can_be_seen, provided_values_are_sound
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.lint.limits import every_limit_is_enforced, every_limiter_has_a_limit
+from victor_dsl.compiler.lint.messages import (
+    examples_are_conversations,
+    nothing_else_is_called_message,
+    what_the_user_says_is_sent,
+)
 from victor_dsl.compiler.lint.middleware import admission_knows_enough, middleware_order
 from victor_dsl.compiler.lint.models import (
     fallbacks_differ,
@@ -36,6 +41,9 @@ RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
     templates_are_sound,
     prompt_files_can_be_seen,
     what_varies_comes_last,
+    examples_are_conversations,
+    what_the_user_says_is_sent,
+    nothing_else_is_called_message,
     functions_exist,
     nothing_of_its_own_runs,
     middleware_order,

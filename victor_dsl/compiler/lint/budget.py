@@ -10,11 +10,13 @@ from attrs import define, field, frozen
 from victor_dsl.compiler.check import Item
 from victor_dsl.compiler.lint.answering import Answering, answering
 from victor_dsl.compiler.lint.input import LintInput
+from victor_dsl.compiler.templates.sources import plain_parts, sources
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.config import FilePath, annotated_fields
+from victor_dsl.language.kinds import MESSAGES
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Span
-from victor_dsl.values.tokens import estimated_tokens
+from victor_dsl.values.tokens import MESSAGE_OVERHEAD, estimated_tokens
 
 
 @frozen
@@ -97,18 +99,19 @@ class _Sizes:
     def total(self, variation: Variation) -> int:
         """The tokens of all parts."""
         spec, sections = variation.checked.spec, variation.checked.sections
+        rest = sum(self._tokens(sections[name]) for name in ("tools", *MESSAGES))
         if spec is not None and spec.prompt is not None and spec.prompt.max_tokens is not None:
-            return spec.prompt.max_tokens + self._tokens(sections["tools"])
-        return self._tokens(sections["contributors"]) + self._tokens(sections["tools"])
+            return spec.prompt.max_tokens + rest
+        return self._tokens(sections["contributors"]) + rest
 
     def of(self, variation: Variation) -> list[_Part]:
-        """The prompt's parts, by its own limit or by its contributors', and the tools'."""
+        """The prompt's parts, by its own limit or by its contributors', the tools' and the messages'."""
         checked = variation.checked
-        tools = self._section(checked.sections["tools"])
+        rest = [part for name in ("tools", *MESSAGES) for part in self._section(checked.sections[name])]
         if checked.spec is not None and checked.spec.prompt is not None and checked.spec.prompt.max_tokens is not None:
             place = checked.document.at(("prompt", "max_tokens")).span
-            return [_Part("prompt.max_tokens", checked.spec.prompt.max_tokens, place), *tools]
-        return [*self._section(checked.sections["contributors"]), *tools]
+            return [_Part("prompt.max_tokens", checked.spec.prompt.max_tokens, place), *rest]
+        return [*self._section(checked.sections["contributors"]), *rest]
 
     def _tokens(self, section: tuple[Item, ...]) -> int:
         if id(section) not in self._totals:
@@ -126,24 +129,24 @@ class _Sizes:
 
     def _item(self, item: Item) -> _Part | None:
         tokens = getattr(item.config, "max_tokens", None) or self._text_tokens(item)
+        if tokens and item.path[0] == "messages":
+            tokens += MESSAGE_OVERHEAD
         leaf = item.located.get("max_tokens")
         return _Part(item.id, tokens, (leaf or item.located).span) if tokens else None
 
     def _text_tokens(self, item: Item) -> int | None:
-        """The tokens of a contributor whose whole text the spec holds or includes."""
+        """The tokens of a contributor's text, as far as the spec and its files have it: of a template, what stands between values."""
         if item.config is None:
             return None
         text = getattr(item.config, "text", None)
         if isinstance(text, str):
             return estimated_tokens(text)
+        if (source := next(sources(item, self.subject.files, self.subject.included), None)) is not None:
+            parts = plain_parts(source)
+            return None if parts is None else estimated_tokens("".join(parts[::2]).strip())
         for name, annotation in annotated_fields(item.component.config).items():
             path = getattr(item.config, name)
-            if (
-                isinstance(annotation, FilePath)
-                and annotation.included
-                and not annotation.template
-                and isinstance(path, str)
-            ):
+            if isinstance(annotation, FilePath) and annotation.included and isinstance(path, str):
                 try:
                     return estimated_tokens(self.subject.included.read(path).decode("utf-8", "replace"))
                 except OSError:

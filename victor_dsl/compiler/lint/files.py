@@ -16,6 +16,7 @@ from victor_dsl.compiler.layers import vars_faults
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.validate import to_python, validate
 from victor_dsl.language.config import FilePath, annotated_fields
+from victor_dsl.language.kinds import MESSAGES
 from victor_dsl.language.spec import Values
 from victor_dsl.nearest import nearest, suggest
 from victor_dsl.source.diagnostic import Diagnostic
@@ -80,7 +81,7 @@ def _hint(written: str, path: str, *, optional: bool) -> str:
 
 
 def prompt_files_can_be_seen(subject: LintInput) -> Iterator[Diagnostic]:
-    """Files of contributors, and what templates include: they have text, and none that their reviewers cannot see."""
+    """Files of contributors and messages, and what templates include: they have text, and none that their reviewers cannot see."""
     for item in subject.items():
         if item.component.kind.name != "contributors":
             continue
@@ -97,7 +98,7 @@ def prompt_files_can_be_seen(subject: LintInput) -> Iterator[Diagnostic]:
                     yield from _unseen(text, shown, place)
                 if file == path and not subject.included.versions[file].has_text:
                     message = f"the file '{shown}' is empty, so it adds nothing to the prompt"
-                    hint = "write its text, or remove the contributor"
+                    hint = f"write its text, or remove the {'message' if item.path[0] in MESSAGES else 'contributor'}"
                     yield Diagnostic("empty-prompt", message, leaf.span, place, hint, severity="warning")
 
 

@@ -61,9 +61,8 @@ def a_name_is_declared_once(subject: LintInput) -> Iterator[Diagnostic]:
                 seen.add(span)
                 hint = "templates see a value of the turn under it; choose another name"
                 yield Diagnostic("bad-name", f"'{name}' cannot be the name of an input", span, path, hint)
-            for source in variation.sources:
-                var = variation.source.at((*source, "vars")).get(name)
-                if var is not None and span not in seen:
+            for _, var in variation.declarations(name):
+                if span not in seen:
                     seen.add(span)
                     yield Diagnostic(
                         "duplicate-name",

@@ -1,8 +1,9 @@
-"""The system prompt and providers' prompt caches: what differs between sessions or turns should stand behind fixed text."""
+"""The fixed beginning of requests and providers' prompt caches: what differs between sessions or turns should stand behind fixed text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from victor_dsl.compiler.check import Item
 from victor_dsl.compiler.lint.input import LintInput
@@ -20,11 +21,11 @@ LEAST_TOKENS = 1_024
 def what_varies_comes_last(subject: LintInput) -> Iterator[Diagnostic]:
     """For each variation, the first place that varies, where much fixed text stands after it."""
     stability = Stability(subject.files, subject.included)
-    sections: set[tuple[int, frozenset[str]]] = set()
+    sections: set[tuple[Any, ...]] = set()
     seen: set[Span] = set()
     for variation in subject.variations:
         varying = stability.varying(variation)
-        key = (id(variation.checked.sections["contributors"]), varying)
+        key = (*(id(variation.checked.sections[name]) for name in ("contributors", "messages")), varying)
         if key in sections:
             continue
         sections.add(key)
@@ -35,11 +36,11 @@ def what_varies_comes_last(subject: LintInput) -> Iterator[Diagnostic]:
 
 
 def _faults(stability: Stability, variation: Variation, varying: frozenset[str]) -> Iterator[Diagnostic]:
-    items = stability.sent(variation)
+    items = [*stability.sent(variation), *variation.checked.sections["messages"]]
     if sum(map(stability.most_characters, items)) < LEAST_TOKENS * CHARACTERS_PER_TOKEN:
         return
     first: tuple[Varies, Item] | None = None
-    same = later = 0
+    same = later = messages = 0
     may_swap = False
     for item in items:
         for piece in stability.pieces(item, varying):
@@ -47,15 +48,19 @@ def _faults(stability: Stability, variation: Variation, varying: frozenset[str])
                 first = first or (piece, item)
             elif first is not None and item is first[1]:
                 same += piece.characters
+            elif first is not None and item.path[0] == "messages":
+                messages += piece.characters
             elif first is not None:
                 later += piece.characters
                 may_swap |= _priority(item) == _priority(first[1])
-    tokens = (same + later) // CHARACTERS_PER_TOKEN
+    tokens = (same + later + messages) // CHARACTERS_PER_TOKEN
     if first is None or tokens < LEAST_TOKENS:
         return
     piece, item = first
     label = f" for {variation.label}" if variation.label else ""
-    if same > later:
+    if messages > same + later:
+        hint = f"move what uses '{piece.name}' to the template of what the user says (`message`), which comes last"
+    elif same > later:
         hint = f"move what uses '{piece.name}' to the end of the template, or into a contributor of a lower priority"
     else:
         hint = "give the fixed text a higher priority" + (", or write `prompt: {order: stability}`" if may_swap else "")

@@ -37,9 +37,10 @@ def templates_are_sound(subject: LintInput) -> Iterator[Diagnostic]:
         for source in sources(item, subject.files, subject.included):
             if id(variation) not in names:
                 names[id(variation)] = VisibleNames(variation, subject.files)
-            if _suffices(names[id(variation)], source):
+            seen_by_it = names[id(variation)].of(item)
+            if _suffices(seen_by_it, source):
                 continue
-            for fault in _faults(subject, names[id(variation)], source):
+            for fault in _faults(subject, seen_by_it, source):
                 if (fault.code, fault.span) not in seen:
                     seen.add((fault.code, fault.span))
                     yield fault

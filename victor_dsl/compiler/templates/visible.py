@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from functools import cached_property
 from typing import Any
 
@@ -47,6 +48,14 @@ class VisibleNames:
         self._nulls = {name for name, value in variation.spec.vars.items() if value is None and name not in self.vars}
         self.vars |= dict.fromkeys({*self._nulls, *_not_read(variation.source)} - self.vars.keys())
         self.vars |= {name: _OF_TYPE[declared.type] for name, declared in variation.inputs.items()}
+
+    def of(self, item: Item) -> VisibleNames:
+        """What the templates of an item see: that of what the user says also sees the message."""
+        if item.id != "message/template":
+            return self
+        seen = copy(self)
+        seen.vars = {**self.vars, "message": ""}
+        return seen
 
     @cached_property
     def unset(self) -> Mapping[tuple[str, ...], str]:

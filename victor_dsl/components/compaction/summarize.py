@@ -206,6 +206,7 @@ class Writer:
         asked = turn.replace(
             system=f"{self._prompt}\n\nUse at most {int(limit * WORDS_PER_TOKEN)} words.",
             messages=(Message("user", request),),
+            examples=(),
             tools=(),
             deferred=None,
             emit=discard,

@@ -7,14 +7,12 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Self
-
-from pydantic import Field, model_validator
+from typing import TYPE_CHECKING, Any
 
 from victor_dsl.components.contributors.file import decode
 from victor_dsl.errors import ContributorError
 from victor_dsl.language.component import Context
-from victor_dsl.language.config import ContributorConfig, FilePath, TemplateText
+from victor_dsl.language.config import ContributorConfig, TemplateConfig
 from victor_dsl.lazy import Lazy
 from victor_dsl.nearest import suggest
 from victor_dsl.values.turn import Turn
@@ -37,7 +35,7 @@ INLINE = ("<template>",)
 """The name that Jinja2 gives in tracebacks to a template without a file."""
 
 
-class Config(ContributorConfig):
+class Config(ContributorConfig, TemplateConfig):
     """Renders a Jinja2 template into the system prompt, for each turn.
 
     The template sees every variable of `vars` by its name, and `session`, `tenant`, `user` and `settings`. An undefined
@@ -56,21 +54,6 @@ class Config(ContributorConfig):
     about a second later. While a file is empty, missing or broken, the last good texts stay in force.
     """
 
-    path: Annotated[str | None, FilePath(included=True, template=True)] = Field(
-        None, description="The template's file, relative to the spec.", examples=["prompts/base.md.j2"]
-    )
-    template: Annotated[str | None, TemplateText()] = Field(
-        None,
-        description="The template itself, instead of a file; it cannot include files.",
-        examples=["You help users of {{ product }}."],
-    )
-
-    @model_validator(mode="after")
-    def _has_one_source(self) -> Self:
-        if (self.path is None) == (self.template is None):
-            raise ValueError("give either 'path' or 'template'" + (", not both" if self.path is not None else ""))
-        return self
-
 
 VERSION = 2
 """2: of white space around tags, only lines that hold nothing but tags vanish."""
@@ -78,7 +61,7 @@ VERSION = 2
 EXAMPLE = "{type: template, template: 'You help users of {{ product }}.'}"
 
 
-def build(config: Config, context: Context) -> Template:
+def build(config: TemplateConfig, context: Context) -> Template:
     """The contributor; the template is compiled at the first turn."""
     return Template(config, context)
 
@@ -86,7 +69,7 @@ def build(config: Config, context: Context) -> Template:
 class Template:
     """A template from the spec, or from a file, which may name files of its own folder. The plan holds all of them."""
 
-    def __init__(self, config: Config, context: Context) -> None:
+    def __init__(self, config: TemplateConfig, context: Context) -> None:
         self._context = context
         self._inline = config.template
         self._path = Path(config.path or "")

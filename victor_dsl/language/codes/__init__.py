@@ -47,7 +47,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
             "repeated-fallback",
         ),
         *("model-retired", "model-retires", "setting-refused", "setting-not-sent", "bad-response-format"),
-        *("large-results", "too-many-tools", "unknown-tool"),
+        *("large-results", "too-many-tools", "unknown-tool", "message-order", "lost-message"),
     ),
 }
 """The codes by subject, in the order in which a spec is read."""

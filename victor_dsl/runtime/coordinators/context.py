@@ -194,7 +194,7 @@ class ContextCoordinator:
     async def compact(self, turn: Turn, window: int | None) -> Turn:
         """The turn with a history that a provider accepts and that fits; `window` is in stated tokens.
 
-        It acts when system prompt, tools and messages together exceed `threshold` of the window, or the whole of it with
+        It acts when system prompt, few-shot messages, tools and messages together exceed `threshold` of the window, or the whole of it with
         `max_tokens` for the answer. It then leaves out so much that the messages have `target_ratio` of the tokens at which it
         acts. The same messages are left out of the conversation's later turns until these exceed the threshold again. With
         `threshold: 0` it acts on every turn, and aims at `target_ratio` of the history's tokens; if the window is unknown
@@ -206,7 +206,7 @@ class ContextCoordinator:
             return turn
 
         async def limits_of(turn: Turn) -> _Limits:
-            frame = text_tokens(turn.system or "") + tools_tokens(turn.tools)
+            frame = text_tokens(turn.system or "") + messages_tokens(turn.examples) + tools_tokens(turn.tools)
             return _limits(turn, window, messages_tokens(turn.messages), frame)
 
         return await self._fit(turn, limits_of)
@@ -317,7 +317,7 @@ class _Newest:
 
 
 def _limits(turn: Turn, window: int | None, tokens: int, frame: int, margin: int = 0) -> _Limits:
-    """The limits of messages that have so many tokens, beside system prompt and tools that have `frame`.
+    """The limits of messages that have so many tokens, beside system prompt, few-shot messages and tools that have `frame`.
 
     `margin` is left free where possible, so that an estimate that is a little low does not cut the answer off.
     """
@@ -345,11 +345,12 @@ async def _work(messages: int, function: Callable[P, T], *arguments: P.args, **n
 
 def _cannot_fit(turn: Turn, window: int, must_stay: int) -> BudgetError:
     system, tools = text_tokens(turn.system or ""), tools_tokens(turn.tools)
-    answer = turn.settings.max_tokens or 0
-    total = system + tools + must_stay + answer
+    answer, examples = turn.settings.max_tokens or 0, messages_tokens(turn.examples)
+    total = system + examples + tools + must_stay + answer
+    few_shot = f"few-shot messages {examples}, " if examples else ""
     return BudgetError(
         f"the request cannot fit the context window of {window} tokens, even without any history: "
-        f"it needs {total} (system prompt {system}, tools {tools}, messages that must stay {must_stay}, "
+        f"it needs {total} (system prompt {system}, {few_shot}tools {tools}, messages that must stay {must_stay}, "
         f"max_tokens for the answer {answer})",
         node=f"models/{turn.settings.model}" if turn.settings.model else None,
         hint=f"shorten the largest of these by {total - window} tokens, or choose a model with a larger window",

@@ -136,7 +136,7 @@ class PromptCoordinator:
 
 def _missing(source: _Source, error: BaseException, turn: Turn) -> _Piece:
     """The dropped piece of a contributor that failed. Raises ContributorError where its piece is not optional."""
-    failure = _placed(error, source.node)
+    failure = placed(error, source.node)
     if not source.config.optional:
         raise failure from error
     turn.record("error", error_data(failure))
@@ -160,7 +160,8 @@ def _within_budget(source: _Source, text: str) -> _Piece:
     )
 
 
-def _placed(error: BaseException, node: Node) -> ContributorError:
+def placed(error: BaseException, node: Node) -> ContributorError:
+    """The error of a contributor, with the place of its item, unless it has a line of its own there."""
     if isinstance(error, VictorError):
         placed = error.message.startswith(f"{node.span.file}:")  # at a line of its own
         message = error.message if placed else f"{node.place}: {error.message}"

@@ -147,7 +147,7 @@ def _estimate(turn: Turn, limits: Limits) -> _Estimate:
     """Reserves at most one minute's worth; a longer answer is made up for by later turns."""
     if limits.tokens_per_minute is None:
         return _Estimate(0, 0.0)
-    sent = messages_tokens(turn.messages) + text_tokens(turn.system or "")
+    sent = messages_tokens(turn.examples + turn.messages) + text_tokens(turn.system or "")
     return _Estimate(sent, min(sent + (turn.settings.max_tokens or ANSWER_TOKENS), limits.tokens_per_minute))
 
 

@@ -38,9 +38,9 @@ class Redact:
         return redacted
 
     def reshape(self, turn: Turn) -> Turn:
-        """The turn with its messages, system prompt and tool call redacted."""
+        """The turn with its messages, few-shot messages, system prompt and tool call redacted."""
         changes: dict[str, Any] = {}
-        for name in ("messages", "system_messages"):
+        for name in ("messages", "system_messages", "examples"):
             before = getattr(turn, name)
             after = self._messages(before)
             if after is not before:

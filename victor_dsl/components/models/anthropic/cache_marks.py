@@ -14,8 +14,9 @@ Block = dict[str, Any]
 Mark = dict[str, str]
 
 
-def mark(body: dict[str, Any], own: Mark | None, *, in_session: bool, has_parts: bool) -> None:
-    """Adds our marks to a request. It may have marks of the caller, if its messages have parts (`has_parts`).
+def mark(body: dict[str, Any], own: Mark | None, *, in_session: bool, has_parts: bool, examples: int = 0) -> None:
+    """Adds our marks to a request. It may have marks of the caller, if its messages have parts (`has_parts`); the first
+    `examples` of these are the spec's few-shot messages, with which all sessions begin.
 
     Messages are marked in a session, and after the first answer: caching a single question costs money, and nothing would
     read it.
@@ -32,12 +33,14 @@ def mark(body: dict[str, Any], own: Mark | None, *, in_session: bool, has_parts:
         return
     messages = body["messages"]
     answer = len(messages) - 1
-    while answer >= 0 and messages[answer]["role"] != "assistant":
+    while answer >= examples and messages[answer]["role"] != "assistant":
         answer -= 1
+    answered = answer >= examples
     wanted = [
-        _last(messages[-1]["content"]) if in_session or answer >= 0 else None,
+        _last(messages[-1]["content"]) if in_session or answered else None,
         body["system"][0] if "system" in body else None,
-        _last(messages[answer - 1]["content"]) if answer > 0 else None,
+        _last(messages[examples - 1]["content"]) if examples else None,
+        _last(messages[answer - 1]["content"]) if answered and answer > examples else None,
         body["tools"][-1] if "tools" in body else None,
     ]
     unmarked = [block for block in wanted if block is not None and "cache_control" not in block]

@@ -60,7 +60,7 @@ class MessageRequest:
         """The request's body, with marks for the prompt cache. Raises Unsupported and RequestError."""
         body: dict[str, Any] = {"model": self.model}
         tools: list[Any] = self._tools.of(turn.tools)
-        messages = self._messages(turn)
+        messages, examples = self._messages(turn)
         if not messages:
             raise RequestError("the request has no message of a user; the system prompt alone is not answered")
         if tools:
@@ -72,21 +72,25 @@ class MessageRequest:
             body["system"] = _system(turn.system, turn.stable_system)
         body["messages"] = messages
         has_parts = tuple in map(type, map(_content_of, turn.messages))
-        mark(body, self.cache, in_session=turn.request.session is not None, has_parts=has_parts)
+        in_session = turn.request.session is not None
+        mark(body, self.cache, in_session=in_session, has_parts=has_parts, examples=examples)
         body.update(self._settings(turn, messages))
         if turn.streaming:
             body["stream"] = True
         body.update(self.extra_body)
         return body
 
-    def _messages(self, turn: Turn) -> list[dict[str, Any]]:
-        """The conversation as the API requires it: the user begins, roles alternate, no message is empty.
+    def _messages(self, turn: Turn) -> tuple[list[dict[str, Any]], int]:
+        """The conversation as the API requires it, and how many messages of it are few-shot messages.
 
-        Raises Unsupported.
+        The user begins, roles alternate, no message is empty. Raises Unsupported.
         """
         ids = CallIds(_api_id)
         written: list[dict[str, Any]] = []
-        for message in turn.messages:
+        examples = 0
+        for place, message in enumerate(turn.messages):
+            if place == len(turn.examples):
+                examples = len(written)
             role = "assistant" if message.role == "assistant" else "user"
             own = own_blocks(message, turn, self.model)
             blocks = _blocks(message, ids) if own is None else _own(own, message, ids)
@@ -100,7 +104,7 @@ class MessageRequest:
                 written[-1]["content"].extend(blocks)
             else:
                 written.append({"role": role, "content": blocks})
-        return written
+        return written, examples
 
     def _settings(self, turn: Turn, messages: list[dict[str, Any]]) -> dict[str, Any]:
         settings = turn.settings

@@ -120,7 +120,7 @@ class Member:
 
 
 def _estimate(turn: Turn) -> int:
-    sent = messages_tokens(turn.messages) + text_tokens(turn.system or "") + tools_tokens(turn.tools)
+    sent = messages_tokens(turn.examples + turn.messages) + text_tokens(turn.system or "") + tools_tokens(turn.tools)
     return sent + (turn.settings.max_tokens or ANSWER_TOKENS)
 
 
