@@ -39,7 +39,7 @@ async def test_the_search_finds_a_row_that_is_kept_for_the_wrong_tenant(
 async def test_the_search_finds_histories_that_are_not_kept_apart(
     postgres_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_sessions, "session_key", lambda tenant, session: session.encode())
+    monkeypatch.setattr(postgres_sessions, "session_key", lambda tenant, session, user: session.encode())
     monkeypatch.setattr(postgres_sessions, "tenant_key", lambda tenant: EVERYONE)
     monkeypatch.setattr("victor_dsl.storage.postgres_pool.tenant_key", lambda tenant: EVERYONE)
     findings = await isolate(postgres_dsn, tmp_path, tenants=2, sessions=1, turns=4)

@@ -40,6 +40,7 @@ def read_history(turns: Iterable[str | bytes], session: str, *, node: str, hint:
         raise StoreError(message, node=node, hint=hint) from error
 
 
-def session_key(tenant: str | None, session: str) -> bytes:
-    """32 bytes that identify a session of a tenant, whatever characters their ids have and however long they are."""
-    return hashlib.sha256(json.dumps([tenant, session]).encode()).digest()
+def session_key(tenant: str | None, session: str, user: str | None = None) -> bytes:
+    """32 bytes that identify a session of a tenant and a user, whatever characters their ids have and however long they are."""
+    owner = [tenant] if user is None else [tenant, user]
+    return hashlib.sha256(json.dumps([*owner, session]).encode()).digest()

@@ -393,6 +393,11 @@ class SessionConfig(ListedConfig):
         description="How long a history that cannot be read or stored is tried again, with growing, random pauses, while the "
         "store is unreachable, locked or full. Only then does the turn fail.",
     )
+    shared: bool = Field(
+        False,
+        description="Whether a tenant's users share its sessions. By default a session belongs to its tenant and the user that "
+        "`auth` named: the same id of another user is another session. Without `auth` it belongs to the tenant alone.",
+    )
 
 
 @cache

@@ -176,9 +176,15 @@ class RedisDatabase(Database, Protocol):
 
 @runtime_checkable
 class SessionStore(Protocol):
-    """Histories, each under its tenant and session id."""
+    """Histories, each under its tenant, its user and its session id.
 
-    async def load(self, tenant: str | None, session: str, before: str | None = None) -> tuple[Message, ...]:
+    Without `user` a session belongs to all users of the tenant. It is passed where `auth` named one, unless sessions are
+    `shared`.
+    """
+
+    async def load(
+        self, tenant: str | None, session: str, before: str | None = None, *, user: str | None = None
+    ) -> tuple[Message, ...]:
         """The history, oldest first; empty for a new session. Raises StoreError.
 
         `before` is the id of the turn that asks: where it is a turn that was added already and is tried again, the
@@ -186,7 +192,9 @@ class SessionStore(Protocol):
         """
         ...
 
-    async def append(self, tenant: str | None, session: str, turn_id: str, messages: Sequence[Message]) -> None:
+    async def append(
+        self, tenant: str | None, session: str, turn_id: str, messages: Sequence[Message], *, user: str | None = None
+    ) -> None:
         """Adds a turn's messages whole; a turn id that was added before adds nothing. Raises StoreError."""
         ...
 

@@ -123,7 +123,8 @@ class Experiment(Model):
     """An experiment: weighted arms, each an overlay of the spec."""
 
     unit: Literal["session", "user", "tenant"] = Field(
-        "session", description="The unit of assignment: session, user or tenant."
+        "session",
+        description="The unit of assignment: session, user or tenant. Equal session ids of two users whom `auth` named are two units.",
     )
     arms: dict[Name, Arm] = Field(description="The arms by name.", min_length=1)
     control: str | None = Field(

@@ -73,7 +73,7 @@ class ModelWindow:
 
     def estimate(self, turn: Turn) -> Estimate:
         """The tokens that the model is expected to count for the turn's request."""
-        session = _session(turn)
+        session = turn.session_key
         last = self._last
         if (
             last is not None
@@ -106,12 +106,12 @@ class ModelWindow:
 
     def margin(self, turn: Turn, estimate: Estimate) -> int:
         """How many tokens the estimate may be too low; it shrinks as the model's reports agree with the estimates."""
-        return min(self.learnt.margin(estimate.size, _session(turn)), int((self.tokens or 0) * MOST_MARGIN))
+        return min(self.learnt.margin(estimate.size, turn.session_key), int((self.tokens or 0) * MOST_MARGIN))
 
     def learn(self, turn: Turn, size: Size, reported: int | None) -> None:
         """Learns from the input tokens that the model reports for a request of this size."""
         self._last = None  # else it would hold the conversation for longer than its turn
-        self.learnt.learn(size, _session(turn), reported)
+        self.learnt.learn(size, turn.session_key, reported)
 
     def ignores_tools(self, turn: Turn, reported: int | None) -> bool:
         """Whether the model's server seems to drop tools; True once only.
@@ -135,7 +135,7 @@ class ModelWindow:
 
     def suspects(self, turn: Turn) -> bool:
         """Whether a request that was refused for an unclear reason may have been too long; once for a session."""
-        session = _session(turn)
+        session = turn.session_key
         long = self.tokens is not None and self.estimate(turn).tokens > SUSPECT * self.tokens
         return long and not self.learnt.guesses(session)
 
@@ -143,7 +143,7 @@ class ModelWindow:
         """Learns from a refusal as too long."""
         self._last = None
         refusal = TooLong(error.counted, error.window, self.configured, turn.settings.max_tokens or 0)
-        self.learnt.refused(self.size(turn), _session(turn), refusal)
+        self.learnt.refused(self.size(turn), turn.session_key, refusal)
 
 
 @value
@@ -209,7 +209,3 @@ class TokenEstimates:
         if members:
             count = members[0].count  # members are the same model, as a rule
         return ModelWindow(config.window(), self.of(identity), count, members)
-
-
-def _session(turn: Turn) -> tuple[str | None, str]:
-    return turn.tenant, turn.session

@@ -82,6 +82,8 @@ class Generation:
         self.program = program
         self.base = program.plan_for(None, {})
         self.trusts_callers = not self.base.roles.admission
+        sessions = cast("SessionConfig", self.base.by_id[self.base.roles.sessions].config)
+        self._sessions_have_users = not self.trusts_callers and not sessions.shared
         self.pipelines = Leases[Pipeline](self._open_pipeline, idle=IDLE_PLANS)
         self.exporters: tuple[tuple[Node, Any], ...] = ()
         self.handler: Handler = self._run
@@ -142,6 +144,8 @@ class Generation:
 
     async def planned(self, turn: Turn) -> tuple[Turn, Plan]:
         """The turn with its arms, and its plan; its trace has both. Raises RequestError for a forced arm."""
+        if self._sessions_have_users:
+            turn = turn.replace(session_user=turn.user)
         arms = arms_of(self.program, turn)
         plan = self.program.cached_plan(turn.tenant, arms)
         if plan is None:  # a millisecond or more of work
@@ -158,7 +162,7 @@ class Generation:
         turn, plan = await self.planned(turn)
         if not belongs_to_session(turn):
             return await self._answer(turn, plan)
-        session = await self._shared.sessions.take((turn.tenant, turn.session))
+        session = await self._shared.sessions.take(turn.session_key)
         try:
             async with session.resource.lock:
                 return await self._answer(turn, plan)
@@ -251,7 +255,9 @@ def arms_of(program: Program, turn: Turn) -> dict[str, str]:
 
 
 def _unit(experiment: Experiment, turn: Turn) -> str | None:
-    """The turn's unit id: session, user or tenant; None if the turn has none."""
+    """The turn's unit id: session, user or tenant; None if the turn has none. Equal session ids of two users are two units."""
+    if experiment.unit == "session" and turn.session_user is not None:
+        return f"{turn.session_user}/{turn.session}"
     return {"session": turn.session, "user": turn.user, "tenant": turn.tenant}[experiment.unit]
 
 
@@ -289,7 +295,7 @@ async def with_messages(turn: Turn, pipeline: Pipeline) -> Turn:
     if not belongs_to_session(turn):
         return turn.replace(messages=(new,))
     try:
-        history = await pipeline.sessions.load(turn.tenant, turn.session, turn.id)
+        history = await pipeline.sessions.load(turn.tenant, turn.session, turn.id, user=turn.session_user)
         return turn.replace(messages=(*history, new))
     except BaseException as error:
         if not is_unforeseen(error):
@@ -299,7 +305,7 @@ async def with_messages(turn: Turn, pipeline: Pipeline) -> Turn:
 
 async def _append(turn: Turn, id: str, messages: Sequence[Message], pipeline: Pipeline) -> None:
     try:
-        await pipeline.sessions.append(turn.tenant, turn.session, id, messages)
+        await pipeline.sessions.append(turn.tenant, turn.session, id, messages, user=turn.session_user)
     except BaseException as error:
         if not is_unforeseen(error):
             raise

@@ -47,7 +47,7 @@ class RenderedRequests:
 
     def compare(self, turn: Turn) -> CacheUse:
         """What the turn's request has in common with the session's last one, which it replaces."""
-        session = turn.tenant, turn.session
+        session = turn.session_key
         request = _Request(turn.tools, hash(turn.system), fingerprints(turn.messages))
         last = self._requests.pop(session, None)
         self._requests[session] = request

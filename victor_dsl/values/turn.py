@@ -196,6 +196,7 @@ class Trace:
 class Turn:
     """One request on its way, immutable: each step makes a new turn by `replace`.
 
+    `session_user` is the user to whom the session belongs, None where it belongs to all users of the tenant.
     `messages` is the conversation without system messages, oldest first; `system` the system prompt, None until it is
     composed, and `stable_system` the length of its beginning that does not vary, None for all of it; `examples` are the spec's
     few-shot messages, which a model gets as the first of its `messages` (`with_examples`); `tools` are the
@@ -218,6 +219,7 @@ class Turn:
     messages: tuple[Message, ...]
     tenant: str | None = None
     user: str | None = None
+    session_user: str | None = None
     arms: Mapping[str, str] = FrozenMap()
     settings: Settings = field(factory=default_settings)
     vars: Mapping[str, Any] = FrozenMap()
@@ -259,6 +261,11 @@ class Turn:
     def with_examples(self) -> Turn:
         """This turn as a model gets it: its messages begin with the spec's few-shot messages."""
         return self.replace(messages=self.examples + self.messages) if self.examples else self
+
+    @property
+    def session_key(self) -> tuple[str | None, str | None, str]:
+        """What no other session has: its tenant, its user, and its id."""
+        return self.tenant, self.session_user, self.session
 
     @property
     def may_try_again(self) -> bool:

@@ -16,6 +16,7 @@ from tests.services import PostgresServer, RedisServer
 from victor_dsl.components.databases import sqlite as databases_sqlite
 from victor_dsl.components.sessions import memory, redis, sqlite
 from victor_dsl.components.sessions import postgres as postgres_sessions
+from victor_dsl.components.stored_turns import session_key
 from victor_dsl.errors import StoreError
 from victor_dsl.language.kinds import SessionStore
 from victor_dsl.storage.migrations import migrate
@@ -101,19 +102,35 @@ async def test_a_retried_turn_sees_the_history_before_it(store: SessionStore) ->
     assert await store.load(None, "s1", "t3") == HELLO + EVERYTHING
 
 
-@given(
-    keys=st.sets(
-        st.tuples(st.none() | st.text(max_size=3), st.text(st.characters(exclude_categories=[]), max_size=3)),
-        min_size=2,
-    )
-)
+ANY_ID = st.text(st.characters(exclude_categories=[]), max_size=3)
+
+
+@given(keys=st.sets(st.tuples(st.none() | st.text(max_size=3), st.none() | ANY_ID, ANY_ID), min_size=2))
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-async def test_no_session_sees_another(keys: set[tuple[str | None, str]], store: SessionStore) -> None:
-    for number, (tenant, session) in enumerate(keys):
-        await store.append(tenant, session, "t", (Message("user", f"{number} of {tenant!r}/{session!r}"),))
-    loaded = {key: await store.load(*key) for key in keys}
+async def test_no_session_sees_another(keys: set[tuple[str | None, str | None, str]], store: SessionStore) -> None:
+    for number, (tenant, user, session) in enumerate(keys):
+        message = Message("user", f"{number} of {tenant!r}/{user!r}/{session!r}")
+        await store.append(tenant, session, "t", (message,), user=user)
+    loaded = {key: await store.load(key[0], key[2], user=key[1]) for key in keys}
     assert all(len(messages) == 1 for messages in loaded.values())
     assert len({messages[0].content for messages in loaded.values()}) == len(keys)
+
+
+@pytest.mark.parametrize("others", [("acme", '["acme", "ann"]'), ('["acme"', ' "ann"]'), ('"acme"', "null")])
+async def test_no_id_looks_like_a_tenant_and_a_user(store: SessionStore, others: tuple[str, str]) -> None:
+    await store.append("acme", "s1", "t1", HELLO, user="ann")
+    for tenant in (None, *others):
+        assert await store.load(tenant, "s1") == ()
+        assert await store.load(tenant, "s1", user="ann") == ((), HELLO)[tenant == "acme"]
+
+
+async def test_a_session_without_a_user_keeps_the_key_that_it_always_had(tmp_path: Path) -> None:
+    assert session_key("acme", "s1").hex()[:16] == "6212fc8e1547d47d"
+    context = surroundings(tmp_path).context
+    async with sqlite.build(sqlite.Config(), context) as store:
+        await store.append("acme", "s1", "t1", HELLO)
+        rows = await store.database.fetch("SELECT tenant, session FROM victor_turns")
+    assert rows == [{"tenant": '"acme"', "session": '"s1"'}]
 
 
 @pytest.mark.parametrize("name", ["", "'; DROP TABLE victor_turns; --", "a\0b", "é\ud800", "x" * 10_000, "null"])

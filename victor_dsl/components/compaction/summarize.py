@@ -129,7 +129,7 @@ class Summarize:
 
     async def _tried(self, parts: Sequence[_Part], limit: int, turn: Turn) -> str:
         """The summary. After a failure, also one by the deadline, the conversation's next ones fail at once for a while."""
-        conversation = turn.tenant, turn.session
+        conversation = turn.session_key
         pause = self._pauses.get(conversation)
         if pause is not None and (left := pause.until - self._clock.monotonic()) > 0:
             raise ComponentError(f"it failed before; the next try is in {left:.0f} s")
@@ -166,9 +166,9 @@ class Summarize:
             "\n".join(line for index in history.groups[position].indices for line in _spoken(history.messages[index]))
             for position in dropped
         ]
-        # Each key is a hash over the one before it, so it stands for the whole beginning. The tenant is part of the first:
-        # no tenant gets a summary of another's messages.
-        start = f"{self._writer.identity}\0{turn.tenant!r}"
+        # Each key is a hash over the one before it, so it stands for the whole beginning. Tenant and user are part of the
+        # first: nobody gets a summary of another's messages.
+        start = f"{self._writer.identity}\0{turn.session_key[:2]}"
         keys = accumulate(texts, _hash, initial=_hash(b"", start))
         next(keys)
         return [_Part(text, key) for text, key in zip(texts, keys, strict=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated, Any, Literal, Self
 
@@ -138,7 +138,7 @@ class Scripted:
         self._end = config.end
         self._context = context
         self._estimate = UsageEstimate(config)
-        self._positions: OrderedDict[tuple[str | None, str, str | None], int] = OrderedDict()
+        self._positions: OrderedDict[tuple[Hashable, str | None], int] = OrderedDict()
 
     async def answer(self, turn: Turn) -> Reply:
         """The next answer of the session's script. Raises the ModelError that the script contains."""
@@ -161,7 +161,7 @@ class Scripted:
     def _next(self, turn: Turn, request: str | None) -> tuple[Step, int]:
         """The step at the session's position, and its number. Moves the position on."""
         steps = self._steps.get(request, [])
-        key = (turn.tenant, turn.session, request)
+        key = (turn.session_key, request)
         number = self._positions.pop(key, 0)
         self._positions[key] = number + 1
         if len(self._positions) > MAX_SESSIONS:

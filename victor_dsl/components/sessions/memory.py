@@ -39,7 +39,7 @@ def build(config: Config, context: Context) -> MemorySessions:
     return MemorySessions(config.max_sessions, config.max_messages)
 
 
-Key = tuple[str | None, str]
+Key = tuple[str | None, str | None, str]
 
 
 class Session:
@@ -60,19 +60,25 @@ class MemorySessions:
         self._max_messages = max_messages
         self._sessions: OrderedDict[Key, Session] = OrderedDict()
 
-    async def load(self, tenant: str | None, session: str, before: str | None = None) -> tuple[Message, ...]:
-        found = self._sessions.get((tenant, session))
+    async def load(
+        self, tenant: str | None, session: str, before: str | None = None, *, user: str | None = None
+    ) -> tuple[Message, ...]:
+        key = tenant, user, session
+        found = self._sessions.get(key)
         if found is None:
             return ()
-        self._sessions.move_to_end((tenant, session))
+        self._sessions.move_to_end(key)
         if before not in found.turns:
             return found.messages
         earlier = takewhile(lambda turn: turn != before, found.turns)
         return found.messages[: sum(found.turns[turn] for turn in earlier)]
 
-    async def append(self, tenant: str | None, session: str, turn_id: str, messages: Sequence[Message]) -> None:
-        history = self._sessions.setdefault((tenant, session), Session())
-        self._sessions.move_to_end((tenant, session))
+    async def append(
+        self, tenant: str | None, session: str, turn_id: str, messages: Sequence[Message], *, user: str | None = None
+    ) -> None:
+        key = tenant, user, session
+        history = self._sessions.setdefault(key, Session())
+        self._sessions.move_to_end(key)
         if turn_id not in history.turns:
             history.turns[turn_id] = len(messages)
             history.messages += tuple(messages)

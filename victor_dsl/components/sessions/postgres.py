@@ -22,7 +22,7 @@ SELECT turn_id, messages FROM session_messages WHERE session_key = $1 AND tenant
 """
 # Locks the session's row to the end of the transaction, so that numbers are in the order in which turns become visible.
 TOUCH = """
-INSERT INTO sessions (session_key, tenant_id, session_id) VALUES ($1, $2, $3)
+INSERT INTO sessions (session_key, tenant_id, user_id, session_id) VALUES ($1, $2, $3, $4)
 ON CONFLICT (session_key) DO UPDATE SET updated_at = now()
 """
 APPEND = """
@@ -61,17 +61,22 @@ class PostgresSessions:
     database: SqlDatabase
     node: str
 
-    async def load(self, tenant: str | None, session: str, before: str | None = None) -> tuple[Message, ...]:
+    async def load(
+        self, tenant: str | None, session: str, before: str | None = None, *, user: str | None = None
+    ) -> tuple[Message, ...]:
         database = self.database.for_tenant(tenant)
-        rows = await database.fetch(LOAD, session_key(tenant, session), tenant_key(tenant))
+        rows = await database.fetch(LOAD, session_key(tenant, session, user), tenant_key(tenant))
         end = None if before is None else storable(before)
         turns = [row["messages"] for row in takewhile(lambda row: row["turn_id"] != end, rows)]
         hint = "its rows in the table session_messages were not written by this store"
         return read_history(turns, session, node=self.node, hint=hint)
 
-    async def append(self, tenant: str | None, session: str, turn_id: str, messages: Sequence[Message]) -> None:
-        key, owner = session_key(tenant, session), tenant_key(tenant)
+    async def append(
+        self, tenant: str | None, session: str, turn_id: str, messages: Sequence[Message], *, user: str | None = None
+    ) -> None:
+        key, owner = session_key(tenant, session, user), tenant_key(tenant)
+        whose = None if user is None else storable(user)
         await self.database.for_tenant(tenant).execute([
-            (TOUCH, (key, owner, storable(session))),
+            (TOUCH, (key, owner, whose, storable(session))),
             (APPEND, (key, owner, storable(turn_id), messages_to_text(messages))),
         ])  # fmt: skip

@@ -63,20 +63,24 @@ class RedisSessions:
     prefix: str
     ttl_s: int | None
 
-    async def load(self, tenant: str | None, session: str, before: str | None = None) -> tuple[Message, ...]:
-        reply = await self.database.command("HGETALL", self._key(tenant, session))
+    async def load(
+        self, tenant: str | None, session: str, before: str | None = None, *, user: str | None = None
+    ) -> tuple[Message, ...]:
+        reply = await self.database.command("HGETALL", self._key(tenant, session, user))
         fields = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
         end = None if before is None else storable(before).encode()
         hint = f"its key, which begins with '{self.prefix}', was not written by this store"
         return read_history(_turns(fields, end), session, node=self.node, hint=hint)
 
-    async def append(self, tenant: str | None, session: str, turn_id: str, messages: Sequence[Message]) -> None:
+    async def append(
+        self, tenant: str | None, session: str, turn_id: str, messages: Sequence[Message], *, user: str | None = None
+    ) -> None:
         ttl = "" if self.ttl_s is None else str(self.ttl_s)
         arguments = (storable(turn_id), messages_to_text(messages), ttl)
-        await self.database.run_script(APPEND, [self._key(tenant, session)], arguments)
+        await self.database.run_script(APPEND, [self._key(tenant, session, user)], arguments)
 
-    def _key(self, tenant: str | None, session: str) -> str:
-        return self.prefix + session_key(tenant, session).hex()
+    def _key(self, tenant: str | None, session: str, user: str | None) -> str:
+        return self.prefix + session_key(tenant, session, user).hex()
 
 
 def _turns(fields: Mapping[bytes, bytes], end: bytes | None) -> Iterator[bytes]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TABLE = """
 CREATE TABLE IF NOT EXISTS victor_turns (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
-    tenant TEXT NOT NULL,    -- JSON: "acme" or null
+    tenant TEXT NOT NULL,    -- JSON: "acme" or null, or with the user ["acme", "ann"]
     session TEXT NOT NULL,   -- JSON: a text
     turn_id TEXT NOT NULL,
     messages TEXT NOT NULL,  -- JSON: a list in the OpenAI chat format
@@ -82,19 +82,27 @@ async def build(config: Config, context: Context) -> AsyncIterator[SqliteSession
 class SqliteSessions:
     """Histories in a table with one row for each turn.
 
-    The key of a row has tenant and session as JSON, which escapes NULs and lone surrogates, and has different texts for no
+    The key of a row has owner and session as JSON, which escapes NULs and lone surrogates, and has different texts for no
     tenant and for a tenant whose id is empty.
     """
 
     database: SqliteFile
     node: str
 
-    async def load(self, tenant: str | None, session: str, before: str | None = None) -> tuple[Message, ...]:
-        rows = await self.database.fetch(LOAD, json.dumps(tenant), json.dumps(session))
+    async def load(
+        self, tenant: str | None, session: str, before: str | None = None, *, user: str | None = None
+    ) -> tuple[Message, ...]:
+        rows = await self.database.fetch(LOAD, _owner(tenant, user), json.dumps(session))
         turns = [row["messages"] for row in takewhile(lambda row: row["turn_id"] != before, rows)]
         hint = f"its rows in the table victor_turns of {self.database.path} were not written by this store"
         return read_history(turns, session, node=self.node, hint=hint)
 
-    async def append(self, tenant: str | None, session: str, turn_id: str, messages: Sequence[Message]) -> None:
-        values = (json.dumps(tenant), json.dumps(session), turn_id, messages_to_text(messages))
+    async def append(
+        self, tenant: str | None, session: str, turn_id: str, messages: Sequence[Message], *, user: str | None = None
+    ) -> None:
+        values = (_owner(tenant, user), json.dumps(session), turn_id, messages_to_text(messages))
         await self.database.execute([(APPEND, values)])
+
+
+def _owner(tenant: str | None, user: str | None) -> str:
+    return json.dumps(tenant if user is None else [tenant, user])

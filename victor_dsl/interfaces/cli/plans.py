@@ -52,8 +52,8 @@ def assign(
 ) -> None:
     """Print the arm of each unit in every experiment, one JSON object a line.
 
-    A unit is the id of a session, a user or a tenant, as the experiment declares. The same unit has the same arm in
-    every process and on every machine. An experiment that does not run, or does not include the unit, is left out.
+    A unit is the id of a session, a user or a tenant, as the experiment declares; where sessions belong to users, a
+    session is USER/SESSION. The same unit has the same arm in every process and on every machine. An experiment that does not run, or does not include the unit, is left out.
     """
     if bool(units) == (input_ is not None):
         raise click.UsageError("pass either UNITs or --input")

@@ -333,7 +333,8 @@ def _limits(turn: Turn, window: int | None, tokens: int, frame: int, margin: int
 
 def _key(turn: Turn, marks: bytes) -> Hashable:
     """The key of a conversation with one model: its session, or its first three messages where the caller names none."""
-    return turn.tenant, turn.settings.model, turn.request.session or marks[: 3 * WIDTH]
+    conversation = turn.session_key if turn.request.session else (*turn.session_key[:2], marks[: 3 * WIDTH])
+    return conversation, turn.settings.model
 
 
 async def _work(messages: int, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:

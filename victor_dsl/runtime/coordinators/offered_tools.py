@@ -118,7 +118,7 @@ class Places:
         self._messages = turn.messages
         self.latest = next(self._users_before(len(turn.messages)), None)
         stored = request.messages is None and request.session is not None
-        self._owner: Hashable = (turn.tenant, turn.session) if stored else (turn.tenant, selection)
+        self._owner: Hashable = turn.session_key if stored else (turn.session_key[:2], selection)
         self._width = SESSION_MESSAGES if stored else len(turn.messages)
         self._first = max(0, (self.latest or 0) + 1 - 2 * SESSION_MESSAGES) if stored else 0
         self._marks = fingerprints(turn.messages[self._first :])

@@ -152,11 +152,11 @@ def _estimate(turn: Turn, limits: Limits) -> _Estimate:
 
 
 def _subject(per: str, turn: Turn) -> str:
-    """The key of the turn's bucket. It contains the tenant: equal user or session ids of two tenants are different."""
-    ids: Mapping[str, str | None] = {
+    """The key of the turn's bucket. Equal ids of two tenants, and equal session ids of two users, are different."""
+    ids: Mapping[str, str | tuple[str | None, str] | None] = {
         "tenant": None,
         "user": turn.user,
-        "session": turn.session,
+        "session": turn.session if turn.session_user is None else turn.session_key[1:],
         "key": turn.metadata.get(KEY_ID),
     }
     return repr((per, turn.tenant, ids[per]))

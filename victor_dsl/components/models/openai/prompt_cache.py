@@ -20,14 +20,14 @@ class CacheFields:
     def of(self, turn: Turn) -> dict[str, str]:
         """The fields of a turn's request.
 
-        A session's key is a keyed hash, so that the server learns no session ids, and plans and tenants share none. A turn
+        A session's key is a keyed hash, so that the server learns no session ids, and plans, tenants and users share none. A turn
         without a session has no key: the server then routes it by its beginning alone.
         """
         fields: dict[str, str] = {}
         if self.key is not None:
             fields["prompt_cache_key"] = self.key
         elif self.per_session and turn.request.session is not None:
-            session = f"{turn.tenant or ''}\0{turn.session}".encode("utf-8", "surrogatepass")
+            session = repr(turn.session_key).encode()
             fields["prompt_cache_key"] = blake2b(session, key=turn.plan.encode()[:64], digest_size=16).hexdigest()
         if self.retention is not None:
             fields["prompt_cache_retention"] = self.retention

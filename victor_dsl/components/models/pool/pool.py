@@ -142,7 +142,8 @@ def _session(turn: Turn) -> bytes:
         subject = f"\0{conversation[0].role}\0{conversation[0].counted_text()}"
     else:
         subject = turn.session
-    return hashlib.blake2b(f"{turn.tenant!r}\0{subject}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    owner = turn.tenant if turn.session_user is None else turn.session_key[:2]
+    return hashlib.blake2b(f"{owner!r}\0{subject}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _data(error: ModelError) -> dict[str, object]:
