@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import orjson
 
 from victor_dsl.errors import StoreError
-from victor_dsl.values.chat_format import message_to_json, restore_message
+from victor_dsl.values.chat_format import ROLES, message_to_json, restore_message
 from victor_dsl.values.message import Message
+
+MOST_LEVELS = 200
+"""How deep a stored message may nest, so that it can be written into requests."""
 
 
 def messages_to_text(messages: Sequence[Message]) -> str:
@@ -27,17 +31,57 @@ def messages_from_text(text: str | bytes) -> list[Message]:
     try:
         value = orjson.loads(text)
     except ValueError:
-        value = json.loads(text)
-    return [restore_message(message) for message in value]
+        value = json.loads(text, parse_constant=lambda _: None)  # orjson writes NaN as null
+    return [_restored(message) for message in value]
 
 
 def read_history(turns: Iterable[str | bytes], session: str, *, node: str, hint: str) -> tuple[Message, ...]:
     """The messages of a session, from the texts of its turns. Raises StoreError, with that hint, for another text."""
     try:
         return tuple([message for turn in turns for message in messages_from_text(turn)])
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        message = f"the history of session {json.dumps(session[:80])} cannot be read"
-        raise StoreError(message, node=node, hint=hint) from error
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise unreadable(session, node=node, hint=hint) from error
+
+
+def unreadable(session: str, *, node: str, hint: str) -> StoreError:
+    """The error for a session whose rows this store did not write, or that were damaged since."""
+    message = f"the history of session {json.dumps(session[:80])} cannot be read"
+    return StoreError(message, node=node, hint=hint)
+
+
+def _restored(value: Any) -> Message:
+    """A message by `message_to_json`. Raises all sorts of exceptions for another value: turns trust the types of messages."""
+    role, content = value["role"], value.get("content")
+    if len(value) == 2 and type(content) is str and role in ROLES:  # nearly all messages
+        return Message(role, content)
+    message = restore_message(value)
+    calls = message.tool_calls
+    texts = (message.tool_call_id, message.name, message.written_by)
+    if (
+        role not in ROLES
+        or (calls and role != "assistant")
+        or not all(isinstance(text, str) for call in calls for text in (call.id, call.name, call.arguments))
+        or not all(text is None or isinstance(text, str) for text in texts)
+        or not (
+            content is None or isinstance(content, str) or (isinstance(content, list) and all(map(_is_part, content)))
+        )
+        or not all(_is_shallow(part, MOST_LEVELS) for part in value.values())
+    ):
+        raise ValueError("not a message")
+    return message
+
+
+def _is_part(part: Any) -> bool:
+    if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+        return False
+    return part["type"] != "text" or isinstance(part.get("text"), str)
+
+
+def _is_shallow(value: Any, levels: int) -> bool:
+    if isinstance(value, str):
+        return True
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels > 0 and all(_is_shallow(part, levels - 1) for part in inner)
 
 
 def session_key(tenant: str | None, session: str, user: str | None = None) -> bytes:

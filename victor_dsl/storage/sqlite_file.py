@@ -16,6 +16,7 @@ from victor_dsl.storage.ending import to_the_end
 T = TypeVar("T")
 
 MEMORY = ":memory:"
+NOT_UTF8 = "a text in it is not UTF-8"
 TRANSIENT = ("locked", "busy", "disk is full", "disk I/O", "readonly", "unable to open")
 """Words in the messages of errors that may go away by themselves."""
 
@@ -151,7 +152,8 @@ class _Connection:
         except OSError as error:
             raise StoreError(f"{self._path}: {error.strerror or error}", transient=True) from error
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
-            raise StoreError(f"{self._path}: {error}", hint=_hint(error), transient=_is_transient(error)) from error
+            reason = NOT_UTF8 if "Could not decode to UTF-8" in str(error) else error  # the error quotes the text
+            raise StoreError(f"{self._path}: {reason}", hint=_hint(error), transient=_is_transient(error)) from error
 
     def _open(self) -> sqlite3.Connection:
         if self._path != MEMORY:

@@ -8,7 +8,7 @@ from typing import Annotated
 from attrs import frozen
 from pydantic import Field
 
-from victor_dsl.components.stored_turns import messages_to_text, read_history, session_key
+from victor_dsl.components.stored_turns import messages_to_text, read_history, session_key, unreadable
 from victor_dsl.errors import StoreError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Ref, SessionConfig
@@ -66,10 +66,15 @@ class RedisSessions:
     async def load(
         self, tenant: str | None, session: str, before: str | None = None, *, user: str | None = None
     ) -> tuple[Message, ...]:
-        reply = await self.database.command("HGETALL", self._key(tenant, session, user))
+        hint = f"its key, which begins with '{self.prefix}', was not written by this store"
+        try:
+            reply = await self.database.command("HGETALL", self._key(tenant, session, user))
+        except StoreError as error:
+            if error.message.startswith("WRONGTYPE"):
+                raise unreadable(session, node=self.node, hint=hint) from error
+            raise
         fields = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
         end = None if before is None else storable(before).encode()
-        hint = f"its key, which begins with '{self.prefix}', was not written by this store"
         return read_history(_turns(fields, end), session, node=self.node, hint=hint)
 
     async def append(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 from attrs import frozen
 from pydantic import Field, model_validator
 
-from victor_dsl.components.stored_turns import messages_to_text, read_history
+from victor_dsl.components.stored_turns import messages_to_text, read_history, unreadable
 from victor_dsl.errors import StoreError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import FilePath, Ref, SessionConfig
@@ -92,9 +92,16 @@ class SqliteSessions:
     async def load(
         self, tenant: str | None, session: str, before: str | None = None, *, user: str | None = None
     ) -> tuple[Message, ...]:
-        rows = await self.database.fetch(LOAD, _owner(tenant, user), json.dumps(session))
-        turns = [row["messages"] for row in takewhile(lambda row: row["turn_id"] != before, rows)]
         hint = f"its rows in the table victor_turns of {self.database.path} were not written by this store"
+        try:
+            rows = await self.database.fetch(LOAD, _owner(tenant, user), json.dumps(session))
+        except StoreError as error:
+            from victor_dsl.storage.sqlite_file import NOT_UTF8
+
+            if error.message.endswith(NOT_UTF8):
+                raise unreadable(session, node=self.node, hint=hint) from error
+            raise
+        turns = [row["messages"] for row in takewhile(lambda row: row["turn_id"] != before, rows)]
         return read_history(turns, session, node=self.node, hint=hint)
 
     async def append(
