@@ -19,7 +19,7 @@ def read(spec: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
         monkeypatch.chdir(tmp_path)
         for name, text in files.items():
             spec(text, name.replace("__", "/") + ".yml")
-        return read_family(Files(), top)
+        return read_family(Files(), top, {})
 
     return read
 
@@ -94,7 +94,7 @@ def test_a_broken_parent_shows_its_own_faults(read: Callable[..., Family]) -> No
 
 @pytest.mark.parametrize(
     ("written", "column"),
-    [("5", 10), ("{a: 1}", 10), ("[base.yml, 5]", 21), ("[null]", 11), ("'${env:BASE}/base.yml'", 10), ("''", 10)],
+    [("5", 10), ("{a: 1}", 10), ("[base.yml, 5]", 21), ("[null]", 11), ("'${file:base}'", 10), ("''", 10)],
 )
 def test_what_is_no_path_is_refused(read: Callable[..., Family], written: str, column: int) -> None:
     assert places(read(victor=f"extends: {written}", base="a: 1")) == [("bad-extends", "victor.yml", 1, column)]

@@ -127,7 +127,7 @@ def check(data: bytes, name: str) -> list[str]:
     """Reads one input all the way, and gives the codes found. Raises where anything but diagnostics comes of it."""
     files = Files()
     files.parse(data, name)
-    family = read_family(files, name)
+    family = read_family(files, name, {})
     found = list(family.diagnostics)
     if family.document is not None:
         document, faults = interpolate(family.document, {"KEY": "k"}, files)

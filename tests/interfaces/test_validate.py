@@ -265,3 +265,25 @@ def test_connect_asks_each_provider_once(victor: Victor, folder: Path, monkeypat
     done = victor("validate", "victor.yml", "--connect")
     assert (done.code, done.out) == (3, "victor.yml is valid\n")
     assert "tenant_configs" in done.err
+
+
+def test_a_spec_with_stages_is_checked_with_each_and_run_with_one(victor: Victor, folder: Path) -> None:
+    (folder / "base.yml").write_text((folder / "victor.yml").read_text())
+    (folder / "victor.yml").write_text('victor: 1\nname: demo\nextends: "stages/${env:A_STAGE}.yml"\n')
+    (folder / "stages").mkdir()
+    for stage in ("dev", "prod"):
+        (folder / "stages" / f"{stage}.yml").write_text(f"victor: 1\nname: {stage}\nextends: ../base.yml\n")
+    (folder / "stage.env").write_text("A_STAGE=prod\n")
+    done = victor("validate", "victor.yml")
+    assert (done.code, done.out) == (0, "victor.yml is valid\n")
+    assert done.err == "victor.yml: checked with A_STAGE=dev; A_STAGE=prod\n"
+    for command in (("validate", "--env", "victor.yml"), ("run", "victor.yml", "hi"), ("graph", "victor.yml")):
+        unset = victor(*command)
+        assert unset.code == 3
+        assert "the variable A_STAGE is not set" in unset.out + unset.err
+        assert victor(*command, "--env-file", "stage.env").code == 0
+    (folder / "stages" / "dev.yml").write_text("victor: 1\nname: dev\nextends: ../base.yml\nnmae: x\n")
+    done = victor("validate", "--format", "json", "victor.yml")
+    assert done.code == 1
+    (fault,) = done.json["diagnostics"]
+    assert (fault["file"], fault["path"]) == ("stages/dev.yml", "/nmae")

@@ -64,6 +64,28 @@ async def test_a_changed_prompt_is_another_plan(path: Path) -> None:
         assert (rendered.system, rendered.plan != before) == ("Be kind.", True)
 
 
+async def test_the_file_that_a_variable_chose_is_followed(path: Path) -> None:
+    path.rename(path.parent / "base.yml")
+    path.write_text('victor: 1\nname: s\nextends: "stages/${env:STAGE}.yml"\n')
+    stage = path.parent / "stages" / "dev.yml"
+    stage.parent.mkdir()
+    stage.write_text('victor: 1\nname: dev\nextends: ../base.yml\nmodels: {main: {reply: "dev"}}\n')
+    environment = {"STAGE": "dev"}
+
+    def again(files: Files) -> Compilation:
+        return compile_spec(str(path), environment=environment, files=files, require_environment=True)
+
+    async with victor_dsl.open(path, env=environment) as orchestrator:
+        watching = Watcher(orchestrator, again)
+        assert (await orchestrator.chat("a")).message.text() == "dev"
+        stage.write_text(stage.read_text().replace('"dev"', '"other"'))
+        await watching.look()
+        assert (await orchestrator.chat("a")).message.text() == "other"
+        stage.unlink()
+        assert not await watching.reload()
+        assert (await orchestrator.chat("a")).message.text() == "other"
+
+
 async def test_a_faulty_spec_is_refused_with_every_fault_and_the_old_one_goes_on(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from copy import copy
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +26,7 @@ from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.lower import Lowering
 from victor_dsl.compiler.overlays import Overlay
 from victor_dsl.compiler.stability import Stability
+from victor_dsl.compiler.stages import Stage, StageChecked, every_stage, joined
 from victor_dsl.compiler.variations import Variations
 from victor_dsl.experiments.assignment import Experiment
 from victor_dsl.graph.plan import Arms, Plan, Program
@@ -45,13 +47,15 @@ _OF_ABSENCE = frozenset({"missing-key", "no-model", "undefined-variable", "unkno
 class Compilation:
     """The result of compiling: a program, or None if a diagnostic is an error; and the files for excerpts.
 
-    `sources` are all files that were looked for.
+    `sources` are all files that were looked for; `stages` the values of variables in `extends` that are not set, with which the
+    spec was compiled.
     """
 
     program: Program | None
     diagnostics: tuple[Diagnostic, ...]
     files: Files
     sources: Mapping[str, FileVersion] = field(factory=dict, repr=False)
+    stages: tuple[str, ...] = ()
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
@@ -79,10 +83,31 @@ def compile_spec(
     files of secrets to exist, without reading their values. With `untrusted` it is an error to name a function to
     import or a program to start. With a date of `today`, models that their providers retire are reported: a retired one
     is an error, unless `allow_retired`.
+
+    Where a variable that is not set chooses a file of `extends`, the spec is compiled with each file that it could choose, and
+    its program is that of the default.
     """
     files = files or Files()
-    family = read_family(files, name)
-    found = list(family.diagnostics)
+    if not require_environment:
+        stages, faults = every_stage(files, name, environment)
+        if stages or faults:
+            again = partial(
+                compile_spec,
+                name,
+                registry=registry or Registry(),
+                files=files,
+                state=state,
+                require_secrets=require_secrets,
+                untrusted=untrusted,
+                today=today,
+                allow_retired=allow_retired,
+            )
+            return _every_stage(again, name, environment, files, stages, faults)
+    family = read_family(files, name, environment)
+    found = [
+        *family.diagnostics,
+        *(fault for path in family.chosen for fault in path.faults(required=require_environment)),
+    ]
     document, faults = merge_family(family)
     found += faults
     if document is None or not isinstance(document.value, dict):
@@ -143,6 +168,30 @@ def compile_spec(
         },
     )
     return Compilation(program, diagnostics, files, {**files.versions, **included.versions})
+
+
+def _every_stage(
+    compile_with: Callable[..., Compilation],
+    name: str,
+    environment: Mapping[str, str],
+    files: Files,
+    stages: Sequence[Stage],
+    faults: Sequence[Diagnostic],
+) -> Compilation:
+    checked: list[StageChecked] = []
+    sources: dict[str, FileVersion] = dict(files.versions)
+    program = None
+    for stage in stages:
+        own = {**environment, **stage.values}
+        compilation = compile_with(environment=own)
+        checked.append(StageChecked(stage, compilation.diagnostics, documents(read_family(files, name, own))))
+        sources |= compilation.sources
+        program = compilation.program if stage.is_default else program
+    every = [document for one in checked for document in one.documents]
+    diagnostics = tuple(sort_diagnostics([*faults, *joined(checked)], every))
+    if any(d.severity == "error" for d in diagnostics):
+        program = None
+    return Compilation(program, diagnostics, files, sources, tuple(map(str, stages)))
 
 
 def _secret_files(document: Located, secrets: AbstractSet[int]) -> set[str]:

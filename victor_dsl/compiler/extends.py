@@ -6,16 +6,17 @@ Each file is read and merged once. Siblings must agree, unless the spec that ext
 from __future__ import annotations
 
 import os.path
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 from attrs import frozen
 
 from victor_dsl.compiler.additions import Additions, plain_path
+from victor_dsl.compiler.extends_path import ExtendsPath, read_path
 from victor_dsl.compiler.overlays import Overlay, leaves, same
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Located, Path, Span
-from victor_dsl.source.reader import STDIN, Files, resolve, too_large
+from victor_dsl.source.reader import STDIN, Files, too_large
 
 MAX_FILES_DEEP = 32
 
@@ -27,18 +28,19 @@ class Family:
     """A file and its parents, in the order of `extends`. A file that is reached twice is one `Family`.
 
     `document` is the file's own map, `extends` included; None where it could not be read. `diagnostics` are those
-    of the file and of all that it extends, each once.
+    of the file and of all that it extends, each once; `chosen` their paths that variables choose.
     """
 
     name: str
     document: Located | None
     parents: tuple[Family, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+    chosen: tuple[ExtendsPath, ...] = ()
 
 
-def read_family(files: Files, name: str) -> Family:
+def read_family(files: Files, name: str, environment: Mapping[str, str]) -> Family:
     """Reads a file and all that it extends. Cycles and missing files are diagnostics; what could be read is there."""
-    return _Reading(files).read(name, ())
+    return _Reading(files, environment).read(name, ())
 
 
 @frozen
@@ -51,8 +53,9 @@ class _Writer:
 
 
 class _Reading:
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, environment: Mapping[str, str]) -> None:
         self.files = files
+        self.environment = environment
         self.known: dict[str, Family] = {}
         self.size = 0
 
@@ -68,18 +71,23 @@ class _Reading:
         diagnostics = list(result.diagnostics)
         parents: list[Family] = []
         written = result.document.get("extends") if result.document is not None else None
-        for path, node in _paths(written, diagnostics):
-            parent = self.parent(node, path, (*way, _Writer(name, identity, node.span)), diagnostics)
+        paths = self.paths(written, diagnostics)
+        chosen = [path for path in paths if path.pieces]
+        for path in paths:
+            parent = self.parent(path, (*way, _Writer(name, identity, path.written.span)), diagnostics)
             if parent is not None:
                 parents.append(parent)
                 diagnostics.extend(parent.diagnostics)
-        family = Family(name, result.document, tuple(parents), tuple(dict.fromkeys(diagnostics)))
+                chosen.extend(parent.chosen)
+        family = Family(name, result.document, tuple(parents), tuple(dict.fromkeys(diagnostics)), tuple(chosen))
         self.known[identity] = family
         return family
 
-    def parent(self, node: Located, at: Path, way: tuple[_Writer, ...], diagnostics: list[Diagnostic]) -> Family | None:
-        """The family of one path, or None with a diagnostic."""
-        name = resolve(node.span.file, node.value)
+    def parent(self, path: ExtendsPath, way: tuple[_Writer, ...], diagnostics: list[Diagnostic]) -> Family | None:
+        """The family of one path, or None, with a diagnostic unless a variable is not set."""
+        name, node, at = path.name, path.written, path.at
+        if name is None:
+            return None
         identity = _identity(name)
         names = [writer.name for writer in way]
         loop = [writer.identity for writer in way]
@@ -100,30 +108,26 @@ class _Reading:
             (d for d in family.diagnostics if d.code == "unreadable-file" and d.span.file == family.name), None
         )
         if missing is not None:
-            hint = f"paths are relative to the file that contains them, {node.span.file}"
-            diagnostics.append(Diagnostic("extends-missing", missing.message, node.span, at, hint))
+            diagnostics.append(path.missing(missing.message.removeprefix(f"cannot read '{name}': ")))
             return None
         return family
 
-
-def _paths(written: Located | None, diagnostics: list[Diagnostic]) -> list[tuple[Path, Located]]:
-    """The paths of an `extends` value, each with its place in the document; what is no path is a diagnostic."""
-    if written is None or written.value is None:
-        return []
-    if isinstance(written.value, list):
-        nodes: list[tuple[Path, Located]] = [(("extends", i), node) for i, node in enumerate(written.value)]
-    else:
-        nodes = [(("extends",), written)]
-    found = []
-    for at, node in nodes:
-        if not isinstance(node.value, str) or not node.value.strip():
-            diagnostics.append(Diagnostic("bad-extends", "`extends` expects a path", node.span, at, _SYNTAX))
-        elif "${" in node.value:
-            message = "`extends` cannot contain ${…}: the tree of files must be the same everywhere"
-            diagnostics.append(Diagnostic("bad-extends", message, node.span, at, "write the path itself"))
-        else:
-            found.append((at, node))
-    return found
+    def paths(self, written: Located | None, diagnostics: list[Diagnostic]) -> list[ExtendsPath]:
+        """The paths of an `extends` value; what is no path is a diagnostic."""
+        if written is None or written.value is None:
+            return []
+        nodes: list[tuple[Path, Located]] = [(("extends",), written)]
+        if isinstance(written.value, list):
+            nodes = [(("extends", i), node) for i, node in enumerate(written.value)]
+        found = []
+        for at, node in nodes:
+            if not isinstance(node.value, str) or not node.value.strip():
+                diagnostics.append(Diagnostic("bad-extends", "`extends` expects a path", node.span, at, _SYNTAX))
+                continue
+            path, faults = read_path(node, at, self.environment, self.files)
+            diagnostics += faults
+            found += [path] if path is not None else []
+        return found
 
 
 def _identity(name: str) -> str:
@@ -161,8 +165,10 @@ def documents(family: Family) -> list[Located]:
 
 def complete(family: Family) -> bool:
     """Whether every file of the tree was read; else a name may be said to be missing that another file has."""
-    return all(member.document is not None for member in _lineage(family)) and not any(
-        "extends" in fault.code for fault in family.diagnostics
+    return (
+        all(member.document is not None for member in _lineage(family))
+        and not any(fault.path[:1] == ("extends",) for fault in family.diagnostics)
+        and all(path.name is not None for path in family.chosen)
     )
 
 

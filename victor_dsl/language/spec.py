@@ -214,7 +214,9 @@ class Spec(Model):
     name: Name = Field(description="The pipeline's name; it is on every event.")
     description: str | None = Field(None, description="What the pipeline is for.")
     extends: str | list[str] | None = Field(
-        None, description="Specs that this one is laid upon: a path or a list, relative to this file, parents first."
+        None,
+        description="Specs that this one is laid upon: a path or a list, relative to this file, parents first. "
+        "`${env:NAME}` in a path chooses a file inside this folder.",
     )
     settings: Settings | None = Field(None, description="Values in force for a turn; their lowest layer.")
     vars: dict[VarName, Any] | None = Field(None, description="Values for templates, by name.")

@@ -94,6 +94,9 @@ def validate(
         for spec in specs
     ]
     diagnostics = list(dict.fromkeys(d for compilation in compilations for d in compilation.diagnostics))
+    for spec, compilation in zip(specs, compilations, strict=True):
+        if compilation.stages:
+            say(f"{spec}: checked with {'; '.join(compilation.stages)}")
     colour = is_colourful(sys.stdout)
     show, usual = FORMATS[format_]
     found = Found.of(specs, diagnostics, files, reading)
