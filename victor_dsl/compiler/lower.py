@@ -114,7 +114,9 @@ class Lowering:
         A default counts as left out, so that a field which a component gains changes no digest; a default that
         changes is a new `version` of the component.
         """
-        fields = config.model_dump(mode="json", exclude={*_path_fields(config), "name"}, exclude_defaults=True)
+        fields = config.model_dump(
+            mode="json", exclude={*_path_fields(config), "name", "required"}, exclude_defaults=True
+        )
         content = [self.included.hash(path) for path in _paths(config)]
         return _sha256([item.component.type, item.component.version, fields, content, below])
 

@@ -221,9 +221,9 @@ def _item(kind: Kind, base: Located | None, over: Located) -> Located:
     """An overlay upon one item. A changed type drops the old type's own fields and keeps the kind's."""
     if base is None or base.value is None or over.value is None:
         return over
-    before = _as_map(base)
+    before = as_map(base)
     if isinstance(over.value, str):
-        changed = _as_map(over)
+        changed = as_map(over)
     elif isinstance(over.value, dict):
         changed = over
     else:
@@ -240,7 +240,8 @@ def _item(kind: Kind, base: Located | None, over: Located) -> Located:
     return Located({"type": after, **merged.value}, over.span, base.key_span or over.key_span)
 
 
-def _as_map(item: Located) -> Located:
+def as_map(item: Located) -> Located:
+    """An item with a bare word written out."""
     if isinstance(item.value, str):
         return Located({"type": Located(item.value, item.span)}, item.span, item.key_span)
     return item

@@ -10,6 +10,7 @@ from attrs import define, field, frozen
 
 from victor_dsl.compiler.additions import Additions, plain_path
 from victor_dsl.compiler.check import Checked, Checker, Item
+from victor_dsl.compiler.guards import Guards
 from victor_dsl.compiler.layers import layer_of, model_layers
 from victor_dsl.compiler.overlays import Overlay, leaves, name_of, same, type_of
 from victor_dsl.language.kinds import KINDS
@@ -134,6 +135,7 @@ class Variations:
     _types: Mapping[str, str] = field(init=False)
     _overlay: Overlay = field(factory=lambda: Overlay(guarded=True))
     _additions: Additions = field(factory=Additions)
+    _guards: Guards = field(init=False)
     _spec: Layer = field(init=False)
     _layers: dict[str | tuple[str, str], Layer] = field(factory=dict)
     _documents: dict[tuple[str | None, Arms], Located] = field(factory=dict)
@@ -148,6 +150,7 @@ class Variations:
         }
         self.opted_out = {name: frozenset(_removed(overlay.get("variants"))) for name, overlay in self.tenants.items()}
         self._types = _types(self.document)
+        self._guards = Guards.of(self.checker.check(self.document))
         self._spec, faults = layer_of("spec", self.document, (), self._types)
         self._faults += faults
 
@@ -247,7 +250,10 @@ class Variations:
         structure = {key: value for key, value in over.value.items() if key not in ("settings", "vars")}
         if not structure:
             return below
-        return self._additions.settle(self._overlay.lay(below, Located(structure, over.span), at))
+        laid = self._additions.settle(self._overlay.lay(below, Located(structure, over.span), at))
+        if below is self.document:  # overlays that leave the guards alone do so together, too
+            self._faults += self._guards.faults(over, laid, at)
+        return laid
 
     def _origins(self, tenant: str | None, arms: Arms, layers: Sequence[Layer]) -> Mapping[str, Origin]:
         """Who wrote each message of the spec: the lowest layer with which it is there."""

@@ -33,7 +33,8 @@ class Component:
     """A component in the registry. `version` is part of every fingerprint.
 
     For middleware: `around` is what it wraps unless its item sets `around`; with `after_auth` it needs what only
-    admission finds out, so it must follow `auth`; `enforces` names the `settings.limits` that it enforces. Of contributors,
+    admission finds out, so it must follow `auth`; `enforces` names the `settings.limits` that it enforces; `required` says that tenants and arms
+    may not remove or change it unless its item allows that. Of contributors,
     `varies` says that the text may differ from turn to turn; of providers, `reads_environment` that all values come from the
     environment, so that `validate --env` can judge them.
     """
@@ -47,6 +48,7 @@ class Component:
     around: tuple[Around, ...] = ("turn",)
     after_auth: bool = False
     enforces: frozenset[str] = frozenset()
+    required: bool = False
     varies: bool = False
     reads_environment: bool = False
 

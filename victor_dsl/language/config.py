@@ -269,6 +269,11 @@ class MiddlewareConfig(ListedConfig):
         None,
         description="What it wraps: the whole turn, each model call or each tool call. The default depends on the type.",
     )
+    required: bool | None = Field(
+        None,
+        description="Whether tenants and arms must leave it as it is and where it is, except for fields that are settings. By "
+        "default only `auth`, `rate_limit` and `redact` are required. Overlays cannot write it.",
+    )
 
 
 class ExporterConfig(ListedConfig):

@@ -86,7 +86,7 @@ class Registry:
 
 def describe(kind: Kind, type: str, module: ModuleType) -> Component:
     """The component that a module is: its `Config`, `build`, `EXAMPLE`, and `VERSION`, `AROUND`, `AFTER_AUTH`,
-    `ENFORCES`, `VARIES` and `READS_ENVIRONMENT` where it has them."""
+    `ENFORCES`, `REQUIRED`, `VARIES` and `READS_ENVIRONMENT` where it has them."""
     around: Around | Sequence[Around] = getattr(module, "AROUND", "turn")
     for needed in ("Config", "build", "EXAMPLE"):
         if not hasattr(module, needed):
@@ -101,6 +101,7 @@ def describe(kind: Kind, type: str, module: ModuleType) -> Component:
         around=(around,) if isinstance(around, str) else tuple(around),
         after_auth=getattr(module, "AFTER_AUTH", False),
         enforces=frozenset(getattr(module, "ENFORCES", ())),
+        required=getattr(module, "REQUIRED", False),
         varies=getattr(module, "VARIES", False),
         reads_environment=getattr(module, "READS_ENVIRONMENT", False),
     )

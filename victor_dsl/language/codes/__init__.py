@@ -33,7 +33,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *("unknown-version", "unknown-key", "missing-key", "wrong-type", "wrong-value", "bad-name"),
         *("unknown-component", "unknown-name", "duplicate-name", "unused-name", "set-twice", "literal-secret"),
     ),
-    "Overlays": ("untouchable", "ambiguous-name", "bad-addition", "arms-disagree", "bad-weights"),
+    "Overlays": ("untouchable", "required-guard", "ambiguous-name", "bad-addition", "arms-disagree", "bad-weights"),
     "Specs that cannot work, or look like a mistake": (
         *("no-model", "unknown-function", "untrusted-code", "template-syntax", "template-error", "undefined-variable"),
         *("over-budget", "compaction-too-late", "before-auth", "idle-limiter", "unheld-limit", "wrong-database"),

@@ -14,6 +14,8 @@ from victor_dsl.language.component import Context
 from victor_dsl.language.config import FilePath, MiddlewareConfig, Ref
 from victor_dsl.language.kinds import Middleware, SqlDatabase
 
+REQUIRED = True
+
 
 class Config(MiddlewareConfig):
     """Requires an API key for every turn, and sets the turn's tenant and user from it.
@@ -30,6 +32,9 @@ class Config(MiddlewareConfig):
     """
 
     around: Literal["turn"] | None = Field(None, description="What it wraps: always the whole turn.")
+    required: Literal[True] | None = Field(
+        None, description="Always true: no tenant and no arm can change who is admitted."
+    )
     keys: Annotated[str | None, FilePath(exists=True)] = Field(
         None,
         description='A file of keys, YAML or JSON: `keys: [{key_hash: "sha256:…", tenant_id: acme, user_id: ann, active: true, '

@@ -23,6 +23,7 @@ else:  # 5 ms that `validate` need not pay
     redis_buckets = Lazy("victor_dsl.components.middleware.rate_limit.redis_buckets")
 
 AFTER_AUTH = True
+REQUIRED = True
 ENFORCES = ("requests_per_minute", "tokens_per_minute", "concurrency")
 
 

@@ -15,6 +15,7 @@ from victor_dsl.language.kinds import Middleware
 
 AROUND = ("turn", "model")
 AFTER_AUTH = True
+REQUIRED = True
 
 
 class Config(MiddlewareConfig):
