@@ -74,9 +74,33 @@ def test_a_role_above_row_level_security_is_warned_of(
     assert "warning: databases/app: the role of this dsn is a superuser" in victor("db", "migrate", "victor.yml").err
 
 
+def test_a_runtime_role_gets_its_rights(
+    victor: Victor,
+    folder: Path,
+    postgres: PostgresServer,
+    postgres_database: str,
+    postgres_dsn: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", postgres_dsn)
+    (folder / "victor.yml").write_text(POSTGRES)
+    command = ("db", "migrate", "victor.yml", "--runtime-role", f"app_{postgres_database}")
+    refused = victor(*command)
+    assert refused.code == 3
+    assert f"there is no role 'app_{postgres_database}' (create it: CREATE ROLE" in refused.err
+    postgres.sql(f"CREATE ROLE app_{postgres_database}")
+    assert f"GRANT SELECT, INSERT ON session_messages TO app_{postgres_database};" in victor(*command, "--dry-run").out
+    assert victor(*command).code == 0
+    may = f"SELECT has_table_privilege('app_{postgres_database}', 'session_messages', 'INSERT')"
+    assert postgres.sql(may, database=postgres_database) == "t"
+    postgres.sql(f"DROP OWNED BY app_{postgres_database}", database=postgres_database)
+    postgres.sql(f"DROP ROLE app_{postgres_database}")
+
+
 @pytest.mark.parametrize(
     ("spec", "arguments", "message"),
     [
+        (SQLITE, ["--database", "app", "--runtime-role", "a"], "databases/app is of type sqlite, which has no roles"),
         (SQLITE, [], "the spec has several databases, choose with --database: app, other"),
         (SQLITE, ["--database", "ap"], "the spec has no SQL database 'ap'; did you mean 'app'?"),
         (None, [], "the spec has no database of type postgres or sqlite"),

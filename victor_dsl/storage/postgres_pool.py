@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
@@ -14,9 +15,16 @@ from attrs import frozen
 from victor_dsl.errors import StoreError
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.storage.postgres_errors import DISCONNECTED, PostgresErrors
-from victor_dsl.storage.tenant_key import EVERYONE, tenant_key
+from victor_dsl.storage.runtime_role import OWNS_TABLES
+from victor_dsl.storage.tenant_key import EVERYONE, KEY, tenant_key
+
+logger = logging.getLogger("victor_dsl")
 
 CLOSING_SECONDS = 5.0
+OWNER = (
+    "the role in the dsn can switch row-level security off, as it owns the tables; create another role, give it its rights with "
+    "`victor db migrate SPEC --runtime-role ROLE`, and run turns with it in the dsn"
+)
 ACT_FOR = "SELECT set_config('victor.tenant', $1, true)"
 
 
@@ -46,6 +54,7 @@ class PostgresPool:
         self._options = options or PoolOptions()
         self._pool: asyncpg.Pool | None = None
         self._errors: PostgresErrors | None = None
+        self._looked_at_role = False
 
     async def __aenter__(self) -> Self:
         dsn, options = self._dsn(), self._options
@@ -84,6 +93,10 @@ class PostgresPool:
         """The database with the rows of all tenants."""
         return ActingFor(self, EVERYONE)
 
+    def for_key(self, key_hash: str) -> ActingFor:
+        """The database with the row of one API key."""
+        return ActingFor(self, KEY + key_hash)
+
     async def fetch_as(self, key: str | None, sql: str, parameters: Sequence[Any]) -> list[Mapping[str, Any]]:
         """The rows of one statement, run for the tenant with that key. Raises StoreError."""
         async with self.transaction(key) as connection:
@@ -108,6 +121,7 @@ class PostgresPool:
             connection, transaction = await _begin(pool)
             try:
                 if key is not None:
+                    await self._look_at_role(connection)
                     await connection.execute(ACT_FOR, key)
                 yield connection
                 await transaction.commit()
@@ -119,6 +133,13 @@ class PostgresPool:
                 raise
             finally:
                 await pool.release(connection)
+
+    async def _look_at_role(self, connection: asyncpg.Connection) -> None:
+        """Warns, once, where row-level security guards only against mistakes: the role could switch it off."""
+        if not self._looked_at_role:
+            self._looked_at_role = True
+            if await connection.fetchval(OWNS_TABLES):
+                logger.warning("%s: %s", self._node, OWNER)
 
 
 @frozen

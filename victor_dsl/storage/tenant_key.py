@@ -9,6 +9,9 @@ NOBODY = "\\-"
 EVERYONE = "*"
 """The setting's value that shows the rows of all tenants. No tenant has this key."""
 
+KEY = "\\k"
+"""Begins the setting's value that shows the row of one API key, before its hash. No tenant's key begins so."""
+
 ESCAPED = re.compile(r"[\\\x00\ud800-\udfff]")
 
 

@@ -16,10 +16,10 @@ from tests.services import PostgresServer, RedisServer
 from victor_dsl.components.databases import sqlite as databases_sqlite
 from victor_dsl.components.sessions import memory, redis, sqlite
 from victor_dsl.components.sessions import postgres as postgres_sessions
-from victor_dsl.components.stored_turns import session_key
+from victor_dsl.components.stored_turns import messages_to_text, session_key
 from victor_dsl.errors import StoreError
 from victor_dsl.language.kinds import SessionStore
-from victor_dsl.storage.migrations import migrate
+from victor_dsl.storage.migrations import LEDGER, RECORD, migrate, migrations
 from victor_dsl.storage.postgres_pool import PostgresPool
 from victor_dsl.storage.redis_client import RedisClient
 from victor_dsl.values.message import Message, ToolCall
@@ -140,6 +140,28 @@ async def test_ids_may_be_any_text(store: SessionStore, name: str) -> None:
         await store.append(tenant, name, "t", (Message("user", repr(tenant)),))
     for tenant in tenants:
         assert await store.load(tenant, name) == (Message("user", repr(tenant)),)
+
+
+async def test_histories_from_before_sessions_had_users_stay_readable(postgres_dsn: str, tmp_path: Path) -> None:
+    async with PostgresPool(lambda: postgres_dsn, "databases/app") as pool:
+        await pool.execute([(LEDGER, ())])
+        for step in migrations("postgres")[:4]:
+            async with pool.transaction() as connection:
+                await connection.execute(step.sql)
+                await connection.execute(RECORD, step.number, step.name)
+        key = session_key("acme", "s1")
+        await pool.for_tenant("acme").execute(
+            [
+                ("INSERT INTO sessions (session_key, tenant_id, session_id) VALUES ($1, 'acme', 's1')", (key,)),
+                (postgres_sessions.APPEND, (key, "acme", "t1", messages_to_text(HELLO))),
+            ]
+        )
+        assert [step.number for step in await migrate(pool)] == [5, 6]
+        context = surroundings(tmp_path, needs={"databases/app": pool}).context
+        store = postgres_sessions.build(postgres_sessions.Config(database="databases/app"), context)
+        await store.append("acme", "s1", "t2", HELLO)
+        assert await store.load("acme", "s1") == HELLO + HELLO
+        assert await store.load("acme", "s1", user="ann") == ()
 
 
 async def test_memory_removes_the_least_recently_used_session(tmp_path: Path) -> None:

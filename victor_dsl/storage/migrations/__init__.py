@@ -14,6 +14,7 @@ from attrs import frozen
 
 from victor_dsl.errors import StoreError
 from victor_dsl.storage.postgres_pool import PostgresPool
+from victor_dsl.storage.runtime_role import grant_runtime
 from victor_dsl.storage.sqlite_file import SqliteFile, by_number
 
 LOCK = 0x766963746F72  # "victor": the number of the advisory lock
@@ -53,8 +54,11 @@ async def pending(database: PostgresPool | SqliteFile) -> tuple[Migration, ...]:
     return _missing(known, [row["number"] for row in await database.fetch(APPLIED)])
 
 
-async def migrate(database: PostgresPool | SqliteFile) -> tuple[Migration, ...]:
-    """Applies the pending steps, all or none, and returns them. Raises StoreError."""
+async def migrate(database: PostgresPool | SqliteFile, *, runtime_role: str | None = None) -> tuple[Migration, ...]:
+    """Applies the pending steps, all or none, and returns them. Raises StoreError.
+
+    `runtime_role` gets the rights of the role that runs turns; SQLite has no roles.
+    """
     if isinstance(database, SqliteFile):
         return await database.transaction(_migrate_sqlite)
     async with database.transaction() as connection:
@@ -65,6 +69,8 @@ async def migrate(database: PostgresPool | SqliteFile) -> tuple[Migration, ...]:
         for migration in missing:
             await connection.execute(migration.sql, timeout=WAITING_SECONDS)
             await connection.execute(RECORD, migration.number, migration.name)
+        if runtime_role is not None:
+            await grant_runtime(connection, runtime_role)
     return missing
 
 
