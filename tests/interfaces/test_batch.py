@@ -152,6 +152,7 @@ def test_lines_with_an_error_are_asked_again_after_an_outage(victor: Victor, fol
     write_input(folder, {"id": "a", "message": "one"}, {"id": "b", "message": "two"}, {"id": "c", "message": "one"})
     done = victor(*RUN, "--resume", "--retry-errors")
     assert done.code == 0
+    assert "warning: the spec has changed since this run began: models/main" in done.err
     assert "2 lines answered (1 before), in " in done.err
     assert outcomes(folder) == [("a", "uno"), ("b", "due"), ("c", "uno")]
     with sqlite3.connect(folder / "events.db") as database:
@@ -286,3 +287,105 @@ def test_a_reader_who_stops_reading_ends_a_batch_in_silence(folder: Path) -> Non
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait() == 141
+
+
+@pytest.fixture
+def answered(victor: Victor, folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run that has ended."""
+    lines = [{"id": "a", "message": "one"}, {"message": "two", "tenant": "t"}, {"id": "c", "message": "three"}]
+    write_input(folder, *lines)
+    assert victor(*RUN).code == 0
+    return lines
+
+
+def test_lines_that_are_written_differently_and_new_ones_are_no_change(
+    victor: Victor, folder: Path, answered: list[dict[str, Any]]
+) -> None:
+    written = [json.dumps(dict(reversed(line.items())), indent=None, separators=(", ", " :  ")) for line in answered]
+    write_input(folder, *written, "", {"message": "four"})
+    done = victor(*RUN, "--resume")
+    assert (done.code, "1 line answered (3 before)" in done.err) == (0, True)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_line_that_changed_since_its_answer_stops_a_resumed_run(
+    victor: Victor, folder: Path, answered: list[dict[str, Any]], place: int
+) -> None:
+    answered[place]["message"] = "other"
+    write_input(folder, *answered)
+    before = (folder / "out.jsonl").read_bytes()
+    done = victor(*RUN, "--resume")
+    assert done.code == 2
+    assert f"line {place + 1} of the input has changed since it was answered (--force leaves its answer" in done.err
+    assert (folder / "out.jsonl").read_bytes() == before
+    assert victor(*RUN, "--resume", "--force").code == 0
+    assert (folder / "out.jsonl").read_bytes() == before
+    assert victor(*RUN, "--overwrite").code == 0
+    assert victor(*RUN, "--resume").code == 0
+
+
+def test_a_line_that_was_inserted_before_numbered_ones_is_noticed(victor: Victor, folder: Path) -> None:
+    write_input(folder, {"message": "one"}, {"message": "two"})
+    assert victor(*RUN).code == 0
+    write_input(folder, {"message": "zero"}, {"message": "one"}, {"message": "two"})
+    assert "line 1 of the input has changed" in victor(*RUN, "--resume").err
+
+
+def test_a_torn_record_of_the_answered_lines_is_cut_off(
+    victor: Victor, folder: Path, answered: list[dict[str, Any]]
+) -> None:
+    (record,) = (folder / ".victor" / "runs").glob("*.lines")
+    with record.open("ab") as file:
+        file.write(b"\0" * 7)
+    write_input(folder, *answered, {"id": "d", "message": "four"})
+    for _ in range(2):
+        assert victor(*RUN, "--resume").code == 0
+    answered[0]["message"] = "other"
+    write_input(folder, *answered, {"id": "d", "message": "five"})
+    assert "line 1 of the input has changed" in victor(*RUN, "--resume").err
+    write_input(folder, {"id": "d", "message": "five"})
+    assert "line 1 of the input has changed" in victor(*RUN, "--resume").err
+
+
+@pytest.mark.parametrize(
+    ("spec", "changes"),
+    [
+        (OFFLINE.replace("echo}", "echo, prefix: '> '}"), "models/main"),
+        (OFFLINE + "contributors: [{type: text, text: Hi}]\n", "contributors/text"),
+        (OFFLINE + "settings: {temperature: 1}\n", "its settings, vars or overlays"),
+        (OFFLINE + "tenants: {t: {with: {settings: {temperature: 1}}}}\n", "its settings, vars or overlays"),
+    ],
+)
+def test_a_changed_spec_stops_a_resumed_run_and_names_what_changed(
+    victor: Victor, folder: Path, answered: list[dict[str, Any]], spec: str, changes: str
+) -> None:
+    (folder / "victor.yml").write_text(spec)
+    write_input(folder, *answered, {"id": "d", "message": "four"})
+    done = victor(*RUN, "--resume")
+    assert done.code == 2
+    assert f"the spec has changed since this run began: {changes}" in done.err
+    assert "--force continues with the changed spec" in done.err
+    assert len(read_output(folder)) == 3
+    assert victor(*RUN, "--resume", "--force").code == 0
+    assert len(read_output(folder)) == 4
+
+
+def test_a_spec_that_is_only_written_differently_is_no_change(
+    victor: Victor, folder: Path, answered: list[dict[str, Any]]
+) -> None:
+    (folder / "victor.yml").write_text("# A comment.\n" + OFFLINE.replace("{type: echo}", "\n    type: echo"))
+    write_input(folder, *answered, {"id": "d", "message": "four"})
+    assert victor(*RUN, "--resume").code == 0
+
+
+def test_an_arm_that_is_no_longer_there_is_a_changed_spec(victor: Victor, folder: Path) -> None:
+    arms = "variants: {tone: {unit: session, arms: {warm: {weight: 1, with: {settings: {temperature: 1}}}, %s: {weight: 1}}}}\n"
+    (folder / "victor.yml").write_text(OFFLINE + arms % "cold")
+    write_input(folder, *({"session": f"s{n}", "message": "x"} for n in range(20)))
+    assert victor(*RUN).code == 0
+    (folder / "victor.yml").write_text(OFFLINE + arms % "cool")
+    assert "the spec has changed" in victor(*RUN, "--resume").err
+
+
+def test_force_is_for_resumed_runs(victor: Victor) -> None:
+    assert "--force requires --resume" in victor(*RUN, "--force").err

@@ -19,6 +19,7 @@ from victor_dsl.errors import EXIT_OK, EXIT_OUTSIDE, UsageError, VictorError
 from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces.cli.caller import Caller
 from victor_dsl.interfaces.cli.output import count_of, say, warning_line
+from victor_dsl.interfaces.cli.resuming import changed_spec, fingerprints
 from victor_dsl.lazy import Lazy
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.codec import read_request
@@ -28,6 +29,7 @@ from victor_dsl.workbench.batch import (
     Job,
     Ledger,
     Line,
+    LineDigests,
     Output,
     RunRecord,
     Tally,
@@ -64,6 +66,8 @@ class Batch:
     renders: bool = False
     retry_errors: bool = False
     """Asks the lines again that have an error in the output that is resumed."""
+    force: bool = False
+    """Resumes also where the spec or an answered line has changed."""
     explain: Callable[[Rendered], Iterable[str]] | None = None
     """Gives the lines that are printed beside each rendered request."""
 
@@ -74,13 +78,19 @@ class Batch:
                 raise UsageError("--input and --output are the same file")
             with Output(self.output, self.mode) as output:
                 record = self._record()
+                if self.mode == "resume" and not self.force:
+                    self._check_spec(output, record)
                 if self.retry_errors:
                     failed = [answer["id"] for answer in output.answered() if answer.get("error") is not None]
                     record = record.retrying(failed)
                     write_record(record_path(self.program.state, self.output), record, self.output)
                     output.drop_errors()
-                with Ledger(output.answered() if self.mode == "resume" else ()) as ledger:
-                    run = _Run(self, output, record, errors_before=ledger.errors)
+                with ExitStack() as stack:
+                    if (digests := self._digests()) is not None:
+                        stack.enter_context(digests)
+                    answers = output.answered() if self.mode == "resume" else ()
+                    ledger = stack.enter_context(Ledger(answers, () if digests is None or self.force else digests))
+                    run = _Run(self, output, record, digests, errors_before=ledger.errors)
                     asyncio.run(run.all(stream, ledger))
         return run.ended()
 
@@ -91,9 +101,25 @@ class Batch:
         path = record_path(self.program.state, self.output)
         if self.mode == "resume" and (record := read_record(path)):
             return record
-        record = RunRecord.new()
+        record = RunRecord.new(fingerprints(self.program))
         write_record(path, record, self.output)
         return record
+
+    def _check_spec(self, output: Output, record: RunRecord) -> None:
+        """Raises UsageError where the spec has changed. Whoever retries errors may have mended it, and is only told."""
+        if (change := changed_spec(self.program, output.answered(), record)) is None:
+            return
+        if not self.retry_errors:
+            hint = "--force continues with the changed spec; --overwrite answers all lines anew"
+            raise UsageError(change, hint=hint)
+        say(warning_line(change))
+
+    def _digests(self) -> LineDigests | None:
+        """The digests of the lines that the output answers; None where it cannot be resumed."""
+        if self.renders or self.output == "-":
+            return None
+        path = record_path(self.program.state, self.output).with_suffix(".lines")
+        return LineDigests(path, resumed=self.mode == "resume")
 
 
 @define
@@ -101,6 +127,7 @@ class _Run:
     batch: Batch
     output: Output
     record: RunRecord
+    digests: LineDigests | None = None
     errors_before: int = 0
     tally: Tally = field(factory=Tally)
     began: float = field(factory=time.monotonic)
@@ -155,7 +182,10 @@ class _Run:
                 if self.batch.explain is not None:
                     say("\n".join([f"line {line.number}:", *self.batch.explain(rendered)]))
                 return rendered.as_json(explain=self.batch.explain is not None)
-            return (await orchestrator.answer(request)).as_json()
+            answer = (await orchestrator.answer(request)).as_json()
+            if self.digests is not None:
+                self.digests.add(line)
+            return answer
 
         def fail(line: Line, error: VictorError) -> Mapping[str, Any]:
             failed = _unrendered(line, error) if self.batch.renders else _unanswered(line, error)

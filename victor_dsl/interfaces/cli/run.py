@@ -35,6 +35,9 @@ LOGGERS = ("victor", "victor_dsl")
 @click.option("--output", metavar="FILE.jsonl", help="Where a batch's reply lines go.  [default: stdout]")
 @click.option("--resume", is_flag=True, help="Continue the run that wrote the output: answer the lines it lacks.")
 @click.option("--retry-errors", is_flag=True, help="With --resume: ask the lines again whose reply line has an error.")
+@click.option(
+    "--force", is_flag=True, help="With --resume: continue although the spec or an answered line has changed."
+)
 @click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
 @click.option(
     "--concurrency",
@@ -63,6 +66,7 @@ def run(
     *,
     resume: bool,
     retry_errors: bool,
+    force: bool,
     overwrite: bool,
     concurrency: int,
     watch: bool,
@@ -87,14 +91,18 @@ def run(
 
     With --input, answer every line: one reply line each, in order of completion; the lines of one session stay in
     order. A bad line becomes an error object, and the other lines run. --resume leaves lines with an error as they are;
-    --resume --retry-errors asks them again, and their new reply lines replace the old ones. Where a provider refuses
-    requests for their rate, the batch pauses and continues with fewer lines at a time.
+    --resume --retry-errors asks them again, and their new reply lines replace the old ones. Where the spec has changed,
+    or an answered line, --resume says so and stops; with --force it continues, and with --retry-errors a changed spec
+    is only reported. Where a provider refuses requests for
+    their rate, the batch pauses and continues with fewer lines at a time.
 
     Exits 3 when a message was not answered, or while the output of a batch has an error.
     """
     _check(message, input_, output, resume=resume, overwrite=overwrite, as_json=as_json)
     if retry_errors and not resume:
         raise click.UsageError("--retry-errors requires --resume")
+    if force and not resume:
+        raise click.UsageError("--force requires --resume")
     options.check_stdin(spec, message, input_)
     surroundings = Surroundings(env_files, state, untrusted)
     program = compile_or_exit(spec, surroundings, require_secrets=True)
@@ -111,7 +119,9 @@ def run(
     with _log_on_stderr(quiet=quiet, verbose=verbose):
         if input_ is not None:
             mode: Mode = "resume" if resume else "overwrite" if overwrite else "new"
-            batch = Batch(program, caller, input_, output or "-", mode, concurrency, retry_errors=retry_errors)
+            batch = Batch(
+                program, caller, input_, output or "-", mode, concurrency, retry_errors=retry_errors, force=force
+            )
             code = batch.run()
         elif message is not None:
             text = sys.stdin.read() if message == "-" else message

@@ -1,7 +1,7 @@
 """The local batch engine: reads request lines and writes one output line for each, in bounded memory."""
 
 from victor_dsl.workbench.batch.engine import Job, Tally, run_lines
-from victor_dsl.workbench.batch.ledger import Ledger
+from victor_dsl.workbench.batch.ledger import Ledger, LineDigests
 from victor_dsl.workbench.batch.lines import Line, read_lines
 from victor_dsl.workbench.batch.output import Output
 from victor_dsl.workbench.batch.run_record import RunRecord, read_record, record_path, write_record
@@ -10,6 +10,7 @@ __all__ = [
     "Job",
     "Ledger",
     "Line",
+    "LineDigests",
     "Output",
     "RunRecord",
     "Tally",

@@ -22,17 +22,19 @@ class RunRecord:
     """The identity of a run, from which the ids of its turns follow; `begun` is in Unix seconds.
 
     `retried` says how often a later run asked lines again whose output was an error, by the JSON text of their ids. Their
-    turns have ids of their own: stores have the failed turns already.
+    turns have ids of their own: stores have the failed turns already. `nodes` are the fingerprints of the spec's parts, by
+    their ids.
     """
 
     run: str
     begun: float
     retried: Mapping[str, int] = field(factory=dict)
+    nodes: Mapping[str, str] = field(factory=dict)
 
     @classmethod
-    def new(cls) -> RunRecord:
+    def new(cls, nodes: Mapping[str, str] | None = None) -> RunRecord:
         """The record of a run that begins now."""
-        return cls(uuid.uuid4().hex, time.time())
+        return cls(uuid.uuid4().hex, time.time(), nodes=nodes or {})
 
     def turn_id(self, line: LineId, attempts: int = 0) -> str:
         """The UUIDv7 of a line's turn: the same each time this run begins the line. A further try has another one."""
@@ -57,7 +59,8 @@ def read_record(path: Path) -> RunRecord | None:
     try:
         record = orjson.loads(path.read_bytes())
         retried = {str(id): int(times) for id, times in record.get("retried", {}).items()}
-        return RunRecord(str(record["run"]), float(record["begun"]), retried)
+        nodes = {str(id): str(fingerprint) for id, fingerprint in record.get("nodes", {}).items()}
+        return RunRecord(str(record["run"]), float(record["begun"]), retried, nodes)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -74,7 +77,8 @@ def write_record(path: Path, record: RunRecord, output: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with new.open("wb") as file:
-            fields = {"run": record.run, "begun": record.begun, "output": output, "retried": record.retried}
+            fields = {"run": record.run, "begun": record.begun, "output": output}
+            fields |= {"retried": record.retried, "nodes": record.nodes}
             file.write(orjson.dumps(fields))
             file.flush()
             os.fsync(file.fileno())
