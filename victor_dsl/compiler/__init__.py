@@ -33,6 +33,7 @@ from victor_dsl.graph.plan import Arms, Plan, Program
 from victor_dsl.language.registry import Registry
 from victor_dsl.language.spec import VERSION, Spec
 from victor_dsl.source.diagnostic import Diagnostic, sort_diagnostics
+from victor_dsl.source.hiding import HiddenValues
 from victor_dsl.source.interpolate import Interpolated, interpolate, missing_references
 from victor_dsl.source.located import Located
 from victor_dsl.source.reader import Files, FileVersion, Included
@@ -114,8 +115,10 @@ def compile_spec(
         return Compilation(None, tuple(found), files, files.versions)
     document, interpolation = interpolate(document, environment, files)
     found += interpolation
+    hidden = HiddenValues(document)
     if version := _version(document):
-        return Compilation(None, tuple(sort_diagnostics([*found, version], documents(family))), files, files.versions)
+        found = hidden.hide(sort_diagnostics([*found, version], documents(family)))
+        return Compilation(None, tuple(found), files, files.versions)
 
     checker = Checker(registry or Registry())
     variations = Variations(document, checker)
@@ -148,7 +151,7 @@ def compile_spec(
         )
     if not complete(family):
         found = [fault for fault in found if fault.code not in _OF_ABSENCE]
-    diagnostics = tuple(sort_diagnostics(found, documents(family)))
+    diagnostics = tuple(hidden.hide(sort_diagnostics(found, documents(family))))
     if any(d.severity == "error" for d in diagnostics) or not _known(subject):
         return Compilation(None, diagnostics, files, {**files.versions, **included.versions})
     read_from = {one.span.file for one in documents(family)}  # a text that was only parsed has no version

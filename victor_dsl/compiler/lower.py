@@ -21,6 +21,7 @@ from victor_dsl.language.component import TextPlace
 from victor_dsl.language.config import Around, Config, FilePath, ModelConfig, Secret, annotated_fields, nested_secrets
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.spec import VERSION
+from victor_dsl.source.interpolate import Interpolated, as_written
 from victor_dsl.source.reader import Included
 from victor_dsl.values.additions import with_additions
 from victor_dsl.values.settings import Layer, lifted_fields
@@ -57,6 +58,7 @@ class Lowering:
             roles=roles,
             spec=variation.spec,
             overlays=variation.overlays,
+            written_name=str(as_written(variation.source.at(("name",)).value)),
             models=variation.models,
             inputs=variation.inputs,
             origins=variation.origins,
@@ -81,6 +83,9 @@ class Lowering:
             needs=needs,
             span=item.located.span,
             fingerprint=self._fingerprint(item, config, below),
+            references={
+                key: leaf.value.text for key, leaf in item.located.value.items() if isinstance(leaf.value, Interpolated)
+            },
             texts=self._texts(item),
             files=self._files(config),
         )

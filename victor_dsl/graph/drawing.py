@@ -86,7 +86,7 @@ def as_dot(plan: Plan) -> str:
     """The path as a Graphviz digraph."""
     path, resources = stages(plan), _resources(plan)
     lines = [
-        f"digraph {_dot(plan.name or 'plan')} {{",
+        f"digraph {_dot(plan.written_name)} {{",
         f"  label={_dot(_title(plan))}; labelloc=t; rankdir=TB; compound=true; fontname=Helvetica;",
         "  node [shape=box, style=rounded, fontname=Helvetica]; edge [fontname=Helvetica];",
         "  request [shape=oval]; reply [shape=oval];",
@@ -152,7 +152,7 @@ def _label(node: Node) -> str:
 
 
 def _priority(node: Node) -> str:
-    return f"priority {getattr(node.config, 'priority', 50)}"
+    return f"priority {node.references.get('priority', getattr(node.config, 'priority', 50))}"
 
 
 def _role(node: Node) -> str:
@@ -160,7 +160,7 @@ def _role(node: Node) -> str:
 
 
 def _title(plan: Plan) -> str:
-    parts = [plan.name or "unnamed", f"plan {plan.digest[:12]}"]
+    parts = [plan.written_name, f"plan {plan.digest[:12]}"]
     if plan.tenant is not None:
         parts.append(f"tenant {plan.tenant}")
     parts += [f"{experiment}={arm}" for experiment, arm in plan.arms.items()]

@@ -37,7 +37,7 @@ class Node:
     """One component of a plan. `id` is `section/name` (a nested one: `section/name.field` or `section/name.field.0`).
 
     `needs` are the ids of the nodes whose live objects `build` gets. In `config`, references are node ids, paths are
-    absolute and secrets are references. `texts` are the places of its templates, by field;
+    absolute and secrets are references. `references` are the fields whose value is `${…}`, as they are written; `texts` are the places of its templates, by field;
     `files` are the contents of the files that the fingerprint covers, by path. Nodes with equal (id, fingerprint)
     are one live object.
     """
@@ -48,6 +48,7 @@ class Node:
     needs: tuple[str, ...]
     span: Span
     fingerprint: str
+    references: Mapping[str, str] = field(factory=dict)
     texts: Mapping[str, TextPlace] = field(factory=dict)
     files: Mapping[str, bytes] = field(factory=dict, repr=False)
 
@@ -106,7 +107,8 @@ class Plan:
     `nodes` are in dependency order. The layer `spec` is below those of the providers; `overlays` (tenant, then arms) are
     above them, the lowest first. `models` are the layers of models with settings of their own: that of the model which
     answers is just above `spec`. `request` lists the settings that a request may set beyond the usual ones, `inputs` what it
-    must or may give. `origins` says who wrote each message of the spec: `messages/0`, `message`. `digest`
+    must or may give. `origins` says who wrote each message of the spec: `messages/0`, `message`. `written_name` is the
+    name as drawings show it: a reference instead of its value. `digest`
     does not depend on how the spec is formatted.
     """
 
@@ -123,6 +125,7 @@ class Plan:
     models: Mapping[str, Layer] = field(factory=dict)
     inputs: Inputs = field(factory=dict)
     origins: Mapping[str, Origin] = field(factory=dict)
+    written_name: str = field(kw_only=True)
     by_id: Mapping[str, Node] = field(init=False, repr=False)
 
     def __str__(self) -> str:

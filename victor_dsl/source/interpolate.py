@@ -55,12 +55,23 @@ class Interpolated:
     The value may be a secret: neither `str` nor `repr` shows it.
     """
 
-    __slots__ = ("references", "text", "value")
+    __slots__ = ("_values", "references", "text", "value")
 
-    def __init__(self, text: str, references: tuple[Reference, ...], value: str | None) -> None:
+    def __init__(
+        self, text: str, references: tuple[Reference, ...], value: str | None, values: tuple[str | None, ...] = ()
+    ) -> None:
         self.text = text
         self.references = references
         self.value = value
+        self._values = values
+
+    def values(self) -> Iterator[tuple[str, str]]:
+        """What came from outside, with what may be shown of it: the whole text, and the value of each reference."""
+        pairs = zip(self.references, self._values, strict=True)
+        secret = [(value, str(one)) for one, value in pairs if value is not None and value != one.default]
+        if secret and self.value is not None:
+            yield self.value, self.text
+        yield from secret
 
     def __str__(self) -> str:
         return self.text
@@ -194,6 +205,7 @@ class _Reading:
         text: str = node.value
         pieces: list[str | None] = []
         references: list[Reference] = []
+        values: list[str | None] = []
         position = faults = 0
         matches = list(_PIECE.finditer(text))
         spans = _Places(node, self.files, matches)
@@ -214,13 +226,14 @@ class _Reading:
             if self.characters > MOST_CHARACTERS:
                 value, problem = None, f"the values of all references have more than {MOST_CHARACTERS:,} characters"
             pieces.append(value)
+            values.append(value)
             if problem is not None:
                 reference = Reference(reference.source, reference.name, reference.default, span, problem)
             references.append(reference)
         pieces.append(text[position:])
         value = None if None in pieces else "".join(cast("list[str]", pieces))
         if references or faults:
-            return Interpolated(text, tuple(references), value)
+            return Interpolated(text, tuple(references), value, tuple(values))
         return text if value == text else value
 
     def reference(self, match: re.Match[str], span: Span, path: Path) -> Reference | None:
