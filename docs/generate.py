@@ -14,6 +14,8 @@ import orjson
 
 from victor_dsl.interfaces.cli.app import COMMANDS, victor
 from victor_dsl.interfaces.cli.reference import Field, fields_of
+from victor_dsl.language import template, template_code, template_filters, template_tests
+from victor_dsl.language import template_work as work
 from victor_dsl.language.codes import GROUPS, explain
 from victor_dsl.language.component import Component
 from victor_dsl.language.kinds import KINDS, Kind
@@ -43,6 +45,7 @@ def pages(registry: Registry) -> dict[str, str]:
         "docs/reference/spec.md": "".join(_spec()),
         "docs/reference/commands.md": "".join(_commands()),
         "docs/reference/diagnostics.md": "".join(_diagnostics()),
+        "docs/reference/templates.md": "".join(_templates()),
         "docs/reference/README.md": "".join(_index(registry)),
     }
     for kind in KINDS.values():
@@ -91,6 +94,7 @@ def _index(registry: Registry) -> Iterator[str]:
     yield "- [The spec](spec.md): every section that is not a kind of component, and the settings\n"
     yield "- [Commands](commands.md): the help of each command\n"
     yield "- [Diagnostics](diagnostics.md): each code with a wrong and a right spec\n"
+    yield "- [Templates](templates.md): the tags, filters, tests and methods that templates have, and their bounds\n"
     yield "- Schemas: [specs](../../schemas/victor.schema.json), [events](../../schemas/event.schema.json), "
     yield "[rendered turns](../../schemas/rendered.schema.json)\n\n"
     yield "## Components\n\n| section | what it is | types |\n|---|---|---|\n"
@@ -217,6 +221,52 @@ def _explained(code: str) -> Iterator[str]:
     for title, text in page.examples():
         heading = f"`{title}`" if title.startswith("victor ") else title
         yield f"{heading}:\n\n```text\n{text.rstrip()}\n```\n\n" if text else f"{heading}: no file.\n\n"
+
+
+def _templates() -> Iterator[str]:
+    yield "# Templates\n\nTemplates are written in [Jinja2](https://jinja.palletsprojects.com/en/stable/templates/). They see every "
+    yield f"var and input by its name, and {_words(template.VISIBLE)}. They have no clock, no randomness and no access to anything "
+    yield "else, and what follows is all of Jinja2 that they have. A name that is not listed is the error `template-syntax` or "
+    yield "`template-error`.\n\n"
+    texts = dict(template.METHODS)[str]
+    rows = {
+        "tags": (*template.TAGS, "block", "call", "extends", "from", "print"),
+        "functions": template.GLOBALS,
+        "filters": template_filters.filters(),
+        "tests": (name for name in template_tests.tests() if name.isalpha()),
+        "methods of texts": texts,
+        "methods of maps": template.MAP_METHODS,
+        "methods of lists": template.SEQUENCE_METHODS,
+    }
+    yield "| what | names |\n|---|---|\n" + "".join(f"| {what} | {_words(names)} |\n" for what, names in rows.items())
+    yield "\n## Bounds\n\nA template is checked when it is compiled, by `validate` too, which computes nothing:\n\n"
+    yield f"| bound | most |\n|---|---|\n| characters | {template.MOST_SOURCE:,} |\n"
+    yield f"| words and signs in its tags, with the texts between them | {work.MOST_TOKENS:,} |\n"
+    yield f"| tags inside each other | {work.MOST_TAGS} |\n| parts inside each other, those of expressions included | "
+    yield f"{work.MOST_NESTED} |\n\nOne rendering, included templates and macros and all, may take {work.MOST_WORK:,} units of work. "
+    yield "What breaks a bound is the error of that turn, with the template's line. Units do not depend on the machine: the same "
+    yield "values break a bound always or never.\n\n| what | units |\n|---|---|\n"
+    costs: dict[int, list[str]] = {}
+    for node, cost in template_code.COSTS.items():
+        costs.setdefault(cost, []).append(template_code.IN_WORDS.get(node, node.__name__.lower()))
+    for cost, names in costs.items():
+        yield f"| {', '.join(names)} | {cost} |\n"
+    yield "| any other part that is executed | 1 |\n"
+    yield f"| {work.CHARACTERS_PER_UNIT} characters of a text that is made, compared or written | 1 |\n"
+    yield f"| {work.ITEMS_PER_UNIT} items of a list or map that is compared, hashed or searched, those of inner lists included, each "
+    yield f"time that they are in it; half as many where it is written | 1 |\n| each level of such a list | {work.WORK_PER_LEVEL} |\n"
+    yield f"| {work.COPIES_PER_UNIT} items that are copied | 1 |\n"
+    yield f"| {work.STEPS_PER_UNIT:,} comparisons of characters while a text is searched | 1 |\n\n"
+    yield "| bound of a value | most |\n|---|---|\n"
+    yield f"| characters of a text, also of what is rendered | {work.MOST_CHARACTERS:,} |\n| items of a list, all levels counted | "
+    yield f"{work.MOST_ITEMS:,} |\n| levels of lists inside each other | {work.MOST_LEVELS} |\n| bits of a number | "
+    yield f"{work.MOST_BITS:,} |\n| characters of a text that `int` and `float` read | {work.MOST_DIGITS:,} |\n| decimal places of "
+    yield f"`round` | {work.MOST_PLACES} |\n| spaces of `indent` | {work.MOST_INDENT} |\n| spaces of `tojson(indent=…)` | "
+    yield f"{work.MOST_JSON_INDENT} |\n| width or places in `format` | 999 |\n"
+
+
+def _words(names: Iterable[str]) -> str:
+    return " ".join(f"`{name}`" for name in sorted(names))
 
 
 if __name__ == "__main__":

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from tests.compiler.conftest import Compile
+from victor_dsl.language.sandbox import Sandbox
+from victor_dsl.language.template_work import Meter
 
 SPEC = """\
 victor: 1
@@ -253,7 +256,26 @@ def test_a_setting_that_is_set_needs_no_question(compile: Compile, more: str) ->
             {"a": "{% if tenant %}{% include 'b.j2' %}{% endif %}", "b": "{{ tenant }} {{ user }}"},
             [("p/b.j2:1:17", "~undefined-variable", "a turn may have no user: nothing in this spec asks for one")],
         ),
-        ({"a": "{% include 'a.j2' %}{% include 'b.j2' %}", "b": "{% include 'a.j2' %}"}, []),
+        (
+            {"a": "\n{% include 'a.j2' %}"},
+            [("p/a.j2:2:13", "template-error", "'a.j2' comes back to itself")],
+        ),
+        (
+            {"a": "{% include 'b.j2' %}", "b": "b\n{% import 'c.j2' as c %}", "c": "{% extends 'a.j2' %}"},
+            [("p/c.j2:1:13", "template-error", "'a.j2' comes back to itself through 'b.j2', 'c.j2'")],
+        ),
+        (
+            {"a": "{% include 'b.j2' %}", "b": "{% with x = 1 %}{% include ['none.j2', 'b.j2'] %}{% endwith %}"},
+            [("p/b.j2:1:41", "template-error", "'b.j2' comes back to itself")],
+        ),
+        ({"a": "{% if tenant %}{% include 'a.j2' %}{% endif %}{% include 'b.j2' %}{% include 'b.j2' %}", "b": "b"}, []),
+        (
+            {
+                "a": "{% for i in tags %}{% include 'b.j2' %}{% endfor %}",
+                "b": "{% if on %}{% include 'a.j2' %}{% endif %}",
+            },
+            [],
+        ),
     ],
 )
 def test_templates_that_a_template_names_are_looked_through(
@@ -296,3 +318,107 @@ def test_every_file_of_a_family_counts_for_the_digest(compile: Compile) -> None:
         assert program is not None
         digests.add(program.plan_for(None, {}).digest)
     assert len(digests) == 2
+
+
+NESTED = "this template nests more than 16 tags, or 60 parts of an expression"
+
+
+@pytest.mark.parametrize(
+    ("template", "place", "message"),
+    [
+        ("\n{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", 2, NESTED),
+        ("{{ " + "[" * 61 + "1" + "]" * 61 + " }}", 1, NESTED),
+        ("{{ " + "not " * 5000 + "1 }}", 1, NESTED),
+        ("{{ " + "1+" * 3000 + "1 }}", 1, NESTED),
+        ("{{ 1" + " if 1 else 2" * 99 + " }}", 1, NESTED),
+        ("{{ 'a'" + "|upper" * 99 + " }}", 1, NESTED),
+        ("{% if 1 %}" * 2000 + "{% endif %}" * 2000, 1, NESTED),
+        ("".join(f"{{% for a{n} in tags %}}\n" for n in range(30)) + "{% endfor %}" * 30, 17, NESTED),
+        ("a\n{{ " + "1+" * 20000 + "1 }}", 2, "this template has more than 10,000 words and signs in its tags"),
+        ("{{ n }}" * 2001, 1, "this template has more than 10,000 words and signs in its tags"),
+        ("a" * 262_145, 1, "this template has more than 262,144 characters"),
+        ("a\n{{ " + "9" * 5000 + " }}", 2, "this template has a number that is too large"),
+        ("a\n{{ 1e999 }}", 2, "this template has a number that is too large"),
+        ("a\n{{ 1 < 2 in [1] }}", 2, "this template compares with `in` and something else at once"),
+        (
+            "a\n{% macro m(a) %}{% endmacro %}\n{{ m(a=1, a=2) }}",
+            3,
+            "this is not a template: keyword argument repeated: a",
+        ),
+        (
+            "a\n{% macro m(a, a) %}{% endmacro %}",
+            2,
+            "this is not a template: duplicate argument 'a' in function definition",
+        ),
+        ("a\n{% autoescape true %}{{ n }}{% endautoescape %}", 2, "this template has `autoescape`, which is for HTML"),
+        ("a\n{{ 15 | round(-100000000) }}", 2, "`round` takes at most 300 decimal places"),
+    ],
+)
+def test_what_no_turn_could_compile_is_a_fault(compile: Compile, template: str, place: int, message: str) -> None:
+    [(at, code, told)] = found(compile, SPEC + FILE, {"p/a.j2": template})
+    assert told == message
+    assert code in ("template-syntax", "template-error")
+    assert at.split(":")[:2] == ["p/a.j2", str(place)]
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ 2 ** 10 ** 9 }}{{ 'a' * 10 ** 9 }}{{ range(10 ** 9) | list }}{{ '%999999999d' % 1 }}",
+        "{% if 9 ** 9 ** 9 == 1 %}{% endif %}{{ ('a' * 10 ** 9) | upper }}{% set x = [0] * 10 ** 9 %}",
+    ],
+)
+def test_nothing_is_computed_by_checking_a_template(
+    compile: Compile, template: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def charge(_: Meter, work: int) -> bool:
+        raise AssertionError(f"computed something of {work} units")
+
+    monkeypatch.setattr(Meter, "charge", charge)
+    assert of_text(compile, template) == []
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "".join(f"{{% for a{n} in tags %}}" for n in range(16)) + "{% endfor %}" * 16,
+        "{{ " + "[" * 57 + "1" + "]" * 57 + " }}",
+        "{{ 1" + " and 1" * 56 + " }}",
+        "{{ " + "n in [" * 19 + "1" + "]" * 19 + " }}",
+        "{{ n" + "".join(f" | default(n | default({n}))" for n in range(50)) + " }}",
+        "{% macro m() %}{{ varargs | length }}{% endmacro %}{{ m(" + "1," * 4900 + "1) }}",
+    ],
+)
+def test_what_is_no_fault_compiles(compile: Compile, template: str) -> None:
+    assert of_text(compile, template) == []
+    Sandbox().from_string(template)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"a\0b", "an invisible character (U+0000) is not allowed in prompts"),
+        ("é {{ product }}".encode("utf-16"), "it is not UTF-8 text"),
+        ("é {{ product }}".encode("latin-1"), "it is not UTF-8 text"),
+        (b"a" * 300_000, "has more than 262,144 characters"),
+        (b"a" * 10_000_000, "it is larger than 4 "),
+    ],
+)
+def test_an_included_file_that_is_no_text_is_a_fault_at_its_place(
+    compile: Compile, tmp_path: Path, content: bytes, problem: str
+) -> None:
+    folder = tmp_path / "p"
+    folder.mkdir(exist_ok=True)
+    (folder / "b.j2").write_bytes(content)
+    [(place, _, message)] = found(compile, SPEC + FILE, {"p/a.j2": "a\n{% include 'b.j2' %}"})
+    assert problem in message
+    assert place.startswith(("p/b.j2:1:", "p/a.j2:2:"))
+
+
+def test_an_include_follows_no_link_out_of_the_folder(compile: Compile, tmp_path: Path) -> None:
+    (tmp_path / "secret.j2").write_text("secret")
+    (tmp_path / "p").mkdir(exist_ok=True)
+    (tmp_path / "p" / "b.j2").symlink_to(tmp_path / "secret.j2")
+    [(place, code, message)] = found(compile, SPEC + FILE, {"p/a.j2": "a\n{% include 'b.j2' %}"})
+    assert (place, code) == ("p/a.j2:2:13", "missing-file")
+    assert message == "cannot read 'b.j2': is outside the template's folder"

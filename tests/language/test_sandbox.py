@@ -6,9 +6,9 @@ import pytest
 from jinja2 import DictLoader
 from jinja2.exceptions import SecurityError, TemplateError, UndefinedError
 
-from victor_dsl.language.sandbox import MOST_SECONDS, Sandbox
+from victor_dsl.language.sandbox import Sandbox
 from victor_dsl.language.sandbox import render as render_template
-from victor_dsl.language.template_filters import MOST_CHARACTERS
+from victor_dsl.language.template_work import MOST_CHARACTERS
 from victor_dsl.values.frozen import freeze
 from victor_dsl.values.settings import Settings
 
@@ -140,7 +140,7 @@ def test_no_template_gets_out_of_its_sandbox(text: str) -> None:
     [
         "{% for i in range(100000000) %}{% endfor %}",
         "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
-        "{% for i in range(60000) %}{{ i }}{% endfor %}",
+        "{% for i in range(99999) %}{{ i }}{% endfor %}",
         "{% macro f(n) %}{{ f(n + 1) }}{{ f(n + 1) }}{% endmacro %}{{ f(0) }}",
         "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
         "{% for i in [1] recursive %}{{ loop([1, 1]) }}{% endfor %}",
@@ -180,34 +180,13 @@ def test_a_text_of_the_most_characters_is_fine() -> None:
     assert len(render(f"{{{{ 'a' * {MOST_CHARACTERS} }}}}")) == MOST_CHARACTERS
 
 
-def test_each_rendering_has_all_its_steps() -> None:
-    template = Sandbox().from_string("{% for i in range(40000) %}{% endfor %}")
+def test_each_rendering_has_all_its_work() -> None:
+    loop = "{% for i in range(40000) %}{{ i }}{% endfor %}"
+    template = Sandbox().from_string(loop)
     for _ in range(3):
         render_template(template, {})
-    with pytest.raises(SecurityError, match="runs more than 50,000 rounds of its loops and macros"):
-        render("{% for i in range(40000) %}{% endfor %}{% for i in range(40000) %}{% endfor %}")
-
-
-@pytest.mark.parametrize(
-    "template", ["{% for i in [1, 2] %}{{ i }}{% endfor %}", "{% macro m() %}{% endmacro %}{{ m() }}"]
-)
-@pytest.mark.parametrize("over", [False, True])
-def test_a_rendering_that_takes_too_long_is_stopped_in_its_next_step(
-    template: str, over: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    times = iter([0.0, MOST_SECONDS + (0.001 if over else 0.0)])
-    last = [0.0]
-
-    def monotonic() -> float:
-        last[0] = next(times, last[0])
-        return last[0]
-
-    monkeypatch.setattr("victor_dsl.language.sandbox.time.monotonic", monotonic)
-    if over:
-        with pytest.raises(SecurityError, match="exceeded its time limit of 2 seconds"):
-            render(template)
-    else:
-        render(template)
+    with pytest.raises(SecurityError, match="takes more than 200,000 units of work: loop over fewer items"):
+        render(loop + loop)
 
 
 class _Counted(str):

@@ -7,11 +7,9 @@ from typing import Any
 import pytest
 from jinja2.exceptions import SecurityError, TemplateError, UndefinedError
 
-from victor_dsl.components.contributors.template import Config
 from victor_dsl.language.sandbox import NO_TENANT, NO_USER, Sandbox
 from victor_dsl.language.sandbox import render as render_template
 from victor_dsl.language.template import METHODS
-from victor_dsl.language.template_filters import filters
 from victor_dsl.language.template_undefined import plain
 from victor_dsl.values.frozen import freeze
 from victor_dsl.values.settings import Settings
@@ -167,8 +165,3 @@ def test_the_methods_of_templates_exist() -> None:
     for of, methods in METHODS:
         for kind in of if isinstance(of, tuple) else (of,):
             assert all(hasattr(kind, name) for name in methods)
-
-
-def test_the_manual_lists_every_filter() -> None:
-    manual = " ".join((Config.__doc__ or "").split())
-    assert f"`{' '.join(sorted(filters()))}`" in manual

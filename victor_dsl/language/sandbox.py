@@ -1,40 +1,37 @@
-"""The Jinja2 sandbox for templates: strict about names, and bounded in loops, sizes and time.
+"""The Jinja2 sandbox for templates: strict about names, and bounded in work and sizes.
 
 Imported only where there is a template: importing jinja2 takes 50 ms.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import cache
 from itertools import repeat
 from operator import is_
+from types import CodeType
 from typing import Any
 
-from jinja2 import BaseLoader, Environment, Template, meta, nodes
-from jinja2.exceptions import SecurityError
+from jinja2 import BaseLoader, Environment, Template, nodes
+from jinja2.environment import TemplateModule
+from jinja2.exceptions import SecurityError, TemplateSyntaxError
 from jinja2.lexer import Lexer
-from jinja2.runtime import Context, Undefined
+from jinja2.runtime import BlockReference, Context, LoopContext, Macro, TemplateReference, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.utils import missing
-from jinja2.visitor import NodeTransformer
+from jinja2.utils import Namespace, missing
 from pydantic import BaseModel
 
 from victor_dsl.language.template import GLOBALS, INSTEAD, METHODS
-from victor_dsl.language.template_filters import MOST_CHARACTERS, bound, bound_bits, filters, format_text, printable
+from victor_dsl.language.template_calls import charge_call
+from victor_dsl.language.template_code import CALLED, Charged, Generator, line_of, parsed, undeclared
+from victor_dsl.language.template_filters import filters, finalize, format_text
 from victor_dsl.language.template_lines import LineLexer
+from victor_dsl.language.template_tests import tests
 from victor_dsl.language.template_undefined import Missing, Unset, what
+from victor_dsl.language.template_work import MOST_CHARACTERS, MOST_WORK, Meter, bound, bound_bits
 from victor_dsl.values.frozen import FrozenList, FrozenMap, value
 from victor_dsl.values.settings import Settings
-
-MOST_STEPS = 50_000
-"""The most rounds of loops and macros in one rendering."""
-MOST_SECONDS = 2.0
-"""The longest time of one rendering, checked in every round of a loop or macro."""
-
-CALLED = "()"
-"""Ends the name of an attribute that is called at once."""
 
 
 def unset(name: str) -> Unset:
@@ -42,6 +39,11 @@ def unset(name: str) -> Unset:
     return Unset(f"this turn has no {name}; write `{{% if {name} %}}` or `{name} | default('…')`", name=name)
 
 
+_FEW = 8
+_WITH_ATTRIBUTES = (Namespace, LoopContext, Macro, TemplateReference, BlockReference, TemplateModule, Undefined)
+"""What templates find attributes on, besides the values that they are given."""
+_OF_CALLER = ("_block_vars", "_loop_vars")
+_TEXTS_AND_LISTS = (str, list, tuple)
 NO_TENANT, NO_USER = unset("tenant"), unset("user")
 _UNCHANGEABLE = (str, int, float, type(None), type(missing), FrozenMap, FrozenList, Settings, Unset)
 
@@ -55,34 +57,22 @@ class _Rendering:
     text: str
 
 
-class Sandbox(ImmutableSandboxedEnvironment):
+class Sandbox(Meter, ImmutableSandboxedEnvironment):
     """An environment whose templates see the values that they are rendered with and nothing else. One rendering at a time."""
 
-    intercepted_binops = frozenset({"+", "*", "**", "%"})
+    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "**", "%"})
+    code_generator_class = Generator
 
     def __init__(self, loader: BaseLoader | None = None) -> None:
-        super().__init__(loader=loader, undefined=Missing, autoescape=False, finalize=printable, auto_reload=False)
+        super().__init__(
+            loader=loader, undefined=Missing, autoescape=False, finalize=finalize, auto_reload=False, optimized=False
+        )
         self.filters = filters()
-        self.tests = {**self.tests, "none": _is_none}
+        self.tests = tests()  # type: ignore[assignment]
         self.globals = {name: self.globals[name] for name in GLOBALS}
         self.names: tuple[str, ...] = ()
         """The names that the templates compiled so far look up, each once."""
         self.last: _Rendering | None = None
-        self._steps = 0
-        self._end = 0.0
-
-    def begin(self) -> None:
-        """Starts the count of steps and the time of one rendering."""
-        self._steps = 0
-        self._end = time.monotonic() + MOST_SECONDS
-
-    def step(self) -> None:
-        """Counts one round of a loop or macro. `_Bounds` puts a call of it into each."""
-        self._steps += 1
-        if self._steps > MOST_STEPS:
-            raise SecurityError(f"runs more than {MOST_STEPS:,} rounds of its loops and macros")
-        if time.monotonic() > self._end:
-            raise SecurityError(f"exceeded its time limit of {MOST_SECONDS:g} seconds")
 
     @property
     def lexer(self) -> Lexer:
@@ -90,7 +80,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return _lexer()
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """A key of a map before anything else; a set value of settings; a method where it is called (`_Bounds` marks that)."""
+        """A key of a map before anything else; a set value of settings; a method where it is called (`Charged` marks that)."""
         if isinstance(obj, dict):
             if attribute in obj:
                 return obj[attribute]
@@ -104,10 +94,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
                 if isinstance(obj, Mapping) and name in obj:
                     return obj[name]
                 return self._no_attribute(obj, name, methods)
-        return super().getattr(obj, name)
+        return super().getattr(obj, name) if isinstance(obj, _WITH_ATTRIBUTES) else self._no_attribute(obj, name, ())
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """An item or key; with a text, also what `getattr` finds."""
+        if isinstance(argument, tuple):
+            self.weigh(argument)
         try:
             return obj[argument]
         except (AttributeError, TypeError, LookupError):
@@ -142,25 +134,41 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def call(self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: PYI063 - as Jinja2 declares it
         """Calls a macro, a method or one of the few functions."""
+        if isinstance(__obj, Macro):
+            if len(args) > _FEW:
+                self.charge(len(args))
+            for variables in _OF_CALLER:
+                kwargs.pop(variables, None)
+            return __obj(*args, **kwargs)  # as `super` does in three times the time
         if not callable(__obj):
             raise SecurityError(f"{what(__obj)} cannot be called")
+        charge_call(self, __obj, args, kwargs)
         return super().call(__context, __obj, *args, **kwargs)
 
     def wrap_str_format(self, value: Any) -> None:
         """Does not wrap `str.format`, which leaves it as unsafe as other methods: its widths have no bounds."""
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Bounds the operators whose result may be much larger than their operands."""
-        if operator == "%" and isinstance(left, str):
-            return format_text(left, *(right if isinstance(right, tuple) else (right,)))
-        if operator == "*":
-            _bound_product(left, right)
-            _bound_product(right, left)
-        elif operator == "+" and isinstance(left, str | list | tuple) and isinstance(right, str | list | tuple):
-            bound(len(left) + len(right), left)
-        elif operator == "**" and isinstance(left, int) and isinstance(right, int):
-            bound_bits(left.bit_length() * right)
+        """Bounds the operators by the sizes of their operands."""
+        if isinstance(left, int) and isinstance(right, int):
+            _bound_number(operator, left, right)
+        elif operator == "%" and isinstance(left, str):
+            return format_text(self, left, *(right if isinstance(right, tuple) else (right,)))
+        elif operator == "*":
+            self._charge_product(left, right)
+            self._charge_product(right, left)
+        elif operator == "+" and isinstance(left, _TEXTS_AND_LISTS) and isinstance(right, _TEXTS_AND_LISTS):
+            self.charge_made(len(left) + len(right), left)
+        elif isinstance(left, AbstractSet) or isinstance(right, AbstractSet):
+            raise SecurityError(f"`{operator}` takes numbers")
         return super().call_binop(context, operator, left, right)
+
+    def _charge_product(self, one: Any, times: Any) -> None:
+        if isinstance(times, int) and isinstance(one, _TEXTS_AND_LISTS):
+            self.charge_made(len(one) * max(times, 0), one)
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        return parsed(self, source, name, filename)
 
     def _generate(
         self,
@@ -169,21 +177,22 @@ class Sandbox(ImmutableSandboxedEnvironment):
         filename: str | None,
         defer_init: bool = False,
     ) -> str:
-        bounded = _Bounds(self).visit(source)
-        code = super()._generate(bounded, name, filename, defer_init)
-        found = meta.find_undeclared_variables(bounded)  # after the checks, whose errors name the template
+        charged = Charged(self, included=name is not None).visit(source)
+        code = super()._generate(charged, name, filename, defer_init)
+        found = undeclared(charged)  # after the checks, whose errors name the template
         self.names = (*self.names, *found.difference(self.names))
         return code
+
+    def _compile(self, source: str, filename: str) -> CodeType:
+        try:
+            return super()._compile(source, filename)
+        except SyntaxError as error:
+            raise TemplateSyntaxError(str(error.msg), line_of(source, error), None, filename) from None
 
 
 @cache
 def _lexer() -> LineLexer:
     return LineLexer(Environment(autoescape=False))  # noqa: S701 - prompts are no HTML
-
-
-def _is_none(value: Any) -> bool:
-    """Whether the value is null, or one that this turn does not have."""
-    return value is None or isinstance(value, Unset)
 
 
 def render(template: Template, values: Mapping[str, Any]) -> str:
@@ -208,7 +217,7 @@ def render(template: Template, values: Mapping[str, Any]) -> str:
 def _rendered(environment: Sandbox, template: Template, values: Mapping[str, Any]) -> str:
     """Does what `template.generate(values)` does, without its `dict(template.globals)`: a ChainMap, which Python iterates
     name by name, in half the time of a short template."""
-    environment.begin()
+    environment.work_left = MOST_WORK
     names = {**environment.globals, **values}
     context = environment.context_class(environment, names, template.name, template.blocks, environment.globals)
     pieces, length = [], 0
@@ -223,46 +232,10 @@ def _rendered(environment: Sandbox, template: Template, values: Mapping[str, Any
     return "".join(pieces)
 
 
-class _Bounds(NodeTransformer):
-    """Puts a step into each loop and macro, turns `a ~ b` into a join, which is bounded, and marks methods that are called."""
-
-    def __init__(self, environment: Sandbox) -> None:
-        self._environment = environment
-
-    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - Jinja2 calls visitors so
-        return self._with_step(node)
-
-    def visit_Macro(self, node: nodes.Macro) -> nodes.Node:  # noqa: N802
-        return self._with_step(node)
-
-    def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node:  # noqa: N802
-        return self._with_step(node)
-
-    def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802
-        self.generic_visit(node)
-        if isinstance(node.node, nodes.Getattr):
-            node.node.attr += CALLED
-        return node
-
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
-        self.generic_visit(node)
-        parts = nodes.Tuple(node.nodes, "load", lineno=node.lineno)
-        return self._at(nodes.Filter(parts, "join", [], [], None, None), node.lineno)
-
-    def _with_step(self, node: Any) -> nodes.Node:
-        self.generic_visit(node)
-        step = nodes.EnvironmentAttribute("step()")  # compiled to `environment.step()`: a Call would cost 7 µs
-        node.body.insert(0, self._at(nodes.ExprStmt(step), node.lineno))
-        return node  # type: ignore[no-any-return]
-
-    def _at(self, node: nodes.Node, line: int) -> nodes.Node:
-        return node.set_lineno(line).set_environment(self._environment)
-
-
-def _bound_product(one: Any, times: Any) -> None:
-    if not isinstance(times, int):
-        return
-    if isinstance(one, str | list | tuple):
-        bound(len(one) * times, one)
-    elif isinstance(one, int):
-        bound_bits(one.bit_length() + times.bit_length())
+def _bound_number(operator: str, left: int, right: int) -> None:
+    if operator == "*":
+        bound_bits(left.bit_length() + right.bit_length())
+    elif operator == "**":
+        bound_bits(left.bit_length() * right)
+    else:
+        bound_bits(max(left.bit_length(), right.bit_length()))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+MOST_SOURCE = 262_144
+"""The longest template, in characters."""
+
 VISIBLE = frozenset({"session", "tenant", "user", "settings"})
 """The names that every template sees besides the vars; `settings` are the values in force for the turn."""
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Iterator
+from itertools import islice
+from operator import itemgetter
 
 from jinja2.exceptions import TemplateSyntaxError
 from jinja2.lexer import Lexer
+
+from victor_dsl.language.template_work import MOST_TOKENS
 
 Token = tuple[int, str, str]
 
@@ -31,7 +36,11 @@ class LineLexer(Lexer):
         tokens: list[Token] = []
         error = None
         try:
-            tokens += super().tokeniter(source, name, filename, state)
+            for token in super().tokeniter(source, name, filename, state):
+                if len(tokens) >= MOST_TOKENS:
+                    message = f"it has more than {MOST_TOKENS:,} words and signs in its tags: split it into several"
+                    raise TemplateSyntaxError(message, token[0], name, filename)
+                tokens.append(token)
         except TemplateSyntaxError as found:  # the parser may find one on an earlier line
             error = found
         starts = list(_starts(text, tokens))
@@ -79,9 +88,10 @@ def _mask(text: str, tokens: list[Token], starts: list[int]) -> str:
 
 def _without(value: str, start: int, cuts: list[tuple[int, int]]) -> str:
     """The text that begins at `start`, without what lies in the cuts."""
-    pieces, position = [], start
-    for begin, end in cuts:
-        if end > position and begin < start + len(value):
-            pieces.append(value[position - start : max(begin - start, position - start)])
-            position = max(end, position)
+    pieces, position, stop = [], start, start + len(value)
+    for begin, end in islice(cuts, bisect(cuts, start, key=itemgetter(1)), None):
+        if begin >= stop:
+            break
+        pieces.append(value[position - start : max(begin - start, position - start)])
+        position = end
     return "".join([*pieces, value[position - start :]]) if position < start + len(value) else "".join(pieces)

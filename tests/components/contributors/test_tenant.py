@@ -84,7 +84,10 @@ async def test_recipe_2_a_tenant_without_a_template_is_an_error(world: World) ->
         ("{{ ''.__class__ }}", "templates have no `.__class__` of text"),
         ("{{ settings.__init__.__globals__ }}", "settings have no '__init__'"),
         ("{% include 'secrets.txt' %}", "there is no template 'secrets.txt'"),
-        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "rounds of its loops"),
+        (
+            "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+            "units of work: loop over fewer items",
+        ),
         ("{{ 'x' * 99999999 }}", "makes a text of more than"),
         ("Hi\n{% if %}", 'tenant_prompt_templates["acme"]:2: '),
         ("x" * 300_000, 'tenant_prompt_templates["acme"]: is longer than'),

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path as FilesystemPath
 
 from attrs import define, evolve, field, frozen
-from jinja2 import TemplateSyntaxError, meta, nodes
+from jinja2 import TemplateSyntaxError, nodes
 
 from victor_dsl.compiler.templates.sources import Source
 from victor_dsl.language.sandbox import Sandbox
 from victor_dsl.language.template import TAGS
+from victor_dsl.language.template_code import undeclared
 from victor_dsl.language.template_files import Reference, confined, references
 from victor_dsl.nearest import nearest, suggest
 from victor_dsl.source.diagnostic import Diagnostic
@@ -46,6 +47,9 @@ class Family:
 
 _TAG = re.compile(r"\{[{%#](?:[^}]|\}(?![}%#]))*?(?:[}%#]\}|$)")
 
+_GENERATED = re.compile(r"\bl_\d+_")
+"""How names begin in the code that Python reads."""
+
 ROOT = ""
 """The name of the template that is rendered, where it stands in the spec."""
 
@@ -66,19 +70,23 @@ def read_family(root: Source, files: Files, included: Included) -> Family:
             continue
         for reference in parsed.references:
             unread += _named(family, source, reference, folder, files, included)
+    if not family.faults:
+        family.faults += _circles(family)
     return family
 
 
 def _parse(source: Source) -> Parsed:
-    """Raises TemplateSyntaxError, also for a filter, test or tag that does not exist."""
-    tree = _environment().parse(source.text)
+    """Raises TemplateSyntaxError for whatever has no code, such as a filter, test or tag that does not exist."""
+    environment = _environment()
+    tree = environment.parse(source.text)
     names = {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
     names |= {node.name for node in tree.find_all(nodes.Macro)} | {node.name for node in tree.find_all(nodes.Block)}
     names |= {node.target for node in tree.find_all(nodes.Import)}
     for node in tree.find_all(nodes.FromImport):
         names |= {name if isinstance(name, str) else name[1] for name in node.names}
-    undeclared = meta.find_undeclared_variables(tree)
-    return Parsed(source, tree, frozenset(undeclared), frozenset(names), tuple(references(tree)))
+    found = frozenset(undeclared(tree))
+    environment.compile(source.text)  # Python has bounds of its own
+    return Parsed(source, tree, found, frozenset(names), tuple(references(tree)))
 
 
 @cache
@@ -138,6 +146,42 @@ def _named(
         )
 
 
+def _circles(family: Family) -> Iterator[Diagnostic]:
+    """Templates that certainly name themselves, by way of others or not."""
+    certain = {name: list(_certain(parsed, family)) for name, parsed in family.templates.items()}
+    done: set[str] = set()
+    for root, named in certain.items():
+        trail = [(root, iter(named))]
+        while trail:
+            name, rest = trail[-1]
+            reference, other = next(rest, (None, ""))
+            if reference is None:
+                done.add(trail.pop()[0])
+            elif other in (above := [name for name, _ in trail]):
+                source = family.templates[name].source
+                through = ", ".join(f"'{name}'" for name in above[above.index(other) + 1 :])
+                message = f"'{other}' comes back to itself" + (f" through {through}" if through else "")
+                hint = "leave this out, or put it into an `{% if %}` that ends the circle"
+                yield Diagnostic("template-error", message, source.span(reference.line, other), source.field, hint)
+            elif other not in done:
+                trail.append((other, iter(certain[other])))
+
+
+def _certain(parsed: Parsed, family: Family) -> Iterator[tuple[Reference, str]]:
+    """What a template names whenever it is rendered, and the template that this is."""
+    waiting: list[nodes.Node] = [parsed.tree]
+    executed = set()
+    while waiting:
+        node = waiting.pop()
+        executed.add(id(node))
+        if not isinstance(node, nodes.If | nodes.For | nodes.Macro | nodes.CallBlock | nodes.Block):
+            waiting += node.iter_child_nodes()
+    for reference in parsed.references:
+        found = next((name for name in reference.names or () if name in family.templates), None)
+        if found is not None and id(reference.node) in executed:
+            yield reference, found
+
+
 def _beside(folder: FilesystemPath) -> list[str]:
     try:
         return os.listdir(folder)
@@ -180,5 +224,9 @@ def _in_words(problem: str) -> tuple[str, str]:
     if filtered := re.match(r"No (filter|test) named '(\w+)'", problem):
         kind, name = filtered.groups()
         return f"there is no {kind} '{name}'", suggest(name, known[kind], what=f"{kind}s", most=60)
+    if problem.startswith("it "):  # over a bound
+        message, _, hint = problem.partition(": ")
+        return f"this template {message.removeprefix('it ')}", hint
+    problem = _GENERATED.sub("", problem)
     hint = "a value is written `{{ name }}`; text with braces of its own stands in `{% raw %}…{% endraw %}`"
     return f"this is not a template: {problem[:1].lower()}{problem[1:].rstrip('.')}", hint

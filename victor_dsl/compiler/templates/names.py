@@ -21,6 +21,7 @@ from victor_dsl.language.template import (
     TEXT_METHODS,
     VISIBLE,
 )
+from victor_dsl.language.template_work import MOST_INDENT, MOST_JSON_INDENT, MOST_PLACES
 from victor_dsl.nearest import suggest
 from victor_dsl.source.diagnostic import Diagnostic, Severity
 from victor_dsl.values.settings import Settings
@@ -284,30 +285,41 @@ class _Reading:
 
     def _filter(self, node: nodes.Filter) -> Iterator[Diagnostic]:
         """Arguments that a filter refuses."""
-        written = [argument.value for argument in node.args if isinstance(argument, nodes.Const)]
-        named = {str(pair.key): pair.value.value for pair in node.kwargs if isinstance(pair.value, nodes.Const)}
-        first = written[0] if len(written) == len(node.args) and written else None
+        written = [_constant(argument) for argument in node.args]
+        named = {str(pair.key): _constant(pair.value) for pair in node.kwargs}
+        first = written[0] if written else None
+        places = named.get("precision", first)
         wide = named.get("width" if node.name == "indent" else "indent", first)
         if node.name == "join" and ("attribute" in {pair.key for pair in node.kwargs} or len(node.args) > 1):
             hint = "write `map(attribute='…') | join(', ')`"
             yield self._fault("template-error", "`join` has no `attribute` here", node, "join", hint)
-        elif node.name == "replace" and any(not isinstance(value, str) for value in written[:2]):
+        elif node.name == "replace" and any(
+            not isinstance(value, str) and value is not _UNKNOWN for value in written[:2]
+        ):
             hint = "write it in quotes: `replace('old', 'new')`"
             yield self._fault("template-error", "`replace` takes two texts", node, "replace", hint)
-        elif node.name == "indent" and isinstance(wide, int) and wide > 100:
-            yield self._fault(
-                "template-error", "`indent` goes up to 100 spaces", node, "indent", "write a smaller number"
-            )
-        elif node.name == "tojson" and isinstance(wide, int) and not 0 <= wide <= 8:
-            yield self._fault(
-                "template-error", "`tojson` indents by 0 to 8 spaces", node, "tojson", "write another number"
-            )
+        elif node.name == "indent" and isinstance(wide, int) and wide > MOST_INDENT:
+            message, hint = f"`indent` goes up to {MOST_INDENT} spaces", "write a smaller number"
+            yield self._fault("template-error", message, node, "indent", hint)
+        elif node.name == "tojson" and isinstance(wide, int) and not 0 <= wide <= MOST_JSON_INDENT:
+            message, hint = f"`tojson` indents by 0 to {MOST_JSON_INDENT} spaces", "write another number"
+            yield self._fault("template-error", message, node, "tojson", hint)
+        elif node.name == "round" and isinstance(places, int) and abs(places) > MOST_PLACES:
+            message, hint = f"`round` takes at most {MOST_PLACES} decimal places", "write a smaller number"
+            yield self._fault("template-error", message, node, "round", hint)
 
     def _fault(
         self, code: str, message: str, node: nodes.Node, word: str | None, hint: str, severity: Severity = "error"
     ) -> Diagnostic:
         source = self.parsed.source
         return Diagnostic(code, message, source.span(node.lineno, word), source.field, hint, severity=severity)
+
+
+def _constant(node: nodes.Node) -> Any:
+    """The value of an argument that is written out, else _UNKNOWN."""
+    if isinstance(node, nodes.Neg) and isinstance(node.node, nodes.Const) and isinstance(node.node.value, int | float):
+        return -node.node.value
+    return node.value if isinstance(node, nodes.Const) else _UNKNOWN
 
 
 _OF_TEXT = frozenset(

@@ -9,11 +9,13 @@ from attrs import frozen
 
 from victor_dsl.compiler.check import Item
 from victor_dsl.language.config import FilePath, TemplateText, annotated_fields
+from victor_dsl.language.template import MOST_SOURCE
 from victor_dsl.source.interpolate import as_read
 from victor_dsl.source.located import Located, Path, Span
 from victor_dsl.source.reader import Files, Included, resolve
 
 _PLAIN = re.compile(r"\{\{ ([A-Za-z_][A-Za-z0-9_]*) \}\}")
+_MOST_NAMES = 1_000
 _WORDS = frozenset({"and", "else", "if", "in", "is", "not", "or", "true", "false", "none", "True", "False", "None"})
 
 
@@ -54,9 +56,15 @@ class Source:
 
 def plain_parts(source: Source) -> list[str] | None:
     """A template that has nothing but `{{ name }}` in it: a text, a name, a text and so on; None for any other template."""
-    parts = _PLAIN.split(source.text)
+    if len(source.text) > MOST_SOURCE:
+        return None
+    parts = _PLAIN.split(source.text, _MOST_NAMES + 1)
     texts, names = parts[::2], parts[1::2]
-    if any(mark in text for text in texts for mark in ("{{", "{%", "{#")) or not _WORDS.isdisjoint(names):
+    if (
+        len(names) > _MOST_NAMES
+        or any(mark in text for text in texts for mark in ("{{", "{%", "{#"))
+        or not _WORDS.isdisjoint(names)
+    ):
         return None
     return parts
 

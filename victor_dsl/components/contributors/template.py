@@ -46,12 +46,10 @@ class Config(ContributorConfig, TemplateConfig):
     A line that holds only block tags (`{% … %}`) and comments, none of them with `-` or `+`, vanishes with its line end. A tag
     with `-` or `+` does what it does in Jinja2 by default. White space at the ends of the whole text is removed.
 
-    Templates run in a sandbox: they read these values and nothing else, and the rounds of their loops and the length of their
-    text are bounded. Of Jinja2's filters they have `abs capitalize count d default dictsort filesizeformat first float format
-    groupby indent int items join last length list lower map max min reject rejectattr replace reverse round select selectattr
-    sort string sum title tojson trim truncate unique upper urlencode wordcount`. A template file may include, import and extend
-    files of its own folder. All of them are part of the plan, and of its digest: a changed file makes a new plan, which runs from
-    about a second later. While a file is empty, missing or broken, the last good texts stay in force.
+    Templates run in a sandbox: they read these values and nothing else, and their work, texts and lists are bounded, whatever
+    they do. The reference of templates lists their filters, tests and methods, and the bounds. A template file may include,
+    import and extend files of its own folder. All of them are part of the plan, and of its digest: a changed file makes a new
+    plan, which runs from about a second later. While a file is empty, missing or broken, the last good texts stay in force.
     """
 
 
