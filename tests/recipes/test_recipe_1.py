@@ -234,5 +234,5 @@ async def test_recipe_1_a_secret_that_others_may_read_is_warned_of(
     with caplog.at_level(logging.WARNING):
         async with Orchestrator(program):
             pass
-    assert ("can read the secret in key.txt; try chmod go-r" in caplog.text) == is_told
+    assert ("can read 'key.txt'; run: chmod 600 key.txt" in caplog.text) == is_told
     assert "sesame" not in caplog.text

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import stat
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -26,6 +24,7 @@ from victor_dsl.language.registry import Registry
 from victor_dsl.nearest import suggest
 from victor_dsl.runtime.lease import Lease, Leases
 from victor_dsl.storage.ending import to_the_end
+from victor_dsl.storage.permissions import EXPOSED, exposure
 
 CLOSING_SECONDS = 10.0
 """How long one object may take to close before its task is cancelled."""
@@ -150,16 +149,11 @@ class LiveNodes:
 
     def _secret(self, node: Node, environment: Mapping[str, str], secret: Secret) -> str:
         text = find_secret(environment, node, secret)
-        if secret.source == "file" and is_open_to_others(secret):
-            message = f"users other than its owner can read the secret in {secret.name}; try chmod go-r"
-            self._report(node.id, message, {"file": secret.name})
+        if secret.source == "file":
+            problem = exposure(Path(secret.path or secret.name), secret.name, private=True)
+            if problem is not None:
+                self._report(node.id, problem, {"code": EXPOSED, "file": secret.name})
         return text
-
-
-def is_open_to_others(secret: Secret) -> bool:
-    """Whether the group, or everybody, may read the file that a secret is in."""
-    mode = Path(secret.path or secret.name).stat().st_mode
-    return os.name == "posix" and bool(mode & (stat.S_IRGRP | stat.S_IROTH))
 
 
 def find_secret(environment: Mapping[str, str], node: Node, secret: Secret) -> str:

@@ -24,6 +24,7 @@ from victor_dsl.runtime.generation import Generation, Shared
 from victor_dsl.runtime.nodes import LiveNodes, SystemClock
 from victor_dsl.runtime.rendering import RenderedRequests, render
 from victor_dsl.storage.ending import to_the_end
+from victor_dsl.storage.permissions import exposure
 from victor_dsl.values.event import Event, uuid7
 from victor_dsl.values.message import Delta, Reply, StopReason
 from victor_dsl.values.outcome import Answer, Rendered
@@ -79,6 +80,8 @@ class Orchestrator:
         self._state = "opening"
         try:
             await self._current.open()
+            if (state := self.program.state).is_dir() and (problem := exposure(state, str(state), private=False)):
+                logger.warning("%s", problem)
             self._delivery = Delivery(self._queues(self._current))
             self._delivery.open()
         except BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,9 @@ from typing import Any, Self, TypeVar
 
 from victor_dsl.errors import StoreError
 from victor_dsl.storage.ending import to_the_end
+from victor_dsl.storage.permissions import exposure, make_private_folder
+
+logger = logging.getLogger("victor_dsl")
 
 T = TypeVar("T")
 
@@ -167,6 +171,8 @@ class _Connection:
                 connection.execute("PRAGMA journal_mode = WAL")
                 # With WAL the file stays intact; a power cut may lose the last transactions.
                 connection.execute("PRAGMA synchronous = NORMAL")
+                if self._path != MEMORY and (problem := exposure(Path(self._path), self._path, private=True)):
+                    logger.warning("%s", problem)
         except BaseException:
             connection.close()
             raise
@@ -193,7 +199,7 @@ def by_number(parameters: Sequence[Any]) -> dict[str, Any]:
 
 def _create_private(path: Path) -> None:
     """Creates the file, readable by its owner only, and its folders, where they are missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:

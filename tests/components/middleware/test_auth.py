@@ -27,6 +27,7 @@ INSERT = "INSERT INTO api_keys (key_hash, tenant_id, user_id, active, expires_at
 def keys_file(folder: Path, *entries: Mapping[str, Any], name: str = "keys.yml") -> str:
     path = folder / name
     path.write_text(json.dumps({"keys": list(entries)}))
+    path.chmod(0o600)
     return str(path)
 
 

@@ -89,7 +89,7 @@ async def test_a_file_that_others_may_write_is_reported_once(around: Surrounding
     around.clock.time += 2
     await file.read(TURN)
     assert [message for message, _ in around.reports] == [
-        "users other than its owner may write 'settings.yml', and so change settings; try chmod go-w"
+        "users other than its owner can write 'settings.yml'; run: chmod go-w settings.yml"
     ]
 
 

@@ -19,6 +19,7 @@ from victor_dsl.language.component import Context
 from victor_dsl.language.config import ExporterConfig, FilePath
 from victor_dsl.language.kinds import Exporter
 from victor_dsl.storage.file_value import reason
+from victor_dsl.storage.permissions import make_private_folder
 from victor_dsl.values.event import Event
 
 try:
@@ -99,7 +100,7 @@ class LineFile:
 
     def open(self) -> None:
         """Opens the file, removes half a line at its end, and reads the ids of its last lines."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._path.parent)
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         _lock(self._descriptor)
         try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +12,7 @@ from victor_dsl.language.component import Context
 from victor_dsl.language.config import FilePath, ProviderConfig
 from victor_dsl.lazy import Lazy
 from victor_dsl.storage.file_value import FileValue, reason
+from victor_dsl.storage.permissions import EXPOSED, exposure
 from victor_dsl.values.settings import Layer
 from victor_dsl.values.turn import Turn
 
@@ -109,9 +108,6 @@ class ValuesFile:
         return layer
 
     def _warn_if_others_may_write(self) -> None:
-        if self._has_warned or os.name != "posix":
-            return
-        if self._file.path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        if not self._has_warned and (problem := exposure(self._file.path, self._name, private=False)):
             self._has_warned = True
-            message = f"users other than its owner may write '{self._name}', and so change settings; try chmod go-w"
-            self._context.report(message, {"file": self._name})
+            self._context.report(problem, {"code": EXPOSED, "file": self._name})

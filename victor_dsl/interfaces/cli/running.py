@@ -18,6 +18,7 @@ from victor_dsl.interfaces.cli.output import say, warning_line
 from victor_dsl.language.registry import Registry
 from victor_dsl.runtime.coordinators.config import ConfigCoordinator
 from victor_dsl.runtime.nodes import LiveNodes
+from victor_dsl.storage.permissions import EXPOSED
 from victor_dsl.values.turn import Turn
 
 T = TypeVar("T")
@@ -78,8 +79,11 @@ async def connect(program: Program, registry: Registry) -> list[str]:
     """Opens every component of every plan, and closes it. The distinct failures."""
     failures: dict[str, None] = {}
 
-    def report(node: str, message: str, _: Mapping[str, Any]) -> None:
-        failures[f"{node}: {message}"] = None
+    def report(node: str, message: str, data: Mapping[str, Any]) -> None:
+        if data.get("code") == EXPOSED:
+            say(warning_line(f"{node}: {message}"))
+        else:
+            failures[f"{node}: {message}"] = None
 
     live = LiveNodes(registry, report)
     async with AsyncExitStack() as stack:

@@ -13,6 +13,7 @@ import orjson
 from attrs import evolve, field, frozen
 
 from victor_dsl.errors import StoreError
+from victor_dsl.storage.permissions import make_private_folder
 from victor_dsl.values.event import uuid7
 from victor_dsl.workbench.batch.lines import LineId
 
@@ -75,7 +76,7 @@ def write_record(path: Path, record: RunRecord, output: str) -> None:
     """Writes the record, whole or not at all. Raises StoreError if it cannot be written."""
     new = path.with_suffix(f".{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path.parent)
         with new.open("wb") as file:
             fields = {"run": record.run, "begun": record.begun, "output": output}
             fields |= {"retried": record.retried, "nodes": record.nodes}

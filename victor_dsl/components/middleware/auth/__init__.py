@@ -87,6 +87,7 @@ async def build(config: Config, context: Context) -> AsyncIterator[Middleware]:
     from victor_dsl.components.middleware.auth.handler import Auth
     from victor_dsl.components.middleware.auth.key_cache import KeyCache
     from victor_dsl.components.middleware.auth.key_sources import FileKeys, KeySource, TableKeys
+    from victor_dsl.storage.permissions import EXPOSED, exposure
 
     def report(error: StoreError) -> None:
         context.report(f"the key source is unreachable; cached keys stay valid: {error}", {"code": error.code})
@@ -101,6 +102,8 @@ async def build(config: Config, context: Context) -> AsyncIterator[Middleware]:
         path = Path(config.keys or "")
         source, fresh_s = FileKeys(path, context.shown(str(path))), 0.0
         await source.find("")  # reads the file
+        if problem := exposure(path, context.shown(str(path)), private=True):
+            context.report(problem, {"code": EXPOSED, "file": context.shown(str(path))})
     keys = KeyCache(
         source, context.clock, context.random, fresh_s=fresh_s, stale_s=config.outage_seconds, report=report
     )
