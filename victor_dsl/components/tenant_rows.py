@@ -29,6 +29,13 @@ T = TypeVar("T")
 
 OUTAGE_SECONDS = 5.0
 """How long a row without a last good value is tried again."""
+MOST_CHARACTERS = 262_144
+"""How long the content of a row may be; what tenants write must not fill the memory."""
+SELECT = f"""
+SELECT CASE WHEN length(CAST({{column}} AS text)) <= {MOST_CHARACTERS} THEN {{column}} END AS content,
+    length(CAST({{column}} AS text)) AS characters, active
+FROM {{table}} WHERE tenant_id = $1
+"""  # noqa: S608 - the tables are those of `victor db migrate`
 RETRY_SECONDS = 1.0
 """How soon a row that could not be read is tried again."""
 
@@ -77,18 +84,27 @@ class _Entry(Generic[T]):
 class TenantRows(Generic[T]):
     """Rows by tenant, each read as the tenant it belongs to, so that row-level security shows no other's.
 
-    `select` gives the columns `content` and `active` for the tenant `$1`. `parse` makes a value of the content. It is called
-    only when the content has changed, so an unchanged row stays the same object. However many turns need a row at once, one
-    reads it. While a row cannot be read or parsed, its last good value stays in use;
+    `place` is a table and the column with the content; content longer than MOST_CHARACTERS is an `error`, and is not read. `parse`
+    makes a value of it. It is called only when the content has changed, so an unchanged row stays the same object. However many
+    turns need a row at once, one reads it. While a row cannot be read or parsed, its last good value stays in use;
     `context` reports the failure, and `meanwhile` as what that means.
     """
 
     def __init__(
-        self, config: TenantRowsConfig, context: Context, select: str, parse: Callable[[str, Any], T], *, meanwhile: str
+        self,
+        config: TenantRowsConfig,
+        context: Context,
+        place: tuple[str, str],
+        parse: Callable[[str, Any], T],
+        *,
+        error: type[ComponentError],
+        meanwhile: str,
     ) -> None:
         self._database = context.live(config.database)
         self._context = context
-        self._select = select
+        self._table, column = place
+        self._select = SELECT.format(table=self._table, column=column)
+        self._error = error
         self._parse = parse
         self._ttl_s = config.ttl_seconds
         self._most = config.max_tenants
@@ -124,6 +140,10 @@ class TenantRows(Generic[T]):
             elif rows[0]["active"] != 1:  # SQLite has no booleans; NULL and texts are not active
                 entry.row = Row(is_active=False)
             else:
+                if (rows[0]["characters"] or 0) > MOST_CHARACTERS:
+                    where = f"{self._table}[{quoted(tenant)}]"
+                    message = f"{where}: is longer than {MOST_CHARACTERS:,} characters"
+                    raise self._error(message, node=self._context.node)
                 content = repr(rows[0]["content"])
                 if entry.row is None or entry.row.content != content:
                     entry.row = Row(self._parse(tenant, rows[0]["content"]), content=content)

@@ -112,6 +112,30 @@ async def test_recipe_6_json_text_inside_jsonb_is_parsed_too(world: World) -> No
     assert (await world.provider().read(of("acme"))).settings == WARM["settings"]
 
 
+async def test_a_row_is_data_and_names_no_code_no_file_and_no_variable(world: World) -> None:
+    values = {"a": "${env:PATH}", "b": "${file:/etc/passwd}", "c": "{{ 1 + 1 }}"}
+    await world.put("acme", {"vars": values})
+    assert (await world.provider().read(of("acme"))).vars == values
+    for section in ("tools", "middleware", "contributors", "providers", "extends", "models", "sessions"):
+        await world.put(section, {section: [{"type": "python", "function": "os:system"}]})
+        with pytest.raises(ProviderError, match=f"it has no section '{section}'"):
+            await world.provider().read(of(section))
+
+
+async def test_a_row_that_is_too_long_is_an_error_and_the_last_good_one_stays(world: World) -> None:
+    await world.put("acme", WARM)
+    tenants = world.provider(ttl_seconds=10)
+    layer = await tenants.read(of("acme"))
+    await world.put("acme", {"vars": {"text": "x" * 300_000}})
+    world.around.clock.time += 11
+    assert await tenants.read(of("acme")) is layer
+    assert world.around.reports[0][0] == (
+        'tenant_configs["acme"]: is longer than 262,144 characters; the last good values stay in force'
+    )
+    with pytest.raises(ProviderError, match="is longer than 262,144 characters"):
+        await world.provider().read(of("acme"))
+
+
 async def test_a_key_that_is_written_twice_is_a_fault(world: World) -> None:
     await world.put_text("acme", '{"settings": {"temperature": 1, "temperature": 2}}')
     with pytest.raises(ProviderError, match="'temperature' is written twice"):

@@ -23,9 +23,6 @@ else:
     jinja2 = Lazy("jinja2")
     sandbox = Lazy("victor_dsl.language.sandbox")
 
-SELECT = "SELECT prompt_template AS content, active FROM tenant_prompt_templates WHERE tenant_id = $1"
-MOST_CHARACTERS = 262_144
-
 
 class Config(TenantRowsConfig, ContributorConfig):
     """Adds the text of each tenant's row in the table `tenant_prompt_templates`, which `victor db migrate` creates.
@@ -60,7 +57,14 @@ class TenantTemplates:
         self._default = config.default
         self._optional = config.optional
         self._sandbox: sandbox.Sandbox | None = None
-        self._rows = TenantRows(config, context, SELECT, self._parse, meanwhile="the last good template stays in use")
+        self._rows = TenantRows(
+            config,
+            context,
+            ("tenant_prompt_templates", "prompt_template"),
+            self._parse,
+            error=ContributorError,
+            meanwhile="the last good template stays in use",
+        )
 
     async def contribute(self, turn: Turn) -> str:
         for tenant in (turn.tenant, self._default):
@@ -79,9 +83,8 @@ class TenantTemplates:
         )
 
     def _parse(self, tenant: str, source: Any) -> jinja2.Template:
-        if not isinstance(source, str) or len(source) > MOST_CHARACTERS:
-            what = f"is longer than {MOST_CHARACTERS:,} characters" if isinstance(source, str) else "is not text"
-            raise ContributorError(f"{_place(tenant)}: {what}", node=self._context.node)
+        if not isinstance(source, str):
+            raise ContributorError(f"{_place(tenant)}: is not text", node=self._context.node)
         if self._sandbox is None:
             self._sandbox = sandbox.Sandbox(jinja2.DictLoader({}))
         try:

@@ -17,7 +17,6 @@ from victor_dsl.values.faults import Fault, Faulty, kind_of
 from victor_dsl.values.settings import Layer
 from victor_dsl.values.turn import Turn
 
-SELECT = "SELECT config AS content, active FROM tenant_configs WHERE tenant_id = $1"
 SECTIONS = ("settings", "vars")
 
 
@@ -45,7 +44,14 @@ class TenantConfigs:
         self._node = context.node
         self._default = config.default
         self._empty = Layer(context.node) if config.optional else None
-        self._rows = TenantRows(config, context, SELECT, self._parse, meanwhile="the last good values stay in force")
+        self._rows = TenantRows(
+            config,
+            context,
+            ("tenant_configs", "config"),
+            self._parse,
+            error=ProviderError,
+            meanwhile="the last good values stay in force",
+        )
 
     async def read(self, turn: Turn) -> Layer:
         for tenant in (turn.tenant, self._default):
