@@ -127,6 +127,11 @@ def test_a_fault_of_a_tenant_is_not_that_of_its_arms(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("section", ["redact", "7", "${env:X}", "[[redact]]", "[7]", "{redact: 7}", "{redact: [1]}"])
+def test_a_section_of_the_wrong_form_is_a_fault_and_no_crash(section: str, tmp_path: Path) -> None:
+    assert faults(tmp_path, f"middleware: {section!r}" if "$" in section else f"middleware: {section}")
+
+
 def test_required_changes_no_digest(tmp_path: Path) -> None:
     digests = set()
     for written in ("- redact", "- {type: redact, required: false}", "- {type: redact, required: true}"):

@@ -111,8 +111,8 @@ def _entry(section: Located, name: Name, at: Path) -> tuple[Path, Located]:
 
 
 def _sets_required(section: Located, at: Path) -> Iterator[Diagnostic]:
-    items = section.value.items() if isinstance(section.value, dict) else enumerate(section.value or ())
-    for place, item in items:
+    listed = section.value if isinstance(section.value, list) else []
+    for place, item in section.value.items() if isinstance(section.value, dict) else enumerate(listed):
         if (leaf := item.get("required")) is not None:
             yield Diagnostic(
                 "required-guard",
