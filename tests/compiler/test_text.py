@@ -203,3 +203,10 @@ def test_what_a_variable_holds_is_shown_by_no_rule(compile: Compile) -> None:
     fault = compile(text, environment={"KEY": "hunter2hunter2"}).diagnostics[0]
     assert "hunter2" not in f"{fault.message}{fault.hint}"
     assert "'${env:KEY}' is not an HTTP address" in fault.message
+
+
+def test_the_variables_of_an_anchor_are_needed_where_it_is_used_only(compile: Compile) -> None:
+    anchored = 'x-key: &key "${env:ANCHORED}"\nx-shared: &shared {max_tokens: "${env:SHARED}"}\n' + SMALL
+    assert compile(anchored, require_environment=True, require_secrets=True).diagnostics == ()
+    used = compile(anchored + "settings: {<<: *shared}\n", require_environment=True)
+    assert [(d.code, d.message) for d in used.diagnostics] == [("missing-variable", "the variable SHARED is not set")]

@@ -31,7 +31,7 @@ from victor_dsl.compiler.variations import Variations
 from victor_dsl.experiments.assignment import Experiment
 from victor_dsl.graph.plan import Arms, Plan, Program
 from victor_dsl.language.registry import Registry
-from victor_dsl.language.spec import VERSION, Spec
+from victor_dsl.language.spec import OWN, VERSION, Spec
 from victor_dsl.source.diagnostic import Diagnostic, sort_diagnostics
 from victor_dsl.source.hiding import HiddenValues
 from victor_dsl.source.interpolate import Interpolated, interpolate, missing_references
@@ -147,7 +147,11 @@ def compile_spec(
     found += lint(subject)
     if require_environment or require_secrets:
         found += missing_references(
-            document, checker.secrets, environment, variables=require_environment, secrets=require_secrets
+            _without_anchors(document),
+            checker.secrets,
+            environment,
+            variables=require_environment,
+            secrets=require_secrets,
         )
     if not complete(family):
         found = [fault for fault in found if fault.code not in _OF_ABSENCE]
@@ -195,6 +199,12 @@ def _every_stage(
     if any(d.severity == "error" for d in diagnostics):
         program = None
     return Compilation(program, diagnostics, files, sources, tuple(map(str, stages)))
+
+
+def _without_anchors(document: Located) -> Located:
+    """The document without the keys that only hold anchors: what uses one needs its variables, and nothing else does."""
+    kept = {key: child for key, child in document.value.items() if not key.startswith(OWN)}
+    return Located(kept, document.span, document.key_span)
 
 
 def _secret_files(document: Located, secrets: AbstractSet[int]) -> set[str]:
