@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.examples.running import FOLDER, copy_of, examples, outputs, prepare
+from tests.examples.running import FOLDER, copy_of, examples, outputs, prepare, runnable
 
 
 def main(names: Sequence[str]) -> None:
@@ -21,7 +21,7 @@ def main(names: Sequence[str]) -> None:
         with tempfile.TemporaryDirectory() as there:
             folder = copy_of(name, Path(there))
             prepare(folder)
-            for file, lines in outputs(folder, "victor.yml").items():
+            for file, lines in outputs(folder, runnable(folder)).items():
                 text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
                 (FOLDER / name / file).write_text(text, encoding="utf-8")
         sys.stdout.write(f"wrote the expected output of {name}\n")

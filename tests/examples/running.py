@@ -1,8 +1,9 @@
 """The examples, and the output of running one.
 
-An example is a folder of `examples/` with a `victor.yml` and an `input.jsonl`. `rendered.jsonl` and `replies.jsonl` are what
+An example is a folder in `examples/` with a `victor.yml` and an `input.jsonl`. `rendered.jsonl` and `replies.jsonl` are what
 `victor render` and `victor run` give for that input. Beside them there may stand
 
+- `offline.yml`: the pipeline without a network, which then gives the output in the place of `victor.yml`;
 - `victor.postgres.yml` and `victor.redis.yml`: the same pipeline on these servers, with the same output;
 - `demo.env`: what the environment must have, none of it secret;
 - `seed.sql`: what is written into the tables of `victor db migrate`, and `seed.py`, which does so in `victor.yml`'s database.
@@ -29,7 +30,12 @@ Lines = list[dict[str, Any]]
 
 def examples(spec: str = "victor.yml") -> list[str]:
     """The names of the examples that have such a spec."""
-    return sorted(path.parent.name for path in FOLDER.glob(f"*/{spec}"))
+    return sorted(path.parent.relative_to(FOLDER).as_posix() for path in FOLDER.rglob(spec))
+
+
+def runnable(folder: Path) -> str:
+    """The spec of an example that runs without a network."""
+    return "offline.yml" if (folder / "offline.yml").exists() else "victor.yml"
 
 
 def copy_of(name: str, to: Path) -> Path:
