@@ -2,8 +2,9 @@
 
     python -m tests.fuzz.compiler --count 100000
 
-Sound specs are changed: keys renamed, values replaced by others of every type, parts moved, copied and removed; some
-are written as text and damaged there. Each result is compiled; where that gives a program, every plan of it is made.
+Sound specs are changed: keys renamed, values replaced by others of every type, parts moved, copied and removed, templates made
+anew; some are written as text and damaged there. Each result is compiled; where that gives a program, every plan of it is made, and
+requests with inputs of every type are read.
 """
 
 from __future__ import annotations
@@ -14,14 +15,19 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from random import Random
 from typing import Any
 
 from victor_dsl.compiler import compile_spec
+from victor_dsl.graph.plan import Plan
 from victor_dsl.language.codes import CODES
 from victor_dsl.language.registry import Registry
 from victor_dsl.source.excerpt import render
 from victor_dsl.source.reader import Files
+from victor_dsl.values.codec import read_vars
+from victor_dsl.values.faults import Faulty
+from victor_dsl.values.inputs import read_inputs
 
 WHOLE: dict[str, Any] = {
     "victor": 1,
@@ -40,7 +46,23 @@ WHOLE: dict[str, Any] = {
         "max_tokens": 1024,
         "limits": {"requests_per_minute": 60, "tools": {"deny": ["files__*"]}},
     },
-    "vars": {"product": "Acme Cloud", "region": "${env:REGION:-eu}"},
+    "vars": {
+        "product": "Acme Cloud",
+        "region": "${env:REGION:-eu}",
+        "tags": ["a", "b"],
+        "order": {"items": [1], "open": True},
+    },
+    "inputs": {
+        "customer": {"required": True, "max_length": 200, "description": "Who asks."},
+        "plan": {"enum": ["free", "pro"], "default": "free"},
+        "seats": {"type": "integer", "min": 1, "max": 500},
+        "lines": {"type": "list", "items": {"type": "number"}},
+    },
+    "messages": [
+        {"role": "user", "text": "Hi"},
+        {"role": "assistant", "template": "Welcome to {{ product }}, {{ customer }}."},
+    ],
+    "message": {"template": "<question plan={{ plan }}>{{ message }}</question>"},
     "providers": [
         {"type": "inline", "values": {"settings": {"top_p": 0.5}, "vars": {"a": 1}}, "priority": 75},
         {"type": "env", "prefix": "SUPPORT_"},
@@ -50,6 +72,7 @@ WHOLE: dict[str, Any] = {
     "contributors": [
         {"type": "text", "name": "tone", "text": "Be brief."},
         {"type": "template", "template": "You serve {{ product }}{% if tenant %} of {{ tenant }}{% endif %}."},
+        {"type": "template", "name": "rules", "template": "{% for tag in tags %}\n- {{ tag | upper }}\n{% endfor %}"},
         {"type": "file", "path": "base.md", "optional": True, "max_tokens": 800},
     ],
     "tools": [{"type": "python", "name": "dumps", "function": "json:dumps", "cost": "low"}],
@@ -62,6 +85,15 @@ WHOLE: dict[str, Any] = {
     },
     "tenants": {
         "acme": {"with": {"contributors": {"french": {"type": "text", "text": "En français."}}, "vars": {"a": None}}},
+        "initech": {
+            "with": {
+                "+contributors": [{"type": "text", "name": "more", "text": "More."}],
+                "settings": {"+stop": ["END"], "limits": {"tools": {"+deny": ["x*"]}}},
+                "inputs": {"plan": {"enum": ["pro"], "default": "pro"}, "seats": None},
+                "messages": None,
+                "message": {"template": "{{ message }}"},
+            }
+        },
         "globex": {"with": {"variants": {"tone": None}, "models": {"echo": {"type": "scripted", "replies": ["a"]}}}},
     },
     "exporters": ["console", {"type": "jsonl", "path": "events.jsonl"}],
@@ -75,7 +107,120 @@ VALUES: tuple[Any, ...] = (
     *("${file:nope}", "$${x}", "{{ product }}", "{% if %}", "{{ nope }}", "é\U0001f600\u202e", "sk-ant-" + "a" * 30),
     *([], {}, [[]], {"type": "text"}, {"type": "echo"}, {"": None}, ["all"], {"with": {}}, "json:nope", "../x", "\0"),
 )
-KEYS = ("type", "name", "with", "extends", "victor", "tenants", "settings", "model", "priority", "", "tpye", "fallback")
+TEMPLATE_PARTS = (
+    *(
+        "{{ product }}",
+        "{{ customer }}",
+        "{{ plan }}",
+        "{{ lines | sum }}",
+        "{{ seats + 1 }}",
+        "{{ message }}",
+        "{{ tags[0] }}",
+        "{{ nope }}",
+    ),
+    *(
+        "{% if ",
+        "{% for x in ",
+        "{% set x = ",
+        "{% macro m(x) %}",
+        "{% include ",
+        "{% endif %}",
+        "{% endfor %}",
+        "{%- ",
+        " -%}",
+        " %}",
+        "}}",
+    ),
+    *(
+        "{{ ",
+        "{# ",
+        " #}",
+        "{% raw %}",
+        "{% endraw %}",
+        "order.items",
+        "order.open",
+        "settings.temperature",
+        "settings.temprature",
+        "tenant",
+    ),
+    *(
+        " | upper",
+        " | default('x')",
+        " | tojson",
+        " | nope",
+        " | round(-9999999)",
+        " is defined",
+        " is odd",
+        " in tags",
+        " ~ ",
+        " * 10 ** 9",
+    ),
+    *(
+        "range(10 ** 9)",
+        "m(m(1))",
+        "'a'",
+        "1",
+        "[",
+        "]",
+        "(",
+        ")",
+        "{",
+        "}",
+        ".",
+        ",",
+        "''.join(tags)",
+        "loop.index",
+        "\n",
+        "x",
+        " ",
+        "\\",
+        "\0",
+    ),
+)
+INPUTS: tuple[Any, ...] = (
+    *(
+        None,
+        True,
+        0,
+        -1,
+        7,
+        10**30,
+        0.5,
+        float("nan"),
+        float("inf"),
+        "",
+        "a",
+        "pro",
+        "7",
+        "a, b",
+        "[1, 2]",
+        "x" * 1_000_000,
+    ),
+    *([], [1, "2"], [[1]], {}, {"a": None}, {"a": {"b": [float("nan")]}}, "<b>{{ product }}</b>", "\0", "\ud800"),
+)
+KEYS = (
+    "inputs",
+    "messages",
+    "message",
+    "template",
+    "role",
+    "required",
+    "+tags",
+    "+contributors",
+    "x-y",
+    "type",
+    "name",
+    "with",
+    "extends",
+    "victor",
+    "tenants",
+    "settings",
+    "model",
+    "priority",
+    "",
+    "tpye",
+    "fallback",
+)
 
 
 def mutate(spec: dict[str, Any], random: Random) -> Any:
@@ -135,7 +280,17 @@ def _move(holder: Any, key: Any, holders: list[Any], random: Random) -> None:
         target.append(part)
 
 
-CHANGES: tuple[Callable[[Any, Any, list[Any], Random], None], ...] = (_replace, _remove, _add, _rename, _move)
+def _write_template(_: Any, __: Any, holders: list[Any], random: Random) -> None:
+    """Puts a template of random parts where one stands."""
+    templates = [holder for holder in holders if isinstance(holder, dict) and "template" in holder]
+    if templates:
+        parts = random.choices(TEMPLATE_PARTS, k=random.randint(1, 12))
+        random.choice(templates)["template"] = "".join(parts)
+
+
+CHANGES: tuple[Callable[[Any, Any, list[Any], Random], None], ...] = (
+    *(_replace, _remove, _add, _rename, _move, _write_template, _write_template),
+)
 
 
 def damage(text: str, random: Random) -> str:
@@ -150,6 +305,15 @@ def damage(text: str, random: Random) -> str:
             case _:
                 text = text[:at] + random.choice("{}[]:,-\"'&*!|>#%\t\n ") + text[at:]
     return text
+
+
+def read_request(plan: Plan, random: Random) -> None:
+    """Reads the inputs of a request that gives some of a plan's, and perhaps others. Any fault but `Faulty` passes through."""
+    values = {name: random.choice(INPUTS) for name in plan.inputs if random.random() < 0.8}
+    if random.random() < 0.2:
+        values[random.choice(("custmer", "product", "", "x" * 1_000))] = random.choice(INPUTS)
+    with suppress(Faulty):
+        read_inputs(read_vars(values, ("inputs",)), plan.inputs, plan.spec.vars)
 
 
 def search(count: int, seed: int = 0) -> Counter[str]:
@@ -183,7 +347,7 @@ def search(count: int, seed: int = 0) -> Counter[str]:
             if compilation.program is not None:
                 codes["valid"] += 1
                 for tenant in (None, *compilation.program.tenants):
-                    compilation.program.plan_for(tenant, {})
+                    read_request(compilation.program.plan_for(tenant, {}), random)
         except Exception as error:
             raise AssertionError(f"spec {number} of seed {seed}:\n{text}") from error
     return codes
