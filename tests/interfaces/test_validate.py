@@ -195,6 +195,17 @@ def test_connect_opens_and_closes_every_component(victor: Victor, folder: Path) 
     assert (folder / "s.db").exists()
 
 
+def test_connect_warns_of_files_that_others_can_read_without_failing(victor: Victor, folder: Path) -> None:
+    (folder / "keys.yml").write_text("keys: []")
+    (folder / "keys.yml").chmod(0o644)
+    (folder / "victor.yml").write_text(
+        "victor: 1\nname: demo\nmodels: {main: {type: echo}}\nmiddleware: [{type: auth, keys: keys.yml}]\n"
+    )
+    done = victor("validate", "victor.yml", "--connect")
+    assert done.code == 0
+    assert "can read 'keys.yml'; run: chmod 600 keys.yml" in done.err
+
+
 def test_connect_tells_what_cannot_be_opened_in_any_plan(victor: Victor, folder: Path) -> None:
     (folder / "victor.yml").write_text(
         "victor: 1\nname: demo\nmodels: {main: {type: echo}}\n"
