@@ -9,6 +9,11 @@ import pytest
 
 from tests.components.middleware.harness import hashed
 from tests.runtime.stage import Says, Spy, Stage
+from victor_dsl.components.middleware.rate_limit import handler as rate_limits
+from victor_dsl.components.models.openai.prompt_cache import CacheFields
+from victor_dsl.components.models.pool import pool
+from victor_dsl.runtime.coordinators import context, offered_tools
+from victor_dsl.values.message import Message
 from victor_dsl.values.request import API_KEY, Request
 from victor_dsl.values.turn import Turn
 
@@ -99,3 +104,21 @@ async def test_equal_session_ids_of_two_users_are_two_units(stage: Stage, model:
         }
     assert len(stage.objects["exporters/given"].of("exposure")) == 40
     assert any(arms["ann", number] != arms["bob", number] for number in range(20))
+
+
+def remembered_under(turn: Turn) -> dict[str, object]:
+    """The keys under which a session's compactions, tools, prompt cache, pool member and usage are remembered."""
+    return {
+        "compaction": context._key(turn, b""),
+        "tools": offered_tools.Places(turn, None).key(0),
+        "prompt cache": CacheFields(per_session=True).of(turn)["prompt_cache_key"],
+        "pool": pool._session(turn),
+        "rate limit": rate_limits._subject("session", turn),
+    }
+
+
+def test_what_is_remembered_of_a_session_is_remembered_for_its_user_alone() -> None:
+    turn = Turn(id="t", session="s1", messages=(Message("user", "hi"),), tenant="acme", request=Request(session="s1"))
+    keys = [remembered_under(turn.replace(session_user=user)) for user in ("ann", "bob", None)]
+    for what in keys[0]:
+        assert len({repr(one[what]) for one in keys}) == 3, what
