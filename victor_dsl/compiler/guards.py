@@ -9,7 +9,7 @@ from itertools import takewhile
 from attrs import frozen
 
 from victor_dsl.compiler.check import Checked, Item
-from victor_dsl.compiler.overlays import AUTH, as_map, name_of, same
+from victor_dsl.compiler.overlays import AUTH, as_map, name_of, same, type_of
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Located, Path
@@ -53,7 +53,12 @@ class Guards:
             for key in (field, f"+{field}"):
                 if (leaf := written.get(key)) is not None:
                     place, written = (*place, key), leaf
-        elif _before(after, name) != _before(self.items, name) & after.keys():
+        elif others := _before(after, name) - _before(self.items, name):
+            what = "put behind another item"
+            place, written = _entry(
+                section, next(other for other in after if (other, _type(after[other])) in others), at
+            )
+        elif any(other in after for other, _ in _before(self.items, name) - _before(after, name)):
             what = "moved"
         else:
             return
@@ -95,8 +100,13 @@ def _named(items: Sequence[Located]) -> Iterator[tuple[Name, Located]]:
         counts[name] += 1
 
 
-def _before(items: Mapping[Name, Located], name: Name) -> set[Name]:
-    return set(takewhile(lambda other: other != name, items))
+def _before(items: Mapping[Name, Located], name: Name) -> set[tuple[Name, str | None]]:
+    """The items before one, each with its type: an item of another type is another one."""
+    return {(other, _type(items[other])) for other in takewhile(lambda other: other != name, items)}
+
+
+def _type(item: Located) -> str | None:
+    return type_of(KINDS["middleware"], item)
 
 
 def _entry(section: Located, name: Name, at: Path) -> tuple[Path, Located]:
@@ -124,5 +134,10 @@ def _sets_required(section: Located, at: Path) -> Iterator[Diagnostic]:
 
 
 def _hint(what: str, name: str) -> str:
-    how = "write items that are added under `+middleware`, after it" if what == "moved" else f"leave {name} as it is"
+    moved = what in ("moved", "put behind another item")
+    how = (
+        f"leave what is before {name} in its order, and add items after it (`+middleware`)"
+        if moved
+        else f"leave {name} as it is"
+    )
     return f"{how}; or write `required: false` at {name} in the spec's own `middleware`"
