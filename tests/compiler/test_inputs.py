@@ -89,7 +89,7 @@ def test_a_tenant_may_change_inputs_and_its_templates_are_checked(compile: Compi
     tenant = "tenants: {acme: {with: {inputs: {items: null, order: {required: false}}}}}\n"
     asking = template("{% if items %}{{ items[0] }}{% endif %}")
     [fault] = compile(SPEC + tenant + asking).errors
-    assert fault.message == "nothing declares 'items' for tenant acme"
+    assert fault.message == "nothing declares 'items' (tenant acme removes it)"
     assert not compile(SPEC + tenant + template("{% if order %}{{ order.id }}{% endif %}")).diagnostics
 
 

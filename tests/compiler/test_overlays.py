@@ -186,9 +186,10 @@ variants:
 )
 
 
-def test_a_fault_of_a_tenant_with_an_arm_stands_at_the_line_that_needs_what_is_gone(compile: Compile) -> None:
-    compilation = compile(BOTH)
-    assert {(code, line) for code, _, line, _ in places(compilation)} == {("unknown-name", 6), ("unknown-name", 27)}
+def test_a_fault_of_a_tenant_with_an_arm_stands_where_the_tenant_removes_what_both_need(compile: Compile) -> None:
+    (fault,) = compile(BOTH).diagnostics
+    assert (fault.code, fault.span.line) == ("unknown-name", 22)
+    assert {related.span.line for related in fault.related} == {6, 27}
 
 
 def test_an_arm_may_not_change_what_only_a_tenant_has(compile: Compile) -> None:

@@ -19,7 +19,7 @@ from attrs import AttrsInstance, field, fields, frozen
 
 from victor_dsl.compiler.additions import Additions
 from victor_dsl.compiler.check import Checked, Checker
-from victor_dsl.compiler.extends import complete, documents, merge_family, read_family
+from victor_dsl.compiler.extends import complete, documents, merge_family, nulls, read_family
 from victor_dsl.compiler.link import Linker
 from victor_dsl.compiler.lint import lint
 from victor_dsl.compiler.lint.input import LintInput
@@ -121,7 +121,7 @@ def compile_spec(
         return Compilation(None, tuple(found), files, files.versions)
 
     checker = Checker(registry or Registry())
-    variations = Variations(document, checker)
+    variations = Variations(document, checker, nulls(family))
     linker = Linker()
     base = variations.make(None, {})
     every = tuple(variations.all())

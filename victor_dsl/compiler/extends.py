@@ -157,6 +157,13 @@ def merge_family(family: Family) -> tuple[Located | None, list[Diagnostic]]:
     return Located(merged.value, top.span, top.key_span), [*overlay.diagnostics, *additions.diagnostics, *disagreements]
 
 
+def nulls(family: Family) -> dict[Path, Located]:
+    """Every `null` by which a file removes something that another sets; of those at one path the last."""
+    if not family.parents:
+        return {}
+    return {path: leaf for path, leaf in _set(_lineage(family)) if leaf.value is None}
+
+
 def documents(family: Family) -> list[Located]:
     """Every document of the tree, the top one first."""
     *parents, top = _lineage(family)

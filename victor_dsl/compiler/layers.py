@@ -14,10 +14,10 @@ from victor_dsl.compiler.overlays import leaves, same, type_of
 from victor_dsl.compiler.validate import PythonValue, to_python, validate
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.source.diagnostic import Diagnostic, Related
-from victor_dsl.source.interpolate import Interpolated
+from victor_dsl.source.interpolate import Interpolated, as_written
 from victor_dsl.source.located import Located, Path
 from victor_dsl.values import additions
-from victor_dsl.values.faults import Faulty
+from victor_dsl.values.faults import Faulty, kind_of
 from victor_dsl.values.inputs import Inputs, input_faults
 from victor_dsl.values.model import NAME_RULES, VAR_PATTERN
 from victor_dsl.values.settings import LIFTED, Layer, Origin, Settings, lifted_fields
@@ -51,6 +51,12 @@ def layer_of(
     if vars is not None and isinstance(vars.value, dict):
         variables, faults = _vars(vars, (*at, "vars"), spec)
         diagnostics += faults
+    elif vars is not None and spec is not None:
+        message, hint = (
+            f"vars must be a map, not {kind_of(as_written(vars.value))}",
+            "write the names of vars, each with its value",
+        )
+        diagnostics.append(Diagnostic("wrong-type", message, vars.span, (*at, "vars"), hint))
     origins = _origins(source, settings=settings, vars=vars)
     return Layer(source, values, variables, origins, added=added), diagnostics
 

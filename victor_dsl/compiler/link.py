@@ -33,10 +33,9 @@ class Linker:
     def link(self, variation: Variation) -> None:
         """The references of one variation, and the models that its settings name."""
         checked = variation.checked
-        document = checked.document
         if checked not in self._named:
-            named = self._named[checked] = tuple(id(document.get(kind)) for kind in _NAMED)
-            self._link(checked, self._items.setdefault(named, set()))
+            named = self._named[checked] = tuple(id(checked.document.get(kind)) for kind in _NAMED)
+            self._link(variation, self._items.setdefault(named, set()))
         named = self._named[checked]
         for setting in ("model", "fallbacks"):
             for path, leaf, value in variation.pieces(setting):
@@ -46,21 +45,21 @@ class Linker:
                 self._settings.add(key)
                 if isinstance(leaf.value, Interpolated) and isinstance(value, list):  # one variable with a list in it
                     for name in value:
-                        self._name(document, "models", name, leaf, path)
+                        self._name(variation, "models", name, leaf, path)
                     continue
                 leaves = enumerate(leaf.value) if isinstance(leaf.value, list) else [(None, leaf)]
                 for i, one in leaves:
-                    self._leaf(document, one, path if i is None else (*path, i))
+                    self._leaf(variation, one, path if i is None else (*path, i))
 
-    def _link(self, checked: Checked, linked: set[Item]) -> None:
+    def _link(self, variation: Variation, linked: set[Item]) -> None:
         """The references of each item, unless it is among those that were linked to the same names before."""
-        for section in checked.sections.values():
+        for section in variation.checked.sections.values():
             for item in section:
                 if item not in linked:
                     linked.add(item)
                     for member in item.family():
                         for ref, name, leaf, path in references(member):
-                            self._name(checked.document, ref.kind, name, leaf, path)
+                            self._name(variation, ref.kind, name, leaf, path)
 
     def link_experiments(self, spec: Spec | None, variations: Variations) -> None:
         """Controls, weights, opted-out experiments, and the names of requestable settings."""
@@ -91,17 +90,19 @@ class Linker:
             if name not in SETTING_NAMES:
                 self._unknown("settings", name, SETTING_NAMES - REQUEST_SETTINGS, leaf, ("request", i))
 
-    def _leaf(self, document: Located, leaf: Located, path: Path) -> None:
+    def _leaf(self, variation: Variation, leaf: Located, path: Path) -> None:
         text = as_read(leaf.value)
         if isinstance(text, str):
-            self._name(document, "models", text, leaf, path)
+            self._name(variation, "models", text, leaf, path)
 
-    def _name(self, document: Located, kind: str, name: str, leaf: Located, path: Path) -> None:
-        section = document.get(kind)
+    def _name(self, variation: Variation, kind: str, name: str, leaf: Located, path: Path) -> None:
+        section = variation.checked.document.get(kind)
         names = section.value if section is not None and isinstance(section.value, dict) else {}
         self.used.add((kind, name))
         if name not in names:
             self._unknown(kind, name, names, leaf, path)
+            if (removal := variation.removal(kind, name)) is not None:
+                removal.blame_last(self.diagnostics)
 
     def _unknown(self, holder: str, name: str, names: object, leaf: Located, path: Path, *, key: bool = False) -> None:
         known = [str(n) for n in names] if hasattr(names, "__iter__") else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, product
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from victor_dsl.compiler.check import Checked, Checker, Item
 from victor_dsl.compiler.guards import Guards
 from victor_dsl.compiler.layers import layer_of, model_layers
 from victor_dsl.compiler.overlays import Overlay, leaves, name_of, same, type_of
+from victor_dsl.compiler.removals import Removal, blamed, removal
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Located, Path
@@ -21,6 +23,8 @@ from victor_dsl.values.settings import LIFTED, Layer, Origin, lifted_fields, mer
 
 MOST_COMBINATIONS = 256
 """Up to so many, every combination of tenant and arms is checked; over it every pair of overlays is."""
+
+_LACKS = re.compile(r" lacks '([^']+)'$")
 
 Arms = tuple[tuple[str, str], ...]
 """Arms by experiment, in the order of the spec: a key of caches."""
@@ -48,13 +52,21 @@ class Variation:
     overlays: tuple[Layer, ...]
     models: Mapping[str, Layer]
     origins: Mapping[str, Origin]
+    nulls: Mapping[Path, Located]
 
     @property
     def label(self) -> str:
         """Its name in messages: `tenant acme with arm tone.warm`; empty for the base."""
-        parts = [f"tenant {self.tenant}"] if self.tenant is not None else []
-        parts += [f"arm {experiment}.{arm}" for experiment, arm in self.arms]
-        return " with ".join(parts)
+        return " with ".join(self._labels)
+
+    @property
+    def _labels(self) -> list[str]:
+        tenant = [f"tenant {self.tenant}"] if self.tenant is not None else []
+        return [*tenant, *(f"arm {experiment}.{arm}" for experiment, arm in self.arms)]
+
+    def removal(self, *path: str) -> Removal | None:
+        """The `null` in an overlay, or in a file that extends another, which takes away what stands at a path."""
+        return removal(self.source, zip(self._labels, self.sources[1:], strict=True), self.nulls, path)
 
     @property
     def inputs(self) -> Inputs:
@@ -74,6 +86,16 @@ class Variation:
             vars = self.source.at(source).get("vars")
             if vars is not None and (found := vars.get(var)) is not None:
                 yield (*source, "vars", var), found
+
+    def blamed(self, fault: Diagnostic) -> Diagnostic:
+        """A fault of this variation's document; if a field is missing that a `null` takes away, at that."""
+        lacks = _LACKS.search(fault.message) if fault.code == "missing-key" else None
+        if lacks is None:
+            return fault
+        path = [str(step) for step in fault.path]
+        if len(fault.path) > 1 and isinstance(fault.path[1], int) and path[0] in KINDS:
+            path[1] = name_of(KINDS[path[0]], self.checked.document.at(fault.path[:2]))
+        return blamed(fault, self.removal(*path, lacks[1]))
 
     def layer(self, name: str) -> Layer | None:
         """The layer that decides a setting, as far as the spec alone is concerned: providers may differ at run time."""
@@ -128,6 +150,7 @@ class Variations:
 
     document: Located
     checker: Checker
+    _nulls: Mapping[Path, Located]
     _faults: list[Diagnostic] = field(factory=list)
     tenants: dict[str, Located] = field(init=False)
     experiments: dict[str, dict[str, Located]] = field(init=False)
@@ -168,12 +191,16 @@ class Variations:
         if key not in self._made:
             layers = [] if tenant is None else [self._tenant_layer(tenant)]
             layers += [self._arm_layer(*arm) for arm in arms]
+            before = len(self.checker.diagnostics) if layers else 0  # the base was checked for its guards
             checked = self.checker.check(self._merged(tenant, arms))
             models = self._model_layers(checked.sections["models"])
             origins = self._origins(tenant, arms, layers)
             self._made[key] = Variation(
-                tenant, arms, self.document, checked, self._spec, tuple(layers), models, origins
+                tenant, arms, self.document, checked, self._spec, tuple(layers), models, origins, self._nulls
             )
+            self.checker.diagnostics[before:] = [
+                self._made[key].blamed(fault) for fault in self.checker.diagnostics[before:]
+            ]
         return self._made[key]
 
     def has(self, tenant: str | None, arms: Mapping[str, str]) -> bool:

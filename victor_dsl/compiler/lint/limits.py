@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from victor_dsl.compiler.check import Item
 from victor_dsl.compiler.lint.input import LintInput
+from victor_dsl.compiler.removals import Removal, blamed
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.located import Located, Path, Span
@@ -26,7 +27,7 @@ def every_limit_is_enforced(subject: LintInput) -> Iterator[Diagnostic]:
                     continue
                 seen.add(value.span)
                 whose = f" for {variation.label}" if variation.label else ""
-                yield Diagnostic(
+                fault = Diagnostic(
                     "unheld-limit",
                     f"{name} is set, but no middleware enforces it{whose}",
                     value.key_span or value.span,
@@ -36,6 +37,16 @@ def every_limit_is_enforced(subject: LintInput) -> Iterator[Diagnostic]:
                     else "add `rate_limit` under middleware, after auth",
                     severity="warning",
                 )
+                yield blamed(fault, _removed(subject, variation, name))
+
+
+def _removed(subject: LintInput, variation: Variation, limit: str) -> Removal | None:
+    """Who takes away the middleware that enforces a limit."""
+    enforcing = (
+        item for item in subject.variations[0].checked.sections["middleware"] if limit in item.component.enforces
+    )
+    found = (variation.removal("middleware", item.id.partition("/")[2]) for item in enforcing)
+    return next((removal for removal in found if removal is not None), variation.removal("middleware"))
 
 
 def every_limiter_has_a_limit(subject: LintInput) -> Iterator[Diagnostic]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from victor_dsl.compiler.link import references
 from victor_dsl.compiler.lint.answering import only_model
 from victor_dsl.compiler.lint.input import LintInput
+from victor_dsl.compiler.removals import Removal, blamed
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.config import DatabaseConfig
 from victor_dsl.language.template import VISIBLE
@@ -28,12 +29,21 @@ def a_model_is_chosen(subject: LintInput) -> Iterator[Diagnostic]:
         label = f" for {variation.label}" if variation.label else ""
         if models is None or not names:
             message = f"the spec has no model{label}, so nothing can answer"
+            removed = _models_removed(variation)
             hint = "add one: `models: {main: {type: echo}}`; `victor components list --kind models` lists their types"
         else:
             message = f"no model is chosen{label}: there are {', '.join(names)}"
+            removed = variation.removal("settings", "model")
             hint = f"name one in `settings`: `model: {next(iter(names))}`"
         place = models if models is not None else variation.checked.document
-        yield Diagnostic("no-model", message, place.key_span or place.span, ("models",) if models else (), hint)
+        fault = Diagnostic("no-model", message, place.key_span or place.span, ("models",) if models else (), hint)
+        yield blamed(fault, removed)
+
+
+def _models_removed(variation: Variation) -> Removal | None:
+    written = variation.source.at(("models",)).value
+    found = (variation.removal("models", name) for name in (written if isinstance(written, dict) else ()))
+    return next((removal for removal in found if removal is not None), variation.removal("models"))
 
 
 def _chosen(variation: Variation) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from victor_dsl.compiler.lint.input import LintInput
@@ -22,13 +22,13 @@ else:
 def templates_are_sound(subject: LintInput) -> Iterator[Diagnostic]:
     """Every template, for the first variation that has it.
 
-    Overlays add vars and rarely take any away: only for those that do, or change inputs, every template is checked again.
+    Overlays add values and rarely take any away: only for those that do, or change inputs, every template is checked again.
     """
     pairs = list(subject.first)
     inputs = subject.variations[0].inputs
     for variation in subject.variations:
         if variation.inputs != inputs or any(
-            value is None for layer in variation.overlays for value in layer.vars.values()
+            _has_null(values) for layer in variation.overlays for values in (layer.settings, layer.vars)
         ):
             pairs += [(variation, item) for item in variation.checked.items()]
     names: dict[int, VisibleNames] = {}
@@ -44,6 +44,10 @@ def templates_are_sound(subject: LintInput) -> Iterator[Diagnostic]:
                 if (fault.code, fault.span) not in seen:
                     seen.add((fault.code, fault.span))
                     yield fault
+
+
+def _has_null(value: Any) -> bool:
+    return value is None or (isinstance(value, Mapping) and any(map(_has_null, value.values())))
 
 
 def _faults(subject: LintInput, names: VisibleNames, source: Source) -> Iterator[Diagnostic]:

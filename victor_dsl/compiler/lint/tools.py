@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from victor_dsl.compiler.lint.answering import Answering, answering
 from victor_dsl.compiler.lint.input import LintInput
+from victor_dsl.compiler.removals import blamed
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.config import ToolConfig
 from victor_dsl.nearest import suggest
@@ -82,10 +83,13 @@ def chosen_tools_exist(subject: LintInput) -> Iterator[Diagnostic]:
             continue
         path, located = written
         choice, names = as_read(located.value), [item.id.partition("/")[2] for item in tools]
-        if not isinstance(choice, str) or choice in (*TOOL_CHOICES, *names) or path in seen:
+        if not isinstance(choice, str) or choice in (*TOOL_CHOICES, *names):
             continue
-        seen.add(path)
-        yield Diagnostic(
+        removed = variation.removal("tools", choice)
+        if (place := path if removed is None else removed.path) in seen:
+            continue
+        seen.add(place)
+        fault = Diagnostic(
             "unknown-tool",
             f"tool_choice names no tool of this spec: '{choice}'",
             located.span,
@@ -93,6 +97,7 @@ def chosen_tools_exist(subject: LintInput) -> Iterator[Diagnostic]:
             "did you mean 'required'?" if choice == "any" else suggest(choice, (*TOOL_CHOICES, *names)),
             severity="warning",
         )
+        yield blamed(fault, removed)
 
 
 def _offered(variation: Variation) -> tuple[int, Located, Path]:

@@ -9,6 +9,7 @@ from attrs import define, field
 from jinja2 import nodes
 from pydantic import BaseModel
 
+from victor_dsl.compiler.removals import blamed
 from victor_dsl.compiler.templates.expressions import Steps, guarded_names, key_of, steps_of, tested_names
 from victor_dsl.compiler.templates.family import Family, Parsed
 from victor_dsl.compiler.templates.visible import VisibleNames
@@ -143,12 +144,14 @@ class _Reading:
                 )
             elif name in self.names.nulls:
                 message = message.replace("nothing declares", "null declares nothing: there is no")
-                yield self._fault("undefined-variable", message, node, name, "write another value, such as `''`")
+                fault = self._fault("undefined-variable", message, node, name, "write another value, such as `''`")
+                yield self._blamed(fault, (name,))
             elif self.names.open:
                 message, hint = f"{message}, unless a provider does", f"give it a value under `vars`; {hint}"
                 yield self._fault("undefined-variable", message, node, name, hint, "warning")
             else:
-                yield self._fault("undefined-variable", message, node, name, f"declare it under `vars`; {hint}")
+                fault = self._fault("undefined-variable", message, node, name, f"declare it under `vars`; {hint}")
+                yield self._blamed(fault, (name,))
 
     def _namespaces(self) -> Iterator[Diagnostic]:
         """What `{% set ns.x = … %}` writes to."""
@@ -173,7 +176,13 @@ class _Reading:
         shown = ".".join(steps)
         hint = f"write `{{% if {shown} %}}…{{% endif %}}`, or `{{{{ {shown} | default('…') }}}}`"
         severity: Severity = "error" if why.startswith("nothing") else "warning"
-        yield self._fault("undefined-variable", why, node, steps[-1], hint, severity)
+        yield self._blamed(self._fault("undefined-variable", why, node, steps[-1], hint, severity), steps)
+
+    def _blamed(self, fault: Diagnostic, steps: Steps) -> Diagnostic:
+        """The fault at the `null` that takes away what the template names, if there is one."""
+        places = [steps] if steps[0] == "settings" else [("vars", *steps), ("inputs", *steps)]
+        found = (self.names.variation.removal(*place) for place in places)
+        return blamed(fault, next((removal for removal in found if removal is not None), None))
 
     def _value(self, node: nodes.Node) -> Any:
         """The value of an expression: a value of the spec, _TEXT, a class of settings, or _UNKNOWN."""
@@ -219,7 +228,8 @@ class _Reading:
             elif base and steps not in self.guarded:
                 message, hint = f"{shown} has no '{key}'", suggest(key, base, what="keys")
                 severity: Severity = "warning" if self.names.open else "error"
-                yield self._fault("undefined-variable", message, node, key, hint, severity)
+                fault = self._fault("undefined-variable", message, node, key, hint, severity)
+                yield fault if steps is None else self._blamed(fault, steps)
         else:
             what, methods = _kind(base)
             if (called and key in methods) or (steps in self.guarded and not called and key not in methods):
