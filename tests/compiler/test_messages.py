@@ -227,6 +227,11 @@ variants:
     assert len({plan.digest for plan in (base, warm, plain)}) == 3
 
 
+def test_a_section_that_is_null_has_no_messages(program: Programme) -> None:
+    plan = program(HEAD + "messages: null\nmessage: null\n").plan_for(None, {})
+    assert (plan.roles.messages, plan.roles.message, plan.origins) == ((), None, {})
+
+
 def test_an_overlay_may_add_messages_that_keep_their_own_lines(program: Programme) -> None:
     overlay = "tenants:\n  acme:\n    with:\n      +messages: [{role: user, text: A}, {role: assistant, text: b}]\n"
     plan = program(HEAD + EXAMPLES + overlay).plan_for("acme", {})

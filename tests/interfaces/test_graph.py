@@ -53,6 +53,19 @@ def test_a_tenants_and_an_arms_plan_are_drawn_as_they_are(victor: Victor, spec: 
     assert "spare (echo)  answers" in victor("graph", spec, "--arm", "tone=warm").out
 
 
+def test_the_specs_messages_are_stages_with_their_lines(victor: Victor, folder: Path) -> None:
+    messages = "messages:\n  - {role: user, text: Hi}\n  - {role: assistant, template: Ho}\n"
+    (folder / "victor.yml").write_text(f'{SPEC}{messages}message: {{template: "<q>{{{{ message }}}}</q>"}}\n')
+    lines = [" ".join(line.strip("│├└─ ").split()) for line in victor("graph", "victor.yml").out.splitlines()]
+    first = lines.index("few-shot messages")
+    assert lines[first + 1 : first + 5] == [
+        "0 (text) user victor.yml:19", "1 (template) assistant victor.yml:20",
+        "what the user says", "template victor.yml:21",
+    ]  # fmt: skip
+    for drawing in ("mermaid", "dot"):
+        assert "what the user says" in victor("graph", "victor.yml", "--format", drawing).out
+
+
 @pytest.mark.parametrize(
     ("arm", "told"),
     [

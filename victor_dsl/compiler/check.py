@@ -26,6 +26,9 @@ from victor_dsl.source.reader import resolve
 from victor_dsl.values.faults import dotted
 from victor_dsl.values.settings import MODEL_SETTINGS, SETTING_NAMES
 
+_CHECKED_ELSEWHERE = frozenset({*KINDS, *MESSAGES, "settings"})
+"""Sections that are no part of `Checked.spec`: items, and settings, which are checked layer by layer (`layers`)."""
+
 
 @frozen(eq=False)
 class Item:
@@ -90,9 +93,8 @@ class Checker:
         return self._documents[id(document)]
 
     def _rest(self, document: Located) -> Spec | None:
-        # Settings are checked layer by layer: see `layers`.
-        elsewhere = {*KINDS, *MESSAGES, "settings"}
-        rest = {key: value for key, value in document.value.items() if key not in elsewhere and not key.startswith(OWN)}
+        written = document.value.items()
+        rest = {key: value for key, value in written if key not in _CHECKED_ELSEWHERE and not key.startswith(OWN)}
         identity = tuple(map(id, rest.values()))
         if identity not in self._specs:
             located = Located(rest, document.span)

@@ -354,7 +354,7 @@ def _written_messages(document: Located) -> dict[str, Located]:
     examples, template = document.get("messages"), document.get("message")
     listed = examples.value if examples is not None and isinstance(examples.value, list) else []
     found = {f"messages/{i}": item for i, item in enumerate(listed)}
-    return found if template is None else {**found, "message": template}
+    return found if template is None or template.value is None else {**found, "message": template}
 
 
 def _with(holder: Located) -> Located:

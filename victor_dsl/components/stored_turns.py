@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
+from attrs import evolve
 
 from victor_dsl.errors import StoreError
 from victor_dsl.values.chat_format import ROLES, message_to_json, restore_message
@@ -18,8 +19,11 @@ MOST_LEVELS = 200
 
 
 def messages_to_text(messages: Sequence[Message]) -> str:
-    """A turn's messages as a JSON list in the OpenAI chat format."""
-    value = [message_to_json(message) for message in messages]
+    """A turn's messages as a JSON list in the OpenAI chat format, with one more key: `said`."""
+    value = [
+        message_to_json(message) if message.said is None else {**message_to_json(message), "said": message.said}
+        for message in messages
+    ]
     try:
         return orjson.dumps(value).decode()
     except TypeError:  # orjson refuses lone surrogates and numbers over 64 bits; the standard library writes them
@@ -50,13 +54,15 @@ def unreadable(session: str, *, node: str, hint: str) -> StoreError:
 
 
 def _restored(value: Any) -> Message:
-    """A message by `message_to_json`. Raises all sorts of exceptions for another value: turns trust the types of messages."""
+    """A message by `messages_to_text`. Raises all sorts of exceptions for another value: turns trust the types of messages."""
     role, content = value["role"], value.get("content")
     if len(value) == 2 and type(content) is str and role in ROLES:  # nearly all messages
         return Message(role, content)
     message = restore_message(value)
+    if "said" in value:
+        message = evolve(message, said=value["said"])
     calls = message.tool_calls
-    texts = (message.tool_call_id, message.name, message.written_by)
+    texts = (message.tool_call_id, message.name, message.written_by, message.said)
     if (
         role not in ROLES
         or (calls and role != "assistant")

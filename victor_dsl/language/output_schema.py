@@ -215,7 +215,8 @@ def rendered_schema() -> Json:
                 "settings": {"type": "object", "description": "The settings in force, by name."},
                 "origins": {
                     "type": "object",
-                    "description": "Where each value in force came from, by its dotted path.",
+                    "description": "Where each value in force came from, by its dotted path, and who wrote each message of the spec: "
+                    "`messages/0`, `message`.",
                     "additionalProperties": _object(
                         _ORIGIN,
                         {
@@ -242,7 +243,7 @@ def rendered_schema() -> Json:
                 },
                 "messages": {
                     "type": "array",
-                    "description": "As sent, in the OpenAI chat format, without the system prompt.",
+                    "description": "As sent, in the OpenAI chat format, without the system prompt: first the spec's few-shot messages.",
                     "items": {"type": "object", "required": ["role"], "properties": {"role": _TEXT}},
                 },
                 "kept": {

@@ -75,7 +75,7 @@ def path_nodes(plan: Plan, *, answering: bool) -> tuple[Node, ...]:
 class Pipeline:
     """One plan's coordinators and onions of middleware, made once for all its turns.
 
-    settle -> middleware (around: turn) -> compose -> add examples -> list tools -> select -> wrap -> fit -> model loop. Rendering takes the same
+    settle -> middleware (around: turn) -> compose -> add examples -> wrap -> list tools -> select -> fit -> model loop. Rendering takes the same
     steps without the onions and the loop. `models` are the windows of the plan's models by name. `memory` and
     `provided` outlive the pipeline: they have what compaction kept, which tools were offered, and what providers gave in
     earlier turns. `sessions` is the plan's store.
@@ -128,9 +128,9 @@ class Pipeline:
         self._steps: tuple[Step, ...] = (
             self._prompt.compose,
             *((messages.add_examples,) if roles.messages else ()),
+            *((messages.wrap,) if template else ()),
             self._list_tools,
             self._selection.select,
-            *((messages.wrap,) if template else ()),  # tools are selected by the user's own words
             self._models.fit,
         )
         self._handler = chain(self._around("turn"), self._innermost)

@@ -38,7 +38,7 @@ class Message:
     """One message. `content` is text, a tuple of parts, or None where an assistant only calls tools.
 
     `extra` are further fields that the provider of an answer needs back, such as `reasoning_content`; `written_by` is the
-    model to which they belong.
+    model to which they belong. `said` is what the user said, where the content has it in the spec's template.
     """
 
     role: Role
@@ -49,6 +49,11 @@ class Message:
     pinned: bool = field(default=False, kw_only=True)
     extra: Mapping[str, Any] | None = field(default=None, kw_only=True, hash=False)
     written_by: str | None = field(default=None, kw_only=True)
+    said: str | None = field(default=None, kw_only=True)
+
+    def own_words(self) -> str:
+        """The text without the template that the spec puts around it."""
+        return self.text() if self.said is None else self.said
 
     def text(self) -> str:
         """The message's text, without parts that are not text, such as images."""

@@ -34,6 +34,7 @@ from victor_dsl.values.request import Request
 
 WHOLE = (
     Message("user", ({"type": "text", "text": "see"}, {"type": "image_url", "image_url": {"url": "data:,"}}), name="a"),
+    Message("user", "<q>see</q>", said="see"),
     Message(
         "assistant", None, (ToolCall("c1", "f", '{"a": 1}', {"extra_content": {"x": [1]}}),), extra={"reasoning": "r"}
     ),
@@ -65,6 +66,7 @@ KEYS = (
     "reasoning",
     "response_items",
     "written_by",
+    "said",
     "x",
 )
 

@@ -167,6 +167,33 @@ async def test_tools_are_selected_by_the_users_own_words(stage: Stage) -> None:
     assert next_turn.messages[: len(after_the_tool.messages)] == after_the_tool.messages
 
 
+@pytest.mark.parametrize("sessions", ["memory", "{type: sqlite, path: s.db}"])
+async def test_what_a_session_was_offered_stays_offered_in_every_process(stage: Stage, sessions: str) -> None:
+    says = model(stage)
+    stage.objects["tools/given"] = Toolbox({"weather": never, "parcels": never, "invoices": never})
+    spec = f"""
+    models: {{main: {{type: given}}}}
+    message: {{template: "Know the weather. {{{{ message }}}} Never speak of the weather."}}
+    tools: [given]
+    tool_selection: {{type: keyword, k: 1, most: 2}}
+    sessions: {sessions}
+    """
+    async with stage.orchestrator(spec) as orchestrator:
+        await orchestrator.chat("Where are my parcels?", session_id="s")
+        await orchestrator.chat("Thanks.", session_id="s")
+        again = await orchestrator.render(Request(message="And the invoices?", session="s"))
+        if "sqlite" in sessions:
+            async with stage.orchestrator(spec) as another:
+                await another.chat("Thanks.", session_id="s")
+    assert [[tool.name for tool in turn.tools] for turn in says.turns] == [["parcels"]] * len(says.turns)
+    assert again.sent_tools == ("parcels", "invoices")
+    assert not any("said" in message for message in again.as_json()["messages"])
+
+
+async def never(_: Any) -> Any:
+    raise AssertionError("nobody may call it")
+
+
 async def test_compaction_never_leaves_examples_out(stage: Stage) -> None:
     says = model(stage)
     spec = SPEC.replace("4000", "400") + "compaction: {type: truncate, threshold: 0.9, target_ratio: 0.5}\n"
@@ -304,6 +331,17 @@ async def test_redact_around_models_covers_examples_and_templates(stage: Stage) 
             rendered = await orchestrator.render(Request(message="I am cid@example.com now."))
         assert [message.content for message in says.turns[-1].messages] == sent
         assert [message.content for message in rendered.messages] == sent
+
+
+async def test_the_users_own_words_of_earlier_turns_are_redacted_too(stage: Stage) -> None:
+    model(stage)
+    stage.objects["middleware/inner"] = inner = Sees()
+    spec = SPEC + "sessions: {type: sqlite, path: s.db}\nmiddleware: [MIDDLEWARE{type: given, name: inner}]\n"
+    for redact in ("", "{type: redact, patterns: [email]}, "):
+        async with stage.orchestrator(spec.replace("MIDDLEWARE", redact)) as orchestrator:
+            await orchestrator.chat("I am cid@example.com now.", session_id="s")
+    earlier = inner.turns[1].messages[0]
+    assert (earlier.content, earlier.said) == (wrapped("I am [email] now."), "I am [email] now.")
 
 
 async def test_a_fallback_and_a_member_of_a_pool_get_the_examples_once(stage: Stage) -> None:

@@ -49,7 +49,7 @@ def query_of(turn: Turn) -> Query:
     words: dict[str, float] = {}
     for message in reversed(turn.messages):
         if message.role == "user" or (queries and message.role == "assistant"):
-            query = read(both_ends(message.text(), LONGEST_TEXT))
+            query = read(both_ends(message.own_words(), LONGEST_TEXT))
             share = 0.5 ** len(queries)
             words = {term: share * weight for term, weight in query.words.items()} | words if queries else query.words
             queries.append(query)

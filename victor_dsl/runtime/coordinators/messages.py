@@ -43,8 +43,9 @@ class MessageCoordinator:
             return turn
         node, writer = self.template
         # An input comes before vars of the same name.
-        text = await _text(writer, node, turn.replace(inputs={**turn.inputs, "message": last.text()}))
-        wrapped = evolve(last, content=_with_text(last.content, text))
+        said = last.text()
+        text = await _text(writer, node, turn.replace(inputs={**turn.inputs, "message": said}))
+        wrapped = evolve(last, content=_with_text(last.content, text), said=said)
         turn.trace.exchange = tuple(wrapped if message is last else message for message in turn.trace.exchange)
         return turn.replace(messages=(*turn.messages[:-1], wrapped))
 

@@ -23,7 +23,7 @@ class Config(MiddlewareConfig):
 
     Each is replaced by its name in brackets: `[email]`, `[card]`. By default it works in two places. Around the turn it
     keeps them out of inner middleware and of the stored history; around each model call it also covers the system
-    prompt and the results of tools. A stream is delayed only while its last characters may be the beginning of a match:
+    prompt, few-shot messages and the results of tools. A stream is delayed only while its last characters may be the beginning of a match:
     usually by one word. It checks texts, but not images, files and tool definitions. Card numbers and IBANs count only
     with valid check digits. Full-width and other look-alikes of ASCII characters count as those, and invisible characters count as
     nothing.

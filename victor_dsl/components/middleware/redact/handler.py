@@ -64,9 +64,10 @@ class Redact:
             if message.content is not None and all(map(_is, content, message.content)):
                 content = message.content
         calls = tuple(map(self._call, message.tool_calls)) if message.tool_calls else ()
-        if content is message.content and all(map(_is, calls, message.tool_calls)):
+        said = None if message.said is None else self.redactor.text(message.said)
+        if content is message.content and said is message.said and all(map(_is, calls, message.tool_calls)):
             return message
-        return evolve(message, content=content, tool_calls=calls)
+        return evolve(message, content=content, tool_calls=calls, said=said)
 
     def _part(self, part: Part) -> Part:
         text = part.get("text")
