@@ -257,6 +257,7 @@ async def test_the_reasoning_of_a_plain_answer_goes_back_too() -> None:
         {"tool_calls": (ToolCall("other", "weather", "{}"),)},
         {"extra": {"response_items": "no list"}},
         {"extra": {"response_items": [3]}},
+        {"content": "", "extra": {"response_items": [None]}},
         {"extra": {"response_items": [{"type": "message", "content": 7}]}},
         {"content": None, "extra": {"response_items": [reasoned(), {"type": "function_call", "call_id": "call_1"}]}},
         {"extra": {"response_items": [reasoned(), {**LOOK[1], "role": "system"}, LOOK[2]]}},

@@ -140,7 +140,9 @@ class ResponsesRequest:
         ]
 
 
-def _is_of_an_answer(item: Item) -> bool:
+def _is_of_an_answer(item: Any) -> bool:
+    if not isinstance(item, dict):
+        return False
     if item.get("type") == "function_call":
         return isinstance(item.get("arguments"), str)
     return isinstance(item.get("type"), str) and item.get("role", "assistant") == "assistant"
