@@ -75,11 +75,6 @@ WHOLE: dict[str, Any] = {
         {"type": "template", "name": "rules", "template": "{% for tag in tags %}\n- {{ tag | upper }}\n{% endfor %}"},
         {"type": "file", "path": "base.md", "optional": True, "max_tokens": 800},
     ],
-    "messages": [
-        {"role": "user", "text": "Where is my parcel?"},
-        {"role": "assistant", "template": "{{ product }} has it."},
-    ],
-    "message": {"template": "<q>{{ message }}</q>"},
     "tools": [{"type": "python", "name": "dumps", "function": "json:dumps", "cost": "low"}],
     "tool_selection": {"type": "keyword", "k": 8, "fallback": "all"},
     "compaction": {"type": "recent", "threshold": 0.8, "target_ratio": 0.5},

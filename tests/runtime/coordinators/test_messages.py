@@ -274,8 +274,9 @@ async def test_a_fault_of_a_template_names_its_line_in_the_spec(stage: Stage) ->
 async def test_a_message_too_long_for_a_template_is_an_error_of_the_turn(stage: Stage) -> None:
     model(stage)
     async with stage.orchestrator(SPEC) as orchestrator:
-        with pytest.raises(ContributorError, match="more than 1,048,576 characters"):
-            await orchestrator.chat("x" * 10_000_000)
+        for size, bound in ((2_000_000, "1,048,576 characters"), (10_000_000, "200,000 units of work")):
+            with pytest.raises(ContributorError, match=f"more than {bound}.*what the user says has {size:,} char"):
+                await orchestrator.chat("x" * size)
         assert (await orchestrator.chat("\0" + "x" * 1000)).message.content == "Fine."
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import define, evolve
 
+from victor_dsl.errors import ContributorError
 from victor_dsl.graph.plan import Node
 from victor_dsl.language.boundary import is_fault
 from victor_dsl.language.kinds import Contributor
@@ -16,6 +17,9 @@ from victor_dsl.values.message import Content, Message
 from victor_dsl.values.turn import Turn
 
 Writer = tuple[Node, Contributor]
+
+LONG_MESSAGE = 100_000
+"""Characters of a message that may be why its template exceeds a bound."""
 
 
 @define
@@ -44,7 +48,12 @@ class MessageCoordinator:
         node, writer = self.template
         # An input comes before vars of the same name.
         said = last.text()
-        text = await _text(writer, node, turn.replace(inputs={**turn.inputs, "message": said}))
+        try:
+            text = await _text(writer, node, turn.replace(inputs={**turn.inputs, "message": said}))
+        except ContributorError as error:
+            if len(said) > LONG_MESSAGE:
+                error.hint = f"what the user says has {len(said):,} characters"
+            raise
         wrapped = evolve(last, content=_with_text(last.content, text), said=said)
         turn.trace.exchange = tuple(wrapped if message is last else message for message in turn.trace.exchange)
         return turn.replace(messages=(*turn.messages[:-1], wrapped))
