@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from pathlib import Path
 
@@ -115,3 +116,123 @@ def test_every_component_that_can_import_or_start_something_marks_the_field() ->
                 running.add(f"{kind}/{type}")
     assert running == marked
     assert {"tools/mcp", "tools/python"} <= marked
+
+
+@pytest.fixture
+def outside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file beside the spec's folder, which is now the current one."""
+    (folder / "specs").mkdir()
+    monkeypatch.chdir(folder / "specs")
+    path = folder / "outside.yml"
+    path.write_text("description: hunter2\n")
+    return path
+
+
+NAMED = {
+    "extends": "extends: PATH",
+    "reference": 'contributors: [{type: text, text: "${file:PATH}"}]',
+    "contributor": "contributors: [{type: file, path: PATH}]",
+    "optional": "contributors: [{type: file, path: PATH, optional: true}]",
+    "template": "contributors: [{type: template, path: PATH}]",
+    "provider": "providers: [{type: file, path: PATH}]",
+    "keys": "middleware: [{type: auth, keys: PATH}]",
+    "database": "databases: {main: {type: sqlite, path: PATH}}",
+    "exporter": "exporters: [{type: jsonl, path: PATH}]",
+    "recording": "models: {main: {type: scripted, path: PATH}}",
+    "tenant": "tenants: {acme: {with: {contributors: {a: {type: file, path: PATH}}}}}",
+}
+
+
+@pytest.mark.parametrize("named", NAMED.values(), ids=NAMED)
+@pytest.mark.parametrize("path", ["../outside.yml", "link.yml", "../specs/../outside.yml"])
+def test_a_file_outside_the_folder_is_refused_at_the_place(
+    victor: Victor, outside: Path, named: str, path: str
+) -> None:
+    (outside.parent / "specs" / "link.yml").symlink_to(outside)
+    head = OFFLINE.replace("models:\n  main: {type: echo}\n", "") if named.startswith("models") else OFFLINE
+    (outside.parent / "specs" / "victor.yml").write_text(head + named.replace("PATH", path) + "\n")
+    for command in (
+        ("validate", "victor.yml", "--env"),
+        ("render", "victor.yml", "--message", "Hi"),
+        ("graph", "victor.yml"),
+    ):
+        done = victor(*command, "--untrusted")
+        assert done.code != 0
+        assert "untrusted spec" in done.out + done.err
+        assert "hunter2" not in done.out + done.err
+
+
+def test_a_spec_that_is_itself_a_link_out_of_its_folder_is_not_read(victor: Victor, outside: Path) -> None:
+    (outside.parent / "specs" / "link.yml").symlink_to(outside)
+    done = victor("validate", "link.yml", "--untrusted")
+    assert (done.code, "[unreadable-file]" in done.out) == (1, True)
+
+
+@pytest.mark.parametrize("reference", ["${env:HUNTER}", "${file:own.txt}"])
+def test_references_have_no_value(
+    victor: Victor, folder: Path, monkeypatch: pytest.MonkeyPatch, reference: str
+) -> None:
+    monkeypatch.setenv("HUNTER", "hunter2")
+    (folder / "own.txt").write_text("hunter2")
+    (folder / "victor.yml").write_text(f'{OFFLINE}contributors: [{{type: text, text: "{reference}"}}]\n')
+    assert "hunter2" in victor("render", "victor.yml", "--message", "Hi").out
+    assert victor("validate", "victor.yml", "--untrusted").code == 0
+    done = victor("render", "victor.yml", "--message", "Hi", "--untrusted")
+    assert done.code == 3
+    assert (
+        "victor.yml:5:36: error: an untrusted spec has no variables, and no `${file:…}` [missing-variable]" in done.err
+    )
+    assert "hunter2" not in done.out + done.err
+
+
+def test_the_default_of_a_variable_stays(victor: Victor, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUNTER", "hunter2")
+    (folder / "victor.yml").write_text(f'{OFFLINE}contributors: [{{type: text, text: "${{env:HUNTER:-nobody}}"}}]\n')
+    assert victor("render", "victor.yml", "--message", "Hi", "--untrusted").json["system"] == "nobody"
+
+
+def test_a_provider_of_the_environment_finds_nothing(
+    victor: Victor, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUNTER_TEMPERATURE", "0.75")
+    (folder / "victor.yml").write_text(f"{OFFLINE}providers: [{{type: env, prefix: HUNTER_}}]\n")
+    render = ("render", "victor.yml", "--message", "Hi")
+    assert victor(*render).json["settings"]["temperature"] == 0.75
+    assert "temperature" not in victor(*render, "--untrusted").json["settings"]
+
+
+def test_a_secret_has_no_value_when_the_spec_runs(
+    victor: Victor, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUNTER", "hunter2")
+    model = '{type: openai, model: m, context_window: 9000, base_url: "http://127.0.0.1:1", api_key: "${env:HUNTER}"}'
+    (folder / "victor.yml").write_text(f"victor: 1\nname: demo\nmodels:\n  main: {model}\n")
+    done = victor("run", "victor.yml", "Hi", "--untrusted")
+    assert done.code == 3
+    assert "an untrusted spec has no" in done.err
+
+
+SOCKETS = {
+    "tool": "tools: [{type: mcp, name: m, startup_seconds: 5, url: 'http://127.0.0.1:PORT/mcp'}]",
+    "name": "tools: [{type: mcp, name: m, startup_seconds: 5, url: 'http://localhost:PORT/mcp'}]",
+    "redis": "databases: {main: {type: redis, url: 'redis://127.0.0.1:PORT'}}\nsessions: {type: redis, database: main}",
+    "postgres": "databases: {main: {type: postgres, dsn: 'postgres://a@127.0.0.1:PORT/a'}}\n"
+    "providers: [{type: tenant, database: main}]",
+}
+
+
+@pytest.mark.parametrize("named", SOCKETS.values(), ids=SOCKETS)
+def test_nothing_is_connected(victor: Victor, folder: Path, named: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
+        port = server.getsockname()[1]
+        (folder / "victor.yml").write_text(f"{OFFLINE}{named.replace('PORT', str(port))}\n")
+        for command in (
+            ("render", "victor.yml", "--message", "Hi", "--tenant", "t"),
+            ("validate", "victor.yml", "--connect"),
+        ):
+            victor(*command, "--untrusted")
+            with pytest.raises(BlockingIOError):
+                server.accept()
+        with socket.create_connection(server.getsockname()):  # when the command has ended it is as before
+            server.accept()[0].close()

@@ -36,7 +36,7 @@ from victor_dsl.source.diagnostic import Diagnostic, sort_diagnostics
 from victor_dsl.source.hiding import HiddenValues
 from victor_dsl.source.interpolate import Interpolated, interpolate, missing_references
 from victor_dsl.source.located import Located
-from victor_dsl.source.reader import Files, FileVersion, Included
+from victor_dsl.source.reader import Files, FileVersion, Included, root_of
 
 P = TypeVar("P", bound=AttrsInstance)
 
@@ -82,24 +82,49 @@ def compile_spec(
     A missing variable is an error with `require_environment`; otherwise its value is unknown, and the program is None
     only if there is another error or the plan depends on that value. `require_secrets` also requires the variables and
     files of secrets to exist, without reading their values. With `untrusted` it is an error to name a function to
-    import or a program to start. With a date of `today`, models that their providers retire are reported: a retired one
+    import, a program to start, or a file outside the spec's folder, and no variable or `${file:…}` has a value. With a date of `today`, models that their providers retire are reported: a retired one
     is an error, unless `allow_retired`.
 
     Where a variable that is not set chooses a file of `extends`, the spec is compiled with each file that it could choose, and
     its program is that of the default.
     """
     files = files or Files()
+    files.root = root_of(name) if untrusted else None
+    return _compile(
+        name,
+        environment={} if untrusted else environment,
+        registry=registry or Registry(),
+        files=files,
+        state=state,
+        require_environment=require_environment,
+        require_secrets=require_secrets,
+        today=today,
+        allow_retired=allow_retired,
+    )
+
+
+def _compile(
+    name: str,
+    *,
+    environment: Mapping[str, str],
+    registry: Registry,
+    files: Files,
+    state: Path | None,
+    require_environment: bool = False,
+    require_secrets: bool,
+    today: date | None,
+    allow_retired: bool,
+) -> Compilation:
     if not require_environment:
         stages, faults = every_stage(files, name, environment)
         if stages or faults:
             again = partial(
-                compile_spec,
+                _compile,
                 name,
-                registry=registry or Registry(),
+                registry=registry,
                 files=files,
                 state=state,
                 require_secrets=require_secrets,
-                untrusted=untrusted,
                 today=today,
                 allow_retired=allow_retired,
             )
@@ -120,7 +145,7 @@ def compile_spec(
         found = hidden.hide(sort_diagnostics([*found, version], documents(family)))
         return Compilation(None, tuple(found), files, files.versions)
 
-    checker = Checker(registry or Registry())
+    checker = Checker(registry)
     variations = Variations(document, checker, nulls(family))
     linker = Linker()
     base = variations.make(None, {})
@@ -131,7 +156,7 @@ def compile_spec(
     found += variations.diagnostics + list(variations.conflicts()) + checker.diagnostics + linker.diagnostics
 
     directory = Path(os.path.abspath(os.path.dirname(name) if name != "-" else "."))
-    included = Included()
+    included = Included(files.root)
     subject = LintInput(
         document,
         every,
@@ -140,7 +165,6 @@ def compile_spec(
         directory,
         files,
         included,
-        untrusted,
         today,
         allow_retired,
     )
@@ -168,6 +192,7 @@ def compile_spec(
         variations,
         Lowering(included, Stability(files, included)),
         environment,
+        untrusted=files.root is not None,
         documents={name: files.versions[name] for name in read_from & files.versions.keys()},
         texts={
             **{name: files.versions[name] for name in plain_texts},
@@ -222,6 +247,7 @@ def _program(
     lowering: Lowering,
     environment: Mapping[str, str],
     *,
+    untrusted: bool,
     documents: Mapping[str, FileVersion],
     texts: Mapping[str, FileVersion],
 ) -> Program:
@@ -243,6 +269,7 @@ def _program(
         opted_out=variations.opted_out,
         compile_plan=compile_plan,
         environment=environment,
+        untrusted=untrusted,
         documents=documents,
         texts=texts,
     )

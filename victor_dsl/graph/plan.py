@@ -160,7 +160,7 @@ class Program:
     those with an overlay of their own. `directory` is the spec's folder, `state` the folder of local state. `documents`
     are the spec and the files that it extends; `texts` are those whose content its plans hold: prompts, templates, what
     `${file:…}` names. `environment` is what `${env:…}` reads; secrets are looked up in it when nodes
-    are opened.
+    are opened. An `untrusted` spec gets no secrets.
     """
 
     name: str
@@ -172,6 +172,7 @@ class Program:
     opted_out: Mapping[str, frozenset[str]]
     compile_plan: Callable[[str | None, Arms], Plan]
     environment: Mapping[str, str] = field(repr=False)
+    untrusted: bool = False
     documents: Mapping[str, FileVersion] = field(factory=dict, repr=False)
     texts: Mapping[str, FileVersion] = field(factory=dict, repr=False)
     _plans: OrderedDict[tuple[str | None, Arms], Plan] = field(init=False, repr=False, factory=OrderedDict)

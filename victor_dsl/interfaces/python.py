@@ -37,7 +37,7 @@ def compile(
     """Compiles a spec; returns its program and all diagnostics. An error in the spec is a diagnostic, not raised.
 
     `env` replaces the process's environment, `state` the folder `.victor` beside the spec. An `untrusted` spec may not
-    name functions to import or programs to start. `today` is the date by which models count as retired, the current one
+    name functions to import, programs to start or files outside its folder, and gets no variables and no secrets. `today` is the date by which models count as retired, the current one
     by default; a retired model is an error, unless `allow_retired`. `files` may have read some of the files already.
     """
     return compile_spec(

@@ -22,9 +22,13 @@ from victor_dsl.language.config import Config, Secret
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.registry import Registry
 from victor_dsl.nearest import suggest
+from victor_dsl.regular_file import read_regular
 from victor_dsl.runtime.lease import Lease, Leases
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.storage.permissions import EXPOSED, exposure
+
+MOST_SECRET_BYTES = 1024 * 1024
+"""Of a file that holds a secret."""
 
 CLOSING_SECONDS = 10.0
 """How long one object may take to close before its task is cancelled."""
@@ -132,7 +136,7 @@ class LiveNodes:
             state=program.state,
             needs=needs,
             configs=configs,
-            secret=partial(self._secret, node, program.environment),
+            secret=partial(self._secret, node, program),
             clock=self._clock,
             random=self._random,
             report=partial(self._report, node.id),
@@ -147,8 +151,10 @@ class LiveNodes:
     def _failed(self, key: Key, error: BaseException) -> None:
         self._report(key[0], describe(error), {"code": "closing"})
 
-    def _secret(self, node: Node, environment: Mapping[str, str], secret: Secret) -> str:
-        text = find_secret(environment, node, secret)
+    def _secret(self, node: Node, program: Program, secret: Secret) -> str:
+        if program.untrusted:
+            raise SecretError(f"{node.place}: an untrusted spec has no secrets", node=node.id)
+        text = find_secret(program.environment, node, secret)
         if secret.source == "file":
             problem = exposure(Path(secret.path or secret.name), secret.name, private=True)
             if problem is not None:
@@ -165,7 +171,10 @@ def find_secret(environment: Mapping[str, str], node: Node, secret: Secret) -> s
             raise SecretError(f"{node.place}: the environment variable {secret.name} {state}", node=node.id)
         return text
     try:
-        text = Path(secret.path or secret.name).read_text(encoding="utf-8").strip()
+        data, _ = read_regular(secret.path or secret.name, MOST_SECRET_BYTES)
+        if len(data) > MOST_SECRET_BYTES:
+            raise OSError(None, f"it is larger than {MOST_SECRET_BYTES:,} bytes")
+        text = data.decode("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SecretError(f"{node.place}: cannot read the secret in {secret.name}: {reason}", node=node.id) from error

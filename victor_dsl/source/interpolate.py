@@ -26,6 +26,8 @@ _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 MOST_CHARACTERS = 16 * 1024 * 1024
 """Of all that a spec's references stand for: one file may be named a thousand times."""
 
+UNTRUSTED = "an untrusted spec has no variables, and no `${file:…}`"
+
 _ESCAPE_HINT = "`$${` writes `${` as text"
 
 
@@ -132,7 +134,9 @@ def missing_references(
             continue
         for reference in unresolved(leaf.value, environment):
             what = reference.problem or f"{reference} has no value"
-            if reference.source == "file":
+            if reference.problem == UNTRUSTED:
+                hint = "write the value, or leave out `--untrusted`"
+            elif reference.source == "file":
                 hint = "paths are relative to the file that contains them"
             else:
                 hint = "set it, or pass a file that sets it with `--env-file`"
@@ -280,6 +284,8 @@ class _Reading:
 
     def value_of(self, reference: Reference) -> tuple[str | None, str | None]:
         """The value, or None and why there is none. An empty variable counts as not set; a default may be empty."""
+        if self.files.root is not None:
+            return reference.default, None if reference.default is not None else UNTRUSTED
         if reference.source == "env":
             value = self.environment.get(reference.name)
             if reference.default is not None:

@@ -28,7 +28,12 @@ from victor_dsl.compiler.lint.names import (
 )
 from victor_dsl.compiler.lint.prompt import what_varies_comes_last
 from victor_dsl.compiler.lint.retirement import models_are_alive
-from victor_dsl.compiler.lint.safety import functions_exist, no_literal_secrets, nothing_of_its_own_runs
+from victor_dsl.compiler.lint.safety import (
+    functions_exist,
+    no_literal_secrets,
+    nothing_of_its_own_runs,
+    nothing_outside_is_named,
+)
 from victor_dsl.compiler.lint.settings import models_accept_their_settings, response_formats_are_valid
 from victor_dsl.compiler.lint.templates import templates_are_sound
 from victor_dsl.compiler.lint.tools import chosen_tools_exist, results_fit_the_windows, tools_are_not_too_many
@@ -46,6 +51,7 @@ RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
     nothing_else_is_called_message,
     functions_exist,
     nothing_of_its_own_runs,
+    nothing_outside_is_named,
     middleware_order,
     admission_knows_enough,
     databases_fit,

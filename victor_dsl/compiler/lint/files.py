@@ -22,7 +22,7 @@ from victor_dsl.nearest import nearest, suggest
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.interpolate import as_read, as_written
 from victor_dsl.source.located import Located, Path, span_at
-from victor_dsl.source.reader import reason, resolve
+from victor_dsl.source.reader import is_inside, reason, resolve
 
 HIDDEN = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]|(?<![\U0001F3F4\U000E0000-\U000E007F])[\U000E0000-\U000E007F]")
 """Control characters, and tag characters, which can spell out a text that nobody sees (after a flag they are legitimate)."""
@@ -38,6 +38,8 @@ def included_files_exist(subject: LintInput) -> Iterator[Diagnostic]:
             if not isinstance(annotation, FilePath) or not (annotation.included or annotation.exists):
                 continue
             value, leaf = getattr(item.config, name), item.located.get(name)
+            if isinstance(value, str) and subject.files.root is not None and not is_inside(value, subject.files.root):
+                continue  # `nothing_outside_is_named` reports it
             if not isinstance(value, str) or (fault := _fault(subject, value, annotation, item)) is None:
                 continue
             if may_lack and not os.path.exists(value):

@@ -18,8 +18,7 @@ from victor_dsl.source.reader import Files, Included
 @frozen(eq=False)
 class LintInput:
     """A spec's document and variations. `used` are the names that something refers to, as (section, name); `secrets`
-    the identities of the leaves of secret fields; `untrusted` says that nothing of the spec's own may run. Without a date
-    of `today` nothing is reported about dates, and with `allow_retired` a retired model is no error.
+    the identities of the leaves of secret fields. Without a date of `today` nothing is reported about dates, and with `allow_retired` a retired model is no error.
 
     `first` holds every distinct item over all variations, nested ones included, with the first variation that has it.
     """
@@ -31,7 +30,6 @@ class LintInput:
     directory: FilesystemPath
     files: Files
     included: Included
-    untrusted: bool = False
     today: date | None = None
     allow_retired: bool = False
 
@@ -40,6 +38,11 @@ class LintInput:
     @first.default
     def _first(self) -> tuple[tuple[Variation, Item], ...]:
         return tuple(distinct(self.variations))
+
+    @property
+    def untrusted(self) -> bool:
+        """Whether nothing of the spec's own may run, and nothing outside its folder may be read."""
+        return self.files.root is not None
 
     @property
     def declared(self) -> Mapping[str, Any]:

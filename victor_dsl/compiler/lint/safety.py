@@ -11,10 +11,11 @@ from pathlib import Path
 from attrs import frozen
 
 from victor_dsl.compiler.lint.input import LintInput
-from victor_dsl.language.config import CommandLine, FunctionName, annotated_fields
+from victor_dsl.language.config import CommandLine, FilePath, FunctionName, annotated_fields
 from victor_dsl.nearest import suggest
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.interpolate import Interpolated, as_read
+from victor_dsl.source.reader import is_inside
 from victor_dsl.source.redaction import looks_secret
 
 
@@ -37,6 +38,8 @@ def no_literal_secrets(subject: LintInput) -> Iterator[Diagnostic]:
 def functions_exist(subject: LintInput) -> Iterator[Diagnostic]:
     """`module:function` is well formed, its module is found, and the module defines or imports the function."""
     modules: dict[str, _Module] = {}
+    if subject.untrusted:
+        return  # it may name none
     for item in subject.items():
         for name, annotation in annotated_fields(item.component.config).items():
             leaf = item.located.get(name)
@@ -144,3 +147,17 @@ def nothing_of_its_own_runs(subject: LintInput) -> Iterator[Diagnostic]:
             does = "imports Python code" if isinstance(annotation, FunctionName) else "starts a program"
             message = f"`{name}` {does}, which an untrusted spec may not do"
             yield Diagnostic("untrusted-code", message, leaf.span, (*item.path, name), HINT)
+
+
+def nothing_outside_is_named(subject: LintInput) -> Iterator[Diagnostic]:
+    """Every file outside the folder of an untrusted spec that the spec or an overlay names, links resolved."""
+    root = subject.files.root
+    for item in subject.items() if root is not None else ():
+        for name, annotation in annotated_fields(item.component.config).items():
+            path, leaf = getattr(item.config, name, None), item.located.get(name)
+            if not isinstance(annotation, FilePath) or not isinstance(path, str) or leaf is None or path == ":memory:":
+                continue
+            if root is not None and not is_inside(path, root):
+                message = f"`{name}` is outside the spec's folder, which an untrusted spec may not use"
+                hint = "name a file in the folder, or leave out `--untrusted`"
+                yield Diagnostic("untrusted-path", message, leaf.span, (*item.path, name), hint)

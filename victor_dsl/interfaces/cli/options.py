@@ -12,6 +12,7 @@ import click
 from attrs import frozen
 
 from victor_dsl.errors import UsageError
+from victor_dsl.interfaces.cli.offline import no_network
 from victor_dsl.source.reader import MAX_BYTES
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -77,12 +78,20 @@ def environment(function: F) -> F:
 
 
 def untrusted(function: F) -> F:
-    """`--untrusted`, for every command that runs what a spec names."""
+    """`--untrusted`, for every command that compiles what others wrote."""
     return click.option(
         "--untrusted",
         is_flag=True,
-        help="Refuse a spec that names a function to import or a program to start (exit 1).",
+        callback=_offline,
+        help="Refuse a spec that names a function, a program, or a file outside its folder (exit 1). It gets no variables, no "
+        "secrets and no network.",
     )(function)
+
+
+def _offline(context: click.Context, _: click.Parameter, untrusted: bool) -> bool:
+    if untrusted:
+        context.with_resource(no_network())
+    return untrusted
 
 
 def today(function: F) -> F:

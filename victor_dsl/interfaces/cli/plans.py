@@ -26,12 +26,20 @@ from victor_dsl.interfaces.cli.output import say
 )
 @click.option("--tenant", metavar="T", help="The tenant whose plan is drawn.")
 @click.option("--arm", "arms", metavar="EXPERIMENT=ARM", multiple=True, help="An arm of the plan; may be repeated.")
+@options.untrusted
 @options.environment
 def graph(
-    spec: str, format_: str, tenant: str | None, arms: tuple[str, ...], env_files: tuple[str, ...], state: str | None
+    spec: str,
+    format_: str,
+    tenant: str | None,
+    arms: tuple[str, ...],
+    *,
+    untrusted: bool,
+    env_files: tuple[str, ...],
+    state: str | None,
 ) -> None:
     """Draw the components that a request passes on its way to the reply, each with its place in the spec."""
-    program = compile_or_exit(spec, Surroundings(env_files, state), require_secrets=False)
+    program = compile_or_exit(spec, Surroundings(env_files, state, untrusted), require_secrets=False)
     chosen = read_arms(arms, program)
     click.echo(DRAWINGS[format_](program.plan_for(tenant, chosen)), nl=False)
 

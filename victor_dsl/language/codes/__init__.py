@@ -35,7 +35,15 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "Overlays": ("untouchable", "required-guard", "ambiguous-name", "bad-addition", "arms-disagree", "bad-weights"),
     "Specs that cannot work, or look like a mistake": (
-        *("no-model", "unknown-function", "untrusted-code", "template-syntax", "template-error", "undefined-variable"),
+        *(
+            "no-model",
+            "unknown-function",
+            "untrusted-code",
+            "untrusted-path",
+            "template-syntax",
+            "template-error",
+            "undefined-variable",
+        ),
         *("over-budget", "compaction-too-late", "before-auth", "idle-limiter", "unheld-limit", "wrong-database"),
         *(
             "empty-prompt",
