@@ -244,7 +244,7 @@ def _templates() -> Iterator[str]:
     yield f"| words and signs in its tags, with the texts between them | {work.MOST_TOKENS:,} |\n"
     yield f"| tags inside each other | {work.MOST_TAGS} |\n| parts inside each other, those of expressions included | "
     yield f"{work.MOST_NESTED} |\n\nOne rendering, included templates and macros and all, may take {work.MOST_WORK:,} units of work. "
-    yield "What breaks a bound is the error of that turn, with the template's line. Units do not depend on the machine: the same "
+    yield f"A tenant's own template, in a row, may take {work.MOST_WORK_OF_OTHERS:,}. What breaks a bound is the error of that turn, with the template's line. Units do not depend on the machine: the same "
     yield "values break a bound always or never.\n\n| what | units |\n|---|---|\n"
     costs: dict[int, list[str]] = {}
     for node, cost in template_code.COSTS.items():

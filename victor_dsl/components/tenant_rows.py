@@ -146,7 +146,9 @@ class TenantRows(Generic[T]):
                     raise self._error(message, node=self._context.node)
                 content = repr(rows[0]["content"])
                 if entry.row is None or entry.row.content != content:
-                    entry.row = Row(self._parse(tenant, rows[0]["content"]), content=content)
+                    # In a thread: compiling a template may take 0.2 s.
+                    parsed = await asyncio.to_thread(self._parse, tenant, rows[0]["content"])
+                    entry.row = Row(parsed, content=content)
         except ComponentError as error:
             entry.failure = error
             entry.fresh_until = self._context.clock.monotonic() + min(RETRY_SECONDS, self._ttl_s)

@@ -10,6 +10,7 @@ from collections.abc import Set as AbstractSet
 from functools import cache
 from itertools import repeat
 from operator import is_
+from threading import Lock
 from types import CodeType
 from typing import Any
 
@@ -63,7 +64,7 @@ class Sandbox(Meter, ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"+", "-", "*", "/", "//", "**", "%"})
     code_generator_class = Generator
 
-    def __init__(self, loader: BaseLoader | None = None) -> None:
+    def __init__(self, loader: BaseLoader | None = None, most_work: int = MOST_WORK) -> None:
         super().__init__(
             loader=loader, undefined=Missing, autoescape=False, finalize=finalize, auto_reload=False, optimized=False
         )
@@ -72,7 +73,9 @@ class Sandbox(Meter, ImmutableSandboxedEnvironment):
         self.globals = {name: self.globals[name] for name in GLOBALS}
         self.names: tuple[str, ...] = ()
         """The names that the templates compiled so far look up, each once."""
+        self._naming = Lock()  # templates are compiled in threads
         self.last: _Rendering | None = None
+        self.most_work = most_work
 
     @property
     def lexer(self) -> Lexer:
@@ -180,7 +183,8 @@ class Sandbox(Meter, ImmutableSandboxedEnvironment):
         charged = Charged(self, included=name is not None).visit(source)
         code = super()._generate(charged, name, filename, defer_init)
         found = undeclared(charged)  # after the checks, whose errors name the template
-        self.names = (*self.names, *found.difference(self.names))
+        with self._naming:
+            self.names = (*self.names, *found.difference(self.names))
         return code
 
     def _compile(self, source: str, filename: str) -> CodeType:
@@ -204,6 +208,7 @@ def render(template: Template, values: Mapping[str, Any]) -> str:
     environment = template.environment
     assert isinstance(environment, Sandbox)
     names, last = environment.names, environment.last
+    environment.work_left = environment.most_work
     used = tuple(map(values.get, names, repeat(missing)))
     if last is not None and last.template is template and all(map(is_, last.used, used)):
         return last.text
@@ -217,7 +222,6 @@ def render(template: Template, values: Mapping[str, Any]) -> str:
 def _rendered(environment: Sandbox, template: Template, values: Mapping[str, Any]) -> str:
     """Does what `template.generate(values)` does, without its `dict(template.globals)`: a ChainMap, which Python iterates
     name by name, in half the time of a short template."""
-    environment.work_left = MOST_WORK
     names = {**environment.globals, **values}
     context = environment.context_class(environment, names, template.name, template.blocks, environment.globals)
     pieces, length = [], 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from jinja2.runtime import StrictUndefined
@@ -28,6 +29,8 @@ _TYPES = {
     "Namespace": "a namespace",
     "TemplateModule": "an imported template",
 }
+MOST_SHOWN = 100
+"""How many keys, and how many characters of each, are compared with one that is not there."""
 _NAMES = "|".join(_TYPES)
 _BARE = "str|int|float|bool|NoneType|list|tuple|dict|FrozenMap|FrozenList"
 _PYTHON = re.compile(rf"""(['"])(?:\w+\.)*({_NAMES})(?: object)?\1(?: object)?|\b({_BARE})\b""")
@@ -57,8 +60,8 @@ class Missing(StrictUndefined):
         if of is missing:
             return f"'{name}' is undefined"
         if isinstance(of, Mapping):
-            keys = [key for key in of if isinstance(key, str)]
-            return f"there is no key '{name}'; {suggest(str(name), keys, what='keys')}"
+            keys = [key for key in islice(of, MOST_SHOWN) if isinstance(key, str) and len(key) <= MOST_SHOWN]
+            return f"there is no key '{name}'; {suggest(str(name)[:MOST_SHOWN], keys, what='keys')}"
         if isinstance(of, BaseModel):
             return f"settings have no '{name}'; {suggest(str(name), type(of).model_fields)}"
         if isinstance(name, int) and isinstance(of, str | list | tuple):

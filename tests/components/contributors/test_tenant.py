@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -121,3 +122,46 @@ async def test_after_a_faulty_change_the_last_good_template_stays_and_the_fault_
 def test_max_tokens_is_required() -> None:
     with pytest.raises(ValidationError, match="max_tokens"):
         contributor.Config(database="app")  # type: ignore[call-arg]
+
+
+HEAVY = "{% for i in range(1500) %}{{ loop.index }} {{ session }}{% endfor %}"
+
+
+async def test_a_tenant_whose_template_takes_long_waits_and_no_other_does(world: World) -> None:
+    await world.put("acme", HEAVY)
+    await world.put("other", "Fine.")
+    templates, clock = world.contributor(), world.around.clock
+    begun = clock.time
+    await templates.contribute(ACME)
+    await templates.contribute(ACME.replace(tenant="other"))
+    await templates.contribute(ACME.replace(tenant="other"))
+    assert clock.time == begun
+    await templates.contribute(ACME.replace(session="2"))
+    assert 0.5 < clock.time - begun < 1.5
+
+
+async def test_a_template_that_breaks_a_bound_makes_its_tenant_wait_too(world: World) -> None:
+    await world.put("acme", HEAVY * 9)
+    templates, clock = world.contributor(), world.around.clock
+    begun = clock.time
+    for _ in range(3):
+        with pytest.raises(ContributorError, match="takes more than 20,000 units of work"):
+            await templates.contribute(ACME)
+    assert 2 < clock.time - begun < 3
+
+
+async def test_turns_of_one_tenant_that_come_together_wait_one_after_the_other(world: World) -> None:
+    await world.put("acme", HEAVY)
+    templates, clock = world.contributor(), world.around.clock
+    begun = clock.time
+    texts = await asyncio.gather(*(templates.contribute(ACME.replace(session=str(n))) for n in range(5)))
+    assert len(set(texts)) == 5
+    assert clock.time - begun > 4 * 0.5
+
+
+async def test_a_template_does_not_choose_how_long_its_error_is_or_takes(world: World) -> None:
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" * 300
+    await world.put("acme", f"{{% set key = '{letters}' %}}{{{{ dict(a=1, **{{key ~ 'a': 1, key ~ 'b': 2}})[key] }}}}")
+    with pytest.raises(ContributorError, match="there is no key 'abc") as told:
+        await world.contributor().contribute(ACME)
+    assert len(str(told.value)) < 1200

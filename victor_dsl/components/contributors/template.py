@@ -30,6 +30,8 @@ else:
     sandbox = Lazy("victor_dsl.language.sandbox")
     undefined = Lazy("victor_dsl.language.template_undefined")
 
+MOST_MESSAGE = 1_000
+"""The longest message of an error, in characters; templates choose some of the names in them."""
 UNDEFINED = re.compile(r"^'(\w+)' is undefined$")
 INLINE = ("<template>",)
 """The name that Jinja2 gives in tracebacks to a template without a file."""
@@ -126,7 +128,10 @@ def template_error(
     else:
         place = _last_line(error.__traceback__, templates)
     where = shown(*place) if place else shown(next(iter(templates)), 0)
-    return ContributorError(f"{where}: {_message(error, turn)}", node=context.node)
+    message = _message(error, turn)
+    if len(message) > MOST_MESSAGE:
+        message = message[:MOST_MESSAGE] + "…"
+    return ContributorError(f"{where}: {message}", node=context.node)
 
 
 def _message(error: Exception, turn: Turn) -> str:

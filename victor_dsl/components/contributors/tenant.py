@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from attrs import define, field
 from pydantic import Field
 
 from victor_dsl.components.contributors.template import INLINE, rendered, template_error
@@ -16,12 +17,22 @@ from victor_dsl.lazy import Lazy
 from victor_dsl.values.turn import Turn
 
 if TYPE_CHECKING:
+    import asyncio
+
     import jinja2
 
     from victor_dsl.language import sandbox
+    from victor_dsl.language import template_work as work
 else:
+    asyncio = Lazy("asyncio")
     jinja2 = Lazy("jinja2")
     sandbox = Lazy("victor_dsl.language.sandbox")
+    work = Lazy("victor_dsl.language.template_work")
+
+LIGHT = 4_000
+"""How many units of work take no pause: about 1 ms."""
+PAUSE_S = 60e-6
+"""How long a tenant's next rendering waits for each unit of work of a rendering that was not light: 200 times as long as it took."""
 
 
 class Config(TenantRowsConfig, ContributorConfig):
@@ -30,6 +41,9 @@ class Config(TenantRowsConfig, ContributorConfig):
     Its columns are `tenant_id`, `prompt_template`, which is a Jinja2 template as for `type: template`, and `active`; a row
     that is not active is ignored. A tenant without a row is an error, unless there is a `default` or the contributor is
     `optional`. While a row cannot be read, or is not a template, its last good version stays in use.
+
+    Renderings of rows have smaller bounds than those of your own templates (the reference of templates has them), and a tenant
+    whose rendering takes longer than about a millisecond waits before its next one, so that no tenant slows the others down.
     """
 
     max_tokens: int = Field(
@@ -47,6 +61,15 @@ EXAMPLE = "{type: tenant, database: app, max_tokens: 500, default: default}"
 def build(config: Config, context: Context) -> TenantTemplates:
     """The contributor; a tenant's row is read at its first turn."""
     return TenantTemplates(config, context)
+
+
+@define(eq=False)
+class _Row:
+    """A tenant's template, and when it may be rendered again."""
+
+    template: jinja2.Template
+    free_at: float = float("-inf")
+    rendering: asyncio.Lock = field(factory=lambda: asyncio.Lock())  # noqa: PLW0108 - it would import asyncio here
 
 
 class TenantTemplates:
@@ -68,9 +91,9 @@ class TenantTemplates:
 
     async def contribute(self, turn: Turn) -> str:
         for tenant in (turn.tenant, self._default):
-            if tenant is not None and (template := (await self._rows.get(tenant)).value) is not None:
+            if tenant is not None and (row := (await self._rows.get(tenant)).value) is not None:
                 try:
-                    return rendered(template, turn)
+                    return await self._rendered(row, turn) if tenant == turn.tenant else rendered(row.template, turn)
                 except Exception as error:  # a template may raise anything
                     raise template_error(error, INLINE, partial(_place, tenant), turn, self._context) from error
         if self._optional:
@@ -82,13 +105,25 @@ class TenantTemplates:
             hint="add one, name a `default`, or set `optional: true`",
         )
 
-    def _parse(self, tenant: str, source: Any) -> jinja2.Template:
+    async def _rendered(self, row: _Row, turn: Turn) -> str:
+        clock, box = self._context.clock, row.template.environment
+        assert isinstance(box, sandbox.Sandbox)
+        async with row.rendering:
+            if (wait := row.free_at - clock.monotonic()) > 0:
+                await clock.sleep(wait)
+            try:
+                return rendered(row.template, turn)
+            finally:
+                if (used := box.most_work - box.work_left) > LIGHT:
+                    row.free_at = clock.monotonic() + used * PAUSE_S
+
+    def _parse(self, tenant: str, source: Any) -> _Row:
         if not isinstance(source, str):
             raise ContributorError(f"{_place(tenant)}: is not text", node=self._context.node)
         if self._sandbox is None:
-            self._sandbox = sandbox.Sandbox(jinja2.DictLoader({}))
+            self._sandbox = sandbox.Sandbox(jinja2.DictLoader({}), work.MOST_WORK_OF_OTHERS)
         try:
-            return self._sandbox.from_string(source)
+            return _Row(self._sandbox.from_string(source))
         except Exception as error:  # Jinja2's parser may raise anything
             no_turn = Turn(id="", session="", messages=())
             raise template_error(error, INLINE, partial(_place, tenant), no_turn, self._context) from error
