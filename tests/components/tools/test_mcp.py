@@ -315,7 +315,7 @@ async def test_a_changed_list_of_tools_is_used(context: Context) -> None:
 async def test_a_list_over_its_tokens_is_refused_at_the_start_and_ignored_later(
     context: Context, around: Surroundings
 ) -> None:
-    with pytest.raises(ComponentError, match=r"21 tools take \d+ tokens, and max_tokens is 10"):
+    with pytest.raises(ComponentError, match=r"22 tools take \d+ tokens, and max_tokens is 10"):
         async with wild(context, max_tokens=10):
             pass
     async with wild(context, max_tokens=30, allow=["e*", "grow*"], deny=["en*"]) as tools:

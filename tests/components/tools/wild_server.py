@@ -24,7 +24,19 @@ TOOLS = [
         "picture",
         "environment",
     ),
-    *("grow", "spawn", "fail", "structured", "no_result", "leak", "stubborn", "pid", "last_words", "answer"),
+    *(
+        "grow",
+        "spawn",
+        "fail",
+        "structured",
+        "no_result",
+        "leak",
+        "stubborn",
+        "pid",
+        "spawn_away",
+        "last_words",
+        "answer",
+    ),
 ]
 counted = 0
 grown: list[str] = []
@@ -99,6 +111,15 @@ def call(name: str, arguments: dict[str, Any], id: int) -> dict[str, Any] | None
         case "stubborn":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             return text("no")
+        case "spawn_away":  # a grandchild in a session of its own, whose parent ends at once, beside an ordinary child
+            command = [sys.executable, "-c", "import time; time.sleep(3600)"]
+            away = f"import subprocess; print(subprocess.Popen({command}, start_new_session=True, stdin=-3, stdout=-3, stderr=-3).pid)"
+            printed = subprocess.run([sys.executable, "-c", away], stdout=subprocess.PIPE, check=True, text=True).stdout
+            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            pids = f"{os.getppid()} {os.getpid()} {child.pid} {printed.strip()}"
+            with open("pids", "w") as file:
+                file.write(pids)
+            return text(pids)
         case "pid":
             return text(str(os.getpid()))
         case "elicit":

@@ -1,13 +1,20 @@
-"""An MCP server as a process: messages over its pipes, its standard error to the log, and no process left behind."""
+"""An MCP server as a process: messages over its pipes, its standard error to the log, and no process left behind.
+
+On Linux `supervisor.py` stands between this process and the server.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import shutil
 import signal
+import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -15,6 +22,7 @@ from attrs import frozen
 from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
 
+from victor_dsl.components.tools.mcp import supervisor
 from victor_dsl.components.tools.mcp.messages import END_BYTES, MOST_MESSAGE_BYTES, TooLong, as_bytes, read
 from victor_dsl.storage.ending import to_the_end
 
@@ -78,27 +86,20 @@ async def server_process(
     on_stderr: Callable[[str], None],
     on_stray_line: Callable[[str], None],
 ) -> AsyncIterator[Streams]:
-    """Runs a server while it is entered, in a process group of its own, which is killed at the end.
+    """Runs a server while it is entered, in a process group of its own. All that it started is killed at the end, on Linux also where
+    it left the group or where this process was killed.
 
     `on_end` is called once with the reason if the server ends by itself, `on_stderr` with each line of its standard error,
     and `on_stray_line` with each line of its standard output that is not a message. Raises OSError where it cannot be started.
     """
-    process = await asyncio.create_subprocess_exec(
-        *launch.command,
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=PIPE,
-        cwd=launch.directory,
-        env={**get_default_environment(), **launch.environment},
-        start_new_session=True,
-    )
+    process = await _start(launch)
     try:
         incoming, received = anyio.create_memory_object_stream[Received](0)
         sent, outgoing = anyio.create_memory_object_stream[SessionMessage](0)
         async with incoming, received, sent, outgoing, anyio.create_task_group() as group:
             group.start_soon(_read, process, incoming, on_end, on_stray_line)
-            group.start_soon(_write, process, outgoing)
-            group.start_soon(_read_errors, process, on_stderr)
+            group.start_soon(_write, process.process, outgoing)
+            group.start_soon(_read_errors, process.process, on_stderr)
             try:
                 yield received, sent
             finally:
@@ -107,12 +108,65 @@ async def server_process(
         await to_the_end(_stop(process))
 
 
+@frozen
+class _Started:
+    """A server; `control` is the pipe to its supervisor, where it has one."""
+
+    process: Process
+    control: int | None
+
+    def tell(self, what: bytes) -> None:
+        """Writes to the supervisor."""
+        if self.control is not None:
+            with suppress(OSError):  # it has ended
+                os.write(self.control, what)
+
+
+async def _start(launch: Launch) -> _Started:
+    """Starts the server. Raises OSError."""
+    environment = {**get_default_environment(), **launch.environment}
+    supervised = sys.platform == "linux" and Path(sys.executable).name.startswith(("python", "pypy"))
+    command, read, write = list(launch.command), None, None
+    try:
+        if supervised:
+            _check_program(command[0], launch.directory, environment)
+            read, write = os.pipe()
+            command = [sys.executable, "-I", "-S", supervisor.__file__, str(read), *command]
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            cwd=launch.directory,
+            env=environment,
+            start_new_session=True,
+            pass_fds=() if read is None else (read,),
+        )
+    except BaseException:
+        if write is not None:
+            os.close(write)
+        raise
+    finally:
+        if read is not None:
+            os.close(read)
+    return _Started(process, write)
+
+
+def _check_program(program: str, directory: str, environment: Mapping[str, str]) -> None:
+    """Raises the OSError that starting the program would raise."""
+    path = str(Path(directory, program)) if os.sep in program else program
+    if shutil.which(path, path=environment.get("PATH")) is None:
+        number = errno.EACCES if os.sep in program and Path(path).exists() else errno.ENOENT
+        raise OSError(number, os.strerror(number), program)
+
+
 async def _read(
-    process: Process,
+    started: _Started,
     incoming: MemoryObjectSendStream[Received],
     on_end: Callable[[str], None],
     on_stray_line: Callable[[str], None],
 ) -> None:
+    process = started.process
     assert process.stdout is not None
     lines, messages = Lines(), Messages()
     async with incoming:
@@ -125,6 +179,7 @@ async def _read(
                         on_stray_line(f"a line of more than {MOST_MESSAGE_BYTES:,} bytes")
                     elif found.strip():
                         on_stray_line(found[: 4 * SHOWN_CHARACTERS].decode("utf-8", "replace")[:SHOWN_CHARACTERS])
+        started.tell(supervisor.CLOSING)
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_SECONDS):
                 await process.wait()  # its output is closed: it has most likely ended, too, and has an exit code
@@ -186,16 +241,23 @@ async def _read_errors(process: Process, on_stderr: Callable[[str], None]) -> No
                 on_stderr(text.decode("utf-8", "replace").rstrip())
 
 
-async def _stop(process: Process) -> None:
+async def _stop(started: _Started) -> None:
     """Ends the server and all that it started, by ever stronger means: its input is closed, then SIGTERM, then SIGKILL."""
+    process = started.process
     assert process.stdin is not None
     with suppress(OSError):
         process.stdin.close()
+    started.tell(supervisor.CLOSING)
     if not await _ended(process):
         _signal(process, signal.SIGTERM)
         await _ended(process)
-    _signal(process, signal.SIGKILL)  # in any case: the server may have ended and left children behind
+    if started.control is None or process.returncode is not None:
+        _signal(process, signal.SIGKILL)  # in any case: the server may have ended and left children behind
+    else:
+        started.tell(supervisor.KILL)
     await _ended(process)
+    if started.control is not None:
+        os.close(started.control)
     # A process that left the group may keep a pipe open for ever; the transport is closed all the same.
     process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 -- asyncio offers no other way
     await asyncio.sleep(0)
