@@ -25,7 +25,6 @@ def template(text: str) -> str:
     [
         "{{ product }} {{ session }} {{ tenant or 1 }} {{ user if user }} {{ settings.temperature | default(1) }}",
         "{% if vip is defined %}{{ vip }}{% endif %}",
-        "{{ vip | default(1) }}",
         "{% for x in range(3) %}{{ x }}{{ loop.index }}{% endfor %}",
         "{% set greeting = 1 %}{{ greeting }}",
         "{% macro m(a) %}{{ a }}{% endmacro %}{{ m(1) }}",
@@ -213,3 +212,32 @@ def test_a_command_line_written_as_one_text_gets_its_words_as_a_list(compile: Co
     text = 'victor: 1\nname: s\nmodels: {main: {type: echo}}\ntools:\n  - {type: mcp, name: files, command: "npx -y @scope/files ./data"}\n'
     (fault,) = compile(text).diagnostics
     assert fault.hint == 'write it as a list: `[npx, -y, "@scope/files", ./data]`'
+
+
+DEFAULTED = "{{ vip | default(1) }}"
+
+
+def test_a_default_for_what_nothing_can_give_is_reported(compile: Compile) -> None:
+    (fault,) = compile(template(DEFAULTED)).diagnostics
+    assert (fault.code, fault.severity) == ("undefined-variable", "warning")
+    assert fault.message == "nothing can give 'vip', so its default is always used"
+    assert fault.hint == "declare it, so that something may set it: `vars: {vip: null}`, or under `inputs`"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "tenants: {acme: {with: {vars: {vip: 1}}}}\n",
+        "tenants: {acme: {with: {inputs: {vip: {type: integer}}}}}\n",
+        "variants: {x: {arms: {a: {with: {vars: {vip: 1}}}}}}\n",
+        "inputs: {vip: {type: integer}}\n",
+        "providers: [{type: env, prefix: APP_}]\n",
+        "providers: [{type: inline, values: {vars: {vip: 1}}}]\n",
+    ],
+)
+def test_a_default_for_what_an_overlay_a_request_or_a_provider_may_give_is_not(compile: Compile, more: str) -> None:
+    assert codes(compile, template(DEFAULTED) + more) == []
+
+
+def test_a_default_for_a_var_that_is_null_is_not(compile: Compile) -> None:
+    assert codes(compile, template(DEFAULTED).replace("product: Acme", "vip: null")) == []

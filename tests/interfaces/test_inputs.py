@@ -112,3 +112,11 @@ async def test_inputs_are_given_in_python(folder: Path) -> None:
         folder / "victor.yml", Request(message="x", inputs={"customer": "Ada", "order": {"id": 7}})
     )
     assert rendered.system == "Ada, free, 7"
+
+
+def test_the_schema_of_a_tenants_requests_has_its_inputs(victor: Victor) -> None:
+    base = victor("schema", "--requests", "victor.yml").json
+    acme = victor("schema", "--requests", "victor.yml", "--tenant", "acme").json
+    assert not Draft202012Validator(base).is_valid({"message": "x"})
+    assert Draft202012Validator(acme).is_valid({"message": "x"})
+    assert victor("schema", "--tenant", "acme").code == 2

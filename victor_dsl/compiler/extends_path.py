@@ -94,9 +94,11 @@ class ExtendsPath:
         if all(isinstance(part, str) for part in segment):
             yield posixpath.join(below, "".join(map(str, segment))), values
             return
-        pattern = _pattern(segment, values)
+        pattern, folder = _pattern(segment, values), resolve(self.written.span.file, below)
+        if not _is_inside(os.path.join(folder, "any"), self.written.span.file):
+            return
         try:
-            entries = sorted(os.listdir(resolve(self.written.span.file, below) or "."))
+            entries = sorted(os.listdir(folder))
         except OSError:
             return
         for entry in entries:

@@ -163,7 +163,9 @@ class ProviderConfig(ListedConfig):
 
     priority: int = Field(50, description="The highest priority wins; among equals, the last in the list.")
     optional: bool = Field(
-        False, description="Whether turns continue without this layer while it cannot be read. By default they fail."
+        False,
+        description="Whether turns continue without this layer while it cannot be read, and without its values that are at "
+        "fault while those were never good. By default they fail.",
     )
 
 

@@ -201,6 +201,36 @@ async def test_an_optional_provider_may_be_missing(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
+    ("layer", "temperature", "colours"),
+    [
+        (Layer("p", {"temperature": 0.5}, {"product": 5, "colours": {"sky": 1, "sea": "red"}}), 0.5, "red"),
+        (Layer("p", {"temperature": "hot"}, {"colours": {"sea": "red"}}), 0.1, "red"),
+        (Layer("p", {"stop": ["a", 1], "temperature": 0.5}), 0.5, "green"),
+        (Layer("p", {"temperature": "hot"}), 0.1, "green"),
+        (None, 0.1, "green"),
+    ],
+)
+async def test_one_bad_value_of_an_optional_provider_leaves_the_good_ones(
+    stage: Stage, caplog: pytest.LogCaptureFixture, layer: Any, temperature: float, colours: str
+) -> None:
+    told = Told()
+    config = coordinator(stage, SPEC + "providers: [{type: given, optional: true}]", layer)
+    turn = await config.settle(told.turn)
+    assert (turn.settings.temperature, turn.vars["colours"]["sea"]) == (temperature, colours)
+    assert (turn.vars["product"], turn.settings.stop) == ("Acme", None)
+    assert len(told.errors) == 1
+    if layer is not None:
+        assert "in force: " in caplog.text
+    assert (await config.settle(told.turn)).settings is turn.settings
+    assert len(told.errors) == 1
+
+
+async def test_one_bad_value_of_another_provider_is_an_error(stage: Stage) -> None:
+    with pytest.raises(ProviderError, match="temperature must be a number"):
+        await coordinator(stage, ONE, Layer("p", {"temperature": "hot", "seed": 1})).settle(Told().turn)
+
+
+@pytest.mark.parametrize(
     ("request_", "told"),
     [
         ({"settings": {"model": "spare"}}, "a request may not set settings.model"),

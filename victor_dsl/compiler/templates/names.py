@@ -152,6 +152,18 @@ class _Reading:
             else:
                 fault = self._fault("undefined-variable", message, node, name, f"declare it under `vars`; {hint}")
                 yield self._blamed(fault, (name,))
+        elif self._is_given_a_default(node) and name not in GLOBALS and not self._may_be_given(name):
+            message = f"nothing can give '{name}', so its default is always used"
+            hint = f"declare it, so that something may set it: `vars: {{{name}: null}}`, or under `inputs`"
+            yield self._fault("undefined-variable", message, node, name, hint, "warning")
+
+    def _is_given_a_default(self, node: nodes.Name) -> bool:
+        parent = self.parents.get(id(node))
+        return isinstance(parent, nodes.Filter) and parent.node is node and parent.name in ("default", "d")
+
+    def _may_be_given(self, name: str) -> bool:
+        """Whether a provider, or another overlay, may set what this variation does not have."""
+        return self.names.open or name in self.names.elsewhere or name in self.names.nulls
 
     def _namespaces(self) -> Iterator[Diagnostic]:
         """What `{% set ns.x = … %}` writes to."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from copy import copy
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from victor_dsl.compiler.check import Item
@@ -69,6 +70,14 @@ class VisibleNames:
             if not declared.required and declared.default is None
         }
         return {**nulls, **inputs, **self._callers(), **self._unset_settings()}
+
+    @cached_property
+    def elsewhere(self) -> frozenset[str]:
+        """The names of vars and inputs in any tenant or arm."""
+        overlays = [self.variation.source.at((section,)).walk() for section in ("tenants", "variants")]
+        return frozenset(
+            str(path[-1]) for path, _ in chain(*overlays) if len(path) > 1 and path[-2] in ("vars", "inputs")
+        )
 
     def _callers(self) -> dict[tuple[str, ...], str]:
         """`tenant` and `user` where nothing makes sure that a turn has them."""

@@ -131,21 +131,25 @@ def explain(code: str | None) -> None:
 
 @click.command("schema", cls=Command, example="victor schema > victor.schema.json")
 @click.option("--requests", "spec", metavar="SPEC", help="Print the schema of this spec's request lines instead.")
+@click.option("--tenant", metavar="NAME", help="With `--requests`: the tenant whose request lines they are.")
 @options.environment
-def schema(spec: str | None, env_files: tuple[str, ...], state: str | None) -> None:
+def schema(spec: str | None, tenant: str | None, env_files: tuple[str, ...], state: str | None) -> None:
     """Print the JSON Schema of specs, with every installed component, for editors and other tools.
 
-    With `--requests` it is that of request lines: the inputs of a spec, with their types and descriptions.
+    With `--requests` it is that of request lines: the inputs of a spec, with their types and descriptions. A tenant may have
+    others, which `--tenant` shows.
 
     Editors with yaml-language-server complete and check a spec that begins with this line:
 
     # yaml-language-server: $schema=victor.schema.json
     """
     if spec is None:
+        if tenant is not None:
+            raise click.UsageError("--tenant is for the request lines of a spec: add --requests SPEC")
         print_json(spec_schema(broken=_warn))
         return
     program = compile_or_exit(spec, Surroundings(env_files, state, untrusted=False), require_secrets=False)
-    print_json(request_schema(program.plan_for(None, {})))
+    print_json(request_schema(program.plan_for(tenant, {})))
 
 
 @frozen

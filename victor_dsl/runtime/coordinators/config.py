@@ -21,7 +21,7 @@ from victor_dsl.language.config import ProviderConfig
 from victor_dsl.language.kinds import Provider
 from victor_dsl.nearest import suggest
 from victor_dsl.values.codec import read_settings, read_vars
-from victor_dsl.values.faults import Fault, Faulty, dotted, kind_of
+from victor_dsl.values.faults import Fault, Faulty, Path, dotted, kind_of
 from victor_dsl.values.frozen import freeze
 from victor_dsl.values.inputs import Inputs, input_faults, read_inputs
 from victor_dsl.values.settings import MODEL_SETTINGS, REQUEST_SETTINGS, SETTING_NAMES, Layer, Settings, merge_deep
@@ -79,6 +79,7 @@ class ConfigCoordinator:
         memory = memory or ProviderMemory()
         self._good, self._faults = memory.good, memory.faults
         self._checked: dict[Layer, ProviderError | Layer] = {}
+        self._sound: dict[Layer, Layer | None] = {}
         self._settled: dict[tuple[Layer, ...], _Settled] = {}
 
     async def settle(self, turn: Turn) -> Turn:
@@ -151,7 +152,7 @@ class ConfigCoordinator:
     async def _read(self, node: Node, provider: Provider, turn: Turn) -> Layer | None:
         """The provider's layer; its last good one if this one is faulty; None if there is none and it is optional."""
         subject = (node.id, node.fingerprint, turn.tenant)
-        good = self._good.get(subject)
+        good, layer = self._good.get(subject), None
         try:
             layer = await provider.read(turn)
             if good is layer and subject not in self._faults and isinstance(read := self._checked.get(layer), Layer):
@@ -163,28 +164,56 @@ class ConfigCoordinator:
         except BaseException as error:
             if not is_fault(error):
                 raise
-            return self._last_good(node, subject, _placed(error, node), turn)
+            return self._stand_in(node, subject, _placed(error, node), turn, layer)
         self._faults.pop(subject, None)
         self._good[subject] = layer
         _bound(self._good, SUBJECTS)
         return read
 
-    def _last_good(self, node: Node, subject: Subject, failure: ProviderError, turn: Turn) -> Layer | None:
-        """The layer that stands in for a faulty one. Raises the failure where there is none.
+    def _stand_in(
+        self, node: Node, subject: Subject, failure: ProviderError, turn: Turn, layer: Layer | None
+    ) -> Layer | None:
+        """The layer that stands in for a faulty one: the last good one, or of an optional provider its values without faults.
 
-        A turn that is answered records and logs the failure, once while it lasts.
+        Raises the failure where there is neither. A turn that is answered records and logs the failure, once while it lasts.
         """
         good = self._good.get(subject)
-        read = None if good is None else self._read_layer(good, node)  # it was good for another plan, perhaps
-        if good is None and not cast("ProviderConfig", node.config).optional:
+        if good is not None:
+            read, what = (
+                self._read_layer(good, node),
+                "the last good values stay",
+            )  # it was good for another plan, perhaps
+        elif not cast("ProviderConfig", node.config).optional:
             raise failure
+        elif isinstance(layer, Layer) and (sound := self._sound_part(layer)) is not None:
+            read, what = sound, "its other values are"
+        else:
+            read, what = None, "none of its values is"
         if not turn.rendering and self._faults.get(subject) != failure.message:
             self._faults[subject] = failure.message
             _bound(self._faults, SUBJECTS)
-            if good is not None:
-                logger.warning("%s: the last good values stay in force: %s", node.id, failure.message)
+            if read is not None or layer is not None:  # not for what is optional and missing
+                logger.warning("%s: %s in force: %s", node.id, what, failure.message)
             turn.record("error", {**failure.as_json(), "node": node.id})
         return read
+
+    def _sound_part(self, layer: Layer) -> Layer | None:
+        """A faulty layer without the values that are at fault; None if there are no others. The same object for the same layer."""
+        if layer not in self._sound:
+            try:
+                _checked_vars(layer, self._models, self._declared, self._plan.inputs)
+            except Faulty as error:
+                values: Mapping[str, Any] = {"settings": layer.settings, "vars": layer.vars}
+                for fault in error.faults:
+                    values = _without(values, fault.path)
+                sound = evolve(layer, settings=values.get("settings") or {}, vars=values.get("vars") or {})
+                try:
+                    vars = _checked_vars(sound, self._models, self._declared, self._plan.inputs)
+                    self._sound[layer] = evolve(sound, vars=vars) if sound.settings or vars else None
+                except Faulty:
+                    self._sound[layer] = None
+            _bound(self._sound, REMEMBERED)
+        return self._sound.get(layer)
 
     def _read_layer(self, layer: Layer, node: Node) -> Layer:
         """The layer with its vars as the spec declares them. Raises ProviderError with every fault. Each layer is read once."""
@@ -290,6 +319,16 @@ def _checked_vars(
     if faults:
         raise Faulty(faults)
     return vars
+
+
+def _without(values: Mapping[Any, Any], path: Path) -> Mapping[Any, Any]:
+    """The values without the one at a path; of a list, without the whole list."""
+    if not path or path[0] not in values:
+        return values
+    key, *below = path
+    inner = values[key]
+    rest = {name: value for name, value in values.items() if name != key}
+    return {**values, key: _without(inner, tuple(below))} if below and isinstance(inner, Mapping) else rest
 
 
 def _not_lists(layer: Layer, settings: Mapping[str, Any], vars: Mapping[str, Any]) -> Iterable[Fault]:
