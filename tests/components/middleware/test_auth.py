@@ -43,6 +43,8 @@ class Table:
     dialect: str = "sqlite"
     asked: int = 0
     away: BaseException | None = None
+    failures: int = 0
+    """How many of the next calls fail because the connection is lost."""
     hangs: bool = False
     gate: asyncio.Event = field(factory=asyncio.Event)
 
@@ -52,6 +54,9 @@ class Table:
             await self.gate.wait()
         if self.away is not None:
             raise self.away
+        if self.failures:
+            self.failures -= 1
+            raise StoreError("the connection was closed", transient=True)
         return [self.rows[parameters[0]]] if parameters[0] in self.rows else []
 
     async def execute(self, statements: Any) -> None: ...
@@ -246,6 +251,26 @@ async def test_during_an_outage_known_keys_work_for_a_while_and_unknown_ones_do_
         assert [message for message, _ in guard.reports] == [
             "the key source is unreachable; cached keys stay valid: the server is away"
         ]
+
+
+async def test_a_short_outage_refuses_no_key(tmp_path: Path) -> None:
+    database = table(entry(), entry(OTHER))
+    async with harness("auth", tmp_path, database="databases/app", needs={"databases/app": database}) as guard:
+        database.failures = 4
+        await guard(a_turn(key=KEY))  # never looked up before
+        assert database.asked == 5
+        guard.clock.time += 10_000
+        database.failures = 4
+        await guard(a_turn(key=KEY))  # looked up too long ago
+        assert database.asked == 10
+        guard.clock.time += 61
+        database.failures = 1
+        await guard(a_turn(key=KEY))  # still valid: it is not waited for
+        assert database.asked == 11
+        began, database.failures = guard.clock.time, 10_000
+        with pytest.raises(Refused, match="cannot be checked"):
+            await guard(a_turn(key=OTHER))
+        assert 5 <= guard.clock.time - began < 6
 
 
 async def test_while_one_turn_looks_a_key_up_again_the_others_use_the_cached_one(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 
 from tests.components.context import TURN, Surroundings, surroundings
 from tests.components.tenant_database import migrated_database
+from tests.runtime.test_retried_sessions import ClockOf
 from tests.services import PASSWORD, PostgresServer
 from victor_dsl.components.providers import tenant as provider
 from victor_dsl.errors import ProviderError, Refused, StoreError
@@ -269,6 +270,19 @@ async def test_recipe_6_the_last_good_values_outlive_the_database_until_it_retur
         await world.put("acme", COLD)
         world.around.clock.time += 1
         assert (await tenants.read(of("acme"))).settings == COLD["settings"]
+
+
+async def test_a_row_that_was_never_read_is_waited_for_in_a_short_outage(
+    postgres: PostgresServer, postgres_dsn: str, tmp_path: Path
+) -> None:
+    async with PostgresPool(lambda: postgres_dsn, "databases/app") as database:
+        await migrate(database)
+        around = surroundings(tmp_path, "providers/tenant", needs={"databases/app": database})
+        world = World(database, evolve(around, context=evolve(around.context, clock=ClockOf(back=postgres.start))))
+        await world.put("acme", WARM)
+        tenants = world.provider(ttl_seconds=10)
+        postgres.stop()
+        assert (await tenants.read(of("acme"))).settings == WARM["settings"]
 
 
 @define
