@@ -65,15 +65,15 @@ _SEQUENCES = (list, tuple, set, frozenset, KeysView, ValuesView, ItemsView)
 def bound(size: int, of: Any = "") -> None:
     """Raises SecurityError for a text or a list that is too long."""
     if isinstance(of, str) and size > MOST_CHARACTERS:
-        raise SecurityError(f"makes a text of more than {MOST_CHARACTERS:,} characters")
+        raise SecurityError(f"makes a text of more than {MOST_CHARACTERS:,} characters: shorten what it is made of")
     if not isinstance(of, str) and size > MOST_ITEMS:
-        raise SecurityError(f"makes a list of more than {MOST_ITEMS:,} items, all levels counted")
+        raise SecurityError(f"makes a list of more than {MOST_ITEMS:,} items, all levels counted: take fewer of them")
 
 
 def bound_bits(bits: int) -> None:
     """Raises SecurityError for a number that is too large."""
     if bits > MOST_BITS:
-        raise SecurityError(f"makes a number of more than {MOST_BITS:,} bits")
+        raise SecurityError(f"makes a number of more than {MOST_BITS:,} bits: use smaller ones")
 
 
 @cache
@@ -115,7 +115,7 @@ def levels(of: Any) -> Iterator[Level]:
             inner += (item.keys(), item.values())
         bound(count := count + sum(map(len, inner)), ())
         items = list(chain.from_iterable(inner))
-    raise SecurityError(f"nests lists and maps more than {MOST_LEVELS} levels deep")
+    raise SecurityError(f"nests lists and maps more than {MOST_LEVELS} levels deep: nest less")
 
 
 def work_of(found: Iterable[Level]) -> int:
