@@ -23,6 +23,7 @@ from victor_dsl.language.template_filters import filters
 from victor_dsl.language.template_tests import tests
 
 _GROW = "{{% set ns = namespace(x={first}) %}}{{% for i in range({times}) %}}{{% set ns.x = {next} %}}{{% endfor %}}"
+_NAMES = "".join(f"{{%set a{number}=1%}}" for number in range(1000))
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 OPERANDS: Mapping[str, tuple[str, str]] = {
@@ -158,6 +159,14 @@ WHOLE: Mapping[str, str] = {
     "kept pieces": "{% set ns = namespace(x=()) %}{% for i in range(99999) %}{% set ns.x = (ns.x, ('abc ' * 999).split()) %}{% endfor %}",
     "lazy towers": "{% set ns = namespace(x=range(9999)) %}{% for i in range(500) %}{% set ns.x = ns.x | map('string') %}{% endfor %}{{ ns.x | list | length }}",
     "numbers": "{% set ns = namespace(n=2) %}{% for i in range(99) %}{% set ns.n = ns.n * ns.n %}{% endfor %}",
+    "stripped texts": "{{ ('a' * 1000000).strip('b' * 999999 ~ 'a') | length }}",
+    "trimmed texts": "{{ ('a' * 300000) | trim('b' * 300000 ~ 'a') | length }}",
+    "stripped in a loop": "{% for i in range(9999) %}{% set y = ('a' * 9999).rstrip('b' * 9999 ~ 'a') %}{% endfor %}",
+    "scoped blocks": _NAMES + "{% for i in range(99999) %}{% block b scoped %}{% endblock %}{% endfor %}",
+    "includes with many names": _NAMES + "{% for i in range(99999) %}{% include 'leaf' %}{% endfor %}",
+    "read digits": "{% set n = '9' * 300 %}{% for i in range(99999) %}{% set y = n | int %}{% endfor %}",
+    "written digits": "{% set n = 7 ** 300 %}{% set x %}{% for i in range(99999) %}{{ n }}{{ n }}{{ n }}{% endfor %}{% endset %}",
+    "listed digits": "{{ [7 ** 300] * 90000 | string | length }}",
     "many digits": "{% for i in range(99999) %}{{ ('9' * 4300) | int % 7 }}{% endfor %}",
     "attributes": "{% for i in range(99999) %}{{ settings.limits.x is defined }}{% endfor %}",
     "long attributes": "{{ [{}] * 9999 | map(attribute='a.' * 99999, default='') | list }}",

@@ -10,7 +10,8 @@ from jinja2.runtime import LoopContext
 from victor_dsl.language.template_work import CHARACTERS_PER_UNIT, Meter, bound
 
 _SEARCHES = frozenset({"count", "find", "index", "partition", "removeprefix", "removesuffix", "split"})
-_BACKWARDS = frozenset({"rfind", "rpartition", "rsplit"})
+_BACKWARDS = frozenset({"lstrip", "rfind", "rpartition", "rsplit", "rstrip", "strip"})
+"""These take the product of the lengths, whatever the text."""
 
 
 def charge_call(

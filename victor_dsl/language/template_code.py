@@ -38,7 +38,7 @@ _TAGS = (
 )
 _REPEATED = (nodes.For, nodes.Macro, nodes.CallBlock, nodes.Block)
 COSTS: dict[type[nodes.Node], int] = {
-    **dict.fromkeys((nodes.Include, nodes.Import, nodes.FromImport), 60),
+    **dict.fromkeys((nodes.Include, nodes.Import, nodes.FromImport), 200),
     **dict.fromkeys((nodes.Call, nodes.CallBlock, nodes.Macro, nodes.Block), 15),
     **dict.fromkeys((nodes.Filter, nodes.Test, nodes.FilterBlock, nodes.Concat), 8),
     **dict.fromkeys((nodes.Getattr, nodes.Getitem), 5),
@@ -57,6 +57,8 @@ IN_WORDS: dict[type[nodes.Node], str] = {
     nodes.BinExpr: "an operator",
 }
 """What users call a node, where its class has another name."""
+_COPIED = 300
+"""The units of work of a scoped block, which copies all names that are set."""
 _LINES = re.compile(r"debug_info = '([\d=&]*)'\Z")
 
 
@@ -248,6 +250,8 @@ def _executed(written: list[nodes.Node]) -> Iterator[nodes.Node]:
 def _node_cost(node: nodes.Node) -> int:
     if isinstance(node, nodes.TemplateData):
         return 1 + len(node.data) // CHARACTERS_PER_UNIT
+    if isinstance(node, nodes.Block) and node.scoped:
+        return _COPIED
     if isinstance(node, nodes.Const):
         return 1 + (len(node.value) // CHARACTERS_PER_UNIT if isinstance(node.value, str) else 0)
     return next((COSTS[kind] for kind in type(node).__mro__ if kind in COSTS), 1)

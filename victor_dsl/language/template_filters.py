@@ -150,7 +150,10 @@ def _filter(name: str, prepare: Callable[..., Any]) -> Callable[..., Any]:
 def _of_text(name: str) -> Callable[..., Any]:
     work = TEXT_FILTERS[name]
 
-    def prepare(meter: Meter, value: Any, *_: Any) -> Any:
+    def prepare(meter: Meter, value: Any, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
+        if name == "trim" and (arguments or options):
+            for part in (*arguments, *options.values()):
+                meter.search(text_of(meter, value), part, backwards=True)
         if work:
             written = value if name == "urlencode" else text_of(meter, value)
             meter.charge(sum(_ITEM_WORK * len(level.items) + level.characters for level in levels(written)))

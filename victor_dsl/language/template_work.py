@@ -25,9 +25,9 @@ MOST_ITEMS = 100_000
 """The most items of a list that is made on the way, all levels counted."""
 MOST_LEVELS = 100
 """The most levels of lists and maps inside each other."""
-MOST_BITS = 10_000
+MOST_BITS = 1_000
 """The largest number that may be computed, in bits."""
-MOST_DIGITS = 5_000
+MOST_DIGITS = 300
 """The longest text that is read as a number."""
 MOST_PLACES = 300
 """The most decimal places of `round`."""
