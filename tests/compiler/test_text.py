@@ -210,3 +210,46 @@ def test_the_variables_of_an_anchor_are_needed_where_it_is_used_only(compile: Co
     assert compile(anchored, require_environment=True, require_secrets=True).diagnostics == ()
     used = compile(anchored + "settings: {<<: *shared}\n", require_environment=True)
     assert [(d.code, d.message) for d in used.diagnostics] == [("missing-variable", "the variable SHARED is not set")]
+
+
+@pytest.mark.parametrize(
+    ("written", "column"),
+    [
+        ("Never say # this", 21),
+        ("See ticket #4711 first.", 22),
+        ("Done. #no-reply", 17),
+        ("a # b # c", 13),
+        ("Answer briefly. # the style guide says so", None),
+        ("Never say#this", None),
+        ("'Never say # this'", None),
+        ('"Never say" # this', None),
+        ("|\n      Never say # this", None),
+    ],
+)
+def test_a_comment_that_cuts_a_text_short_is_reported(compile: Compile, written: str, column: int | None) -> None:
+    compilation = compile(f"{SMALL}contributors:\n  - type: text\n    text: {written}\n")
+    found = [(d.code, d.span.column) for d in compilation.diagnostics]
+    assert found == ([] if column is None else [("comment-in-text", column)])
+
+
+def test_comments_behind_templates_descriptions_and_other_values_are_told_apart(compile: Compile) -> None:
+    compilation = compile(
+        f"""{SMALL}settings:
+  temperature: 0.5 # not a text
+contributors:
+  - type: template
+    template: "{{{{ session }}}}" # who asks
+  - {{type: text, name: two, # the second
+     text: Never say # this
+    }}
+tools:
+  - type: http
+    name: find # its name
+    url: http://127.0.0.1/x # its address
+    description: Finds orders by # and number
+"""
+    )
+    assert [(d.code, d.span.line) for d in compilation.diagnostics] == [
+        ("comment-in-text", 11),
+        ("comment-in-text", 17),
+    ]

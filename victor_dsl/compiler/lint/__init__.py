@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from victor_dsl.compiler.lint.budget import context_budget
+from victor_dsl.compiler.lint.comments import no_text_is_cut_short
 from victor_dsl.compiler.lint.files import included_files_exist, prompt_files_can_be_seen, provided_values_are_sound
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.lint.limits import every_limit_is_enforced, every_limiter_has_a_limit
@@ -45,6 +46,7 @@ RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
     provided_values_are_sound,
     templates_are_sound,
     prompt_files_can_be_seen,
+    no_text_is_cut_short,
     what_varies_comes_last,
     examples_are_conversations,
     what_the_user_says_is_sent,

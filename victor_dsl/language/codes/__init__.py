@@ -47,6 +47,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *("over-budget", "compaction-too-late", "before-auth", "idle-limiter", "unheld-limit", "wrong-database"),
         *(
             "empty-prompt",
+            "comment-in-text",
             "unwise-order",
             "volatile-before-stable",
             "no-effect",

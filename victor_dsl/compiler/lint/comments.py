@@ -1,0 +1,54 @@
+"""Texts for models that a `#` cuts short: in YAML, ` #` in a text without quotes begins a comment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from victor_dsl.compiler.check import Item
+from victor_dsl.compiler.lint.input import LintInput
+from victor_dsl.language.config import TemplateText, annotated_fields
+from victor_dsl.source.diagnostic import Diagnostic
+from victor_dsl.source.interpolate import as_written
+from victor_dsl.source.located import Located, Path, Span
+
+_TEXTS = ("text", "template", "description")
+_COMMENT = re.compile(r" +(#.*)")
+_SENTENCE_ENDS = (".", "!", "?", ":", ";", "…", ")", "}")
+
+
+def no_text_is_cut_short(subject: LintInput) -> Iterator[Diagnostic]:
+    """Texts that a comment ends in the middle of a sentence, or whose comment begins like `#4711`."""
+    for item in subject.items():
+        for path, leaf in _texts(item):
+            text, comment = as_written(leaf.value), _comment(subject, leaf)
+            if not isinstance(text, str) or comment is None:
+                continue
+            written, span = comment
+            if written[1:2].isalnum() or not text.rstrip().endswith(_SENTENCE_ENDS):
+                message = f"'{written[:40]}' begins a comment, so it is no part of the {path[-1]}"
+                hint = "put the whole text in quotes; or write the comment on a line of its own"
+                yield Diagnostic("comment-in-text", message, span, path, hint, severity="warning")
+
+
+def _texts(item: Item) -> Iterator[tuple[Path, Located]]:
+    annotated = annotated_fields(item.component.config)
+    names = {*_TEXTS, *(name for name, annotation in annotated.items() if isinstance(annotation, TemplateText))}
+    for name in item.component.config.model_fields:
+        if name in names and (leaf := item.located.get(name)) is not None:
+            yield (*item.path, name), leaf
+
+
+def _comment(subject: LintInput, leaf: Located) -> tuple[str, Span] | None:
+    """The comment right behind a text without quotes, and its place."""
+    span = leaf.span
+    if span.file.lower().endswith(".json"):
+        return None
+    lines = subject.files.lines(span.file)
+    if span.end_line > len(lines) or lines[span.line - 1][span.column - 1 : span.column] in ('"', "'", "|", ">", ""):
+        return None
+    line = lines[span.end_line - 1]
+    found = _COMMENT.fullmatch(line, span.end_column - 1)
+    if found is None:
+        return None
+    return found[1], Span(span.file, span.end_line, found.start(1) + 1, span.end_line, len(line.rstrip()) + 1)
