@@ -34,6 +34,7 @@ from victor_dsl.compiler.lint.safety import (
     no_literal_secrets,
     nothing_of_its_own_runs,
     nothing_outside_is_named,
+    secrets_are_encrypted,
 )
 from victor_dsl.compiler.lint.settings import models_accept_their_settings, response_formats_are_valid
 from victor_dsl.compiler.lint.templates import templates_are_sound
@@ -42,6 +43,7 @@ from victor_dsl.source.diagnostic import Diagnostic
 
 RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
     no_literal_secrets,
+    secrets_are_encrypted,
     included_files_exist,
     provided_values_are_sound,
     templates_are_sound,

@@ -1,4 +1,4 @@
-"""Secrets that stand in a spec, and the code that it names: functions must exist, and an untrusted spec may run nothing."""
+"""Secrets that stand in a spec or are sent in clear, and the code that it names: functions must exist, and an untrusted spec may run nothing."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import ast
 import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec, PathFinder
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
+from victor_dsl.compiler.check import Item
 from victor_dsl.compiler.lint.input import LintInput
-from victor_dsl.language.config import CommandLine, FilePath, FunctionName, annotated_fields
+from victor_dsl.language.config import CommandLine, FilePath, FunctionName, Secret, annotated_fields, nested_secrets
 from victor_dsl.nearest import suggest
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.interpolate import Interpolated, as_read
 from victor_dsl.source.reader import is_inside
 from victor_dsl.source.redaction import looks_secret
+from victor_dsl.values.faults import dotted
 
 
 def no_literal_secrets(subject: LintInput) -> Iterator[Diagnostic]:
@@ -33,6 +37,53 @@ def no_literal_secrets(subject: LintInput) -> Iterator[Diagnostic]:
                 "put it in the environment and write `${env:NAME}`, or in a file: `${file:path}`; "
                 "and revoke it if it was ever committed",
             )
+
+
+def secrets_are_encrypted(subject: LintInput) -> Iterator[Diagnostic]:
+    """Addresses without TLS, outside of private networks, to which a secret would be sent."""
+    for item in subject.items():
+        for names, group in _groups(item):
+            for name in ADDRESSES:
+                address = getattr(group, name, None)
+                if isinstance(address, str) and address.startswith("http://") and not _is_private(address):
+                    leaf = item.located.at((*names, name))
+                    yield Diagnostic(
+                        "cleartext-secret",
+                        f"{dotted((*names, name))} sends a secret without encryption",
+                        leaf.span,
+                        (*item.path, *names, name),
+                        "write `https://`",
+                        "warning",
+                    )
+
+
+ADDRESSES = ("base_url", "url", "token_url", "issuer")
+"""Fields of Configs that get the Config's secrets."""
+
+PRIVATE_NAMES = ("localhost", ".localhost", ".local", ".internal", ".svc", ".lan", ".home.arpa", ".test")
+"""How names of private networks end; names without a dot are private, too."""
+
+
+def _groups(item: Item) -> Iterator[tuple[tuple[str, ...], object]]:
+    """The Config of an item and its groups of fields that hold a secret, each with its names in the item."""
+    config = item.config
+    if config is None:
+        return
+    if any(one is Secret and getattr(config, name) for name, one in annotated_fields(type(config)).items()):
+        yield (), config
+    for name, inner in nested_secrets(type(config)):
+        group = getattr(config, name)
+        if getattr(group, inner, None) is not None:
+            yield (name,), group
+
+
+def _is_private(address: str) -> bool:
+    """Whether an address is of this machine or of a private network, as far as its name says."""
+    host = urlsplit(address).hostname or ""
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return "." not in host or host.endswith(PRIVATE_NAMES)
 
 
 def functions_exist(subject: LintInput) -> Iterator[Diagnostic]:

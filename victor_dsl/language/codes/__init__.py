@@ -31,7 +31,15 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "Keys, values and names": (
         *("unknown-version", "unknown-key", "missing-key", "wrong-type", "wrong-value", "bad-name"),
-        *("unknown-component", "unknown-name", "duplicate-name", "unused-name", "set-twice", "literal-secret"),
+        *(
+            "unknown-component",
+            "unknown-name",
+            "duplicate-name",
+            "unused-name",
+            "set-twice",
+            "literal-secret",
+            "cleartext-secret",
+        ),
     ),
     "Overlays": ("untouchable", "required-guard", "ambiguous-name", "bad-addition", "arms-disagree", "bad-weights"),
     "Specs that cannot work, or look like a mistake": (
