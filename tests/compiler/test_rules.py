@@ -88,6 +88,28 @@ def test_a_function_that_is_not_there_is_a_fault(compile: Compile, function: str
     assert codes(compile, text, files) == ["unknown-function"]
 
 
+CALL = 'tools: [{type: python, function: "m:f"}]\n'
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("x = " + "-" * 200_000 + "1", "the module 'm' is nested too deeply to be read"),
+        ("x = a" + ".a" * 100_000, "the module 'm' is nested too deeply to be read"),
+        ("x = " + "(" * 100_000, "the module 'm' cannot be read: too many nested parentheses (<unknown>, line 1)"),
+        ("x = 1\0", "the module 'm' cannot be read: source code string cannot contain null bytes"),
+    ],
+)
+def test_a_module_that_cannot_be_parsed_is_a_fault(compile: Compile, source: str, message: str) -> None:
+    found = compile(f"{SMALL}{CALL}", {"m.py": source}).diagnostics
+    assert [(fault.code, fault.message) for fault in found] == [("unknown-function", message)]
+
+
+def test_of_a_module_that_is_too_large_nothing_is_known(compile: Compile) -> None:
+    assert codes(compile, f"{SMALL}{CALL}", {"m.py": "#" * 300_000}) == []
+    assert codes(compile, f"{SMALL}{CALL}", {"m.py": "#" * 200_000}) == ["unknown-function"]
+
+
 def test_a_module_is_read_and_never_imported(compile: Compile) -> None:
     text = f'{SMALL}tools: [{{type: python, function: "trap.inner:f"}}]\n'
     files = {"trap/__init__.py": "raise SystemExit\n", "trap/inner.py": "raise SystemExit\ndef f(): ...\n"}

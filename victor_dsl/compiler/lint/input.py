@@ -34,6 +34,7 @@ class LintInput:
     allow_retired: bool = False
 
     first: tuple[tuple[Variation, Item], ...] = field(init=False)
+    _models: dict[int, dict[str, Item]] = field(init=False, factory=dict)
 
     @first.default
     def _first(self) -> tuple[tuple[Variation, Item], ...]:
@@ -48,6 +49,13 @@ class LintInput:
     def declared(self) -> Mapping[str, Any]:
         """The spec's own vars, whose values declare the types of all others."""
         return self.variations[0].spec.vars
+
+    def models(self, variation: Variation) -> Mapping[str, Item]:
+        """The models of a variation by name."""
+        section = variation.checked.sections["models"]
+        if id(section) not in self._models:
+            self._models[id(section)] = {item.id.split("/", 1)[1]: item for item in section}
+        return self._models[id(section)]
 
     def items(self) -> Iterator[Item]:
         """Every distinct item."""

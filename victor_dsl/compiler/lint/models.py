@@ -15,9 +15,9 @@ from victor_dsl.source.located import Path
 def pools_have_models_as_members(subject: LintInput) -> Iterator[Diagnostic]:
     """Every member that is a pool itself; a pool that contains itself would never answer."""
     for variation, item in subject.first:
-        models = {one.id: one for one in variation.checked.sections["models"]}
+        models = subject.models(variation)
         for member, leaf, path in member_places(item):
-            pool = models.get(f"models/{member}")
+            pool = models.get(member)
             if pool is not None and member_names(pool):
                 place = Related("the other pool", pool.located.key_span or pool.located.span)
                 is_itself = pool.id == item.id
@@ -34,7 +34,7 @@ def pools_have_models_as_members(subject: LintInput) -> Iterator[Diagnostic]:
 def members_of_a_pool_are_alike(subject: LintInput) -> Iterator[Diagnostic]:
     """Every pool whose members have different context windows: the smallest holds for all of them."""
     for variation, item in subject.first:
-        models = {model_name(one): one for one in variation.checked.sections["models"]}
+        models = subject.models(variation)
         members = [Answering(models[name], item, variation) for name in member_names(item) if name in models]
         windows = {member.name: window for member in members if (window := member.window) is not None}
         if len(set(windows.values())) > 1:
@@ -63,7 +63,7 @@ def fallbacks_differ(subject: LintInput) -> Iterator[Diagnostic]:
         if facts in checked:
             continue
         checked.add(facts)
-        models = {model_name(item): item for item in variation.checked.sections["models"]}
+        models = subject.models(variation)
         called = {} if model is None else _called(model, models, "the model itself")
         named = [((*piece.path, i), leaf) for piece in pieces[::-1] for i, leaf in enumerate(piece.leaf.value)]
         for path, leaf in named:
@@ -81,7 +81,8 @@ def fallbacks_differ(subject: LintInput) -> Iterator[Diagnostic]:
                     "leave it out, or name another model",
                     severity="warning",
                 )
-            called = {**_called(name, models, "an earlier fallback"), **called}
+            for model, what in _called(name, models, "an earlier fallback").items():
+                called.setdefault(model, what)
 
 
 def _called(name: str, models: Mapping[str, Item], what: str) -> dict[str, str]:

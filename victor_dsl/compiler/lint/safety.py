@@ -10,12 +10,13 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from victor_dsl.compiler.check import Item
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.language.config import CommandLine, FilePath, FunctionName, Secret, annotated_fields, nested_secrets
 from victor_dsl.nearest import suggest
+from victor_dsl.regular_file import read_regular
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.interpolate import Interpolated, as_read
 from victor_dsl.source.reader import is_inside
@@ -88,7 +89,7 @@ def _is_private(address: str) -> bool:
 
 def functions_exist(subject: LintInput) -> Iterator[Diagnostic]:
     """`module:function` is well formed, its module is found, and the module defines or imports the function."""
-    modules: dict[str, _Module] = {}
+    modules = _Modules(subject.directory)
     if subject.untrusted:
         return  # it may name none
     for item in subject.items():
@@ -96,7 +97,7 @@ def functions_exist(subject: LintInput) -> Iterator[Diagnostic]:
             leaf = item.located.get(name)
             text = as_read(leaf.value) if leaf is not None else None
             if isinstance(annotation, FunctionName) and isinstance(text, str) and leaf is not None:
-                fault = _fault(text, subject.directory, modules)
+                fault = _fault(text, modules)
                 if fault is not None:
                     message, hint = fault
                     if isinstance(leaf.value, Interpolated):
@@ -107,6 +108,16 @@ def functions_exist(subject: LintInput) -> Iterator[Diagnostic]:
                     yield Diagnostic("unknown-function", message, leaf.span, (*item.path, name), hint)
 
 
+MOST_MODULE_BYTES = 256 * 1024
+"""Of a module that is read for its names, which takes 600 times as much memory. Of a larger one nothing is known."""
+
+MOST_MODULES_BYTES = 1024 * 1024
+"""Of all modules that are read."""
+
+MOST_PARTS = 32
+"""Of a module's dotted name."""
+
+
 @frozen
 class _Module:
     """What is known of a module: why it cannot be used, or its names, where they can be told."""
@@ -115,33 +126,53 @@ class _Module:
     names: frozenset[str] | None = None
 
 
-def _fault(text: str, directory: Path, modules: dict[str, _Module]) -> tuple[str, str] | None:
+@define
+class _Modules:
+    """The modules that were looked for, from the spec's folder first."""
+
+    directory: Path
+    _left: int = MOST_MODULES_BYTES
+    _known: dict[str, _Module] = field(factory=dict)
+
+    def find(self, name: str) -> _Module:
+        if name not in self._known:
+            self._known[name] = self._read(name)
+        return self._known[name]
+
+    def _read(self, name: str) -> _Module:
+        spec = _find(name, self.directory)
+        if spec is None:
+            hint = "modules are searched in the spec's folder, then on Python's path"
+            return _Module((f"there is no module '{name}'", hint))
+        if spec.origin is None or not spec.origin.endswith(".py"):
+            return _Module()  # compiled: its names cannot be read from its source
+        try:
+            most = min(MOST_MODULE_BYTES, self._left)
+            source, _ = read_regular(spec.origin, most)
+            if len(source) > most:
+                return _Module()
+            self._left -= len(source)
+            names, open_ended = _names(ast.parse(source))
+        except (RecursionError, MemoryError):
+            return _Module((f"the module '{name}' is nested too deeply to be read", "make it simpler"))
+        except (OSError, SyntaxError, ValueError) as error:
+            return _Module((f"the module '{name}' cannot be read: {error}", "mend the module"))
+        return _Module(names=None if open_ended else frozenset(names))
+
+
+def _fault(text: str, modules: _Modules) -> tuple[str, str] | None:
     """The fault of `module:function` and a hint, or None."""
     name, colon, function = text.partition(":")
     if not colon or not function.isidentifier() or not all(part.isidentifier() for part in name.split(".")):
         dotted = not colon and "." in text and all(part.isidentifier() for part in text.split("."))
         meant = ":".join(text.rsplit(".", 1)) if dotted else "package.module:function"
         return f"'{text}' does not name a function", f"write `{meant}`"
-    if name not in modules:
-        modules[name] = _module(name, directory)
-    module = modules[name]
+    if name.count(".") >= MOST_PARTS:
+        return f"the name of this module has more than {MOST_PARTS} parts", "move the function to another module"
+    module = modules.find(name)
     if module.problem is not None or module.names is None or function in module.names:
         return module.problem
     return f"{name} has no '{function}'", suggest(function, module.names, what="functions")
-
-
-def _module(name: str, directory: Path) -> _Module:
-    spec = _find(name, directory)
-    if spec is None:
-        hint = "modules are searched in the spec's folder, then on Python's path"
-        return _Module((f"there is no module '{name}'", hint))
-    if spec.origin is None or not spec.origin.endswith(".py"):
-        return _Module()  # compiled: its names cannot be read from its source
-    try:
-        names, open_ended = _names(ast.parse(Path(spec.origin).read_bytes()))
-    except (OSError, SyntaxError, ValueError) as error:
-        return _Module((f"the module '{name}' cannot be read: {error}", "mend the module"))
-    return _Module(names=None if open_ended else frozenset(names))
 
 
 def _find(module: str, directory: Path) -> ModuleSpec | None:
