@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.components.models.asking import HELLO, Listener, asking
 from tests.components.models.playback import Playback, events, streamed, whole
@@ -21,6 +25,8 @@ from tests.components.models.recorded import (
     responses_stream,
     wrote,
 )
+from victor_dsl.components.api_tools import is_object
+from victor_dsl.components.models.openai.streamed_calls import _Call
 from victor_dsl.values.message import ToolCall
 from victor_dsl.values.settings import MOST_TOOL_CALLS
 
@@ -105,3 +111,33 @@ async def test_as_many_calls_as_are_read_are_read_whole() -> None:
     answer = whole(openai_whole({"tool_calls": calls}, "tool_calls"))
     async with Playback(answer) as server, asking("openai", server.url) as model:
         check((await model.answer(HELLO)).message.tool_calls)
+
+
+@given(
+    object=st.dictionaries(
+        st.text(max_size=3), st.recursive(st.text(max_size=9) | st.integers(), st.lists, max_leaves=5), max_size=4
+    ),
+    cuts=st.lists(st.integers(0, 200)),
+    after=st.sampled_from(["", " ", "\n", "x", "}", "{}", '"']),
+)
+def test_arguments_are_known_to_be_whole_wherever_they_are_cut(
+    object: dict[str, Any], cuts: list[int], after: str
+) -> None:
+    text = json.dumps(object, ensure_ascii=False) + after
+    call = _Call(0)
+    places = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
+    for start, end in pairwise(places):
+        call.add(text[start:end])
+        assert call.is_whole == is_object(text[:end])
+
+
+async def test_long_arguments_in_many_pieces_are_read_in_bounded_time() -> None:
+    pieces = ['{"text": "', *["ab}{"] * 100_000, '"}']
+    chunks = (
+        openai_chunk({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": one}}]})
+        for one in pieces
+    )
+    stream = events(*chunks, openai_chunk({}, "tool_calls"), "[DONE]")
+    async with Playback(streamed(stream, "end")) as server, asking("openai", server.url) as model:
+        reply = await model.answer(Listener().to(HELLO))
+    assert [call.arguments for call in reply.message.tool_calls] == ["".join(pieces)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +17,9 @@ from victor_dsl.values.settings import MOST_TOOL_CALLS
 from victor_dsl.values.tool import api_tool_name
 from victor_dsl.values.turn import Turn
 
+_MARKS = re.compile(r'["\\{}]')
+"""What decides where an object ends."""
+
 _FLAT = ("name", "arguments")
 """The fields of a function that some servers write on the call itself."""
 
@@ -27,15 +31,43 @@ class _Call:
     name: str = ""
     pieces: list[str] = field(factory=list)
     extra: dict[str, Any] = field(factory=dict)
+    is_whole: bool = False
+    """Whether the arguments so far are a whole object."""
+    _depth: int = 0
+    _in_text: bool = False
+    _escaped: bool = False
+    _closed: bool = False
 
     @property
     def arguments(self) -> str:
         return "".join(self.pieces)
 
+    def add(self, piece: str) -> None:
+        """Adds a piece of the arguments. They are parsed once, where their last brace closes, or long ones would take forever."""
+        self.pieces.append(piece)
+        if self._closed:
+            self.is_whole = self.is_whole and not piece.strip()
+            return
+        position = int(self._escaped)
+        self._escaped = False
+        while mark := _MARKS.search(piece, position):
+            position = mark.end()
+            match mark[0]:
+                case "\\":
+                    self._escaped = position == len(piece)
+                    position += 1
+                case '"':
+                    self._in_text = not self._in_text
+                case brace if not self._in_text:
+                    self._depth += 1 if brace == "{" else -1
+                    self._closed = self._closed or self._depth <= 0
+        if self._closed:
+            self.is_whole = is_object(self.arguments)
+
     def continues(self, arguments: str) -> bool:
         """Whether the piece must belong to this call, because arguments begin with a brace and these have begun."""
         text = arguments.lstrip()
-        return bool(text) and text[0] != "{" and bool(self.pieces) and not is_object(self.arguments)
+        return bool(text) and text[0] != "{" and bool(self.pieces) and not self.is_whole
 
     def is_before(self, arguments: str) -> bool:
         """Whether the piece begins the arguments of another call. Some servers repeat what they have written of this one."""
@@ -43,11 +75,7 @@ class _Call:
 
     def is_over(self, arguments: str) -> bool:
         """Whether the arguments are complete, and the piece begins others."""
-        return (
-            arguments.lstrip().startswith("{")
-            and self.arguments.endswith(("}", " ", "\n"))
-            and is_object(self.arguments)
-        )
+        return self.is_whole and arguments.lstrip().startswith("{")
 
 
 class StreamedCalls:
@@ -83,7 +111,7 @@ class StreamedCalls:
         elif name != collected.name and not collected.pieces and not self._is_offered(collected.name):
             collected.name = name if name.startswith(collected.name) else collected.name + name
         if arguments:
-            collected.pieces.append(arguments)
+            collected.add(arguments)
         for key, value in (call_extra(call) or {}).items():
             if value is not None:
                 collected.extra[key] = value
