@@ -25,11 +25,11 @@ def compile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compile:
     def compiled(
         text: str, files: Mapping[str, str] | None = None, environment: Mapping[str, str] | None = None, **options: Any
     ) -> Compilation:
-        name = options.pop("name", "victor.yml")
+        name, registry = options.pop("name", "victor.yml"), options.pop("registry", REGISTRY)
         for path, content in {**(files or {}), name: text}.items():
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             Path(path).write_text(textwrap.dedent(content), encoding="utf-8")
-        return compile_spec(name, environment=environment or {}, registry=REGISTRY, **options)
+        return compile_spec(name, environment=environment or {}, registry=registry, **options)
 
     return compiled
 

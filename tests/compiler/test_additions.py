@@ -28,7 +28,7 @@ request: [model]
 def overlaid(overlay: str) -> str:
     """The base with a tenant `acme`; the overlay begins at line 15, column 7."""
     lines = "\n".join(f"      {line}" for line in overlay.splitlines())
-    return f"{BASE}tenants:\n  acme:\n    with:\n{lines}\n"
+    return f"{BASE}tenants:\n  acme:\n    with:\n{lines}\nunknown_tenants: base\n"
 
 
 def child(text: str) -> str:

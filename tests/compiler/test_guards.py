@@ -19,7 +19,7 @@ middleware:
   - redact
   - {type: timeout, seconds: 30}
 """
-TENANT = "tenants: {acme: {with: {OVERLAY}}}\n"
+TENANT = "tenants: {acme: {with: {OVERLAY}}}\nunknown_tenants: base\n"
 ARM = "variants: {tone: {arms: {a: {}, b: {with: {OVERLAY}}}}}\n"
 
 

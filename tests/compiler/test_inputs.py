@@ -86,7 +86,7 @@ def test_a_faulty_declaration_is_placed(compile: Compile, more: str, code: str, 
 
 
 def test_a_tenant_may_change_inputs_and_its_templates_are_checked(compile: Compile) -> None:
-    tenant = "tenants: {acme: {with: {inputs: {items: null, order: {required: false}}}}}\n"
+    tenant = "tenants: {acme: {with: {inputs: {items: null, order: {required: false}}}}}\nunknown_tenants: base\n"
     asking = template("{% if items %}{{ items[0] }}{% endif %}")
     [fault] = compile(SPEC + tenant + asking).errors
     assert fault.message == "nothing declares 'items' (tenant acme removes it)"

@@ -150,7 +150,10 @@ def test_examples_are_conversations_that_the_user_goes_on(
 
 def test_nothing_else_may_be_called_message_beside_the_template(compile: Compile) -> None:
     assert found(compile, "inputs: {message: {}}\n" + WRAPPER)[0][:2] == ("bad-name", 5)
-    assert found(compile, "tenants: {a: {with: {vars: {message: hi}}}}\n" + WRAPPER)[0][:2] == ("bad-name", 5)
+    assert found(compile, "tenants: {a: {with: {vars: {message: hi}}}}\nunknown_tenants: base\n" + WRAPPER)[0][:2] == (
+        "bad-name",
+        5,
+    )
     assert found(compile, "inputs: {message: {}}\n" + EXAMPLES) == []
 
 
@@ -241,7 +244,7 @@ def test_an_overlay_may_add_messages_that_keep_their_own_lines(program: Programm
 
 
 def test_an_overlay_replaces_the_template_as_a_whole(compile: Compile) -> None:
-    overlay = "tenants: {acme: {with: {message: {path: w.j2}}}}\n"
+    overlay = "tenants: {acme: {with: {message: {path: w.j2}}}}\nunknown_tenants: base\n"
     assert found(compile, WRAPPER + overlay, {"w.j2": "{{ message }}"}) == []
     base = compile("victor: 1\nextends: base.yml\nname: s\nmessage: {path: w.j2}\n", {"base.yml": HEAD + WRAPPER})
     assert base.diagnostics == ()

@@ -131,7 +131,7 @@ def test_a_member_of_the_pool_is_no_fallback_for_it(compile: Compile) -> None:
 
 
 def test_a_tenants_model_may_be_another_ones_fallback(compile: Compile) -> None:
-    rest = "settings: {model: main, fallbacks: [b, c]}\ntenants: {acme: {with: {settings: {model: b}}}}"
+    rest = "settings: {model: main, fallbacks: [b, c]}\ntenants: {acme: {with: {settings: {model: b}}}}\nunknown_tenants: base"
     (fault,) = compile(spec(THREE, rest)).diagnostics
     assert fault.message == "the fallback 'b' is the model itself for tenant acme, so it has failed before"
 
@@ -202,7 +202,7 @@ def test_a_tenants_model_may_be_another_ones_fallback(compile: Compile) -> None:
         ),
         (
             f"main: {LOCAL}",
-            "tenants: {acme: {with: {models: {main: {model: gpt-6.1-sol, base_url: 'https://api.openai.com/v1', api_key: '${env:KEY}'}}, settings: {stop: [x]}}}}",
+            "tenants: {acme: {with: {models: {main: {model: gpt-6.1-sol, base_url: 'https://api.openai.com/v1', api_key: '${env:KEY}'}}, settings: {stop: [x]}}}}\nunknown_tenants: base",
             [("setting-not-sent", "settings.stop is not sent to 'main' for tenant acme: OpenAI's", 5)],
         ),
         (
@@ -270,7 +270,7 @@ def schema(text: str) -> str:
     "place",
     [
         "settings: {%s}",
-        "tenants: {acme: {with: {settings: {%s}}}}",
+        "tenants: {acme: {with: {settings: {%s}}}}\nunknown_tenants: base",
         "variants: {m: {arms: {a: {}, b: {with: {settings: {%s}}}}}}",
         "providers: [{type: inline, values: {settings: {%s}}}]",
     ],

@@ -33,7 +33,7 @@ middleware:
 def acme(overlay: str) -> str:
     """The base with a tenant `acme`; the overlay begins at line 22, column 7."""
     lines = "\n".join(f"      {line}" for line in overlay.splitlines())
-    return f"{BASE}tenants:\n  acme:\n    with:\n{lines}\n"
+    return f"{BASE}tenants:\n  acme:\n    with:\n{lines}\nunknown_tenants: base\n"
 
 
 def texts(plan: Plan) -> list[str]:
@@ -189,7 +189,7 @@ variants:
 def test_a_fault_of_a_tenant_with_an_arm_stands_where_the_tenant_removes_what_both_need(compile: Compile) -> None:
     (fault,) = compile(BOTH).diagnostics
     assert (fault.code, fault.span.line) == ("unknown-name", 22)
-    assert {related.span.line for related in fault.related} == {6, 27}
+    assert {related.span.line for related in fault.related} == {6, 28}
 
 
 def test_an_arm_may_not_change_what_only_a_tenant_has(compile: Compile) -> None:
@@ -197,7 +197,7 @@ def test_an_arm_may_not_change_what_only_a_tenant_has(compile: Compile) -> None:
     text = acme("contributors: {own: {type: text, text: Mine.}}") + (
         "variants: {tone: {arms: {a: {}, b: {with: {contributors: {own: {text: Other.}}}}}}}\n"
     )
-    assert [d.code for d in compile(text).diagnostics] == ["unknown-name"]
+    assert [d.code for d in compile(text).errors] == ["unknown-name"]
 
 
 def _disagreeing(first: str, second: str) -> str:

@@ -63,7 +63,7 @@ def shown(compilation: Compilation) -> list[tuple[str, str, int, int, list[tuple
 def test_a_tenants_null_is_blamed(
     compile: Compile, overlay: str, column: int, code: str, message: str, innocent: int
 ) -> None:
-    compilation = compile(f"{BASE}tenants: {{acme: {{with: {{{overlay}}}}}}}\n")
+    compilation = compile(f"{BASE}tenants: {{acme: {{with: {{{overlay}}}}}}}\nunknown_tenants: base\n")
     assert shown(compilation) == [(code, "victor.yml", 17, column, [("victor.yml", innocent)])]
     (fault,) = (d for d in compilation.diagnostics if d.code == code)
     assert fault.message.startswith(message)
@@ -86,27 +86,27 @@ def test_the_null_of_a_file_that_extends_another_is_blamed(
 
 def test_arms_are_named_and_the_highest_overlay_is_blamed(compile: Compile) -> None:
     compilation = compile(
-        f"{BASE}tenants: {{acme: {{with: {{vars: {{product: null}}}}}}}}\n"
+        f"{BASE}tenants: {{acme: {{with: {{vars: {{product: null}}}}}}}}\nunknown_tenants: base\n"
         "variants: {tone: {arms: {warm: {with: {models: {main: null}, vars: {product: null}}}}}}\n"
     )
     assert [
         (d.span.line, d.message.rpartition("(")[2]) for d in compilation.diagnostics if d.code != "unused-name"
     ] == [
         (17, "tenant acme removes it)"),
-        (18, "arm tone.warm removes it)"),
-        (18, "arm tone.warm removes it)"),
+        (19, "arm tone.warm removes it)"),
+        (19, "arm tone.warm removes it)"),
     ]
 
 
 def test_each_overlay_that_removes_is_blamed(compile: Compile) -> None:
     compilation = compile(
-        f"{BASE}tenants:\n  one: {{with: {{models: {{main: null}}}}}}\n  two: {{with: {{models: {{main: null}}}}}}\n"
+        f"{BASE}tenants:\n  one: {{with: {{models: {{main: null}}}}}}\n  two: {{with: {{models: {{main: null}}}}}}\nunknown_tenants: base\n"
     )
     assert [d.span.line for d in compilation.diagnostics if d.code == "unknown-name"] == [18, 19]
 
 
 def test_what_is_given_again_is_no_fault(compile: Compile) -> None:
-    text = f"{BASE}tenants: {{acme: {{with: {{models: {{main: null}}, settings: {{model: spare}}}}}}}}\n"
+    text = f"{BASE}tenants: {{acme: {{with: {{models: {{main: null}}, settings: {{model: spare}}}}}}}}\nunknown_tenants: base\n"
     assert compile(text).errors == ()
     files = {"base.yml": BASE, "middle.yml": "victor: 1\nname: m\nextends: base.yml\nmodels: {main: null}\n"}
     assert compile("victor: 1\nname: t\nextends: middle.yml\nmodels: {main: {type: echo}}\n", files).errors == ()
@@ -115,5 +115,5 @@ def test_what_is_given_again_is_no_fault(compile: Compile) -> None:
 @pytest.mark.parametrize("section", ["settings", "vars"])
 @pytest.mark.parametrize("value", ["null", "[a]", "text"])
 def test_an_overlay_cannot_remove_all_values_at_once(compile: Compile, section: str, value: str) -> None:
-    compilation = compile(f"{BASE}tenants: {{acme: {{with: {{{section}: {value}}}}}}}\n")
+    compilation = compile(f"{BASE}tenants: {{acme: {{with: {{{section}: {value}}}}}}}\nunknown_tenants: base\n")
     assert [d[:3] for d in shown(compilation)] == [("wrong-type", "victor.yml", 17)]

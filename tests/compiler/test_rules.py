@@ -180,7 +180,10 @@ def budget(window: int, answer: int, rest: str = "") -> str:
         (budget(1000, 600, "compaction: {threshold: 0.4}\n"), []),
         (budget(1000, 600, "compaction: {threshold: 0.41}\n"), ["compaction-too-late"]),
         (budget(1000, 600, "compaction: {threshold: 0}\n"), []),
-        (budget(1000, 600, "tenants: {a: {with: {settings: {max_tokens: 1000}}}}\n"), ["over-budget"]),
+        (
+            budget(1000, 600, "tenants: {a: {with: {settings: {max_tokens: 1000}}}}\nunknown_tenants: base\n"),
+            ["over-budget"],
+        ),
         (budget(1000, 600).replace(", context_window: 1000", ""), []),
     ],
 )

@@ -150,7 +150,10 @@ def test_a_caller_is_asked_for_where_nothing_makes_sure_of_one(compile: Compile,
 
 
 def test_a_tenants_own_template_has_its_tenant(compile: Compile) -> None:
-    text = SPEC + "tenants: {acme: {with: {contributors: [{type: template, template: '{{ tenant }}!'}]}}}\n"
+    text = (
+        SPEC
+        + "tenants: {acme: {with: {contributors: [{type: template, template: '{{ tenant }}!'}]}}}\nunknown_tenants: base\n"
+    )
     assert found(compile, text) == []
 
 

@@ -66,7 +66,7 @@ def test_a_layer_is_the_same_object_in_every_plan(program: Programme) -> None:
 
 def test_one_setting_in_two_places_with_two_values_is_a_fault(compile: Compile) -> None:
     text = SPEC.replace("temperature: 0.7", "threshold: 0.9")
-    assert places(compile(text)) == [("set-twice", "victor.yml", 9, 39)]
+    assert [(d.code, d.span.line, d.span.column) for d in compile(text).errors] == [("set-twice", 9, 39)]
 
 
 def test_one_setting_in_two_places_with_one_value_is_none(program: Programme) -> None:
@@ -86,7 +86,8 @@ def test_model_and_fallbacks_name_models_also_in_overlays(compile: Compile) -> N
         models: {main: {type: echo}}
         settings: {fallbacks: [spare]}
         tenants: {acme: {with: {settings: {model: mian}}}}
-        variants: {m: {arms: {a: {}, b: {with: {settings: {model: other}}}}}}
+        variants: {m: {arms: {a: {}, b: {with: {settings: {model: other}}, weight: 0}}}}
+        unknown_tenants: base
         """
     assert [(code, line) for code, _, line, _ in places(compile(text))] == [
         ("unknown-name", 4),
@@ -145,7 +146,7 @@ def test_several_models_of_which_none_is_chosen_are_a_fault(compile: Compile, le
 
 
 def test_an_overlay_that_adds_a_second_model_must_choose(compile: Compile) -> None:
-    text = "victor: 1\nname: s\nmodels: {a: {type: echo}}\ntenants: {acme: {with: {models: {b: {type: echo}}}}}\n"
+    text = "victor: 1\nname: s\nmodels: {a: {type: echo}}\ntenants: {acme: {with: {models: {b: {type: echo}}}}}\nunknown_tenants: base\n"
     (found,) = compile(text).diagnostics
     assert (found.code, "tenant acme" in found.message) == ("no-model", True)
 

@@ -17,6 +17,7 @@ variants:
   tone: {arms: {control: {weight: 2}, warm: {weight: 1, with: {settings: {temperature: 0.9}}}}}
   length: {unit: user, coverage: 0.5, arms: {short: {}, long: {with: {settings: {max_tokens: 9}}}}}
   old: {status: stopped, arms: {a: {}, b: {}}}
+unknown_tenants: base
 tenants:
   acme: {with: {variants: {tone: null}}}
 """

@@ -25,6 +25,7 @@ variants:
       warm: {weight: 0, with: {settings: {temperature: 0.9}}}
 tenants:
   acme: {with: {settings: {temperature: 0.1}}}
+unknown_tenants: base
 """
 
 REPLY_KEYS = [

@@ -209,7 +209,7 @@ def test_connect_warns_of_files_that_others_can_read_without_failing(victor: Vic
 def test_connect_tells_what_cannot_be_opened_in_any_plan(victor: Victor, folder: Path) -> None:
     (folder / "victor.yml").write_text(
         "victor: 1\nname: demo\nmodels: {main: {type: echo}}\n"
-        "tenants: {acme: {with: {contributors: {note: {type: file, path: note.md}}}}}\n"
+        "tenants: {acme: {with: {contributors: {note: {type: file, path: note.md}}}}}\nunknown_tenants: base\n"
         "sessions: {type: sqlite, path: folder}\n"
     )
     (folder / "note.md").write_text("note")
@@ -238,7 +238,7 @@ providers: [{type: env, prefix: SUPPORT_}%s]
         ("K", "sk-1\nsk-2", 3, "the variable K has a line break or another control character in it [missing-secret]"),
         ("K", " sk-1\n", 0, ""),
         ("SUPPORT_TEMPERATURE", "hot", 3, "error: providers/env: the variable SUPPORT_TEMPERATURE must be a number"),
-        ("SUPPORT_MODEL", "mian", 3, "settings.model: models has no 'mian'; did you mean 'main'?"),
+        ("SUPPORT_MODEL", "mian", 3, "the variable SUPPORT_MODEL: models has no 'mian'; did you mean 'main'?"),
         ("SUPPORT_TEMPERATURE", "0.2", 0, ""),
         ("SUPPORT_PORT", "tcp://10.96.0.12:80", 0, ""),
     ],
@@ -270,7 +270,7 @@ def test_connect_asks_each_provider_once(victor: Victor, folder: Path, monkeypat
     monkeypatch.setenv("K", "sk-1")
     (folder / "victor.yml").write_text(
         ASKED % ("env:K", ", {type: tenant, database: app}")
-        + "databases: {app: {type: sqlite, path: empty.db}}\ntenants: {acme: {with: {vars: {a: 1}}}}\n"
+        + "databases: {app: {type: sqlite, path: empty.db}}\ntenants: {acme: {with: {vars: {a: 1}}}}\nunknown_tenants: refuse\n"
     )
     assert victor("validate", "victor.yml", "--env").code == 0
     done = victor("validate", "victor.yml", "--connect")

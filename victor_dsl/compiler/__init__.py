@@ -25,6 +25,7 @@ from victor_dsl.compiler.lint import lint
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.lower import Lowering
 from victor_dsl.compiler.overlays import Overlay
+from victor_dsl.compiler.overridden import overridden
 from victor_dsl.compiler.stability import Stability
 from victor_dsl.compiler.stages import Stage, StageChecked, every_stage, joined
 from victor_dsl.compiler.variations import Variations
@@ -153,7 +154,8 @@ def _compile(
     for variation in every:
         linker.link(variation)
     linker.link_experiments(base.checked.spec, variations)
-    found += variations.diagnostics + list(variations.conflicts()) + checker.diagnostics + linker.diagnostics
+    found += [*variations.diagnostics, *variations.conflicts(), *overridden(variations)]
+    found += checker.diagnostics + linker.diagnostics
 
     directory = Path(os.path.abspath(os.path.dirname(name) if name != "-" else "."))
     included = Included(files.root)
@@ -190,7 +192,7 @@ def _compile(
         state,
         base.checked,
         variations,
-        Lowering(included, Stability(files, included)),
+        Lowering(included, Stability(files, included), frozenset(variations.tenants)),
         environment,
         untrusted=files.root is not None,
         documents={name: files.versions[name] for name in read_from & files.versions.keys()},
@@ -265,7 +267,7 @@ def _program(
         directory=directory,
         state=state if state is not None else directory / ".victor",
         experiments=_experiments(spec),
-        tenants=frozenset(variations.tenants),
+        tenants=lowering.tenants,
         opted_out=variations.opted_out,
         compile_plan=compile_plan,
         environment=environment,

@@ -10,7 +10,7 @@ from victor_dsl.language.spec import LISTS, OWN, SECTIONS
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.interpolate import as_written
 from victor_dsl.source.located import Located, Path
-from victor_dsl.values.additions import added_to, addition_fault
+from victor_dsl.values.additions import ADDED_TOOLS, ALLOWED_TOOLS, added_to, addition_fault
 from victor_dsl.values.faults import kind_of
 from victor_dsl.values.settings import Added
 
@@ -57,7 +57,7 @@ class Additions:
         same = True
         for key, child in items.items():
             name = added_to(key)
-            if name is not None and self._is_faulty(key, name, items, path):
+            if name is not None and self._is_faulty(key, name, items, path, later=later):
                 same = False
                 continue
             new = child
@@ -72,10 +72,12 @@ class Additions:
         new = [self.settle(item, (*path, index), later=later) for index, item in enumerate(items)]
         return items if all(a is b for a, b in zip(items, new, strict=True)) else new
 
-    def _is_faulty(self, key: str, name: str, items: dict[str, Located], path: Path) -> bool:
+    def _is_faulty(self, key: str, name: str, items: dict[str, Located], path: Path, *, later: bool) -> bool:
         added, below = items[key], items.get(name)
         fault = addition_fault(key, added.value, is_beside=below is not None)
-        if not path and name in SECTIONS - LISTS:
+        if later and (*path, name)[-len(ALLOWED_TOOLS) :] == ALLOWED_TOOLS:
+            fault = ADDED_TOOLS
+        elif not path and name in SECTIONS - LISTS:
             fault = f"'{key}' adds to a list, but {name} is no list", f"write `{name}`"
         elif below is not None and isinstance(added.value, list) and not isinstance(below.value, list):
             fault = (

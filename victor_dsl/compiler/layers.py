@@ -61,6 +61,28 @@ def layer_of(
     return Layer(source, values, variables, origins, added=added), diagnostics
 
 
+def values_in(document: Located, types: Mapping[str, str]) -> Iterator[tuple[Path, Path, Located]]:
+    """Every value that a spec, an overlay or a provider sets: the path of the setting or var, its place, and the value.
+
+    Those written on components and on models are among them. `types` are those of the spec's middleware.
+    """
+    for name in ("settings", "vars"):
+        yield from _values_below(document, (name,), (name,))
+    for place, setting, value in _lifted(document, types):
+        yield ("settings", *setting), place, value
+    models = document.get("models")
+    for name in models.value if models is not None and isinstance(models.value, dict) else ():
+        yield from _values_below(document, ("models", name, "settings"), ("settings",))
+
+
+def _values_below(document: Located, place: Path, path: Path) -> Iterator[tuple[Path, Path, Located]]:
+    holder = document.at(place[:-1]).get(str(place[-1]))
+    if holder is not None and isinstance(holder.value, dict):
+        yield from (((*path, *below), (*place, *below), leaf) for below, leaf in leaves(holder))
+    elif holder is not None:
+        yield path, place, holder
+
+
 def vars_faults(values: Located, at: Path, declared: Mapping[str, Any], inputs: Inputs) -> list[Diagnostic]:
     """Why values are not of the types that the spec's own vars declare, or are inputs; every text is read."""
     vars, _ = additions.take_additions(to_python(values).value)

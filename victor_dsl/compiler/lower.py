@@ -32,10 +32,11 @@ ASIDE = ("databases", "exporters", "sessions")
 
 @define
 class Lowering:
-    """Makes plans; nodes of items that plans share are made once."""
+    """Makes plans; nodes of items that plans share are made once. `tenants` are those of the spec."""
 
     included: Included
     stability: Stability
+    tenants: frozenset[str]
     _nodes: dict[int, tuple[Node, str]] = field(factory=dict)
 
     def plan(self, name: str, variation: Variation) -> Plan:
@@ -62,6 +63,8 @@ class Lowering:
             models=variation.models,
             inputs=variation.inputs,
             origins=variation.origins,
+            locked=_locked(checked),
+            tenants=self.tenants if checked.spec is not None and checked.spec.unknown_tenants == "refuse" else None,
             prompt=policy,
             request=frozenset(checked.spec.request or ()) if checked.spec else frozenset(),
             digest=_digest(roles, meanings, needs, policy, variation),
@@ -179,6 +182,14 @@ def _roles(checked: Checked, contributors: Sequence[Item]) -> Roles:
         messages=ids("messages"),
         message=next(iter(ids("message")), None),
     )
+
+
+def _locked(checked: Checked) -> dict[str, str]:
+    """The locked globs, each with its place."""
+    section = checked.document.get("locked")
+    globs = (checked.spec.locked if checked.spec is not None else None) or ()
+    places = section.value if section is not None and isinstance(section.value, list) else ()
+    return {glob: f"{place.span.file}:{place.span.line}" for glob, place in zip(globs, places, strict=True)}
 
 
 def _around(item: Item) -> tuple[Around, ...]:

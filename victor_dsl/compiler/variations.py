@@ -19,7 +19,7 @@ from victor_dsl.language.kinds import KINDS
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Located, Path
 from victor_dsl.values.inputs import Inputs
-from victor_dsl.values.settings import LIFTED, Layer, Origin, lifted_fields, merge_deep
+from victor_dsl.values.settings import LIFTED, TOOL_LISTS, Layer, Origin, lifted_fields, merge_deep
 
 MOST_COMBINATIONS = 256
 """Up to so many, every combination of tenant and arms is checked; over it every pair of overlays is."""
@@ -78,7 +78,7 @@ class Variation:
     def sources(self) -> tuple[Path, ...]:
         """Where its layers were written: the spec itself, then its overlays."""
         tenant = [] if self.tenant is None else [_tenant_path(self.tenant)]
-        return ((), *tenant, *(_arm_path(*arm) for arm in self.arms))
+        return ((), *tenant, *(arm_path(*arm) for arm in self.arms))
 
     def declarations(self, var: str) -> Iterator[tuple[Path, Located]]:
         """Where its layers write a var."""
@@ -114,7 +114,7 @@ class Variation:
 
     def names(self, name: str) -> bool:
         """Whether a setting is written and not null, its value known or not."""
-        overlays: list[Path] = [_arm_path(*arm) for arm in self.arms[::-1]]
+        overlays: list[Path] = [arm_path(*arm) for arm in self.arms[::-1]]
         overlays += [] if self.tenant is None else [_tenant_path(self.tenant)]
         found = (self._written(name, overlay) for overlay in (*overlays, ()))
         return next((leaf.value is not None for leaf in (one[1] for one in found if one)), False)
@@ -172,7 +172,7 @@ class Variations:
             for name, experiment in _maps(self.document.get("variants"))
         }
         self.opted_out = {name: frozenset(_removed(overlay.get("variants"))) for name, overlay in self.tenants.items()}
-        self._types = _types(self.document)
+        self._types = middleware_types(self.document)
         self._guards = Guards.of(self.checker.check(self.document))
         self._spec, faults = layer_of("spec", self.document, (), self._types)
         self._faults += faults
@@ -219,18 +219,24 @@ class Variations:
         """Arms of different experiments that set one path to different values."""
         for (first, arms_a), (second, arms_b) in combinations(self.experiments.items(), 2):
             for (a, overlay_a), (b, overlay_b) in product(arms_a.items(), arms_b.items()):
-                set_by_a = {self._setting(path): leaf for path, leaf in leaves(overlay_a)}
-                for path, leaf in leaves(overlay_b):
-                    other = _meeting(self._setting(path), leaf, set_by_a)
+                set_by_a = {setting: leaf for setting, _, leaf in self.set_by(overlay_a)}
+                for setting, path, leaf in self.set_by(overlay_b):
+                    other = _meeting(setting, leaf, set_by_a)
                     if other is not None:
                         yield Diagnostic(
                             "arms-disagree",
                             f"{first}.{a} and {second}.{b} set {'.'.join(map(str, path))} to different values",
                             leaf.span,
-                            (*_arm_path(second, b), *path),
+                            (*arm_path(second, b), *path),
                             "a unit can be in both arms: set it in one experiment only, or merge the experiments",
                             related=(Related("the other one", other.span),),
                         )
+
+    def set_by(self, overlay: Located) -> Iterator[tuple[Path, Path, Located]]:
+        """What an overlay sets in place of lower values: the path of a setting, or its place, then its place, and the value."""
+        for path, leaf in leaves(overlay):
+            if plain_path(setting := self._setting(path)) not in TOOL_LISTS:
+                yield setting, path, leaf
 
     def _setting(self, path: Path) -> Path:
         """A component's value under the name of the setting that it is."""
@@ -265,7 +271,7 @@ class Variations:
             if arms:
                 name, arm = arms[-1]
                 below = self._merged(tenant, arms[:-1])
-                self._documents[key] = self._lay(below, self.experiments[name][arm], _arm_path(name, arm))
+                self._documents[key] = self._lay(below, self.experiments[name][arm], arm_path(name, arm))
             elif tenant is not None:
                 self._documents[key] = self._lay(self.document, self.tenants[tenant], _tenant_path(tenant))
             else:
@@ -305,7 +311,7 @@ class Variations:
     def _arm_layer(self, experiment: str, arm: str) -> Layer:
         key = (experiment, arm)
         if key not in self._layers:
-            overlay, at = self.experiments[experiment][arm], _arm_path(experiment, arm)
+            overlay, at = self.experiments[experiment][arm], arm_path(experiment, arm)
             self._layers[key] = self._layer(f"arm {experiment}.{arm}", overlay, at)
         return self._layers[key]
 
@@ -337,7 +343,7 @@ def _meeting(path: Path, leaf: Located, others: Mapping[Path, Located]) -> Locat
     return None
 
 
-def _types(document: Located) -> dict[str, str]:
+def middleware_types(document: Located) -> dict[str, str]:
     """The type of each middleware, by the name that overlays call it by."""
     kind, section = KINDS["middleware"], document.get("middleware")
     items = section.value if section is not None and isinstance(section.value, list) else []
@@ -372,5 +378,6 @@ def _tenant_path(tenant: str) -> Path:
     return ("tenants", tenant, "with")
 
 
-def _arm_path(experiment: str, arm: str) -> Path:
+def arm_path(experiment: str, arm: str) -> Path:
+    """Where an arm's overlay is written."""
     return ("variants", experiment, "arms", arm, "with")

@@ -7,14 +7,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from attrs import field, frozen
 
+from victor_dsl.errors import Refused
 from victor_dsl.experiments.assignment import Experiment
 from victor_dsl.language.component import TextPlace
-from victor_dsl.language.config import Around, Config
+from victor_dsl.language.config import Around, Config, ProviderConfig
 from victor_dsl.language.kinds import MESSAGES
+from victor_dsl.nearest import suggest
 from victor_dsl.source.located import Span
 from victor_dsl.source.reader import FileVersion
 from victor_dsl.values.inputs import Inputs
@@ -107,8 +109,9 @@ class Plan:
     `nodes` are in dependency order. The layer `spec` is below those of the providers; `overlays` (tenant, then arms) are
     above them, the lowest first. `models` are the layers of models with settings of their own: that of the model which
     answers is just above `spec`. `request` lists the settings that a request may set beyond the usual ones, `inputs` what it
-    must or may give. `origins` says who wrote each message of the spec: `messages/0`, `message`. `written_name` is the
-    name as drawings show it: a reference instead of its value. `digest`
+    must or may give. `locked` has the globs of values that only the layers `spec` and `models` may set, each with its place.
+    Where turns of unknown tenants are refused, `tenants` are those of the spec. `origins` says who wrote each message of the
+    spec: `messages/0`, `message`. `written_name` is the name as drawings show it: a reference instead of its value. `digest`
     does not depend on how the spec is formatted.
     """
 
@@ -126,12 +129,25 @@ class Plan:
     inputs: Inputs = field(factory=dict)
     origins: Mapping[str, Origin] = field(factory=dict)
     written_name: str = field(kw_only=True)
+    locked: Mapping[str, str] = field(factory=dict)
+    tenants: frozenset[str] | None = None
     by_id: Mapping[str, Node] = field(init=False, repr=False)
 
     def __str__(self) -> str:
         parts = [f"tenant {self.tenant}"] if self.tenant is not None else []
         parts += [f"arm {experiment}.{arm}" for experiment, arm in self.arms.items()]
         return f"the plan of {' with '.join(parts)}" if parts else "the base plan"
+
+    def unknown_tenant(self, tenant: str | None, *, suggests: bool) -> Refused | None:
+        """Why a turn of the tenant is refused, unless a provider knows it; `suggests` says that other tenants may be named."""
+        if self.tenants is None or tenant is None or tenant in self.tenants:
+            return None
+        hint = suggest(tenant, self.tenants, what="tenants") if suggests else None
+        return Refused(f"there is no tenant '{tenant[:80]}'", hint=hint)
+
+    def tenant_providers(self) -> tuple[str, ...]:
+        """The ids of the providers that can say whether there is a tenant."""
+        return tuple(id for id in self.roles.providers if cast("ProviderConfig", self.by_id[id].config).knows_tenants)
 
     @by_id.default
     def _index(self) -> Mapping[str, Node]:

@@ -9,6 +9,8 @@ Config itself, whose type is text, a list or map of text, or one of these or Non
     template: Annotated[str, TemplateText()]            Jinja2 source, checked with the spec
     function: Annotated[str, FunctionName()]            `module:function`, looked up in its source, not imported
     command: Annotated[list[str], CommandLine()]        a program and its arguments, run as a process
+    may_set: Annotated[list[str], ValueGlobs()]         globs over the paths of settings and vars
+    at_most: Annotated[dict[str, float], Maxima()]      the greatest value of each setting, by its path
     api_key: Secret                                     exactly one `${env:…}` or `${file:…}`
 
 In the Config that `build` receives, references and children are node ids, and paths are absolute.
@@ -83,7 +85,17 @@ class CommandLine:
     """The field is a program and its arguments, which are run as a process."""
 
 
-Annotation = Ref | Nested | FilePath | TemplateText | FunctionName | CommandLine
+@frozen
+class ValueGlobs:
+    """The field is a list of globs over the paths of settings and vars."""
+
+
+@frozen
+class Maxima:
+    """The field is a map of the paths of numeric settings, with or without `settings.`, to their greatest values."""
+
+
+Annotation = Ref | Nested | FilePath | TemplateText | FunctionName | CommandLine | ValueGlobs | Maxima
 
 
 @frozen
@@ -159,7 +171,10 @@ class ListedConfig(Config):
 
 
 class ProviderConfig(ListedConfig):
-    """The fields that every provider has."""
+    """The fields that every provider has. With `knows_tenants` its live objects have `async def knows(tenant: str) -> bool`,
+    which says whether there is such a tenant."""
+
+    knows_tenants: ClassVar[bool] = False
 
     priority: int = Field(50, description="The highest priority wins; among equals, the last in the list.")
     optional: bool = Field(

@@ -22,6 +22,7 @@ from victor_dsl.language.kinds import KINDS
 from victor_dsl.values.additions import take_additions, with_additions
 from victor_dsl.values.inputs import Input
 from victor_dsl.values.model import VAR_PATTERN, Model
+from victor_dsl.values.path_globs import MOST_GLOBS
 from victor_dsl.values.settings import REQUEST_SETTINGS, SETTING_NAMES, Added, Settings
 
 VERSION = 1
@@ -39,6 +40,8 @@ UNTOUCHABLE: frozenset[str] = frozenset(
         "exporters",
         "sessions",
         "request",
+        "locked",
+        "unknown_tenants",
     }
 )
 """Sections that tenants and arms may not change."""
@@ -243,6 +246,18 @@ class Spec(Model):
     )
     variants: dict[Name, Experiment] | None = Field(None, description="Experiments by name; several may run at once.")
     tenants: dict[str, Tenant] | None = Field(None, description="Tenants by id, each an overlay of the spec.")
+    unknown_tenants: Literal["refuse", "base"] | None = Field(
+        None,
+        description="What happens to a turn of a tenant that is neither in `tenants` nor known to a `tenant` provider: it is "
+        "refused, or it has the base, the spec without an overlay. By default it has the base.",
+    )
+    locked: list[str] | None = Field(
+        None,
+        description="Settings and vars that only this spec and what it extends may set, not providers, tenants, arms and "
+        "requests: paths with `*`, each with everything below it.",
+        max_length=MOST_GLOBS,
+        examples=[["settings.model", "settings.limits.*", "vars.legal"]],
+    )
     request: list[str] | None = Field(
         None,
         description="Settings that a request may set beyond "

@@ -18,7 +18,7 @@ from victor_dsl.runtime.generation import Generation, with_messages
 from victor_dsl.runtime.pipeline import Pipeline
 from victor_dsl.values.message import messages_tokens
 from victor_dsl.values.outcome import CacheUse, Explained, Rendered, Tokens
-from victor_dsl.values.settings import Layer, Origin, Settings
+from victor_dsl.values.settings import TOOL_LISTS, Layer, Origin, Settings
 from victor_dsl.values.tokens import text_tokens
 from victor_dsl.values.tool import Tool, tools_tokens
 from victor_dsl.values.turn import Mending, Turn
@@ -197,7 +197,7 @@ def origins(turn: Turn) -> dict[str, Origin]:
 def _origin(path: tuple[str, ...], layers: tuple[Layer, ...]) -> Origin:
     """The origin in the highest layer that has the path; the default if that value is null, or no layer has it.
 
-    Of a list that adds to others, with those in all of its layers.
+    Of a list that adds to others, as those of tools always do, with those in all of its layers.
     """
     added: list[Origin] = []
     for layer in reversed(layers):
@@ -207,10 +207,12 @@ def _origin(path: tuple[str, ...], layers: tuple[Layer, ...]) -> Origin:
                 break
             here = here[step]
             if here is None:
+                if path in TOOL_LISTS:
+                    break
                 return _joined(added)
         else:
             added.append(_place(path, layer))
-            if path not in layer.added:
+            if path not in layer.added and path not in TOOL_LISTS:
                 return _joined(added)
     return _joined(added)
 

@@ -8,6 +8,13 @@ from typing import Any
 from victor_dsl.values.faults import Fault, Faulty, dotted, kind_of
 from victor_dsl.values.settings import Added
 
+ALLOWED_TOOLS = ("settings", "limits", "tools", "allow")
+ADDED_TOOLS = (
+    "'+allow' cannot give a layer more tools: every layer that writes `allow` must allow them",
+    "write `allow: […]`, which narrows what lower layers allow",
+)
+"""The fault of a layer that adds to the allowed tools, and what to do."""
+
 
 def added_to(key: str) -> str | None:
     """The key whose list a key adds to: `stop` of `+stop`; None for every other key, such as `+1`."""
@@ -36,7 +43,10 @@ def _plain(value: Any, path: tuple[str, ...], added: set[tuple[str, ...]], fault
     for key, inner in value.items():
         name = added_to(key) if isinstance(key, str) else None
         if name is not None:
-            if (fault := addition_fault(key, inner, is_beside=name in value)) is not None:
+            fault = addition_fault(key, inner, is_beside=name in value)
+            if (*path, name) == ALLOWED_TOOLS:
+                fault = ADDED_TOOLS
+            if fault is not None:
                 faults.append(Fault((*path, key), f"{dotted(path)}: {fault[0]}", fault[1], "bad-addition", at_key=True))
             added.add((*path, name))
         made[name or key] = _plain(inner, (*path, name or key), added, faults)

@@ -6,7 +6,7 @@ are checked against it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, Field, Strict, create_model, mod
 
 from victor_dsl.values.frozen import freeze
 from victor_dsl.values.model import Model, OrNull
+from victor_dsl.values.tool_globs import narrowed
 
 MOST_TOOL_CALLS = 128
 """The most tool calls of one answer that are read, and the most that `max_tool_calls` allows. Further ones are dropped, so
@@ -27,8 +28,15 @@ Strings = Annotated[tuple[str, ...], Strict(False)]
 class ToolLimits(Model):
     """Which tools may be offered and called, as globs over their names. Deny wins."""
 
-    allow: Strings | None = Field(None, description="Globs of the tools that may be used. Left out, every tool may.")
-    deny: Strings | None = Field(None, description="Globs of the excluded tools; they take precedence over `allow`.")
+    allow: Strings | None = Field(
+        None,
+        description="Globs of the tools that may be used; `a* & *b` matches what both match. Left out, every tool may. A tool "
+        "must be allowed by every layer that writes `allow`.",
+    )
+    deny: Strings | None = Field(
+        None,
+        description="Globs of the excluded tools; they take precedence over `allow`. Those of all layers add up.",
+    )
 
 
 class Limits(Model):
@@ -162,15 +170,25 @@ ModelSettings = create_model("ModelSettings", __base__=Model, __module__=__name_
 ModelSettings.__doc__ = "Settings of one model, in force when it answers."
 
 
-def setting_paths(group: type[BaseModel] = Settings, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def setting_paths() -> Iterator[tuple[str, ...]]:
     """The path of every setting that is not itself a group of settings."""
+    return (path for path, _ in _typed_paths(Settings, ()))
+
+
+@cache
+def numeric_settings() -> frozenset[tuple[str, ...]]:
+    """The paths of the settings that are numbers."""
+    return frozenset(path for path, types in _typed_paths(Settings, ()) if not {int, float}.isdisjoint(types))
+
+
+def _typed_paths(group: type[BaseModel], above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], tuple[Any, ...]]]:
     for name, field in group.model_fields.items():
         types = (field.annotation, *get_args(field.annotation))
         inner = next((found for found in types if isinstance(found, type) and issubclass(found, BaseModel)), None)
         if inner is None:
-            yield (*above, name)
+            yield (*above, name), types
         else:
-            yield from setting_paths(inner, (*above, name))
+            yield from _typed_paths(inner, (*above, name))
 
 
 _RATES = ("requests_per_minute", "tokens_per_minute", "concurrency")
@@ -191,6 +209,10 @@ def lifted_fields(section: str, type: str | None) -> Mapping[str, tuple[str, ...
 
 REQUEST_SETTINGS: frozenset[str] = frozenset({"temperature", "top_p", "max_tokens", "stop", "seed", "response_format"})
 """What a request over HTTP may set unless the spec's `request` names more; `max_tokens` only downwards."""
+
+
+TOOL_LISTS = frozenset({("settings", "limits", "tools", "allow"), ("settings", "limits", "tools", "deny")})
+"""Settings to which each layer adds its restriction, instead of replacing the value of lower layers."""
 
 
 Added = frozenset[tuple[str, ...]]
@@ -234,8 +256,17 @@ class Layer:
     added: Added = frozenset()
 
     def settings_upon(self, under: Mapping[str, Any]) -> dict[str, Any]:
-        """Its settings laid upon those of lower layers."""
-        return merge_deep(under, self.settings, self.added, ("settings",))
+        """Its settings laid upon those of lower layers. What one layer denies of tools, or does not allow, no other gives back."""
+        merged = merge_deep(under, self.settings, self.added, ("settings",))
+        lower, upper = _tool_lists(under), _tool_lists(self.settings)
+        if not lower:
+            return merged
+        tools = {**lower, **upper}
+        if "deny" in lower and "deny" in upper:
+            tools["deny"] = list(dict.fromkeys([*lower["deny"], *upper["deny"]]))
+        if "allow" in lower and "allow" in upper:
+            tools["allow"] = narrowed(lower["allow"], upper["allow"])
+        return {**merged, "limits": {**(merged.get("limits") or {}), "tools": tools}}
 
     def vars_upon(self, under: Mapping[str, Any]) -> dict[str, Any]:
         """Its vars laid upon those of lower layers."""
@@ -261,3 +292,15 @@ def merge_deep(
         else:
             merged[key] = value
     return merged
+
+
+def _tool_lists(settings: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+    here: Any = settings
+    for step in ("limits", "tools"):
+        here = here.get(step) if isinstance(here, Mapping) else None
+    lists = here.items() if isinstance(here, Mapping) else ()
+    return {
+        name: globs
+        for name, globs in lists
+        if isinstance(globs, list | tuple) and all(isinstance(g, str) for g in globs)
+    }

@@ -62,7 +62,10 @@ class World:
 @pytest.fixture(params=["sqlite", "postgres"])
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     async with migrated_database(request, tmp_path) as database:
-        yield World(database, surroundings(tmp_path, "providers/tenant", needs={"databases/app": database}))
+        yield World(
+            database,
+            surroundings(tmp_path, "providers/tenant", place="victor.yml:7", needs={"databases/app": database}),
+        )
 
 
 def of(tenant: str | None) -> Any:
@@ -336,3 +339,79 @@ async def test_the_least_recently_used_row_is_dropped(tmp_path: Path) -> None:
         for name in "abacab":
             await tenants.read(of(name))
         assert "".join(database.asked) == "abcb"
+
+
+RIGHTS: dict[str, Any] = {
+    "may_set": ["settings.temperature", "settings.limits.*", "vars.*"],
+    "at_most": {"limits.requests_per_minute": 60, "settings.temperature": 1},
+}
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"settings": {"temperature": 0.9, "limits": {"requests_per_minute": 60}}, "vars": {"a": None}}, None),
+        ({"settings": {"limits": {"concurrency": None, "tools": {"deny": ["x"]}}}}, None),
+        ({"settings": {"limits": {}}, "vars": {}}, None),
+        ({"settings": {}, "vars": None}, None),
+        ({"settings": {"seed": 1}}, "a row may not set settings.seed; "),
+        ({"settings": {"temprature": 1}}, "settings has no 'temprature'"),
+        ({"settings": {"seed": None}}, "a row may not set settings.seed; "),
+        ({"settings": {"limits": None}}, "a row may not set settings.limits; "),
+        ({"settings": {"temperature": 1.5}}, "settings.temperature may be at most 1 (`at_most`, victor.yml:7)"),
+        (
+            {"settings": {"temperature": None}},
+            "settings.temperature may be at most 1 (`at_most`, victor.yml:7), and null",
+        ),
+        (
+            {"settings": {"limits": {"requests_per_minute": 60.5}}},
+            "settings.limits.requests_per_minute may be at most 60 (`at_most`, victor.yml:7)",
+        ),
+        ({"settings": {"limits": {"requests_per_minute": None}}}, "and null removes the limit"),
+        ({"settings": {"limits": {"requests_per_minute": 1e400}}}, "is not JSON"),
+    ],
+)
+async def test_a_row_sets_what_it_may_and_no_more_than_at_most(world: World, row: Any, told: str | None) -> None:
+    await world.put_text("acme", json.dumps(row))
+    tenants = world.provider(**RIGHTS)
+    if told is None:
+        assert (await tenants.read(of("acme"))).settings == row["settings"]
+    else:
+        with pytest.raises(ProviderError) as raised:
+            await tenants.read(of("acme"))
+        assert told in str(raised.value)
+
+
+async def test_null_above_a_maximum_removes_it_too(world: World) -> None:
+    await world.put("acme", {"settings": {"limits": None}})
+    with pytest.raises(ProviderError, match=r"settings\.limits\.requests_per_minute may be at most 1,000\.5"):
+        await world.provider(at_most={"limits.requests_per_minute": 1000.5}).read(of("acme"))
+
+
+async def test_a_row_may_set_nothing_where_it_may_set_an_empty_list(world: World) -> None:
+    await world.put("acme", {"vars": {"a": 1}})
+    with pytest.raises(ProviderError, match=r"a row may not set vars\.a"):
+        await world.provider(may_set=[]).read(of("acme"))
+
+
+async def test_while_a_row_goes_beyond_its_rights_its_last_good_values_stay_in_force(world: World) -> None:
+    await world.put("acme", WARM)
+    tenants = world.provider(ttl_seconds=10, **RIGHTS)
+    await tenants.read(of("acme"))
+    await world.put("acme", {"settings": {"temperature": 2}})
+    world.around.clock.time += 10
+    assert (await tenants.read(of("acme"))).settings == WARM["settings"]
+    [report] = world.around.reports
+    assert "settings.temperature may be at most 1" in str(report)
+    assert "the last good values stay in force" in str(report)
+
+
+async def test_a_tenant_with_an_active_row_of_its_own_is_known(world: World) -> None:
+    await world.put("acme", WARM)
+    await world.put("default", COLD)
+    await world.put("former", WARM, active=False)
+    tenants: Any = world.provider(default="default")
+    assert [await tenants.knows(name) for name in ("acme", "former", "newcomer", *STRANGE)] == [
+        True,
+        *[False] * (2 + len(STRANGE)),
+    ]

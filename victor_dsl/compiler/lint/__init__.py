@@ -29,6 +29,7 @@ from victor_dsl.compiler.lint.names import (
 )
 from victor_dsl.compiler.lint.prompt import what_varies_comes_last
 from victor_dsl.compiler.lint.retirement import models_are_alive
+from victor_dsl.compiler.lint.rights import locked_values_stay, rights_name_values, unknown_tenants_are_decided
 from victor_dsl.compiler.lint.safety import (
     functions_exist,
     no_literal_secrets,
@@ -46,6 +47,9 @@ RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
     secrets_are_encrypted,
     included_files_exist,
     provided_values_are_sound,
+    locked_values_stay,
+    rights_name_values,
+    unknown_tenants_are_decided,
     templates_are_sound,
     prompt_files_can_be_seen,
     no_text_is_cut_short,

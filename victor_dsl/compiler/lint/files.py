@@ -132,11 +132,27 @@ def provided_values_are_sound(subject: LintInput) -> Iterator[Diagnostic]:
             yield from vars_faults(
                 item.located.at(("values", "vars")), (*at, "vars"), subject.declared, subject.variations[0].inputs
             )
-        for name, annotation in annotated_fields(item.component.config).items():
-            leaf = item.located.get(name)
-            text = as_read(leaf.value) if leaf is not None else None
-            if isinstance(annotation, FilePath) and annotation.values and leaf is not None and isinstance(text, str):
-                yield from _faults(subject, resolve(leaf.span.file, text))
+        for file in _values_files(item):
+            yield from _faults(subject, file)
+
+
+def provided_values(subject: LintInput) -> Iterator[tuple[Path, Located]]:
+    """The values that items write and those of their files, with the path in the document of either."""
+    for item in subject.items():
+        if isinstance(getattr(item.config, "values", None), Values):
+            yield (*item.path, "values"), item.located.at(("values",))
+        for file in _values_files(item):
+            document = subject.files.read(file).document
+            if document is not None:
+                yield (), document
+
+
+def _values_files(item: Item) -> Iterator[str]:
+    for name, annotation in annotated_fields(item.component.config).items():
+        leaf = item.located.get(name)
+        text = as_read(leaf.value) if leaf is not None else None
+        if isinstance(annotation, FilePath) and annotation.values and leaf is not None and isinstance(text, str):
+            yield resolve(leaf.span.file, text)
 
 
 def _faults(subject: LintInput, file: str) -> Iterator[Diagnostic]:

@@ -79,7 +79,7 @@ class Environment:
     def _parsed(self) -> Layer:
         """The layer. A variable at fault is an error; of an optional provider it is left out, and reported."""
         read = self._sorted()
-        called = {".".join(path): f"the variable {name}" for name, path in read.names.items() if path[0] == "vars"}
+        called = {".".join(path): f"the variable {name}" for name, path in read.names.items()}
         typed = from_text.settings_from_text(read.settings)
         try:
             codec.read_settings(typed)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any, NoReturn
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, NoReturn
+
+from pydantic import Field
 
 from victor_dsl.components.tenant_rows import TenantRows, TenantRowsConfig, quoted
 from victor_dsl.errors import ProviderError, Refused
 from victor_dsl.language.component import Context
-from victor_dsl.language.config import ProviderConfig
+from victor_dsl.language.config import Maxima, ProviderConfig, ValueGlobs
 from victor_dsl.nearest import suggest
 from victor_dsl.values.additions import take_additions
 from victor_dsl.values.codec import read_settings, read_vars
 from victor_dsl.values.faults import Fault, Faulty, kind_of
+from victor_dsl.values.path_globs import MOST_GLOBS, PathGlobs, leaves
 from victor_dsl.values.settings import Layer
 from victor_dsl.values.turn import Turn
 
@@ -26,7 +29,24 @@ class Config(TenantRowsConfig, ProviderConfig):
     Its columns are `tenant_id`, `config`, which is `{"settings": {…}, "vars": {…}}` as JSONB or JSON text, and `active`.
     A tenant that is not active is refused. So are a tenant without a row and a turn without a tenant, unless there is a
     `default` or the provider is `optional`. While a row cannot be read, or is faulty, its last good values stay in force.
+    A row that sets what it may not, or more than `at_most`, is faulty.
     """
+
+    knows_tenants: ClassVar[bool] = True
+
+    may_set: Annotated[list[str] | None, ValueGlobs()] = Field(
+        None,
+        description="The settings and vars that rows may set: paths with `*`, each with everything below it. Left out: all that "
+        "is not `locked`.",
+        max_length=MOST_GLOBS,
+        examples=[["settings.temperature", "vars.*"]],
+    )
+    at_most: Annotated[dict[str, float] | None, Maxima()] = Field(
+        None,
+        description="The greatest values that rows may set, by the path in `settings`. `null` removes a limit, so it is more than "
+        "any value.",
+        examples=[{"limits.requests_per_minute": 60}],
+    )
 
 
 EXAMPLE = "{type: tenant, database: app, priority: 100}"
@@ -42,6 +62,13 @@ class TenantConfigs:
 
     def __init__(self, config: Config, context: Context) -> None:
         self._node = context.node
+        self._place = context.place
+        self._may_set = None if config.may_set is None else PathGlobs(config.may_set)
+        self._rights = tuple(config.may_set or ())
+        self._at_most = {
+            ("settings", *key.removeprefix("settings.").split(".")): most
+            for key, most in (config.at_most or {}).items()
+        }
         self._default = config.default
         self._empty = Layer(context.node) if config.optional else None
         self._rows = TenantRows(
@@ -68,6 +95,10 @@ class TenantConfigs:
             raise Refused("the turn names no tenant", node=self._node)
         raise Refused(f"there is no tenant {quoted(turn.tenant)}", node=self._node)
 
+    async def knows(self, tenant: str) -> bool:
+        """Whether the tenant has an active row of its own."""
+        return (await self._rows.get(tenant)).value is not None
+
     def _parse(self, tenant: str, config: Any) -> Layer:
         """The layer of a row's config: JSON text, or the values that JSONB arrives as. Raises ProviderError."""
         where = f"the config of tenant {quoted(tenant)} in the table tenant_configs"
@@ -83,7 +114,30 @@ class TenantConfigs:
             raise ProviderError(f"{where} is not a layer: {error}", node=self._node) from error
         if faults := list(_faults(values)):
             raise ProviderError(f"{where} is not a layer: {Faulty(faults)}", node=self._node)
+        if faults := list(self._trespasses(values)):
+            raise ProviderError(f"{where} sets what it may not: {Faulty(faults)}", node=self._node)
         return Layer(self._node, values.get("settings") or {}, values.get("vars") or {}, added=added)
+
+    def _trespasses(self, values: Mapping[str, Any]) -> Iterator[Fault]:
+        """What a sound row sets beyond its rights."""
+        written = [leaf for section in SECTIONS for leaf in leaves(values.get(section) or {}, (section,))]
+        for path, value in written:
+            if not self._allows(path, value):
+                hint = suggest(".".join(path), self._rights, what=f"`may_set` ({self._place})")
+                yield Fault(path, f"a row may not set {'.'.join(path)}", hint)
+        for limited, most in self._at_most.items():
+            for path, value in written:
+                if path == limited and value is not None and value > most:
+                    yield Fault(path, f"{'.'.join(path)} {self._bound(most)}")
+                elif value is None and limited[: len(path)] == path:
+                    yield Fault(path, f"{'.'.join(limited)} {self._bound(most)}, and null removes the limit")
+
+    def _allows(self, path: tuple[str, ...], value: Any) -> bool:
+        rights = self._may_set
+        return rights is None or rights.covering(path) is not None or (value == {} and rights.below(path) is not None)
+
+    def _bound(self, most: float) -> str:
+        return f"may be at most {most:,.15g} (`at_most`, {self._place})"
 
 
 def _faults(values: Any) -> Iterator[Fault]:

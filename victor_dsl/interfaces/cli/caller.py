@@ -8,7 +8,7 @@ import click
 from attrs import evolve, field, frozen
 
 from victor_dsl.errors import UsageError
-from victor_dsl.graph.plan import Program
+from victor_dsl.graph.plan import Plan, Program
 from victor_dsl.nearest import suggest
 from victor_dsl.values.request import API_KEY, Request
 
@@ -59,6 +59,15 @@ class Caller:
             inputs={**self.inputs, **request.inputs},
             metadata={} if self.api_key is None else {API_KEY: self.api_key},
         )
+
+
+def plan_of(program: Program, tenant: str | None, arms: Mapping[str, str]) -> Plan:
+    """The plan of a tenant and arms. Raises Refused for a tenant whose turns are; what a provider knows is not asked."""
+    plan = program.plan_for(tenant, arms)
+    refusal = plan.unknown_tenant(tenant, suggests=True)
+    if refusal is not None and not plan.tenant_providers():
+        raise refusal
+    return plan
 
 
 def read_arms(options: Sequence[str], program: Program) -> Mapping[str, str]:

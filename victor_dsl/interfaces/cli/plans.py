@@ -14,7 +14,7 @@ from victor_dsl.experiments import assignment
 from victor_dsl.graph.drawing import DRAWINGS
 from victor_dsl.interfaces.cli import options
 from victor_dsl.interfaces.cli.app import Command
-from victor_dsl.interfaces.cli.caller import read_arms
+from victor_dsl.interfaces.cli.caller import plan_of, read_arms
 from victor_dsl.interfaces.cli.compiling import Surroundings, compile_or_exit
 from victor_dsl.interfaces.cli.output import say
 
@@ -41,7 +41,7 @@ def graph(
     """Draw the components that a request passes on its way to the reply, each with its place in the spec."""
     program = compile_or_exit(spec, Surroundings(env_files, state, untrusted), require_secrets=False)
     chosen = read_arms(arms, program)
-    click.echo(DRAWINGS[format_](program.plan_for(tenant, chosen)), nl=False)
+    click.echo(DRAWINGS[format_](plan_of(program, tenant, chosen)), nl=False)
 
 
 @click.command("assign", cls=Command, example="victor assign victor.yml alice bob")
@@ -67,6 +67,7 @@ def assign(
         raise click.UsageError("pass either UNITs or --input")
     options.check_stdin(spec, input_)
     program = compile_or_exit(spec, Surroundings(env_files, state), require_secrets=False)
+    plan_of(program, tenant, {})
     out = program.opted_out.get(tenant or "", frozenset())
     experiments = [experiment for experiment in program.experiments if experiment.name not in out]
     if not experiments:

@@ -14,7 +14,7 @@ from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces.cli import options, running
 from victor_dsl.interfaces.cli.app import Command
 from victor_dsl.interfaces.cli.batch import Batch
-from victor_dsl.interfaces.cli.caller import Caller
+from victor_dsl.interfaces.cli.caller import Caller, plan_of
 from victor_dsl.interfaces.cli.compiling import Surroundings, compile_or_exit
 from victor_dsl.interfaces.cli.output import count_of, print_json, report, say, without_controls
 from victor_dsl.interfaces.request_lines import example_request
@@ -87,7 +87,7 @@ def render(
         program, session=session, tenant=tenant, user=user, arms=arms, variables=variables, inputs=inputs
     )
     if example:
-        print_json(example_request(program.plan_for(tenant, caller.arms)), indent=False)
+        print_json(example_request(plan_of(program, tenant, caller.arms)), indent=False)
         code = EXIT_OK
     elif input_ is not None:
         code = Batch(

@@ -11,6 +11,7 @@ from itertools import islice, product
 from typing import Any, TypeVar
 
 import click
+from attrs import evolve
 
 from victor_dsl.errors import Refused, VictorError
 from victor_dsl.graph.plan import Node, Plan, Program
@@ -116,7 +117,8 @@ async def ask_providers(program: Program, registry: Registry, *, environment_onl
         turn = Turn(id="", session="", messages=(), tenant=plan.tenant or NOBODY, record=record)
         try:
             async with live.open(plan.with_needs([node.id]), program) as objects:
-                await ConfigCoordinator(plan, [(node, objects[node.id])]).settle(turn)
+                asked = evolve(plan, tenants=None)  # NOBODY is unknown
+                await ConfigCoordinator(asked, [(node, objects[node.id])]).settle(turn)
         except Refused:
             pass  # the provider works, and has no values for this tenant
         except VictorError as error:

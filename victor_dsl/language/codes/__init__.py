@@ -41,7 +41,10 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
             "cleartext-secret",
         ),
     ),
-    "Overlays": ("untouchable", "required-guard", "ambiguous-name", "bad-addition", "arms-disagree", "bad-weights"),
+    "Overlays": (
+        *("untouchable", "required-guard", "locked", "ambiguous-name", "bad-addition", "arms-disagree"),
+        *("arm-over-tenant", "unknown-tenants", "bad-weights"),
+    ),
     "Specs that cannot work, or look like a mistake": (
         *(
             "no-model",

@@ -1,7 +1,7 @@
 """The config coordinator: settles the values in force for a turn from their layers.
 
 spec < the model that answers < providers by priority < tenant < arms < request. Maps merge deep, anything else replaces,
-null removes.
+null removes; but of tools, what one layer denies or does not allow, no other gives back.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, cast
 
 from attrs import define, evolve, field, frozen
 
@@ -24,7 +24,15 @@ from victor_dsl.values.codec import read_settings, read_vars
 from victor_dsl.values.faults import Fault, Faulty, Path, dotted, kind_of
 from victor_dsl.values.frozen import freeze
 from victor_dsl.values.inputs import Inputs, input_faults, read_inputs
-from victor_dsl.values.settings import MODEL_SETTINGS, REQUEST_SETTINGS, SETTING_NAMES, Layer, Settings, merge_deep
+from victor_dsl.values.path_globs import PathGlobs, leaves
+from victor_dsl.values.settings import (
+    MODEL_SETTINGS,
+    REQUEST_SETTINGS,
+    SETTING_NAMES,
+    Layer,
+    Settings,
+)
+from victor_dsl.values.tool_globs import TOO_MANY
 from victor_dsl.values.turn import Turn
 from victor_dsl.values.typed import read_like
 
@@ -63,6 +71,14 @@ class ProviderMemory:
     faults: dict[Subject, str] = field(factory=dict)
 
 
+class KnowsTenants(Protocol):
+    """A provider whose Config has `knows_tenants`."""
+
+    async def knows(self, tenant: str) -> bool:
+        """Whether there is such a tenant. Raises ProviderError."""
+        ...
+
+
 class ConfigCoordinator:
     """Settles the turns of one plan. While the providers return the same layers, the merged settings are reused."""
 
@@ -74,6 +90,9 @@ class ConfigCoordinator:
         self._models = frozenset(plan.roles.models)
         self._only_model = plan.only_model()
         self._may_request = REQUEST_SETTINGS | plan.request
+        self._locked = PathGlobs(plan.locked)
+        self._refuses = plan.tenants is not None and plan.tenant is None
+        self._tenant_providers = [one for one in providers if one[0].id in plan.tenant_providers()]
         self._declared = plan.spec.vars
         self._unset = {name: None for name, value in plan.spec.vars.items() if value is None}
         memory = memory or ProviderMemory()
@@ -83,7 +102,12 @@ class ConfigCoordinator:
         self._settled: dict[tuple[Layer, ...], _Settled] = {}
 
     async def settle(self, turn: Turn) -> Turn:
-        """The turn with its settings and vars. Raises ProviderError, or RequestError for values that the request may not set."""
+        """The turn with its settings and vars.
+
+        Raises ProviderError, RequestError for values that the request may not set, or Refused for an unknown tenant.
+        """
+        if self._refuses:
+            await self._refuse_unknown(turn)
         layers = [self._plan.spec]
         for node, provider in self._providers:
             layer = await self._read(node, provider, turn)
@@ -149,6 +173,21 @@ class ConfigCoordinator:
         spec, *others = settled.layers
         return self._settled_from((spec, *own, *others))
 
+    async def _refuse_unknown(self, turn: Turn) -> None:
+        """Raises Refused for a turn of a tenant that neither the spec nor a provider knows."""
+        refusal = self._plan.unknown_tenant(turn.tenant, suggests=not self._plan.roles.admission)
+        if refusal is None:
+            return
+        for node, provider in self._tenant_providers:
+            try:
+                if await cast("KnowsTenants", provider).knows(cast("str", turn.tenant)):
+                    return
+            except BaseException as error:
+                if not is_fault(error):
+                    raise
+                raise _placed(error, node) from error
+        raise refusal
+
     async def _read(self, node: Node, provider: Provider, turn: Turn) -> Layer | None:
         """The provider's layer; its last good one if this one is faulty; None if there is none and it is optional."""
         subject = (node.id, node.fingerprint, turn.tenant)
@@ -201,14 +240,14 @@ class ConfigCoordinator:
         """A faulty layer without the values that are at fault; None if there are no others. The same object for the same layer."""
         if layer not in self._sound:
             try:
-                _checked_vars(layer, self._models, self._declared, self._plan.inputs)
+                self._vars_of(layer)
             except Faulty as error:
                 values: Mapping[str, Any] = {"settings": layer.settings, "vars": layer.vars}
                 for fault in error.faults:
                     values = _without(values, fault.path)
                 sound = evolve(layer, settings=values.get("settings") or {}, vars=values.get("vars") or {})
                 try:
-                    vars = _checked_vars(sound, self._models, self._declared, self._plan.inputs)
+                    vars = self._vars_of(sound)
                     self._sound[layer] = evolve(sound, vars=vars) if sound.settings or vars else None
                 except Faulty:
                     self._sound[layer] = None
@@ -219,17 +258,34 @@ class ConfigCoordinator:
         """The layer with its vars as the spec declares them. Raises ProviderError with every fault. Each layer is read once."""
         if layer not in self._checked:
             try:
-                vars = _checked_vars(layer, self._models, self._declared, self._plan.inputs)
+                vars = self._vars_of(layer)
                 self._checked[layer] = layer if vars is layer.vars else evolve(layer, vars=vars)
             except Faulty as error:
                 faults = "; ".join(_located(fault, layer) for fault in error.faults)
                 of_vars = all(fault.path[:1] == ("vars",) for fault in error.faults)
                 what = "its vars do not fit the spec" if of_vars else "its values are not settings"
+                if any(fault.code == "locked" for fault in error.faults):
+                    what = "it sets what is locked"
                 self._checked[layer] = ProviderError(f"{node.place}: {what}: {faults}", node=node.id)
             _bound(self._checked, REMEMBERED)
         if isinstance(read := self._checked[layer], ProviderError):
             raise read
         return read
+
+    def _vars_of(self, layer: Layer) -> Mapping[str, Any]:
+        """The layer's vars as the spec declares them. Raises Faulty with every fault of the layer."""
+        return _checked_vars(layer, self._models, self._declared, self._plan.inputs, self._trespasses)
+
+    def _trespasses(
+        self, settings: Mapping[str, Any], vars: Mapping[str, Any], *, says: bool = True
+    ) -> Iterable[Fault]:
+        """What a provider or a request sets of what is locked; with `says` the fault names the lock and its place."""
+        if self._plan.locked:
+            for path, value in (*leaves(settings, ("settings",)), *leaves(vars, ("vars",))):
+                if (glob := self._locked.touched(path, value)) is not None:
+                    lock = f" by '{glob}' ({self._plan.locked[glob]})" if says else ""
+                    hint = "only the spec and what it extends may set it"
+                    yield Fault(path, f"{dotted(path)} is locked{lock}", hint, "locked")
 
     def _settle(self, layers: tuple[Layer, ...]) -> _Settled:
         raw: dict[str, Any] = {}
@@ -262,13 +318,14 @@ class ConfigCoordinator:
             for key in vars
             if key not in base.vars and key not in self._declared
         ]
+        faults += self._trespasses(wanted, vars, says=False)
         try:
             if faults:
                 raise Faulty(faults)
             vars = read_vars(read_like(self._declared, read_vars(vars), ("vars",)))
-            layer = Layer(REQUEST, wanted, vars)
-            raw, merged = merge_deep(base.raw, wanted), merge_deep(base.vars, vars)
             read_settings(wanted)
+            layer = Layer(REQUEST, wanted, vars)
+            raw, merged = layer.settings_upon(base.raw), layer.vars_upon(base.vars)
             complete = self._complete(read_settings(raw))
             if faults := [*_unknown_models(complete, self._models), *_raised(base.settings, complete)]:
                 raise Faulty(faults)
@@ -292,7 +349,12 @@ class ConfigCoordinator:
             raise RequestError(str(error)) from error
 
     def _complete(self, settings: Settings) -> Settings:
-        """The settings with their model, which need not be set where there is only one."""
+        """The settings with their model, which need not be set where there is only one. Raises Faulty."""
+        tools = settings.limits.tools
+        if tools is not None and tools.allow == (TOO_MANY,):
+            path: Path = ("settings", "limits", "tools", "allow")
+            message = f"{dotted(path)}: the globs of two layers are too many to be combined"
+            raise Faulty([Fault(path, message, "write names without `*`, or fewer globs")])
         if settings.model is not None:
             return settings
         if self._only_model is None:
@@ -301,7 +363,11 @@ class ConfigCoordinator:
 
 
 def _checked_vars(
-    layer: Layer, models: frozenset[str], declared: Mapping[str, Any], inputs: Inputs
+    layer: Layer,
+    models: frozenset[str],
+    declared: Mapping[str, Any],
+    inputs: Inputs,
+    trespasses: Callable[[Mapping[str, Any], Mapping[str, Any]], Iterable[Fault]],
 ) -> Mapping[str, Any]:
     """The layer's vars, each as the type of its declaration. Raises Faulty with every fault of the layer."""
     if not isinstance(layer, Layer):
@@ -316,6 +382,8 @@ def _checked_vars(
         vars = read_vars(read_like(declared, read_vars(vars), ("vars",)))
     except Faulty as error:
         faults += error.faults
+    if isinstance(layer.settings, Mapping) and isinstance(layer.vars, Mapping):
+        faults += trespasses(layer.settings, layer.vars)
     if faults:
         raise Faulty(faults)
     return vars

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import islice
 from typing import Protocol, runtime_checkable
@@ -20,6 +19,7 @@ from victor_dsl.runtime.deferred_tools import defer
 from victor_dsl.values.message import Message
 from victor_dsl.values.settings import Limits, default_settings
 from victor_dsl.values.tool import Tool, tools_tokens
+from victor_dsl.values.tool_globs import matches
 from victor_dsl.values.turn import FindTools, SelectionRecord, Turn, forget
 
 LATEST = 16
@@ -55,9 +55,7 @@ def allowed(name: str, limits: Limits) -> bool:
     tools = limits.tools
     if tools is None:
         return True
-    if any(fnmatchcase(name, glob) for glob in tools.deny or ()):
-        return False
-    return tools.allow is None or any(fnmatchcase(name, glob) for glob in tools.allow)
+    return not matches(name, tools.deny or ()) and (tools.allow is None or matches(name, tools.allow))
 
 
 @runtime_checkable
