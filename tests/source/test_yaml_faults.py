@@ -178,3 +178,18 @@ def test_a_key_inside_a_key_at_fault_is_not_reported_again() -> None:
 def test_a_bracket_that_closes_nothing_is_named(text: str, closer: str, column: int) -> None:
     (fault,) = faults(text)
     assert (fault.message, fault.hint, fault.span.column) == (f"this '{closer}' closes nothing", "remove it", column)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("a: |\n \tx\n", "where the text itself begins with a tab, write how many spaces its indentation has: `|2`"),
+        ("a:\n\t- b\n", "indent with spaces"),
+        ("a:\n  - {b: Never say # this}\n", "a '#' after a space begins a comment: put the text in quotes"),
+        ("a: [never, # this]\n", "a '#' after a space begins a comment: put the text in quotes"),
+        ("a: [b, # c\n", "close it with ']'"),
+    ],
+)
+def test_the_hint_says_what_the_trap_was(text: str, hint: str) -> None:
+    (fault,) = faults(text)
+    assert fault.hint == hint

@@ -15,6 +15,8 @@ from victor_dsl.source.yaml12 import SCALAR_TAGS
 _QUOTE = "put the text in quotes"
 _INDENT = "check the indentation, and put text that has ': ' in it in quotes"
 _TABS = "indent with spaces"
+_TAB_IN_TEXT = "where the text itself begins with a tab, write how many spaces its indentation has: `|2`"
+_COMMENT = "a '#' after a space begins a comment: put the text in quotes"
 
 # What libyaml says: what we say, the hint.
 _WORDS: dict[str, tuple[str, str | None]] = {
@@ -83,7 +85,8 @@ def syntax_error(error: MarkedYAMLError, file: str, text: str, within: tuple[int
     context = str(error.context)
     here = span_at(file, text, at, at + 1)
     if problem in _TAB or (problem.startswith("found character") and found == "\t"):
-        return Diagnostic("tab-indentation", "a tab cannot indent YAML", here, hint=_TABS)
+        in_text = context == "while scanning a block scalar" and text[:at].endswith(" ")
+        return Diagnostic("tab-indentation", "a tab cannot indent YAML", here, hint=_TAB_IN_TEXT if in_text else _TABS)
     if problem == "found undefined tag handle":
         tag = re.match(r"\S*", text[at:])
         name = tag.group() if tag else ""
@@ -95,11 +98,12 @@ def syntax_error(error: MarkedYAMLError, file: str, text: str, within: tuple[int
         return Diagnostic("yaml-syntax", "this quoted text is never closed", span, hint=f"close it with {quote}")
     if context.startswith("while parsing a flow") and ended:
         line, column = within
-        opener = lines_of(text)[line - 1][column - 1 : column]
-        if opener in _CLOSERS:
+        opened = lines_of(text)[line - 1][column - 1 :]
+        if (opener := opened[:1]) in _CLOSERS:
             span = Span(file, line, column, line, column + 1)
             closer = _CLOSERS[opener]
-            return Diagnostic("yaml-syntax", f"this '{opener}' is never closed", span, hint=f"close it with '{closer}'")
+            mend = _COMMENT if closer in opened.partition(" #")[2] else f"close it with '{closer}'"
+            return Diagnostic("yaml-syntax", f"this '{opener}' is never closed", span, hint=mend)
     if problem.startswith("found character"):
         return Diagnostic("yaml-syntax", f"text cannot start with '{found}'", here, hint=_QUOTE)
     if problem == "could not find expected ':'":

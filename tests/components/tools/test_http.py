@@ -366,6 +366,7 @@ async def test_a_proxy_of_the_environment_is_not_used(
         ({"url": "http://a/", "parameters": {"a": {"$ref": "https://example.com/a"}}}, "is not in this schema"),
         ({"url": "http://a/", "parameters": {"a": {"$ref": "#/$defs/a"}}}, "'#/$defs/a' is not in this schema"),
         ({"url": "http://a/", "parameters": {"a": {"minimum": "1"}}}, "'1' is not of type 'number'"),
+        ({"url": "http://a/", "parameters": {"a": {"pattern": "("}}}, "'(' is not a 'regex'"),
         ({"url": "http://a/", "body": {"a": 1}}, "a GET request has no `body`"),
         ({"url": "http://a/", "method": "POST", "body": {"a": ["{b}"]}}, "`parameters` has no 'b'"),
         (

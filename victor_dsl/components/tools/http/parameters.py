@@ -61,7 +61,7 @@ def schema_faults(written: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...
         return []
     validator = _validator_class(written) if whole else jsonschema.Draft202012Validator
     checked = schemas if whole else {"type": "object", "properties": schemas}
-    errors = validator(validator.META_SCHEMA).iter_errors(checked)
+    errors = validator(validator.META_SCHEMA, format_checker=validator.FORMAT_CHECKER).iter_errors(checked)
     found = [(tuple(error.absolute_path)[0 if whole else 1 :], _meta_text(error)) for error in errors]
     found += [(path, f"'{target}' is not in this schema") for path, target in _lost(schemas, checked)]
     return sorted(dict.fromkeys(found), key=str)[:MOST_FAULTS]
