@@ -57,7 +57,7 @@ IN_WORDS: dict[type[nodes.Node], str] = {
     nodes.BinExpr: "an operator",
 }
 """What users call a node, where its class has another name."""
-_COPIED = 300
+_COPIED = 500
 """The units of work of a scoped block, which copies all names that are set."""
 _LINES = re.compile(r"debug_info = '([\d=&]*)'\Z")
 
