@@ -252,8 +252,8 @@ def test_a_default_for_what_nothing_can_give_is_reported(compile: Compile) -> No
 @pytest.mark.parametrize(
     "more",
     [
-        "tenants: {acme: {with: {vars: {vip: 1}}}}\n",
-        "tenants: {acme: {with: {inputs: {vip: {type: integer}}}}}\n",
+        "tenants: {acme: {with: {vars: {vip: 1}}}}\nunknown_tenants: base\n",
+        "tenants: {acme: {with: {inputs: {vip: {type: integer}}}}}\nunknown_tenants: base\n",
         "variants: {x: {arms: {a: {with: {vars: {vip: 1}}}}}}\n",
         "inputs: {vip: {type: integer}}\n",
         "providers: [{type: env, prefix: APP_}]\n",
