@@ -248,3 +248,12 @@ def test_a_tenant_may_have_any_name_even_an_empty_one(program: Programme) -> Non
     text = BASE + 'tenants: {"": {with: {settings: {seed: 1}}}, "a b/ü": {with: {settings: {seed: 2}}}}\n'
     made = program(text)
     assert [made.plan_for(tenant, {}).overlays[0].settings["seed"] for tenant in ("", "a b/ü")] == [1, 2]
+
+
+def test_more_experiments_than_can_be_checked_are_a_fault(compile: Compile) -> None:
+    def found(count: int) -> list[str]:
+        arms = "".join(f"  e{i}: {{arms: {{a: {{}}, b: {{}}}}}}\n" for i in range(count))
+        return [d.code for d in compile(f"{BASE}variants:\n{arms}").diagnostics]
+
+    assert found(46) == ["too-large"]
+    assert found(45) == []

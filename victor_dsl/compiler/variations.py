@@ -26,6 +26,9 @@ MOST_COMBINATIONS = 256
 
 _LACKS = re.compile(r" lacks '([^']+)'$")
 
+MOST_PAIRS = 4_096
+"""Of arms of different experiments; a spec that has more is refused."""
+
 Arms = tuple[tuple[str, str], ...]
 """Arms by experiment, in the order of the spec: a key of caches."""
 
@@ -216,7 +219,15 @@ class Variations:
             yield self._make(tenant, arms)
 
     def conflicts(self) -> Iterator[Diagnostic]:
-        """Arms of different experiments that set one path to different values."""
+        """Arms of different experiments that set one path to different values; or that there are too many pairs of them."""
+        if self._pairs() > MOST_PAIRS:
+            section = self.document.at(("variants",))
+            message = (
+                f"the arms of different experiments make more than {MOST_PAIRS:,} pairs, which is too many to check"
+            )
+            hint = "remove experiments that have ended"
+            yield Diagnostic("too-large", message, section.key_span or section.span, ("variants",), hint)
+            return
         for (first, arms_a), (second, arms_b) in combinations(self.experiments.items(), 2):
             for (a, overlay_a), (b, overlay_b) in product(arms_a.items(), arms_b.items()):
                 set_by_a = {setting: leaf for setting, _, leaf in self.set_by(overlay_a)}
@@ -238,6 +249,11 @@ class Variations:
             if plain_path(setting := self._setting(path)) not in TOOL_LISTS:
                 yield setting, path, leaf
 
+    def _pairs(self) -> int:
+        """How many pairs of arms of different experiments there are."""
+        arms = [len(arms) for arms in self.experiments.values()]
+        return (sum(arms) ** 2 - sum(count**2 for count in arms)) // 2
+
     def _setting(self, path: Path) -> Path:
         """A component's value under the name of the setting that it is."""
         section, key = str(path[0]), str(path[-1])
@@ -255,7 +271,9 @@ class Variations:
             sets = [tuple(arm for arm in arms if arm) for arms in product(*([None, *choice] for choice in choices))]
         else:
             singles: list[Arms] = [(arm,) for choice in choices for arm in choice]
-            pairs: list[Arms] = [pair for a, b in combinations(choices, 2) for pair in product(a, b)]
+            pairs: list[Arms] = []
+            if self._pairs() <= MOST_PAIRS:
+                pairs += [pair for a, b in combinations(choices, 2) for pair in product(a, b)]
             sets = [(), *singles, *pairs]
         for tenant, arms in product(tenants, sets):
             out = self.opted_out.get(tenant, frozenset()) if tenant is not None else frozenset()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
+from typing import get_args
 
 from victor_dsl.compiler.check import Item
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.overlays import AUTH
+from victor_dsl.language.config import Around
 from victor_dsl.source.diagnostic import Diagnostic, Related
 
 # (outer, inner, why): the inner one written before the outer one is unwise.
@@ -25,34 +28,42 @@ OUTER_INNER: tuple[tuple[str, str, str], ...] = (
     ),
 )
 
+ANYTHING: tuple[str, ...] = get_args(Around)
+"""All that middleware can wrap."""
+
 
 def middleware_order(subject: LintInput) -> Iterator[Diagnostic]:
-    """Each such pair once, at the item that is listed too early."""
+    """Each item that is listed too early, with the next item of each type that should wrap it."""
     seen: set[tuple[int, int]] = set()
     for items in subject.distinct("middleware"):
-        for i, item in enumerate(items):
-            for later in items[i + 1 :]:
-                why = _unwise(item, later)
-                if why and (id(item), id(later)) not in seen:
-                    seen.add((id(item), id(later)))
-                    yield Diagnostic(
-                        "unwise-order",
-                        f"{item.component.type} wraps {later.component.type}: {why}",
-                        item.located.span,
-                        item.path,
-                        f"write {later.component.type} before {item.component.type}",
-                        severity="warning",
-                        related=(Related(f"{later.component.type} is here", later.located.span),),
-                    )
+        for item, later, why in reversed(list(_unwise(items))):
+            if (id(item), id(later)) not in seen:
+                seen.add((id(item), id(later)))
+                yield Diagnostic(
+                    "unwise-order",
+                    f"{item.component.type} wraps {later.component.type}: {why}",
+                    item.located.span,
+                    item.path,
+                    f"write {later.component.type} before {item.component.type}",
+                    severity="warning",
+                    related=(Related(f"{later.component.type} is here", later.located.span),),
+                )
 
 
-def _unwise(outer: Item, inner: Item) -> str | None:
-    if inner.component.type != "auth" and not set(_around(outer)) & set(_around(inner)):
-        return None
-    for first, second, why in OUTER_INNER:
-        if (first, second) == (inner.component.type, outer.component.type):
-            return why
-    return None
+def _unwise(items: Sequence[Item]) -> Iterator[tuple[Item, Item, str]]:
+    """From the last item to the first: an item, the next one of a type that should wrap it, and why."""
+    following: dict[tuple[str, str], tuple[int, Item]] = {}  # the next item of a type, by what it wraps
+    for place in range(len(items) - 1, -1, -1):
+        item = items[place]
+        found: list[tuple[int, Item, str]] = []
+        for outer, inner, why in OUTER_INNER:
+            if inner == item.component.type:
+                wrapped = ANYTHING if outer == AUTH else _around(item)
+                nexts = [following[outer, around] for around in wrapped if (outer, around) in following]
+                found += [(*min(nexts, key=itemgetter(0)), why)] if nexts else []
+        yield from ((item, later, why) for _, later, why in sorted(found, key=itemgetter(0), reverse=True))
+        for around in _around(item):
+            following[item.component.type, around] = (place, item)
 
 
 def _around(item: Item) -> tuple[str, ...]:
