@@ -61,6 +61,7 @@ async def test_the_rendered_turn_is_the_object_of_the_contract(stage: Stage) -> 
             "temperature": 0.5,
             "max_tokens": 50,
             "max_tool_rounds": 8,
+            "max_tool_calls": 32,
             "threshold": 0.8,
             "target_ratio": 0.5,
         },
