@@ -111,7 +111,7 @@ MODULE = "desk.py"
 
 def text(lines: int) -> str:
     """A spec of about so many lines: tenants, tools and contributors; from 3,000 lines on, more tenants only."""
-    room = lines - HEAD.count("\n") - 3
+    room = lines - HEAD.count("\n") - 4
     if room < 1:
         return HEAD
     policies = max(1, min(40, room // 10 // CONTRIBUTOR.count("\n")))
@@ -119,7 +119,7 @@ def text(lines: int) -> str:
     left = room - policies * CONTRIBUTOR.count("\n") - tools * TOOL.count("\n")
     tenants = max(1, left // TENANT.count("\n"))
     parts = [HEAD, "contributors:\n", *map(_contributor, range(policies)), "tools:\n", *map(_tool, range(tools))]
-    return "".join([*parts, "tenants:\n", *(_tenant(i, policies) for i in range(tenants))])
+    return "".join([*parts, "unknown_tenants: refuse\n", "tenants:\n", *(_tenant(i, policies) for i in range(tenants))])
 
 
 def write(folder: Path, lines: int) -> Path:
