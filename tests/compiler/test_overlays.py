@@ -97,6 +97,20 @@ def test_another_type_drops_the_old_types_fields_and_keeps_the_kinds(program: Pr
     assert plan.roles.contributors[0] == "contributors/tone"
 
 
+@pytest.mark.parametrize("over", ["extends", "tenant"])
+def test_a_var_named_type_is_a_key_like_any_other(program: Programme, over: str) -> None:
+    base, vars = (
+        "victor: 1\nname: base\nmodels: {main: {type: echo}}\nvars: {order: {type: gold, price: 3}}\n",
+        "{order: {type: iron}}",
+    )
+    if over == "extends":
+        plan = program(f"victor: 1\nname: x\nextends: base.yml\nvars: {vars}\n", {"base.yml": base}).plan_for(None, {})
+        assert plan.spec.vars == {"order": {"type": "iron", "price": 3}}
+    else:
+        plan = program(f"{base}tenants: {{acme: {{with: {{vars: {vars}}}}}}}\n").plan_for("acme", {})
+        assert plan.overlays[0].vars_upon(plan.spec.vars) == {"order": {"type": "iron", "price": 3}}
+
+
 def test_a_bare_word_drops_the_old_types_fields_and_keeps_the_kinds(program: Programme) -> None:
     made = program(acme("tool_selection: all"))
     assert made.plan_for("acme", {}).spec.settings["k"] == 4

@@ -20,6 +20,9 @@ AUTH = "auth"
 WHOLE = ("message",)
 """Maps at the top of a spec that an overlay replaces: their fields exclude each other."""
 
+VALUES = ("settings", "vars", "inputs")
+"""Sections in which `type` is a key like any other. Elsewhere it is a component's, and says what other fields there are."""
+
 
 @define
 class Overlay:
@@ -57,7 +60,7 @@ class Overlay:
             elif key in WHOLE:
                 merged[key] = value
             else:
-                merged[key] = deep(merged.get(key), value)
+                merged[key] = deep(merged.get(key), value, typed=key not in VALUES)
         return Located(merged, base.span, base.key_span)
 
     def _add(self, merged: dict[str, Located], name: str, over: Located, at: Path, *, is_beside: bool) -> None:
@@ -175,11 +178,11 @@ def type_of(kind: Kind, item: Located) -> str | None:
     return written.value if written is not None and isinstance(written.value, str) else kind.default
 
 
-def deep(base: Located | None, over: Located) -> Located:
-    """Maps merge deep, null removes, `+key` adds to a list, anything else replaces."""
+def deep(base: Located | None, over: Located, *, typed: bool = True) -> Located:
+    """Maps merge deep, null removes, `+key` adds to a list, anything else replaces; so does a map with another `type`, if `typed`."""
     if base is None or not isinstance(base.value, dict) or not isinstance(over.value, dict):
         return over
-    before, after = base.value.get("type"), over.value.get("type")
+    before, after = base.value.get("type"), over.value.get("type") if typed else None
     if after is not None and not isinstance(after.value, dict) and (before is None or before.value != after.value):
         return over
     merged = dict(base.value)
@@ -192,7 +195,7 @@ def deep(base: Located | None, over: Located) -> Located:
         if value.value is None and key in merged:
             del merged[key]
         else:
-            merged[key] = deep(merged.get(key), value)
+            merged[key] = deep(merged.get(key), value, typed=typed and key not in VALUES)
     return Located(merged, base.span, base.key_span)
 
 
