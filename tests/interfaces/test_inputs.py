@@ -42,10 +42,13 @@ def test_inputs_are_set_on_the_command_line(victor: Victor) -> None:
     origins = {name: origin["source"] for name, origin in done.json["origins"].items() if name.startswith("inputs")}
     assert origins == {
         "inputs.customer": "request",
-        "inputs.plan": "default",
+        "inputs.plan": "spec",
         "inputs.seats": "request",
         "inputs.order": "default",
     }
+    assert done.json["origins"]["inputs.plan"]["line"] == SPEC.partition("plan:")[0].count("\n") + 1
+    done = victor("render", "victor.yml", "--message", "x", "--tenant", "acme")
+    assert done.json["origins"]["inputs.customer"]["source"] == "tenant acme"
     assert victor("run", "victor.yml", "hi", "--set", "customer=Ada").code == 0
 
 

@@ -307,15 +307,15 @@ class Variations:
         return laid
 
     def _origins(self, tenant: str | None, arms: Arms, layers: Sequence[Layer]) -> Mapping[str, Origin]:
-        """Who wrote each message of the spec: the lowest layer with which it is there."""
-        last = _written_messages(self._merged(tenant, arms))
+        """Who wrote each message of the spec and each default of an input: the lowest layer with which it is there."""
+        last = _written(self._merged(tenant, arms))
         if not last:
             return {}
         writers: dict[int, str] = {}
         below = [self.document, *([] if tenant is None else [self._merged(tenant, ())])]
         below += [self._merged(tenant, arms[: n + 1]) for n in range(len(arms))]
         for document, layer in zip(below, (self._spec, *layers), strict=True):
-            for written in _written_messages(document).values():
+            for written in _written(document).values():
                 writers.setdefault(id(written), layer.source)
         return {
             name: Origin(writers[id(written)], written.span.file, written.span.line) for name, written in last.items()
@@ -373,11 +373,14 @@ def _maps(section: Located | None) -> Iterator[tuple[str, Located]]:
         yield from ((name, item) for name, item in section.value.items() if isinstance(item.value, dict))
 
 
-def _written_messages(document: Located) -> dict[str, Located]:
-    """The messages of a document by name."""
-    examples, template = document.get("messages"), document.get("message")
+def _written(document: Located) -> dict[str, Located]:
+    """The messages of a document, and the defaults of its inputs, by name."""
+    examples, template, inputs = (document.get(name) for name in ("messages", "message", "inputs"))
     listed = examples.value if examples is not None and isinstance(examples.value, list) else []
     found = {f"messages/{i}": item for i, item in enumerate(listed)}
+    for name, declared in inputs.value.items() if inputs is not None and isinstance(inputs.value, dict) else ():
+        if (default := declared.get("default")) is not None:
+            found[f"inputs.{name}"] = default
     return found if template is None or template.value is None else {**found, "message": template}
 
 

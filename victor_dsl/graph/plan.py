@@ -111,7 +111,8 @@ class Plan:
     answers is just above `spec`. `request` lists the settings that a request may set beyond the usual ones, `inputs` what it
     must or may give. `locked` has the globs of values that only the layers `spec` and `models` may set, each with its place.
     Where turns of unknown tenants are refused, `tenants` are those of the spec. `origins` says who wrote each message of the
-    spec: `messages/0`, `message`. `written_name` is the name as drawings show it: a reference instead of its value. `digest`
+    spec (`messages/0`, `message`) and the default of each input (`inputs.plan`). `written_name` is the name as drawings show
+    it: a reference instead of its value. `digest`
     does not depend on how the spec is formatted.
     """
 

@@ -16,6 +16,7 @@ from victor_dsl.runtime.coordinators.config import REQUEST
 from victor_dsl.runtime.coordinators.conversation import conversation_of
 from victor_dsl.runtime.generation import Generation, with_messages
 from victor_dsl.runtime.pipeline import Pipeline
+from victor_dsl.values.frozen import FrozenMap
 from victor_dsl.values.message import messages_tokens
 from victor_dsl.values.outcome import CacheUse, Explained, Rendered, Tokens
 from victor_dsl.values.settings import TOOL_LISTS, Layer, Origin, Settings
@@ -89,18 +90,18 @@ async def render(turn: Turn, generation: Generation, requests: RenderedRequests)
 
 
 class _Progress:
-    """A turn on its way to the model, with its conversation as it came in (`conversation`), and who wrote the spec's messages."""
+    """A turn on its way to the model, with its conversation as it came in (`conversation`), and who wrote what plans have origins of."""
 
     def __init__(self, turn: Turn) -> None:
         self.turn = turn
         self.conversation = turn
         self.limit: int | None = None
         self.error: VictorError | None = None
-        self.messages: Mapping[str, Origin] = {}
+        self.written: Mapping[str, Origin] = {}
 
     async def go(self, generation: Generation) -> None:
         self.turn, plan = await generation.planned(self.turn.replace(rendering=True))
-        self.messages = plan.origins
+        self.written = plan.origins
         lease = await generation.pipelines.take(plan)
         try:
             await self._steps(lease.resource)
@@ -123,7 +124,7 @@ class _Progress:
             tenant=turn.tenant,
             variants=turn.trace.arms,
             settings=_settings_as_json(turn.settings) if settled else {},
-            origins={**origins(turn), **self.messages} if settled else {},
+            origins=origins(turn, self.written) if settled else {},
             system=turn.system or "",
             contributors=turn.contributions,
             messages=sent,
@@ -158,7 +159,7 @@ class _Progress:
     def _explained(self) -> Iterator[Explained]:
         """Why each message of the input is sent or not. What the user says is shown as it is sent, in its template."""
         messages = list(self.turn.request.messages or self.conversation.messages)
-        if "message" in self.messages and (sent := conversation_of(self.turn).messages):
+        if "message" in self.written and (sent := conversation_of(self.turn).messages):
             messages[self._input([len(sent) - 1])[0]] = sent[-1]
         kept = frozenset(self._kept())
         mending = self._mending()
@@ -184,14 +185,18 @@ def _settings_as_json(settings: Settings) -> dict[str, Any]:
     return {key: value for key, value in settings.model_dump(mode="json", exclude_none=True).items() if value != {}}
 
 
-def origins(turn: Turn) -> dict[str, Origin]:
-    """The origin of each value in force, by its dotted path: `settings.temperature`, `vars.product`, `inputs.customer`."""
+def origins(turn: Turn, written: Mapping[str, Origin] = FrozenMap()) -> dict[str, Origin]:
+    """The origin of each value in force, by its dotted path: `settings.temperature`, `vars.product`, `inputs.customer`.
+
+    And that of each message of the spec. `written` are those of the plan.
+    """
     paths = [*_leaves(_settings_as_json(turn.settings), ("settings",)), *_leaves(turn.vars, ("vars",))]
     found = {".".join(path): _origin(path, turn.layers) for path in paths}
     given = turn.request.inputs
     for path in _leaves(turn.inputs, ("inputs",)):
-        found[".".join(path)] = DEFAULT if given.get(path[1]) is None else Origin(REQUEST)
-    return found
+        default = written.get(".".join(path[:2]), DEFAULT)
+        found[".".join(path)] = default if given.get(path[1]) is None else Origin(REQUEST)
+    return found | {name: origin for name, origin in written.items() if not name.startswith("inputs.")}
 
 
 def _origin(path: tuple[str, ...], layers: tuple[Layer, ...]) -> Origin:
