@@ -59,12 +59,27 @@ def test_templates_are_checked_against_inputs(compile: Compile, text: str, sever
         ("  two words: {}\n", "bad-name", "'two words' cannot be a name here", 10),
         ("  age: {type: int}\n", "wrong-value", "inputs.age.type must be 'string', 'integer'", 10),
         ("  age: {typ: integer}\n", "unknown-key", "inputs.age has no 'typ'", 10),
-        ("  age: {type: integer, default: x}\n", "wrong-value", "inputs.age: its default must be a whole number", 10),
-        ("  age: {type: integer, enum: [a]}\n", "wrong-value", "inputs.age: every value of `enum` must be", 10),
+        ("  age: {type: integer, default: x}\n", "wrong-type", "inputs.age.default must be a whole number", 10),
+        (
+            "  age: {type: integer, enum: [a]}\n",
+            "wrong-value",
+            "inputs.age.enum[0] must be a whole number, not text",
+            10,
+        ),
+        ("  age:\n    type: integer\n    default: x\n", "wrong-type", "inputs.age.default must be", 12),
+        ("  age:\n    required: true\n    default: x\n", "wrong-value", "inputs.age.default is for optional", 12),
+        ("  age:\n    type: integer\n    min: 3\n    max: 2\n", "wrong-value", "inputs.age.max allows no", 13),
+        ("  age:\n    enum:\n    - a\n    - 1\n", "wrong-value", "inputs.age.enum[1] must be text", 13),
+        ("tenants:\n  t:\n    with:\n      inputs:\n        plan: {default: prp}\n", "wrong-value", "inputs.plan", 14),
         ("  age: 3\n", "wrong-type", "inputs.age must be a map", 10),
-        ("  tags: {type: list, items: {min: 1}}\n", "wrong-value", "inputs.tags.items: `min` is for numbers", 10),
+        ("  tags: {type: list, items: {min: 1}}\n", "wrong-value", "inputs.tags.items.min is for numbers", 10),
         ("tenants: {t: {with: {vars: {plan: pro}}}}\n", "duplicate-name", "'plan' is declared in `inputs` and in", 7),
-        ("tenants: {t: {with: {inputs: {plan: {enum: [gold]}}}}}\n", "wrong-value", "inputs.plan: its default", 7),
+        (
+            "tenants: {t: {with: {inputs: {plan: {enum: [gold]}}}}}\n",
+            "wrong-value",
+            "inputs.plan.default must be one",
+            7,
+        ),
         (
             "providers: [{type: inline, values: {vars: {plan: pro}}}]\n",
             "wrong-value",
@@ -91,6 +106,19 @@ def test_a_tenant_may_change_inputs_and_its_templates_are_checked(compile: Compi
     [fault] = compile(SPEC + tenant + asking).errors
     assert fault.message == "nothing declares 'items' (tenant acme removes it)"
     assert not compile(SPEC + tenant + template("{% if order %}{{ order.id }}{% endif %}")).diagnostics
+
+
+def test_a_faulty_input_is_declared_nevertheless(compile: Compile) -> None:
+    found = compile(
+        SPEC.replace("default: free", "default: fre") + template("{{ customer }} {{ plan.name }}")
+    ).diagnostics
+    assert [fault.message for fault in found] == ["inputs.plan.default must be one of its 2 values"]
+
+
+def test_an_overlay_may_write_the_type_of_an_input_alone(program: Programme) -> None:
+    tenant = "tenants: {acme: {with: {inputs: {customer: {type: string, max_length: 9}}}}}\n"
+    customer = program(SPEC + tenant).plan_for("acme", {}).inputs["customer"]
+    assert (customer.required, customer.max_length) == (True, 9)
 
 
 def test_the_digest_covers_declarations_and_not_their_descriptions(program: Programme) -> None:

@@ -404,7 +404,7 @@ def test_what_is_no_fault_compiles(compile: Compile, template: str) -> None:
         ("é {{ product }}".encode("utf-16"), "it is not UTF-8 text"),
         ("é {{ product }}".encode("latin-1"), "it is not UTF-8 text"),
         (b"a" * 300_000, "has more than 262,144 characters"),
-        (b"a" * 10_000_000, "it is larger than 4 "),
+        (b"a" * 10_000_000, "it is larger than 4 MiB"),
     ],
 )
 def test_an_included_file_that_is_no_text_is_a_fault_at_its_place(

@@ -391,10 +391,26 @@ def _sound(rest: Mapping[str, Located], faults: list[Diagnostic]) -> Spec | None
     faulty = {fault.path[0] for fault in faults if fault.path}
     sound = {key: value for key, value in rest.items() if key not in faulty}
     value = {"victor": VERSION, "name": "unknown", **to_python(Located(sound, NOWHERE)).value}
+    if "inputs" in faulty:
+        value["inputs"] = _known_inputs(rest["inputs"], faults)
     try:
         return Spec.model_validate(value)
     except ValidationError:
         return None
+
+
+def _known_inputs(written: Located, faults: list[Diagnostic]) -> dict[str, Any]:
+    """The inputs without faults, and of each other one its name: templates may use it."""
+    inputs = to_python(written).value
+    if not isinstance(inputs, dict):
+        return {}
+    for fault in faults:
+        if fault.path[:1] == ("inputs",):
+            name = str(fault.path[1])
+            inputs.pop(name, None)
+            if fault.code != "bad-name":
+                inputs[name] = {"type": "map", "required": True}
+    return inputs
 
 
 def _called(node: str, type: str) -> str:

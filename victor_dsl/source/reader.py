@@ -251,7 +251,7 @@ def reason(error: OSError | ValueError) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8 text"
     if isinstance(error, OSError):
-        text = (error.strerror or str(error)).lower()
+        text = error.strerror.lower() if error.strerror else str(error)
         return f"it {text}" if text.startswith("is ") else text
     return str(error)
 

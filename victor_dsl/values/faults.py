@@ -61,7 +61,10 @@ class Fault:
 
 
 class Faulty(ValueError):
-    """A value has faults; every one of them is listed."""
+    """A value has faults; every one of them is listed.
+
+    A validator of a model raises it for parts of the model: their paths begin there, and each message begins with its path.
+    """
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
@@ -71,6 +74,11 @@ class Faulty(ValueError):
 def dotted(path: Path) -> str:
     """A path as people write it: `settings.stop[0]`."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+
+
+def number(value: float) -> str:
+    """A number as people write it: `1500000`, `0.5`."""
+    return str(int(value)) if abs(value) < 1e18 and value == int(value) else repr(value)
 
 
 def kind_of(value: Any) -> str:
@@ -122,6 +130,11 @@ def faults_of(model: type[BaseModel], value: Any, errors: Sequence[Any], subject
     misspelt: set[tuple[Path, str | None]] = set()
     for error in errors:
         path, kind = path_of(value, error), error["type"]
+        if isinstance(raised := error.get("ctx", {}).get("error"), Faulty):
+            for inner in raised.faults:
+                fault = _below(inner, path, kind, subject)
+                found.setdefault((fault.path, fault.code), fault)
+            continue
         fault = _fault(model, error, path, subject)
         found.setdefault((path, fault.code), fault)
         if kind in _TYPES:
@@ -139,6 +152,13 @@ def faults_of(model: type[BaseModel], value: Any, errors: Sequence[Any], subject
         for (path, code), fault in found.items()
         if not (code == "missing-key" and (path[:-1], path[-1]) in misspelt)
     ]
+
+
+def _below(fault: Fault, path: Path, kind: str, subject: Subject) -> Fault:
+    """A fault that a model's own validator reports of a part of it, as one of the whole value."""
+    part = subject.part(path)
+    message = f"{part}.{fault.message}" if part else fault.message
+    return evolve(fault, path=(*path, *fault.path), message=message, kind=kind)
 
 
 def path_of(value: Any, error: Any) -> Path:
@@ -207,13 +227,13 @@ def _wanted(kind: str, context: Mapping[str, Any], error: Any) -> str:
     """What the value must be or have."""
     match kind:
         case "greater_than_equal":
-            return f"be at least {context['ge']:g}"
+            return f"be at least {number(context['ge'])}"
         case "greater_than":
-            return f"be more than {context['gt']:g}"
+            return f"be more than {number(context['gt'])}"
         case "less_than_equal":
-            return f"be at most {context['le']:g}"
+            return f"be at most {number(context['le'])}"
         case "less_than":
-            return f"be less than {context['lt']:g}"
+            return f"be less than {number(context['lt'])}"
         case "finite_number":
             return "be a finite number"
         case "literal_error":

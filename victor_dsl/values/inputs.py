@@ -9,7 +9,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from victor_dsl.nearest import nearest, suggest
-from victor_dsl.values.faults import Fault, Faulty, Path, dotted
+from victor_dsl.values.faults import Fault, Faulty, Path, dotted, kind_of, number
 from victor_dsl.values.model import Model
 from victor_dsl.values.typed import WORDS, Type, read_as, type_of
 
@@ -45,22 +45,28 @@ class InputItem(Model):
     @model_validator(mode="after")
     def _fits_itself(self) -> Self:
         numeric = self.type in ("integer", "number")
-        for name, fits, of in (
-            ("min", numeric, "numbers"),
-            ("max", numeric, "numbers"),
-            ("max_length", self.type in ("string", "list", "map"), "texts, lists and maps"),
-            ("items", self.type == "list", "lists"),
-        ):
-            if getattr(self, name) is not None and not fits:
-                raise ValueError(f"`{name}` is for {of}, and the type is {self.type}")
+        faults = [
+            Fault((name,), f"{name} is for {of}, and the type is {self.type}")
+            for name, fits, of in (
+                ("min", numeric, "numbers"),
+                ("max", numeric, "numbers"),
+                ("max_length", self.type in ("string", "list", "map"), "texts, lists and maps"),
+                ("items", self.type == "list", "lists"),
+            )
+            if getattr(self, name) is not None and not fits
+        ]
         least, most = self.bounds()
         if least > most:
-            raise ValueError("no value is at least `min` and at most `max`")
-        for value in self.enum or ():
+            faults.append(Fault(("max",), "max allows no value that is at least `min`"))
+        for index, value in enumerate(self.enum or ()):
+            path = ("enum", index)
             if type_of(value) != self.type and not (self.type == "number" and type_of(value) == "integer"):
-                raise ValueError(f"every value of `enum` must be {WORDS[self.type]}; or write another `type`")
-            if faults := list(self.model_copy(update={"enum": None}).faults(value, ("enum",))):
-                raise ValueError(f"a value of `enum` is not allowed: {faults[0].message}")
+                message = f"{dotted(path)} must be {WORDS[self.type]}, not {kind_of(value)}"
+                faults.append(Fault(path, message, f"or write `type: {type_of(value)}`"))
+            elif not faults:
+                faults += self.model_copy(update={"enum": None}).faults(value, path)
+        if faults:
+            raise Faulty(faults)
         return self
 
     def bounds(self) -> tuple[float, float]:
@@ -108,9 +114,9 @@ class InputItem(Model):
             what = "characters" if isinstance(value, str) else "keys" if isinstance(value, Mapping) else "items"
             yield Fault(path, f"{here} has {len(value):,} {what}, and may have {self.longest():,}")
         if isinstance(value, int | float) and self.min is not None and value < self.min:
-            yield Fault(path, f"{here} must be at least {self.min:g}")
+            yield Fault(path, f"{here} must be at least {number(self.min)}")
         if isinstance(value, int | float) and self.max is not None and value > self.max:
-            yield Fault(path, f"{here} must be at most {self.max:g}")
+            yield Fault(path, f"{here} must be at most {number(self.max)}")
 
     def example(self, word: str) -> Any:
         """An allowed value; a text is made of the word."""
@@ -158,14 +164,11 @@ class Input(InputItem):
 
     @model_validator(mode="after")
     def _has_a_fitting_default(self) -> Self:
-        if self.default is None:
-            return self
-        if self.required:
-            raise ValueError("a required input has no `default`: every request gives it")
-        try:
+        if self.default is not None and self.required:
+            message = "default is for optional inputs: every request gives a required one"
+            raise Faulty([Fault(("default",), message, "leave out `default`, or `required`")])
+        if self.default is not None:
             self.read(self.default, ("default",))
-        except Faulty as error:
-            raise ValueError(f"its {error.faults[0]}") from error
         return self
 
     def json_schema(self) -> dict[str, Any]:

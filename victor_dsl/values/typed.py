@@ -63,9 +63,10 @@ def read_as(type: Type, value: Any, path: Path) -> Any:
     elif type == "integer" and isinstance(value, float) and value.is_integer():
         read = int(value)
     if not _is(type, read):
-        raise Faulty([Fault(path, _must_be(type, value, path), _HINTS[type], "wrong-type")])
+        hint = _HINTS[type] if type != "string" or isinstance(value, int | float) else None
+        raise Faulty([Fault(path, _must_be(type, value, path), hint, "wrong-type")])
     if isinstance(read, int) and not -(2**63) <= read < 2**64:
-        raise Faulty([Fault(path, f"{dotted(path)} has more than 64 bits", "write it as text", "wrong-value")])
+        raise Faulty([Fault(path, f"{dotted(path)} has more than 64 bits, the most of a whole number")])
     return read
 
 
