@@ -10,7 +10,7 @@ from attrs import define, field
 
 from victor_dsl.components.stored_turns import messages_from_text
 from victor_dsl.components.tenant_rows import TenantRows
-from victor_dsl.runtime.coordinators.config import ProviderMemory
+from victor_dsl.runtime.coordinators.provider_layers import ProviderMemory
 from victor_dsl.storage.postgres_pool import PostgresPool
 
 MARK = re.compile(r"MARK-\d{4}-[0-9a-f]{8}")

@@ -14,7 +14,8 @@ import pytest
 from tests.runtime.stage import Layers, Spy, Stage
 from victor_dsl.compiler import compile_spec
 from victor_dsl.errors import ProviderError
-from victor_dsl.runtime.coordinators.config import REMEMBERED, ConfigCoordinator
+from victor_dsl.runtime.coordinators.config import ConfigCoordinator
+from victor_dsl.runtime.coordinators.provider_layers import REMEMBERED
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.storage import file_value
 from victor_dsl.values.outcome import Rendered
@@ -182,7 +183,7 @@ async def test_recipe_1_what_is_remembered_of_layers_has_a_bound(stage: Stage) -
     for number in range(REMEMBERED + 200):
         await config.settle(Turn(str(number), "s", ()))
     assert len(config._settled) == REMEMBERED
-    assert len(config._checked) == REMEMBERED
+    assert len(config._provided._checked) == REMEMBERED
 
 
 @pytest.mark.parametrize("optional", [False, True])

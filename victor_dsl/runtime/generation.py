@@ -21,8 +21,8 @@ from victor_dsl.language.component import Clock
 from victor_dsl.language.config import SessionConfig
 from victor_dsl.nearest import suggest
 from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator, error_data
-from victor_dsl.runtime.coordinators.config import ProviderMemory
 from victor_dsl.runtime.coordinators.context import ContextMemory
+from victor_dsl.runtime.coordinators.provider_layers import ProviderMemory
 from victor_dsl.runtime.lease import Leases
 from victor_dsl.runtime.middleware import chain
 from victor_dsl.runtime.nodes import LiveNodes

@@ -13,10 +13,11 @@ from victor_dsl.language.component import Clock
 from victor_dsl.language.config import Around, CompactionConfig, ModelConfig, ToolSelectionConfig
 from victor_dsl.language.kinds import Contributor, SessionStore, ToolSource
 from victor_dsl.runtime.context_window import ModelWindow
-from victor_dsl.runtime.coordinators.config import ConfigCoordinator, ProviderMemory
+from victor_dsl.runtime.coordinators.config import ConfigCoordinator
 from victor_dsl.runtime.coordinators.context import ContextCoordinator, ContextMemory
 from victor_dsl.runtime.coordinators.messages import MessageCoordinator
 from victor_dsl.runtime.coordinators.prompt import PromptCoordinator
+from victor_dsl.runtime.coordinators.provider_layers import ProviderMemory
 from victor_dsl.runtime.coordinators.tool_selection import ToolSelectionCoordinator
 from victor_dsl.runtime.middleware import Layer, chain
 from victor_dsl.runtime.model_calls import ModelCalls

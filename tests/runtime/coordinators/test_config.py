@@ -186,7 +186,7 @@ async def test_one_tenants_bad_layer_does_not_slow_the_others(stage: Stage, monk
     def check(*_: Any) -> None:
         raise AssertionError("a layer that is known to be good is checked again")
 
-    monkeypatch.setattr(config, "_read_layer", check)
+    monkeypatch.setattr(config._provided, "_read_layer", check)
     told = Told("good")
     assert (await config.settle(told.turn)).settings.seed == 1
     assert not told.errors
