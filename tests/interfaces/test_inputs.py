@@ -16,7 +16,8 @@ from victor_dsl.values.request import Request
 SPEC = (
     OFFLINE
     + """\
-vars: {product: Acme, beta: false}
+vars: {product: Acme, beta: false, legal: No advice., brand: {color: blue, year: 2020}}
+locked: [vars.legal, vars.brand.year, settings.top_p]
 request: [model]
 inputs:
   customer: {required: true, max_length: 20, description: The customer's name.}
@@ -94,6 +95,10 @@ def test_the_example_is_a_valid_request(victor: Victor, folder: Path) -> None:
         ({"message": "x", "inputs": {"customer": "Ada"}, "vars": {"beta": "maybe"}}, False),
         ({"message": "x", "inputs": {"customer": "Ada"}, "vars": {"prodct": "x"}}, False),
         ({"message": "x", "inputs": {"customer": "Ada"}, "settings": {"fallbacks": []}}, False),
+        ({"message": "x", "inputs": {"customer": "Ada"}, "vars": {"legal": ""}}, False),
+        ({"message": "x", "inputs": {"customer": "Ada"}, "vars": {"brand": {"color": "red"}}}, True),
+        ({"message": "x", "inputs": {"customer": "Ada"}, "vars": {"brand": {"year": 1990}}}, False),
+        ({"message": "x", "inputs": {"customer": "Ada"}, "settings": {"top_p": 0.5}}, False),
     ],
 )
 def test_the_schema_of_requests_says_what_is_refused(

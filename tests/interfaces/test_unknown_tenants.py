@@ -27,6 +27,7 @@ TOLD = "there is no tenant 'acne' (did you mean 'acme'? tenants: acme, globex)"
 @pytest.mark.parametrize(
     "arguments",
     [
+        ("schema", "--requests", "victor.yml"),
         ("run", "victor.yml", "Hi"),
         ("render", "victor.yml", "--message", "Hi"),
         ("render", "victor.yml", "--example"),

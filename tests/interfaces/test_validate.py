@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interfaces.conftest import ROOT, Victor
+from tests.interfaces.conftest import ROOT, Done, Victor
 
 FIVE_FAULTS = """\
 victor: 1
@@ -220,6 +220,15 @@ def test_connect_tells_what_cannot_be_opened_in_any_plan(victor: Victor, folder:
     assert done.err.startswith("error: sessions/sqlite: ")
     assert "folder" in done.err
     assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("option", ["--env", "--connect"])
+def test_providers_are_asked_without_the_inputs_that_requests_give(victor: Victor, folder: Path, option: str) -> None:
+    (folder / "victor.yml").write_text(
+        "victor: 1\nname: demo\nmodels: {main: {type: echo}}\nproviders: [{type: env, prefix: DEMO_}]\n"
+        'inputs: {customer: {required: true}}\ncontributors: [{type: template, template: "For {{ customer }}."}]\n'
+    )
+    assert victor("validate", "victor.yml", option) == Done(0, "victor.yml is valid\n", "")
 
 
 ASKED = """\

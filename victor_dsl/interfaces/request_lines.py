@@ -7,6 +7,7 @@ from typing import Any
 from victor_dsl.graph.plan import Plan
 from victor_dsl.values.codec import line_schema
 from victor_dsl.values.inputs import InputItem
+from victor_dsl.values.path_globs import Path, PathGlobs
 from victor_dsl.values.settings import REQUEST_SETTINGS, Settings
 from victor_dsl.values.typed import type_of
 
@@ -21,6 +22,7 @@ def request_schema(plan: Plan) -> Json:
     schema = line_schema()
     settings = Settings.model_json_schema(ref_template="#/$defs/{model}")
     schema["$defs"] = {**schema.get("$defs", {}), **settings.get("$defs", {})}
+    locked = PathGlobs(plan.locked)
     properties, required = schema["properties"], [name for name, one in plan.inputs.items() if one.required]
     properties["inputs"] = {
         "description": "The inputs of the spec.",
@@ -29,11 +31,12 @@ def request_schema(plan: Plan) -> Json:
     }
     properties["vars"] = {
         "description": "Vars for templates.",
-        **_closed({name: _like(value) for name, value in plan.spec.vars.items()}),
+        **_closed({name: _like(value, ("vars", name), locked) for name, value in plan.spec.vars.items()}),
     }
     if plan.roles.providers:
         properties["vars"]["additionalProperties"] = True  # they may give further vars
-    allowed = sorted((REQUEST_SETTINGS | plan.request) & settings["properties"].keys())
+    names = sorted((REQUEST_SETTINGS | plan.request) & settings["properties"].keys())
+    allowed = [name for name in names if locked.covering(("settings", name)) is None]
     properties["settings"] = {
         "description": "The settings that a request may set.",
         **_closed({name: settings["properties"][name] for name in allowed}),
@@ -60,13 +63,15 @@ def _closed(properties: Json) -> Json:
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
-def _like(value: Any) -> Json:
-    """The schema of what a var may be set to; null removes it."""
+def _like(value: Any, path: Path, locked: PathGlobs) -> Json | bool:
+    """The schema of what a var may be set to; null removes it. False, which nothing fits, is that of a locked one."""
+    if locked.covering(path) is not None:
+        return False
     type = type_of(value)
     if type is None:
         return {}
     if type == "map":
-        properties = {key: _like(inner) for key, inner in value.items()}
+        properties = {key: _like(inner, (*path, key), locked) for key, inner in value.items()}
         return {"type": ["object", "null"], **({"properties": properties} if properties else {})}
     schema = InputItem.model_construct(type=type).json_schema()
     return {"type": [schema["type"], "null"]}

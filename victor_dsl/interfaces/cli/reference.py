@@ -14,6 +14,7 @@ from attrs import frozen
 from victor_dsl.errors import BrokenComponent, UsageError
 from victor_dsl.interfaces.cli import options
 from victor_dsl.interfaces.cli.app import Command, Group
+from victor_dsl.interfaces.cli.caller import plan_of
 from victor_dsl.interfaces.cli.compiling import Surroundings, compile_or_exit
 from victor_dsl.interfaces.cli.output import print_json, say, warning_line
 from victor_dsl.interfaces.request_lines import request_schema
@@ -149,7 +150,7 @@ def schema(spec: str | None, tenant: str | None, env_files: tuple[str, ...], sta
         print_json(spec_schema(broken=_warn))
         return
     program = compile_or_exit(spec, Surroundings(env_files, state, untrusted=False), require_secrets=False)
-    print_json(request_schema(program.plan_for(tenant, {})))
+    print_json(request_schema(plan_of(program, tenant, {})))
 
 
 @frozen

@@ -117,7 +117,7 @@ async def ask_providers(program: Program, registry: Registry, *, environment_onl
         turn = Turn(id="", session="", messages=(), tenant=plan.tenant or NOBODY, record=record)
         try:
             async with live.open(plan.with_needs([node.id]), program) as objects:
-                asked = evolve(plan, tenants=None)  # NOBODY is unknown
+                asked = evolve(plan, tenants=None, inputs={})  # NOBODY is unknown, and gives none
                 await ConfigCoordinator(asked, [(node, objects[node.id])]).settle(turn)
         except Refused:
             pass  # the provider works, and has no values for this tenant
