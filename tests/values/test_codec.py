@@ -135,6 +135,10 @@ def test_a_request_line_is_read() -> None:
         ({}, "a request has either 'message' or 'messages'"),
         ({"message": "a", "messages": [{"role": "user", "content": "b"}]}, "'message' or 'messages', not both"),
         ({"mesage": "a"}, "the request has no 'mesage'; did you mean 'message'?"),
+        (
+            {"message": "a", "temperature": 1},
+            "the request has no 'temperature'; it is a setting: write it under 'settings'",
+        ),
         ({"message": 3}, "message must be text, not a number"),
         ({"message": "a", "id": True}, "id must be text or a whole number, not true or false"),
         ({"message": "a", "session": ""}, "session must not be empty"),

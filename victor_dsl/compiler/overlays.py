@@ -143,7 +143,7 @@ class Overlay:
             allowed = dict(over.value)
             for name, value in over.value.items():
                 if name in names:
-                    message = f"a tenant or an arm may not change '{name}', which is admission"
+                    message = f"a tenant or an arm may not change '{name}': it runs before the tenant is known"
                     self._fault("untouchable", message, allowed.pop(name), (*at, name), hint)
                 elif type_of(kind, value) == AUTH:
                     message = "a tenant or an arm may not add auth"

@@ -60,7 +60,7 @@ def read_request(data: Any) -> Request:
         if faults := list(_beyond_types(line)):
             raise Faulty(faults)
     except Faulty as error:
-        raise RequestError(str(error)) from error
+        raise RequestError(str(Faulty(map(_with_section, error.faults)))) from error
     messages = None if line.messages is None else _read_messages(line.messages)
     return Request(
         id=line.id,
@@ -74,6 +74,13 @@ def read_request(data: Any) -> Request:
         settings=line.settings or {},
         tools=tuple(map(_tool, line.tools or ())),
     )
+
+
+def _with_section(fault: Fault) -> Fault:
+    """The fault; of a setting that was written beside `message`, with a hint where to write it."""
+    if fault.code == "unknown-key" and len(fault.path) == 1 and fault.path[0] in Settings.model_fields:
+        return evolve(fault, hint="it is a setting: write it under 'settings'")
+    return fault
 
 
 def line_schema() -> dict[str, Any]:

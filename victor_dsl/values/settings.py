@@ -244,8 +244,9 @@ class Layer:
 
     `origins` maps a dotted path (`settings.temperature`, `vars.product`) to its place; a path without an entry comes
     from the layer's own `source`. `called` has what messages call a value that has no path where it was written: `the variable
-    SUPPORT_VARS__PRODUCT`. `added` are the paths of lists that add to those below them. Layers are compared by identity: a
-    source that has nothing new must give the same object again, so that what was merged from it is not merged anew.
+    SUPPORT_VARS__PRODUCT`; `name` is what they call the layer, where that is not the place of its provider. `added` are the
+    paths of lists that add to those below them. Layers are compared by identity: a source that has nothing new must give
+    the same object again, so that what was merged from it is not merged anew.
     """
 
     source: str
@@ -254,6 +255,7 @@ class Layer:
     origins: Mapping[str, Origin] = Factory(dict)
     called: Mapping[str, str] = Factory(dict)
     added: Added = frozenset()
+    name: str | None = None
 
     def settings_upon(self, under: Mapping[str, Any]) -> dict[str, Any]:
         """Its settings laid upon those of lower layers. What one layer denies of tools, or does not allow, no other gives back."""

@@ -131,7 +131,7 @@ async def test_recipe_6_the_tenant_of_a_request_is_never_taken_for_the_callers(t
         await guard(asking(a_turn(key=KEY), tenant="acme", user="ann"))
         await refused(guard, asking(a_turn(key=KEY), tenant="globex"), "another tenant")
         await refused(guard, asking(a_turn(key=KEY), user="bob"), "another user")
-        await refused(guard, asking(a_turn(key=OTHER), tenant="acme"), "another tenant")
+        await refused(guard, asking(a_turn(key=OTHER), tenant="acme"), "names a tenant, and its API key has none")
         await guard(asking(a_turn(key=OTHER), session="acme:1", user="bob"))
         assert (guard.reached[-1].tenant, guard.reached[-1].user) == (None, "bob")
 

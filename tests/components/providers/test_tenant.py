@@ -122,7 +122,7 @@ async def test_a_row_is_data_and_names_no_code_no_file_and_no_variable(world: Wo
     assert (await world.provider().read(of("acme"))).vars == values
     for section in ("tools", "middleware", "contributors", "providers", "extends", "models", "sessions"):
         await world.put(section, {section: [{"type": "python", "function": "os:system"}]})
-        with pytest.raises(ProviderError, match=f"it has no section '{section}'"):
+        with pytest.raises(ProviderError, match=f"there is no section '{section}'"):
             await world.provider().read(of(section))
 
 
@@ -199,7 +199,7 @@ async def test_all_tenants_without_a_row_share_one_layer(world: World) -> None:
     [
         ([1], "it must be a map of settings and vars, not a list"),
         (7, "it must be a map of settings and vars, not a number"),
-        ({"temperature": 1}, "it has no section 'temperature'"),
+        ({"temperature": 1}, "there is no section 'temperature'"),
         ({"settings": [1]}, "settings must be a map, not a list"),
         ({"settings": {"temprature": 1}}, "settings has no 'temprature'; did you mean 'temperature'"),
         ({"settings": {"temperature": True}}, "settings.temperature must be a number, not true"),
@@ -392,6 +392,24 @@ async def test_a_row_may_set_nothing_where_it_may_set_an_empty_list(world: World
     await world.put("acme", {"vars": {"a": 1}})
     with pytest.raises(ProviderError, match=r"a row may not set vars\.a"):
         await world.provider(may_set=[]).read(of("acme"))
+
+
+@pytest.mark.parametrize(
+    ("row", "hint"),
+    [
+        (
+            {"settings": {"model": "x"}},
+            "settings.model; `may_set` (victor.yml:7): settings.limits.*, vars.brand.*, vars.company",
+        ),
+        ({"vars": {"beta": 1}}, "vars.beta; `may_set` (victor.yml:7): settings.limits.*, vars.brand.*, vars.company"),
+        ({"vars": {"companny": "x"}}, "vars.companny; did you mean 'vars.company'? `may_set` (victor.yml:7): "),
+    ],
+)
+async def test_only_a_misspelt_var_of_a_row_has_a_nearest_one(world: World, row: Any, hint: str) -> None:
+    await world.put("acme", row)
+    with pytest.raises(ProviderError) as raised:
+        await world.provider(may_set=["settings.limits.*", "vars.brand.*", "vars.company"]).read(of("acme"))
+    assert f"a row may not set {hint}" in str(raised.value)
 
 
 async def test_while_a_row_goes_beyond_its_rights_its_last_good_values_stay_in_force(world: World) -> None:

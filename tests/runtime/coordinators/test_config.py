@@ -439,6 +439,12 @@ async def test_a_var_of_another_type_keeps_the_last_good_values_and_names_its_so
     assert "many" not in message
 
 
+async def test_a_fault_of_a_layer_with_a_name_says_the_name_instead_of_the_providers_place(stage: Stage) -> None:
+    layer = Layer("p", {}, {"seats": "many"}, name='the row of "acme"')
+    with pytest.raises(ProviderError, match=r'^providers/given: the row of "acme": its vars do not fit the spec: '):
+        await coordinator(stage, TYPED + "providers: [given]\n", layer).settle(Told().turn)
+
+
 async def test_a_request_of_another_type_is_refused(stage: Stage) -> None:
     with pytest.raises(
         RequestError, match=r"vars\.seats must be a whole number.*vars\.beta must be true or false, not a list"

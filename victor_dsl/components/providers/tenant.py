@@ -12,11 +12,11 @@ from victor_dsl.components.tenant_rows import TenantRows, TenantRowsConfig, quot
 from victor_dsl.errors import ProviderError, Refused
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Maxima, ProviderConfig, ValueGlobs
-from victor_dsl.nearest import suggest
+from victor_dsl.nearest import nearest, suggest
 from victor_dsl.values.additions import take_additions
 from victor_dsl.values.codec import read_settings, read_vars
 from victor_dsl.values.faults import Fault, Faulty, kind_of
-from victor_dsl.values.path_globs import MOST_GLOBS, PathGlobs, leaves
+from victor_dsl.values.path_globs import MOST_GLOBS, WILD, PathGlobs, leaves
 from victor_dsl.values.settings import Layer
 from victor_dsl.values.turn import Turn
 
@@ -116,15 +116,15 @@ class TenantConfigs:
             raise ProviderError(f"{where} is not a layer: {Faulty(faults)}", node=self._node)
         if faults := list(self._trespasses(values)):
             raise ProviderError(f"{where} sets what it may not: {Faulty(faults)}", node=self._node)
-        return Layer(self._node, values.get("settings") or {}, values.get("vars") or {}, added=added)
+        settings, vars = values.get("settings") or {}, values.get("vars") or {}
+        return Layer(self._node, settings, vars, added=added, name=where)
 
     def _trespasses(self, values: Mapping[str, Any]) -> Iterator[Fault]:
         """What a sound row sets beyond its rights."""
         written = [leaf for section in SECTIONS for leaf in leaves(values.get(section) or {}, (section,))]
         for path, value in written:
             if not self._allows(path, value):
-                hint = suggest(".".join(path), self._rights, what=f"`may_set` ({self._place})")
-                yield Fault(path, f"a row may not set {'.'.join(path)}", hint)
+                yield Fault(path, f"a row may not set {'.'.join(path)}", self._instead(path))
         for limited, most in self._at_most.items():
             for path, value in written:
                 if path == limited and value is not None and value > most:
@@ -136,6 +136,13 @@ class TenantConfigs:
         rights = self._may_set
         return rights is None or rights.covering(path) is not None or (value == {} and rights.below(path) is not None)
 
+    def _instead(self, path: tuple[str, ...]) -> str:
+        """What rows may set. Only vars have a nearest one: a row's settings are spelt right, as they were checked before."""
+        rights = suggest("", self._rights, what=f"`may_set` ({self._place})")
+        vars = [right for right in self._rights if WILD.isdisjoint(right) and right.startswith("vars.")]
+        meant = nearest(".".join(path), vars) if path[0] == "vars" else None
+        return f"did you mean '{meant}'? {rights}" if meant else rights
+
     def _bound(self, most: float) -> str:
         return f"may be at most {most:,.15g} (`at_most`, {self._place})"
 
@@ -146,7 +153,7 @@ def _faults(values: Any) -> Iterator[Fault]:
         return
     for key in values:
         if key not in SECTIONS:
-            yield Fault((), f"it has no section '{key}'; {suggest(key, SECTIONS)}")
+            yield Fault((), f"there is no section '{key}'; {suggest(key, SECTIONS)}")
     for section, check in (("settings", read_settings), ("vars", read_vars)):
         if values.get(section) is not None:
             try:

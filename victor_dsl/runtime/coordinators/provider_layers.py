@@ -191,7 +191,7 @@ class ProviderLayers:
                 what = "its vars do not fit the spec" if of_vars else "its values are not settings"
                 if any(fault.code == "locked" for fault in error.faults):
                     what = "it sets what is locked"
-                self._checked[layer] = ProviderError(f"{node.place}: {what}: {faults}", node=node.id)
+                self._checked[layer] = ProviderError(f"{layer.name or node.place}: {what}: {faults}", node=node.id)
             forget_oldest(self._checked, REMEMBERED)
         if isinstance(read := self._checked[layer], ProviderError):
             raise read

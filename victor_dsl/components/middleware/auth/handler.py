@@ -67,6 +67,8 @@ class Auth:
         if tenant is None and self.trust_session_prefix:
             prefix, end, _ = (turn.request.session or "").partition(SESSION_PREFIX_END)
             tenant = prefix if end and prefix else None
+        if requested is not None and tenant is None:
+            raise self._refusal("the request names a tenant, and its API key has none")
         if requested is not None and requested != tenant:
             raise self._refusal("the request names another tenant than its API key")
         return tenant
