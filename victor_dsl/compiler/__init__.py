@@ -18,14 +18,15 @@ from typing import TypeVar
 from attrs import AttrsInstance, field, fields, frozen
 
 from victor_dsl.compiler.additions import Additions
-from victor_dsl.compiler.check import Checked, Checker
+from victor_dsl.compiler.check import Checker
+from victor_dsl.compiler.checked import Checked
+from victor_dsl.compiler.conflicts import arms_over_tenants, disagreeing_arms
 from victor_dsl.compiler.extends import complete, documents, merge_family, nulls, read_family
 from victor_dsl.compiler.link import Linker
 from victor_dsl.compiler.lint import lint
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.lower import Lowering
 from victor_dsl.compiler.overlays import Overlay
-from victor_dsl.compiler.overridden import overridden
 from victor_dsl.compiler.stability import Stability
 from victor_dsl.compiler.stages import Stage, StageChecked, every_stage, joined
 from victor_dsl.compiler.variations import Variations
@@ -154,7 +155,7 @@ def _compile(
     for variation in every:
         linker.link(variation)
     linker.link_experiments(base.checked.spec, variations)
-    found += [*variations.diagnostics, *variations.conflicts(), *overridden(variations)]
+    found += [*variations.diagnostics, *disagreeing_arms(variations), *arms_over_tenants(variations)]
     found += checker.diagnostics + linker.diagnostics
 
     directory = Path(os.path.abspath(os.path.dirname(name) if name != "-" else "."))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 from pydantic import ValidationError
 
 from victor_dsl.compiler.annotated_values import annotated_values, put, secret_of, text_of
+from victor_dsl.compiler.checked import Checked, Item
 from victor_dsl.compiler.overlays import name_of
 from victor_dsl.compiler.validate import PythonValue, to_python, validate
 from victor_dsl.errors import BrokenComponent
 from victor_dsl.language.component import Component
-from victor_dsl.language.config import Config, FilePath, Nested, Ref, Secret, TemplateConfig
+from victor_dsl.language.config import FilePath, Nested, Ref, Secret, TemplateConfig
 from victor_dsl.language.kinds import KINDS, MESSAGES, Kind
 from victor_dsl.language.registry import Registry
 from victor_dsl.language.spec import OWN, SECTIONS, VERSION, ExampleMessage, MessageTemplate, Spec
@@ -28,44 +29,6 @@ from victor_dsl.values.settings import MODEL_SETTINGS, SETTING_NAMES
 
 _CHECKED_ELSEWHERE = frozenset({*KINDS, *MESSAGES, "settings"})
 """Sections that are no part of `Checked.spec`: items, and settings, which are checked layer by layer (`layers`)."""
-
-
-@frozen(eq=False)
-class Item:
-    """One checked item. `config` is None where it has faults, or where a value that it needs is not known.
-
-    `children` are its nested components, by field; `unknown` the paths whose values are not known.
-    """
-
-    id: str
-    component: Component
-    config: Config | None
-    located: Located
-    path: Path
-    children: tuple[Item, ...] = ()
-    unknown: frozenset[Path] = frozenset()
-
-    def family(self) -> Iterator[Item]:
-        """This item's children, theirs, and itself: the order in which they can be built."""
-        for child in self.children:
-            yield from child.family()
-        yield self
-
-
-@frozen(eq=False)
-class Checked:
-    """A checked spec: the items of each kind's section in order of writing, and the rest of the grammar.
-
-    `spec` holds the sections without faults; it is None where not even those can be told apart.
-    """
-
-    document: Located
-    sections: Mapping[str, tuple[Item, ...]]
-    spec: Spec | None
-
-    def items(self) -> Iterator[Item]:
-        """Every item and every nested one."""
-        return (item for section in self.sections.values() for top in section for item in top.family())
 
 
 @define

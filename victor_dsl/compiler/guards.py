@@ -8,7 +8,7 @@ from itertools import takewhile
 
 from attrs import frozen
 
-from victor_dsl.compiler.check import Checked, Item
+from victor_dsl.compiler.checked import Checked, Item
 from victor_dsl.compiler.overlays import AUTH, as_map, name_of, same, type_of
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.source.diagnostic import Diagnostic, Related

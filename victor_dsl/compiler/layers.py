@@ -9,7 +9,7 @@ from typing import Any
 from attrs import evolve
 
 from victor_dsl.compiler.additions import take_additions
-from victor_dsl.compiler.check import Item
+from victor_dsl.compiler.checked import Item
 from victor_dsl.compiler.overlays import leaves, same, type_of
 from victor_dsl.compiler.validate import PythonValue, to_python, validate
 from victor_dsl.language.kinds import KINDS

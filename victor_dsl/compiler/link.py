@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from attrs import define, field
 
-from victor_dsl.compiler.check import Checked, Item
+from victor_dsl.compiler.checked import Checked, Item
 from victor_dsl.compiler.variations import Variation, Variations
 from victor_dsl.language.config import Ref, annotated_fields
 from victor_dsl.language.spec import Spec

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import define, field
 
-from victor_dsl.compiler.check import Checked, Item
+from victor_dsl.compiler.checked import Checked, Item
 from victor_dsl.compiler.link import references
 from victor_dsl.compiler.overlays import AUTH
 from victor_dsl.compiler.stability import Stability

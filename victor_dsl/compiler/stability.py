@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from victor_dsl.compiler.check import Item
+from victor_dsl.compiler.checked import Item
 from victor_dsl.compiler.templates.pieces import Text, Varies
 from victor_dsl.compiler.templates.sources import Source, plain_parts, sources
 from victor_dsl.compiler.templates.visible import VisibleNames

@@ -9,17 +9,18 @@ from typing import Any, NamedTuple
 
 from attrs import define, field, frozen
 
-from victor_dsl.compiler.additions import Additions, plain_path
-from victor_dsl.compiler.check import Checked, Checker, Item
+from victor_dsl.compiler.additions import Additions
+from victor_dsl.compiler.check import Checker
+from victor_dsl.compiler.checked import Checked, Item
 from victor_dsl.compiler.guards import Guards
 from victor_dsl.compiler.layers import layer_of, model_layers
-from victor_dsl.compiler.overlays import Overlay, leaves, name_of, same, type_of
+from victor_dsl.compiler.overlays import Overlay, name_of, type_of
 from victor_dsl.compiler.removals import Removal, blamed, removal
 from victor_dsl.language.kinds import KINDS
-from victor_dsl.source.diagnostic import Diagnostic, Related
+from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.located import Located, Path
 from victor_dsl.values.inputs import Inputs
-from victor_dsl.values.settings import LIFTED, TOOL_LISTS, Layer, Origin, lifted_fields, merge_deep
+from victor_dsl.values.settings import LIFTED, Layer, Origin, merge_deep
 
 MOST_COMBINATIONS = 256
 """Up to so many, every combination of tenant and arms is checked; over it every pair of overlays is."""
@@ -149,7 +150,10 @@ class Variation:
 
 @define
 class Variations:
-    """Makes and caches the variations of one document, and collects the faults of their overlays."""
+    """Makes and caches the variations of one document, and collects the faults of their overlays.
+
+    `types` are those of the middleware, by the name that overlays call it by.
+    """
 
     document: Located
     checker: Checker
@@ -158,7 +162,7 @@ class Variations:
     tenants: dict[str, Located] = field(init=False)
     experiments: dict[str, dict[str, Located]] = field(init=False)
     opted_out: dict[str, frozenset[str]] = field(init=False)
-    _types: Mapping[str, str] = field(init=False)
+    types: Mapping[str, str] = field(init=False)
     _overlay: Overlay = field(factory=lambda: Overlay(guarded=True))
     _additions: Additions = field(factory=Additions)
     _guards: Guards = field(init=False)
@@ -175,9 +179,9 @@ class Variations:
             for name, experiment in _maps(self.document.get("variants"))
         }
         self.opted_out = {name: frozenset(_removed(overlay.get("variants"))) for name, overlay in self.tenants.items()}
-        self._types = middleware_types(self.document)
+        self.types = middleware_types(self.document)
         self._guards = Guards.of(self.checker.check(self.document))
-        self._spec, faults = layer_of("spec", self.document, (), self._types)
+        self._spec, faults = layer_of("spec", self.document, (), self.types)
         self._faults += faults
 
     @property
@@ -218,48 +222,10 @@ class Variations:
         for tenant, arms in self._combinations():
             yield self._make(tenant, arms)
 
-    def conflicts(self) -> Iterator[Diagnostic]:
-        """Arms of different experiments that set one path to different values; or that there are too many pairs of them."""
-        if self._pairs() > MOST_PAIRS:
-            section = self.document.at(("variants",))
-            message = (
-                f"the arms of different experiments make more than {MOST_PAIRS:,} pairs, which is too many to check"
-            )
-            hint = "remove experiments that have ended"
-            yield Diagnostic("too-large", message, section.key_span or section.span, ("variants",), hint)
-            return
-        for (first, arms_a), (second, arms_b) in combinations(self.experiments.items(), 2):
-            for (a, overlay_a), (b, overlay_b) in product(arms_a.items(), arms_b.items()):
-                set_by_a = {setting: leaf for setting, _, leaf in self.set_by(overlay_a)}
-                for setting, path, leaf in self.set_by(overlay_b):
-                    other = _meeting(setting, leaf, set_by_a)
-                    if other is not None:
-                        yield Diagnostic(
-                            "arms-disagree",
-                            f"{first}.{a} and {second}.{b} set {'.'.join(map(str, path))} to different values",
-                            leaf.span,
-                            (*arm_path(second, b), *path),
-                            "a unit can be in both arms: set it in one experiment only, or merge the experiments",
-                            related=(Related("the other one", other.span),),
-                        )
-
-    def set_by(self, overlay: Located) -> Iterator[tuple[Path, Path, Located]]:
-        """What an overlay sets in place of lower values: the path of a setting, or its place, then its place, and the value."""
-        for path, leaf in leaves(overlay):
-            if plain_path(setting := self._setting(path)) not in TOOL_LISTS:
-                yield setting, path, leaf
-
-    def _pairs(self) -> int:
+    def pairs(self) -> int:
         """How many pairs of arms of different experiments there are."""
         arms = [len(arms) for arms in self.experiments.values()]
         return (sum(arms) ** 2 - sum(count**2 for count in arms)) // 2
-
-    def _setting(self, path: Path) -> Path:
-        """A component's value under the name of the setting that it is."""
-        section, key = str(path[0]), str(path[-1])
-        type = self._types.get(str(path[1])) if len(path) == 3 else None
-        setting = lifted_fields(section, type).get(key) if len(path) == (3 if type else 2) else None
-        return ("settings", *setting) if setting else path
 
     def _combinations(self) -> Iterator[tuple[str | None, Arms]]:
         choices = [[(name, arm) for arm in arms] for name, arms in self.experiments.items()]
@@ -272,7 +238,7 @@ class Variations:
         else:
             singles: list[Arms] = [(arm,) for choice in choices for arm in choice]
             pairs: list[Arms] = []
-            if self._pairs() <= MOST_PAIRS:
+            if self.pairs() <= MOST_PAIRS:
                 pairs += [pair for a, b in combinations(choices, 2) for pair in product(a, b)]
             sets = [(), *singles, *pairs]
         for tenant, arms in product(tenants, sets):
@@ -339,26 +305,9 @@ class Variations:
         return self._models[models]
 
     def _layer(self, source: str, overlay: Located, at: Path) -> Layer:
-        layer, faults = layer_of(source, overlay, at, self._types, self._spec)
+        layer, faults = layer_of(source, overlay, at, self.types, self._spec)
         self._faults += faults
         return layer
-
-
-def _meeting(path: Path, leaf: Located, others: Mapping[Path, Located]) -> Located | None:
-    """What another overlay sets at this path, above or below it, unless it is the same or both add to a list there."""
-    own = plain_path(path)
-    for place, other in others.items():
-        theirs = plain_path(place)
-        shorter = min(len(own), len(theirs))
-        if own[:shorter] != theirs[:shorter]:
-            continue
-        if len(own) == len(theirs):
-            if same(leaf, other) if own == path and theirs == place else own != path and theirs != place:
-                continue
-        elif (own if len(own) == shorter else theirs) != (path if len(own) == shorter else place):
-            continue  # the one above adds items, and changes none
-        return other
-    return None
 
 
 def middleware_types(document: Located) -> dict[str, str]:

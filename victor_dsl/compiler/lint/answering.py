@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-from victor_dsl.compiler.check import Item
+from victor_dsl.compiler.checked import Item
 from victor_dsl.compiler.link import references
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.config import ModelConfig

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from victor_dsl.compiler.check import Item
+from victor_dsl.compiler.checked import Item
 from victor_dsl.compiler.lint.answering import Answering, answering
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.templates.sources import plain_parts, sources

@@ -11,7 +11,7 @@ from contextlib import suppress
 from attrs import evolve
 
 from victor_dsl.compiler.additions import Additions
-from victor_dsl.compiler.check import Item
+from victor_dsl.compiler.checked import Item
 from victor_dsl.compiler.layers import vars_faults
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.validate import to_python, validate

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from victor_dsl.compiler.check import Item
+from victor_dsl.compiler.checked import Item
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.source.located import Located
 from victor_dsl.source.reader import Files, Included

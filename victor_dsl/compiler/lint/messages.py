@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from victor_dsl.compiler.check import Item
+from victor_dsl.compiler.checked import Item
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.templates.sources import Source, plain_parts, sources
 from victor_dsl.lazy import Lazy

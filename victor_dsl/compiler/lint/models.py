@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from victor_dsl.compiler.check import Item
+from victor_dsl.compiler.checked import Item
 from victor_dsl.compiler.lint.answering import Answering, chosen_model, member_names, member_places, model_name
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.source.diagnostic import Diagnostic, Related

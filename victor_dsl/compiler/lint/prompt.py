@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from victor_dsl.compiler.check import Item
+from victor_dsl.compiler.checked import Item
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.stability import Stability
 from victor_dsl.compiler.templates.pieces import Varies

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from attrs import define, field, frozen
 
-from victor_dsl.compiler.check import Item
+from victor_dsl.compiler.checked import Item
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.language.config import CommandLine, FilePath, FunctionName, Secret, annotated_fields, nested_secrets
 from victor_dsl.nearest import suggest

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from victor_dsl.compiler.check import Item
+from victor_dsl.compiler.checked import Item
 from victor_dsl.language.config import FilePath, TemplateText, annotated_fields
 from victor_dsl.language.template import MOST_SOURCE
 from victor_dsl.source.interpolate import as_read
