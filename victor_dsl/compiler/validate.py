@@ -104,13 +104,10 @@ def _placed(faults: list[Fault], located: Located, given: PythonValue, at: Path)
     for fault in faults:
         here = located.at(fault.path)
         span = (here.key_span or here.span) if fault.at_key else here.span
-        message, hint = fault.message, fault.hint
+        hint = fault.hint
         if fault.path in given.interpolated and fault.code.startswith("wrong-"):
             hint = None  # it may show the value, which came from outside
-        if fault.kind in RULES:
-            for leaf in given.interpolated.values():
-                message = message.replace(leaf.value, leaf.text) if leaf.value else message
-        yield Diagnostic(fault.code, message, span, (*at, *fault.path), hint)
+        yield Diagnostic(fault.code, fault.message, span, (*at, *fault.path), hint)
 
 
 def _is_excused(model: type[BaseModel], given: PythonValue, error: Any) -> bool:
