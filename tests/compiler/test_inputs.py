@@ -56,6 +56,7 @@ def test_templates_are_checked_against_inputs(compile: Compile, text: str, sever
     [
         ("  product: {}\n", "duplicate-name", "'product' is declared in `inputs` and in `vars`", 10),
         ("  user: {}\n", "bad-name", "'user' cannot be the name of an input", 10),
+        ("  none: {}\n", "bad-name", "'none' cannot be the name of an input", 10),
         ("  two words: {}\n", "bad-name", "'two words' cannot be a name here", 10),
         ("  age: {type: int}\n", "wrong-value", "inputs.age.type must be 'string', 'integer'", 10),
         ("  age: {typ: integer}\n", "unknown-key", "inputs.age has no 'typ'", 10),
@@ -106,6 +107,20 @@ def test_a_tenant_may_change_inputs_and_its_templates_are_checked(compile: Compi
     [fault] = compile(SPEC + tenant + asking).errors
     assert fault.message == "nothing declares 'items' (tenant acme removes it)"
     assert not compile(SPEC + tenant + template("{% if order %}{{ order.id }}{% endif %}")).diagnostics
+
+
+def test_a_short_value_of_a_variable_replaces_nothing_else_in_a_message(compile: Compile) -> None:
+    spec = SPEC + "  age: {max_length: '${env:MOST}', enum: ['${env:ONE}', e]}\n"
+    [fault] = compile(spec, environment={"MOST": "2", "ONE": "abc"}).errors
+    assert fault.message == "inputs.age.enum[0] has 3 characters, and may have 2"
+
+
+@pytest.mark.parametrize("name", ["user", "settings", "true", "None", "not", "self"])
+@pytest.mark.parametrize("where", ["vars: {{{0}: x}}", "tenants: {{acme: {{with: {{vars: {{{0}: x}}}}}}}}"])
+def test_a_var_has_a_name_that_templates_can_use(compile: Compile, name: str, where: str) -> None:
+    [fault] = compile("victor: 1\nname: support\nmodels: {main: {type: echo}}\n" + where.format(name)).errors
+    assert (fault.code, fault.span.line, fault.path[-1]) == ("bad-name", 4, name)
+    assert fault.message == f"'{name}' cannot be the name of a var"
 
 
 def test_a_faulty_input_is_declared_nevertheless(compile: Compile) -> None:

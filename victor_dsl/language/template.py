@@ -10,6 +10,9 @@ MOST_SOURCE = 262_144
 VISIBLE = frozenset({"session", "tenant", "user", "settings"})
 """The names that every template sees besides the vars; `settings` are the values in force for the turn."""
 
+RESERVED = frozenset({"true", "false", "none", "True", "False", "None", "not", "self"})
+"""Words that mean something else in a template than a name."""
+
 TAGS = ("if", "for", "set", "with", "filter", "macro", "include", "import", "raw")
 """The tags to suggest for a misspelt one."""
 

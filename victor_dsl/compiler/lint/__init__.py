@@ -26,6 +26,7 @@ from victor_dsl.compiler.lint.names import (
     databases_fit,
     every_key_has_an_effect,
     every_name_is_used,
+    templates_can_use_a_name,
 )
 from victor_dsl.compiler.lint.prompt import what_varies_comes_last
 from victor_dsl.compiler.lint.retirement import models_are_alive
@@ -67,6 +68,7 @@ RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
     every_limiter_has_a_limit,
     a_model_is_chosen,
     a_name_is_declared_once,
+    templates_can_use_a_name,
     models_are_alive,
     pools_have_models_as_members,
     members_of_a_pool_are_alike,

@@ -10,7 +10,7 @@ from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.removals import Removal, blamed
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.config import DatabaseConfig
-from victor_dsl.language.template import VISIBLE
+from victor_dsl.language.template import RESERVED, VISIBLE
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Located, Path, Span
 
@@ -59,29 +59,50 @@ def _chosen(variation: Variation) -> bool:
 
 
 def a_name_is_declared_once(subject: LintInput) -> Iterator[Diagnostic]:
-    """In `vars` or in `inputs`, and under no name that every template sees."""
+    """In `vars` or in `inputs`."""
     seen: set[Span] = set()
     for variation in subject.variations:
-        for name in variation.inputs:
-            declared = variation.checked.document.at(("inputs", name))
-            span, path = declared.key_span or declared.span, ("inputs", name)
-            if span in seen:
-                continue
-            if name in VISIBLE:
-                seen.add(span)
-                hint = "templates see a value of the turn under it; choose another name"
-                yield Diagnostic("bad-name", f"'{name}' cannot be the name of an input", span, path, hint)
-            for _, var in variation.declarations(name):
+        for path, declared in _inputs(variation):
+            span = declared.key_span or declared.span
+            for _, var in variation.declarations(path[-1]):
                 if span not in seen:
                     seen.add(span)
                     yield Diagnostic(
                         "duplicate-name",
-                        f"'{name}' is declared in `inputs` and in `vars`",
+                        f"'{path[-1]}' is declared in `inputs` and in `vars`",
                         span,
                         path,
                         "an input is what a request gives; write its `default` here, and remove the var",
                         related=(Related("the var", var.key_span or var.span),),
                     )
+
+
+def templates_can_use_a_name(subject: LintInput) -> Iterator[Diagnostic]:
+    """Of vars and inputs: none that every template sees already, and no word of the language of templates."""
+    taken = VISIBLE | RESERVED
+    seen: set[Span] = set()
+    for variation in subject.variations:
+        for path, declared in (*_inputs(variation), *_vars(variation)):
+            name = path[-1]
+            if name not in taken or (span := declared.key_span or declared.span) in seen:
+                continue
+            seen.add(span)
+            what = "an input" if path[0] == "inputs" else "a var"
+            means = "templates see a value of the turn under it" if name in VISIBLE else "templates have it as a word"
+            hint = f"{means}; choose another name"
+            yield Diagnostic("bad-name", f"'{name}' cannot be the name of {what}", span, path, hint)
+
+
+def _inputs(variation: Variation) -> Iterator[tuple[tuple[str, str], Located]]:
+    for name in variation.inputs:
+        yield ("inputs", name), variation.checked.document.at(("inputs", name))
+
+
+def _vars(variation: Variation) -> Iterator[tuple[Path, Located]]:
+    for source in variation.sources:
+        vars = variation.source.at(source).get("vars")
+        for name, var in vars.value.items() if vars is not None and isinstance(vars.value, dict) else ():
+            yield (*source, "vars", name), var
 
 
 UNREAD: tuple[Path, ...] = (("tests",), ("variants", "*", "metrics"), ("variants", "*", "control"))
