@@ -79,7 +79,7 @@ def test_templates_are_checked_against_inputs(compile: Compile, text: str, sever
             "tenants: {t: {with: {inputs: {plan: {enum: [gold]}}}}}\n",
             "wrong-value",
             "inputs.plan.default must be one",
-            7,
+            10,
         ),
         (
             "providers: [{type: inline, values: {vars: {plan: pro}}}]\n",
@@ -121,6 +121,23 @@ def test_a_var_has_a_name_that_templates_can_use(compile: Compile, name: str, wh
     [fault] = compile("victor: 1\nname: support\nmodels: {main: {type: echo}}\n" + where.format(name)).errors
     assert (fault.code, fault.span.line, fault.path[-1]) == ("bad-name", 4, name)
     assert fault.message == f"'{name}' cannot be the name of a var"
+
+
+@pytest.mark.parametrize(
+    ("change", "message", "innocent"),
+    [
+        ("customer: {required: false}", "a request may leave out the input 'customer'", 13),
+        ("plan: {enum: [gold]}", "inputs.plan.default must be one of its 1 values", 7),
+        ("plan: {type: integer, enum: null}", "inputs.plan.default must be a whole number", 7),
+    ],
+)
+def test_a_fault_that_a_tenant_makes_stands_in_its_overlay(
+    compile: Compile, change: str, message: str, innocent: int
+) -> None:
+    tenant = f"tenants:\n  acme: {{with: {{inputs: {{{change}}}}}}}\nunknown_tenants: base\n"
+    [fault] = compile(SPEC + tenant + template("{{ customer }}")).diagnostics
+    assert fault.message == f"{message} (tenant acme changes it)"
+    assert (fault.span.line, [place.span.line for place in fault.related]) == (11, [innocent])
 
 
 def test_a_faulty_input_is_declared_nevertheless(compile: Compile) -> None:

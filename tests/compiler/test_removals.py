@@ -1,4 +1,4 @@
-"""A fault that a `null` makes stands at the `null`, names who wrote it, and shows the innocent line beside it."""
+"""A fault that an overlay makes stands in the overlay, names who wrote it, and shows the innocent line beside it."""
 
 from __future__ import annotations
 
@@ -69,6 +69,26 @@ def test_a_tenants_null_is_blamed(
     assert fault.message.startswith(message)
     assert fault.message.endswith(" (tenant acme removes it)")
     assert fault.path[:3] == ("tenants", "acme", "with")
+
+
+@pytest.mark.parametrize(
+    ("overlay", "message", "innocent"),
+    [
+        (
+            "contributors: {t: {path: t.j2}}",
+            "contributors.t (template): give either 'path' or 'template', not both",
+            [11],
+        ),
+        ("models: {main: {api: responses}}", "models.main (echo) has no 'api'", []),
+    ],
+)
+def test_what_a_tenant_makes_of_an_item_is_a_fault_of_its_overlay(
+    compile: Compile, overlay: str, message: str, innocent: list[int]
+) -> None:
+    compilation = compile(f"{BASE}tenants: {{acme: {{with: {{{overlay}}}}}}}\nunknown_tenants: base\n")
+    (fault,) = compilation.errors
+    assert fault.message == message + (" (tenant acme changes it)" if innocent else "")
+    assert (fault.span.line, [place.span.line for place in fault.related]) == (17, innocent)
 
 
 @pytest.mark.parametrize(

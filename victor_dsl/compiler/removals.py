@@ -1,4 +1,4 @@
-"""What `null` takes away, and faults that come of it: they stand at the `null`, which names its tenant, arm or file."""
+"""What overlays take away or change, and faults that come of it: they stand at that, and name the tenant, arm or file."""
 
 from __future__ import annotations
 
@@ -11,23 +11,28 @@ from victor_dsl.source.located import Located, Path
 
 _MOST_RELATED = 5
 
+_ITEM = 2
+"""How deep an item is in a spec: a section and a name."""
+
 
 @frozen
-class Removal:
-    """A `null` at a path of the document, and who wrote it: `tenant acme`, `arm tone.warm`, or a file."""
+class Change:
+    """What is written at a path of the document, a `null` if it removes, and by whom: `tenant acme`, `arm tone.warm`, or a file."""
 
     source: str
     path: Path
-    null: Located
+    written: Located
+    verb: str = "removes"
 
     def blame(self, fault: Diagnostic) -> Diagnostic:
-        """The fault at the `null`, with the place that needs what is not there."""
+        """The fault at the change, with the place that needs what is not there, or what it was."""
+        place = "needed here" if self.verb == "removes" else "where it does not fit"
         return evolve(
             fault,
-            message=f"{fault.message.replace(f' for {self.source}', '')} ({self.source} removes it)",
-            span=self.null.key_span or self.null.span,
+            message=f"{fault.message.replace(f' for {self.source}', '')} ({self.source} {self.verb} it)",
+            span=self.written.key_span or self.written.span,
             path=self.path,
-            related=(Related("needed here", fault.span), *fault.related),
+            related=(Related(place, fault.span), *fault.related),
         )
 
     def blame_last(self, faults: list[Diagnostic]) -> None:
@@ -44,7 +49,7 @@ class Removal:
 
 def removal(
     document: Located, overlays: Iterable[tuple[str, Path]], nulls: Mapping[Path, Located], path: Path
-) -> Removal | None:
+) -> Change | None:
     """Who takes away what stands at a path of the spec; None where no `null` does.
 
     `overlays` are those in force, each with its name and place, the lowest first; `nulls` those of files that extend others.
@@ -56,14 +61,31 @@ def removal(
             if below is None:
                 break
             if below.value is None:
-                return Removal(source, (*at, *path[:length]), below)
+                return Change(source, (*at, *path[:length]), below)
             here = below
     for length in range(1, len(path) + 1):
         if (null := nulls.get(path[:length])) is not None:
-            return Removal(null.span.file, path[:length], null)
+            return Change(null.span.file, path[:length], null)
     return None
 
 
-def blamed(fault: Diagnostic, found: Removal | None) -> Diagnostic:
-    """The fault at the `null` that it comes of, if there is one."""
+def change(document: Located, overlays: Iterable[tuple[str, Path]], fault: Diagnostic, path: Path) -> Change | None:
+    """Who changes the item at a path of the spec, where the fault stands at a part that the change leaves as it was."""
+    for source, at in [*overlays][::-1]:
+        here, place = document.at(at), at
+        for step in path:
+            below = here.get(str(step))
+            if below is None:
+                break
+            here, place = below, (*place, step)
+        written = [*here.walk(place)] if len(place) - len(at) >= min(_ITEM, len(path)) else []
+        if any(fault.span in (leaf.span, leaf.key_span) for _, leaf in written):
+            return None
+        if len(written) > 1:
+            return Change(source, *written[1], verb="changes")
+    return None
+
+
+def blamed(fault: Diagnostic, found: Change | None) -> Diagnostic:
+    """The fault at the change that it comes of, if there is one."""
     return fault if found is None else found.blame(fault)

@@ -15,7 +15,7 @@ from victor_dsl.compiler.checked import Checked, Item
 from victor_dsl.compiler.guards import Guards
 from victor_dsl.compiler.layers import layer_of, model_layers
 from victor_dsl.compiler.overlays import Overlay, name_of, type_of
-from victor_dsl.compiler.removals import Removal, blamed, removal
+from victor_dsl.compiler.removals import Change, blamed, change, removal
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.located import Located, Path
@@ -68,9 +68,17 @@ class Variation:
         tenant = [f"tenant {self.tenant}"] if self.tenant is not None else []
         return [*tenant, *(f"arm {experiment}.{arm}" for experiment, arm in self.arms)]
 
-    def removal(self, *path: str) -> Removal | None:
+    def removal(self, *path: str) -> Change | None:
         """The `null` in an overlay, or in a file that extends another, which takes away what stands at a path."""
-        return removal(self.source, zip(self._labels, self.sources[1:], strict=True), self.nulls, path)
+        return removal(self.source, self._overlays, self.nulls, path)
+
+    def change(self, fault: Diagnostic, *path: str) -> Change | None:
+        """What an overlay changes of an item, for a fault that comes of it and stands below."""
+        return change(self.source, self._overlays, fault, path)
+
+    @property
+    def _overlays(self) -> Iterator[tuple[str, Path]]:
+        return zip(self._labels, self.sources[1:], strict=True)
 
     @property
     def inputs(self) -> Inputs:
@@ -92,14 +100,13 @@ class Variation:
                 yield (*source, "vars", var), found
 
     def blamed(self, fault: Diagnostic) -> Diagnostic:
-        """A fault of this variation's document; if a field is missing that a `null` takes away, at that."""
-        lacks = _LACKS.search(fault.message) if fault.code == "missing-key" else None
-        if lacks is None:
-            return fault
+        """A fault of this variation's document; where an overlay changes what was right below it, at that."""
         path = [str(step) for step in fault.path]
         if len(fault.path) > 1 and isinstance(fault.path[1], int) and path[0] in KINDS:
             path[1] = name_of(KINDS[path[0]], self.checked.document.at(fault.path[:2]))
-        return blamed(fault, self.removal(*path, lacks[1]))
+        lacks = _LACKS.search(fault.message) if fault.code == "missing-key" else None
+        removed = self.removal(*path, lacks[1]) if lacks is not None else None
+        return blamed(fault, removed or self.change(fault, *path))
 
     def layer(self, name: str) -> Layer | None:
         """The layer that decides a setting, as far as the spec alone is concerned: providers may differ at run time."""

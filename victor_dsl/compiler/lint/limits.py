@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from victor_dsl.compiler.checked import Item
 from victor_dsl.compiler.lint.input import LintInput
-from victor_dsl.compiler.removals import Removal, blamed
+from victor_dsl.compiler.removals import Change, blamed
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.located import Located, Path, Span
@@ -40,7 +40,7 @@ def every_limit_is_enforced(subject: LintInput) -> Iterator[Diagnostic]:
                 yield blamed(fault, _removed(subject, variation, name))
 
 
-def _removed(subject: LintInput, variation: Variation, limit: str) -> Removal | None:
+def _removed(subject: LintInput, variation: Variation, limit: str) -> Change | None:
     """Who takes away the middleware that enforces a limit."""
     enforcing = (
         item for item in subject.variations[0].checked.sections["middleware"] if limit in item.component.enforces

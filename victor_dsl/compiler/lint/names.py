@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from victor_dsl.compiler.link import references
 from victor_dsl.compiler.lint.answering import only_model
 from victor_dsl.compiler.lint.input import LintInput
-from victor_dsl.compiler.removals import Removal, blamed
+from victor_dsl.compiler.removals import Change, blamed
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.config import DatabaseConfig
 from victor_dsl.language.template import RESERVED, VISIBLE
@@ -40,7 +40,7 @@ def a_model_is_chosen(subject: LintInput) -> Iterator[Diagnostic]:
         yield blamed(fault, removed)
 
 
-def _models_removed(variation: Variation) -> Removal | None:
+def _models_removed(variation: Variation) -> Change | None:
     written = variation.source.at(("models",)).value
     found = (variation.removal("models", name) for name in (written if isinstance(written, dict) else ()))
     return next((removal for removal in found if removal is not None), variation.removal("models"))

@@ -9,7 +9,7 @@ from attrs import define, field
 from jinja2 import nodes
 from pydantic import BaseModel
 
-from victor_dsl.compiler.removals import blamed
+from victor_dsl.compiler.removals import Change, blamed
 from victor_dsl.compiler.templates.expressions import Steps, guarded_names, key_of, steps_of, tested_names
 from victor_dsl.compiler.templates.family import Family, Parsed
 from victor_dsl.compiler.templates.visible import VisibleNames
@@ -188,13 +188,14 @@ class _Reading:
         shown = ".".join(steps)
         hint = f"write `{{% if {shown} %}}…{{% endif %}}`, or `{{{{ {shown} | default('…') }}}}`"
         severity: Severity = "error" if why.startswith("nothing") else "warning"
-        yield self._blamed(self._fault("undefined-variable", why, node, steps[-1], hint, severity), steps)
+        fault = self._fault("undefined-variable", why, node, steps[-1], hint, severity)
+        yield self._blamed(fault, steps, self.names.variation.change(fault, "inputs", *steps))
 
-    def _blamed(self, fault: Diagnostic, steps: Steps) -> Diagnostic:
-        """The fault at the `null` that takes away what the template names, if there is one."""
+    def _blamed(self, fault: Diagnostic, steps: Steps, change: Change | None = None) -> Diagnostic:
+        """The fault at the `null` that takes away what the template names, if there is one, or at another change of it."""
         places = [steps] if steps[0] == "settings" else [("vars", *steps), ("inputs", *steps)]
         found = (self.names.variation.removal(*place) for place in places)
-        return blamed(fault, next((removal for removal in found if removal is not None), None))
+        return blamed(fault, next((removal for removal in found if removal is not None), change))
 
     def _value(self, node: nodes.Node) -> Any:
         """The value of an expression: a value of the spec, _TEXT, a class of settings, or _UNKNOWN."""
