@@ -34,6 +34,7 @@ def test_messages_and_a_template_around_what_the_user_says_are_valid(compile: Co
         ("{role: usr, text: a}", "wrong-value", "role must be 'user' or 'assistant', not the text 'usr'", "did you mean 'user'"),
         ("{role: system, text: a}", "wrong-value", "role must be 'user' or 'assistant', not the text 'system'", "`contributors`"),
         ("{role: [], text: a}", "wrong-value", "role must be 'user' or 'assistant', not a list", ""),
+        ("{role: user, content: a}", "unknown-key", "messages[0] has no 'content'", "write it as `text`"),
         ("{text: a}", "missing-key", "messages[0] lacks 'role'", "add 'role'"),
         ("{role: user}", "wrong-value", "messages[0]: give either 'text', 'path' or 'template'", ""),
         ("{role: user, text: a, template: b}", "wrong-value", "messages[0]: give either 'text', 'path' or 'template', not both", ""),

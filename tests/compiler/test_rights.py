@@ -218,6 +218,23 @@ def test_rights_that_make_no_sense_are_faults(compile: Compile, rights: str, cod
 
 
 @pytest.mark.parametrize(
+    ("lock", "rights", "faulty"),
+    [
+        ("settings.model", "settings.model", True),
+        ("settings.limits", "settings.limits.concurrency", True),
+        ("vars.*", "vars.*", True),
+        ("vars.legal", "vars.*", False),
+        ("settings.limits.tools", "settings.limits", False),
+    ],
+)
+def test_rows_cannot_be_allowed_what_is_locked(compile: Compile, lock: str, rights: str, faulty: bool) -> None:
+    found = compile(ROWS % f"may_set: [{rights}]" + f"locked: ['{lock}']\n").errors
+    assert [(d.code, d.message, d.span.line) for d in found] == (
+        [("locked", f"rows may not set {rights}: it is locked", 12)] if faulty else []
+    )
+
+
+@pytest.mark.parametrize(
     "rights",
     [
         "may_set: [settings.temperature, vars.*, settings.limits.*]",
@@ -234,6 +251,7 @@ def test_rights_are_globs_and_maxima_by_path(compile: Compile, rights: str) -> N
     ("text", "warned"),
     [
         ("tenants: {acme: {}}", True),
+        ("tenants: {acme: {}}\nunknown_tenants: null", True),
         ("tenants: {acme: {}}\nunknown_tenants: base", False),
         ("tenants: {acme: {}}\nunknown_tenants: refuse", False),
         ("tenants: {}", False),

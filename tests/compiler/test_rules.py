@@ -226,6 +226,9 @@ def test_keys_of_ones_own_hold_anchors_and_have_no_effect(compile: Compile) -> N
     programs = [compile(one).program for one in (text, anchored)]
     assert len({program and program.plan_for(None, {}).digest for program in programs}) == 1
     assert codes(compile, SMALL + "y-common: 1\n") == ["unknown-key"]
+    for key in ("x_common", "X-common"):
+        (fault,) = compile(f"{SMALL}{key}: 1\n").errors
+        assert fault.hint == "keys of your own begin with `x-`: write `x-common`"
 
 
 def test_an_empty_values_file_is_told_its_keys(compile: Compile) -> None:

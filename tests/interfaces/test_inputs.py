@@ -62,7 +62,11 @@ def test_a_request_without_a_required_input_is_refused(victor: Victor) -> None:
 
 def test_an_input_is_no_var(victor: Victor) -> None:
     done = victor("render", "victor.yml", "--message", "x", "--var", "plan=pro", "--set", "customer=Ada")
-    assert "vars.plan is not declared; it is an input: write it under 'inputs'" in done.err
+    assert (
+        "vars.plan is not declared; it is an input: write it under 'inputs' (`--set` on the command line)" in done.err
+    )
+    done = victor("render", "victor.yml", "--message", "x", "--var", "customer=Ada")
+    assert "vars.customer is not declared; it is an input" in done.err
 
 
 def test_lines_win_over_the_command_line(victor: Victor, folder: Path) -> None:

@@ -91,7 +91,10 @@ def test_a_value_is_read_as_its_type(name: str, value: Any, expected: Any) -> No
         ({"table": [["x", "y"]]}, "inputs.table[0][1] must be one of its 1 values"),
         ({"note": "x" * 100_001}, "inputs.note has 100,001 characters, and may have 100,000"),
         ({"custmer": "Ada"}, "inputs.custmer is not declared; did you mean 'customer'?"),
-        ({"product": "x"}, "inputs.product is not declared; it is a var: write it under 'vars'"),
+        (
+            {"product": "x"},
+            "inputs.product is not declared; it is a var: write it under 'vars' (`--var` on the command line)",
+        ),
         ({"z" * 1_000_000: "x"}, "is not declared"),
     ],
 )

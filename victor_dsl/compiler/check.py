@@ -76,7 +76,10 @@ class Checker:
         elif fault.code != "unknown-key":
             return fault
         elif len(path) == 1:
-            hint = suggest(str(path[0]), SECTIONS, what="sections", most=len(SECTIONS))
+            key = str(path[0])
+            hint = suggest(key, SECTIONS, what="sections", most=len(SECTIONS))
+            if key[:2].lower() in ("x-", "x_"):
+                hint = f"keys of your own begin with `{OWN}`: write `{OWN}{key[2:]}`"
         elif path[-1] in SECTIONS and (path[0], len(path)) in (("tenants", 3), ("variants", 5)):
             hint = "write it under `with`"
         else:
@@ -343,9 +346,11 @@ def _with_section(fault: Diagnostic, kind: Kind) -> Diagnostic:
 
 
 def _with_contributors(fault: Diagnostic) -> Diagnostic:
-    """The fault; of a message with the role `system`, with a hint where a system prompt is written."""
+    """The fault; of what other formats write otherwise, with a hint how it is written here."""
     if fault.path[-1:] == ("role",) and fault.message.endswith("'system'"):
         return evolve(fault, hint="the system prompt is what `contributors` write")
+    if fault.code == "unknown-key" and fault.path[-1] == "content":
+        return evolve(fault, hint="write it as `text`, or as `template` with `{{ … }}`")
     return fault
 
 

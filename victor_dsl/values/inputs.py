@@ -19,6 +19,7 @@ MOST_ITEMS = 10_000
 """The most items of a list without a `max_length`, and keys of a map."""
 MOST_LETTERS = 80
 """How much is shown of a name that is not known."""
+_VAR = "it is a var: write it under 'vars' (`--var` on the command line)"
 MOST_FAULTS = 10
 """How many faults of one request are reported."""
 
@@ -203,8 +204,7 @@ def read_inputs(values: Mapping[str, Any], inputs: Inputs, vars: Iterable[str]) 
             if value is not None:
                 read[name] = declared.read(value, ("inputs", name))
             elif declared.required and name not in misspelt:
-                about = f": {declared.description}" if declared.description else f", {WORDS[declared.type]}"
-                hint = f"add '{name}' to 'inputs'{about}"
+                hint = f"add '{name}' to 'inputs': {declared.description or WORDS[declared.type]}"
                 raise Faulty([Fault(("inputs", name), f"inputs.{name} is required", hint, "missing-key")])
             elif not declared.required:
                 read[name] = None if declared.default is None else declared.read(declared.default, ("inputs", name))
@@ -225,5 +225,5 @@ def input_faults(vars: Any, inputs: Inputs) -> list[Fault]:
 def _unknown(name: Any, inputs: Inputs, vars: Iterable[str]) -> Fault:
     word = str(name)[:MOST_LETTERS]
     if name in set(vars):
-        return Fault(("inputs", word), f"inputs.{word} is not declared", "it is a var: write it under 'vars'")
+        return Fault(("inputs", word), f"inputs.{word} is not declared", _VAR)
     return Fault(("inputs", word), f"inputs.{word} is not declared", suggest(word, inputs))

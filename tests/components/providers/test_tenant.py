@@ -170,7 +170,7 @@ async def test_an_inactive_tenant_is_refused_whatever_the_default(world: World) 
 @pytest.mark.parametrize("tenant", ["acme", *STRANGE], ids=lambda tenant: ascii(tenant)[:20])
 async def test_recipe_6_an_unknown_tenant_is_refused_with_a_short_message(tenant: str, world: World) -> None:
     await world.put("default", WARM)
-    with pytest.raises(Refused, match="providers/tenant: there is no tenant ") as told:
+    with pytest.raises(Refused, match="providers/tenant: there is no row for the tenant ") as told:
         await world.provider().read(of(tenant))
     assert len(str(told.value)) < 300
     assert (await world.provider(default="default").read(of(tenant))).settings == WARM["settings"]

@@ -29,7 +29,7 @@ MOST_NAMES = 1_000
 
 
 def locked_values_stay(subject: LintInput) -> Iterator[Diagnostic]:
-    """What tenants, arms and providers set of what is locked, and locked settings that requests are allowed."""
+    """What tenants, arms and providers set of what is locked, and locked values that requests or rows are allowed."""
     locks = {text: leaf for _, text, leaf in _texts(subject.document.get("locked"))}
     if not locks:
         return
@@ -53,6 +53,9 @@ def locked_values_stay(subject: LintInput) -> Iterator[Diagnostic]:
     for index, name, leaf in _texts(subject.document.get("request")):
         if (glob := globs.covering(("settings", name))) is not None:
             yield fault("requests", f"settings.{name}", leaf, ("request", index), glob)
+    for path, text, leaf in _allowed(subject):
+        if (glob := globs.covering(tuple(text.split(".")))) is not None:
+            yield fault("rows", text, leaf, path, glob)
 
 
 def rights_name_values(subject: LintInput) -> Iterator[Diagnostic]:
@@ -60,13 +63,12 @@ def rights_name_values(subject: LintInput) -> Iterator[Diagnostic]:
     known = _Known(subject.document)
     for index, text, leaf in _texts(subject.document.get("locked")):
         yield from known.faults(text, leaf, ("locked", index))
+    for path, text, leaf in _allowed(subject):
+        yield from known.faults(text, leaf, path)
     for item in subject.items():
         for name, annotation in annotated_fields(item.component.config).items():
             field = item.located.get(name)
-            if isinstance(annotation, ValueGlobs):
-                for index, text, leaf in _texts(field):
-                    yield from known.faults(text, leaf, (*item.path, name, index))
-            elif isinstance(annotation, Maxima) and field is not None and isinstance(field.value, dict):
+            if isinstance(annotation, Maxima) and field is not None and isinstance(field.value, dict):
                 maxima = getattr(item.config, name, None) or {}
                 for key, leaf in field.value.items():
                     yield from _maximum_faults(key, maxima.get(key), leaf, (*item.path, name, key))
@@ -75,7 +77,8 @@ def rights_name_values(subject: LintInput) -> Iterator[Diagnostic]:
 def unknown_tenants_are_decided(subject: LintInput) -> Iterator[Diagnostic]:
     """Warns where tenants are written and nothing says what happens to others, such as misspelt ones."""
     tenants = subject.document.get("tenants")
-    if tenants is not None and tenants.value and subject.document.get("unknown_tenants") is None:
+    decided = subject.document.get("unknown_tenants")
+    if tenants is not None and tenants.value and (decided is None or decided.value is None):
         yield Diagnostic(
             "unknown-tenants",
             "tenants that are not listed here, such as misspelt ones, silently have the base",
@@ -118,6 +121,15 @@ class _Known:
         if globs.covering(("vars", "")):  # `vars.*`, also where the spec has no vars
             return True
         return any(map(globs.covering, self._paths)) or any(map(globs.below, self._open))
+
+
+def _allowed(subject: LintInput) -> Iterator[tuple[Path, str, Located]]:
+    """What components let the rows of tenants set: the globs with their places."""
+    for item in subject.items():
+        for name, annotation in annotated_fields(item.component.config).items():
+            if isinstance(annotation, ValueGlobs):
+                for index, text, leaf in _texts(item.located.get(name)):
+                    yield (*item.path, name, index), text, leaf
 
 
 def _maximum_faults(key: str, most: float | None, leaf: Located, at: Path) -> Iterator[Diagnostic]:

@@ -93,7 +93,7 @@ class TenantConfigs:
             return self._empty
         if turn.tenant is None:
             raise Refused("the turn names no tenant", node=self._node)
-        raise Refused(f"there is no tenant {quoted(turn.tenant)}", node=self._node)
+        raise Refused(f"there is no row for the tenant {quoted(turn.tenant)}", node=self._node)
 
     async def knows(self, tenant: str) -> bool:
         """Whether the tenant has an active row of its own."""

@@ -74,12 +74,12 @@ class ConfigCoordinator:
         layers = (self._plan.spec, *await self._provided.read(turn), *self._plan.overlays)
         settled = self._settled_from(layers)
         request = turn.request
-        inputs = self._read_inputs(request.inputs)
         if self._plan.models:
             wanted = request.settings.get("model")
             settled = self._with_models(settled, wanted if isinstance(wanted, str) else settled.settings.model)
         if request.settings or request.vars:
             settled = self._with_request(settled, request.settings, request.vars)
+        inputs = self._read_inputs(request.inputs)
         turn.trace.values = settled.digest
         vars = {**self._unset, **settled.vars} if self._unset else settled.vars
         return turn.replace(settings=settled.settings, vars=vars, inputs=inputs, layers=settled.layers)
@@ -180,7 +180,7 @@ class ConfigCoordinator:
     def _instead(self, name: str, vars: Mapping[str, Any]) -> str:
         """What to write for a var that is not declared."""
         if name in self._plan.inputs:
-            return "it is an input: write it under 'inputs'"
+            return "it is an input: write it under 'inputs' (`--set` on the command line)"
         return suggest(name, {*vars, *self._declared})
 
     def _read_inputs(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
