@@ -111,8 +111,9 @@ class Sandbox(Meter, ImmutableSandboxedEnvironment):
             return self.undefined(obj=obj, name=argument)
 
     def _setting(self, group: BaseModel, name: str) -> Any:
+        name = name.removesuffix(CALLED)
         if name not in type(group).model_fields:
-            return self.undefined(obj=group, name=name.removesuffix(CALLED))
+            return self.undefined(obj=group, name=name)
         value = getattr(group, name)
         hint = f"the setting '{name}' is not set; write `{{% if … %}}` or `| default(…)`"
         if isinstance(value, tuple):

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from jinja2.runtime import StrictUndefined
+from jinja2.sandbox import MAX_RANGE
 from jinja2.utils import missing
 from pydantic import BaseModel
 
@@ -35,14 +36,24 @@ _NAMES = "|".join(_TYPES)
 _BARE = "str|int|float|bool|NoneType|list|tuple|dict|FrozenMap|FrozenList"
 _PYTHON = re.compile(rf"""(['"])(?:\w+\.)*({_NAMES})(?: object)?\1(?: object)?|\b({_BARE})\b""")
 
+_FUNCTION = re.compile(r"(?<![\w.`])(?:sync_do_|do_|test_|_)(\w+)\(\)")
+"""How Python calls the functions of filters and tests."""
+
 
 def plain(error: Exception) -> str:
     """The message of a Python error, with the names of Python's types in plain words."""
     message = str(error)
+    if isinstance(error, OverflowError) and message.startswith("Range too big"):
+        return f"`range` makes at most {MAX_RANGE:,} numbers"
+    if isinstance(error, KeyError):
+        return f"there is no key {message}"
+    if isinstance(error, ValueError) and "values to unpack" in message:
+        return f"{message}; write `for key, value in map.items()` for the keys and values of a map"
     if not isinstance(error, TypeError | AttributeError | ValueError | LookupError):
         return message
     if "__" in message:  # such as: type str doesn't define __round__ method
         return "a value does not fit what is done with it"
+    message = _FUNCTION.sub(lambda match: f"`{match[1]}`", message)
     return _PYTHON.sub(lambda match: _TYPES[match[2] or match[3]], message)
 
 

@@ -19,6 +19,8 @@ MOST_WORK = 200_000
 """The most units of work in one rendering: about 50 ms, and less than 64 MB."""
 MOST_WORK_OF_OTHERS = 20_000
 """The most units of work of a template that is not the spec's own but a tenant's: about 5 ms."""
+MOST_WORK_OF_CHECKS = 5_000
+"""The most units of work of a rendering by `validate`: about as long as compiling a template of a few lines."""
 MOST_CHARACTERS = 1_048_576
 """The longest text that may be rendered, or made on the way."""
 MOST_ITEMS = 100_000

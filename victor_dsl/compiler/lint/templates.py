@@ -14,9 +14,11 @@ from victor_dsl.source.diagnostic import Diagnostic
 if TYPE_CHECKING:
     from victor_dsl.compiler.templates import family as families
     from victor_dsl.compiler.templates import names as reading
+    from victor_dsl.compiler.templates import trial
 else:
     families = Lazy("victor_dsl.compiler.templates.family")
     reading = Lazy("victor_dsl.compiler.templates.names")
+    trial = Lazy("victor_dsl.compiler.templates.trial")
 
 
 def templates_are_sound(subject: LintInput) -> Iterator[Diagnostic]:
@@ -54,7 +56,10 @@ def _faults(subject: LintInput, names: VisibleNames, source: Source) -> Iterator
     family = families.read_family(source, subject.files, subject.included)
     yield from family.faults
     if not family.faults:
-        yield from reading.faults(family, names)
+        found = list(reading.faults(family, names))
+        yield from found
+        if not any(fault.severity == "error" for fault in found):
+            yield from trial.trial_faults(family, names)
 
 
 def _suffices(names: VisibleNames, source: Source) -> bool:

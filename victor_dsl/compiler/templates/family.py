@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path as FilesystemPath
+from types import CodeType
 
 from attrs import define, evolve, field, frozen
 from jinja2 import TemplateSyntaxError, nodes
@@ -31,6 +32,7 @@ class Parsed:
     undeclared: frozenset[str]
     own: frozenset[str]
     references: tuple[Reference, ...]
+    code: CodeType
 
 
 @define(eq=False)
@@ -52,6 +54,8 @@ _GENERATED = re.compile(r"\bl_\d+_")
 
 ROOT = ""
 """The name of the template that is rendered, where it stands in the spec."""
+INLINE = "<template>"
+"""The name of that template in tracebacks."""
 
 
 def read_family(root: Source, files: Files, included: Included) -> Family:
@@ -64,7 +68,7 @@ def read_family(root: Source, files: Files, included: Included) -> Family:
         if name in family.templates:
             continue
         try:
-            parsed = family.templates[name] = _parse(source)
+            parsed = family.templates[name] = _parse(name, source)
         except TemplateSyntaxError as error:
             family.faults.append(_syntax(error, source))
             continue
@@ -75,7 +79,7 @@ def read_family(root: Source, files: Files, included: Included) -> Family:
     return family
 
 
-def _parse(source: Source) -> Parsed:
+def _parse(name: str, source: Source) -> Parsed:
     """Raises TemplateSyntaxError for whatever has no code, such as a filter, test or tag that does not exist."""
     environment = _environment()
     tree = environment.parse(source.text)
@@ -85,8 +89,8 @@ def _parse(source: Source) -> Parsed:
     for node in tree.find_all(nodes.FromImport):
         names |= {name if isinstance(name, str) else name[1] for name in node.names}
     found = frozenset(undeclared(tree))
-    environment.compile(source.text)  # Python has bounds of its own
-    return Parsed(source, tree, found, frozenset(names), tuple(references(tree)))
+    code = environment.compile(source.text, name, name or INLINE)  # Python has bounds of its own
+    return Parsed(source, tree, found, frozenset(names), tuple(references(tree)), code)
 
 
 @cache

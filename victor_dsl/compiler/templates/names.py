@@ -282,8 +282,8 @@ class _Reading:
         """What is printed must be a text, or a value that can be one."""
         while isinstance(node, nodes.Filter) and node.node is not None and node.name in _OF_TEXT:
             node = node.node
-        if isinstance(node, nodes.Concat):
-            for part in node.nodes:
+        if isinstance(node, nodes.Concat | nodes.List | nodes.Tuple | nodes.Dict | nodes.Pair):
+            for part in node.iter_child_nodes():
                 yield from self._written(part)
         elif isinstance(node, nodes.Name):
             name = node.name
@@ -346,7 +346,10 @@ def _constant(node: nodes.Node) -> Any:
 
 
 _OF_TEXT = frozenset(
-    {"capitalize", "lower", "string", "title", "trim", "upper", "urlencode", "wordcount", "indent", "replace", "tojson"}
+    {
+        *("capitalize", "indent", "join", "list", "lower", "replace", "string", "title", "tojson", "trim", "upper"),
+        *("urlencode", "wordcount"),
+    }
 )
 
 

@@ -28,7 +28,8 @@ _OF_TYPE: Mapping[Type, Any] = {"string": "", "integer": 0, "number": 0.0, "bool
 class VisibleNames:
     """What a variation's templates see, without a request.
 
-    `vars` are the values of the spec, and of its providers that can be read, None where they are not known; `nulls` the vars that some layer sets to null.
+    `vars` are the values of the spec, and of its providers that can be read, None where they are not known; `known` has no value for
+    inputs without a default, where `vars` has one of their type. `nulls` are the vars that some layer sets to null.
     `open` says that a provider may add others.
     """
 
@@ -48,14 +49,16 @@ class VisibleNames:
             self._settings = layer.settings_upon(self._settings)
         self._nulls = {name for name, value in variation.spec.vars.items() if value is None and name not in self.vars}
         self.vars |= dict.fromkeys({*self._nulls, *_not_read(variation.source)} - self.vars.keys())
-        self.vars |= {name: _OF_TYPE[declared.type] for name, declared in variation.inputs.items()}
+        inputs = variation.inputs
+        self.known = {**self.vars, **{name: declared.default for name, declared in inputs.items()}}
+        self.vars |= {name: _OF_TYPE[declared.type] for name, declared in inputs.items()}
 
     def of(self, item: Item) -> VisibleNames:
         """What the templates of an item see: that of what the user says also sees the message."""
         if item.id != "message/template":
             return self
         seen = copy(self)
-        seen.vars = {**self.vars, "message": ""}
+        seen.vars, seen.known = {**self.vars, "message": ""}, {**self.known, "message": None}
         return seen
 
     @cached_property
