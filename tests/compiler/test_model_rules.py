@@ -380,3 +380,49 @@ def test_a_budget_of_thinking_that_leaves_no_answer_gets_a_hint(compile: Compile
         "setting-refused",
         "set max_tokens of this model well above 2,000, or leave `thinking` out",
     )
+
+
+@pytest.mark.parametrize(
+    ("base_url", "path", "right"),
+    [
+        ("https://a.b/v1/chat/completions", "/chat/completions", "https://a.b/v1"),
+        ("https://a.b/v1/chat/completions/", "/chat/completions", "https://a.b/v1"),
+        ("https://a.b/v1/completions", "/completions", "https://a.b/v1"),
+        ("https://a.b/v1/responses", "/responses", "https://a.b/v1"),
+        ("https://a.b/v1/messages/", "/messages", "https://a.b/v1"),
+        ("https://a.b/v1/messages/count_tokens", "/messages/count_tokens", "https://a.b/v1"),
+        ("https://a.b/v1/embeddings", "/embeddings", "https://a.b/v1"),
+        ("https://a.b/v1/models", "/models", "https://a.b/v1"),
+        ("http://127.0.0.1:11434/api/chat", "/api/chat", "http://127.0.0.1:11434/v1"),
+    ],
+)
+@pytest.mark.parametrize(
+    "type", ["models: {main: {type: openai", "models: {main: {type: anthropic", "embedders: {e: {type: openai"]
+)
+def test_a_base_url_ends_before_the_path_that_is_appended(
+    compile: Compile, type: str, base_url: str, path: str, right: str
+) -> None:
+    text = f'victor: 1\nname: s\n{type}, model: m, api_key: "${{env:K}}", base_url: "{base_url}"}}}}\n'
+    found = [(d.message, d.hint) for d in compile(text).errors if "base_url" in d.message]
+    (message, hint) = found[0]
+    assert message.endswith(f"base_url: must end before '{path}', which is appended to it")
+    assert hint == f"write `base_url: {right}`"
+
+
+@pytest.mark.parametrize(
+    ("query", "hint"),
+    [
+        ("api-version=2025-01", 'write `base_url: https://x/v1` and `query: {api-version: "2025-01"}`'),
+        ("a=1&b=x%20y", 'write `base_url: https://x/v1` and `query: {a: "1", b: "x y"}`'),
+        ("key=AIzaSecret", "write `base_url: https://x/v1`"),
+        ("", "write `base_url: https://x/v1`"),
+    ],
+)
+def test_the_query_of_an_address_is_shown_as_it_is_written_unless_it_has_a_key(
+    compile: Compile, query: str, hint: str
+) -> None:
+    address = f"https://x/v1/chat/completions?{query}"
+    text = f'victor: 1\nname: s\nmodels: {{main: {{type: openai, model: m, base_url: "{address}"}}}}\n'
+    (fault,) = compile(text).errors
+    assert fault.hint == hint
+    assert "Secret" not in fault.message

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.compiler.conftest import Compile, Programme, places
+from victor_dsl.language.registry import Registry
 from victor_dsl.values.settings import Origin
 
 SPEC = """\
@@ -180,6 +181,43 @@ def test_one_variable_holds_a_list_of_settings(program: Programme) -> None:
     layer = program(VARS, environment={"FAR": "7", "STOP": '["x, y"]'}).plan_for(None, {}).spec
     assert layer.settings["fallbacks"] == ["b", "c"]
     assert layer.settings["stop"] == ["x, y"]
+
+
+@pytest.mark.parametrize(
+    ("item", "text", "field", "value"),
+    [
+        ("contributors: [{type: tech_stack, stack: V}]", "react, python", "stack", ["react", "python"]),
+        ("middleware: [{type: redact, patterns: V}]", "email,phone", "patterns", ["email", "phone"]),
+        ("middleware: [{type: redact, patterns: V}]", '["email"]', "patterns", ["email"]),
+        ("tools: [{type: mcp, name: m, url: 'http://x.test/', allow: V}]", "read, find", "allow", ["read", "find"]),
+        ("tools: [{type: mcp, name: m, url: 'http://x.test/', deny: V}]", "read", "deny", ["read"]),
+        ("tools: [{type: mcp, name: m, url: 'http://x.test/', headers: V}]", '{"X-A": "b"}', "headers", {"X-A": "b"}),
+        (
+            "exporters: [{type: websocket, token: '${env:T}', origins: V}]",
+            "http://a.test, http://b.test",
+            "origins",
+            ["http://a.test", "http://b.test"],
+        ),
+    ],
+)
+def test_one_variable_holds_a_list_or_a_map_of_a_component(
+    compile: Compile, item: str, text: str, field: str, value: object
+) -> None:
+    spec = (
+        f"victor: 1\nname: s\nmodels: {{main: {{type: echo}}}}\n{item.replace('V', chr(34) + '${env:V}' + chr(34))}\n"
+    )
+    compilation = compile(spec, environment={"V": text}, registry=Registry())
+    assert [fault.message for fault in compilation.errors] == []
+    assert compilation.program is not None
+    configs = [node.config for node in compilation.program.plan_for(None, {}).nodes]
+    assert [getattr(config, field) for config in configs if hasattr(config, field)] == [value]
+
+
+def test_a_list_from_a_variable_is_checked_like_any_other(compile: Compile) -> None:
+    spec = 'victor: 1\nname: s\nmodels: {main: {type: echo}}\nmiddleware: [{type: redact, patterns: "${env:V}"}]\n'
+    (fault,) = compile(spec, environment={"V": "email, phon"}, registry=Registry()).errors
+    assert (fault.code, fault.span.line) == ("wrong-value", 4)
+    assert "phon" not in fault.message.replace("'phone'", "")
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,13 @@ def test_a_field_that_cannot_work_is_refused_in_plain_words(config: Any, fields:
         config(**fields)
 
 
+@pytest.mark.parametrize(
+    "base_url", ["https://x.services.ai.azure.com/models", "https://x/openai/v1", "https://messages.x/v1"]
+)
+def test_addresses_that_only_look_like_requests_are_right(base_url: str) -> None:
+    assert gpt(base_url=base_url).base_url == base_url
+
+
 def test_openai_itself_needs_a_key_and_a_local_server_none() -> None:
     with pytest.raises(ValidationError, match="needs an `api_key`"):
         openai.Config.model_validate({"model": "gpt-4.1"})

@@ -7,7 +7,6 @@ import re
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from tests.components.models.asking import HELLO, MODULES, Listener, asking
 from tests.components.models.playback import Answer, Playback, events, streamed, whole
@@ -32,7 +31,6 @@ from tests.components.models.test_failures import GOOD, failing
 from tests.interop.refusals import IN_A_STREAM, REFUSALS, TOO_LONG, Refusal
 from victor_dsl.components.models.openai import _short_id
 from victor_dsl.errors import ModelError, RequestError
-from victor_dsl.language.config import Secret
 from victor_dsl.values.chat_format import message_from_json, message_to_json, restore_message
 from victor_dsl.values.message import Message, Reply, ToolCall
 from victor_dsl.values.settings import Settings, Thinking
@@ -903,16 +901,6 @@ async def test_thinking_does_not_begin_within_an_exchange(thoughts: bool) -> Non
     assert ("thinking" in await _sent("anthropic", turn)) is thoughts
     later = turn.replace(messages=(*turn.messages, Message("assistant", "Rain."), Message("user", "And now?")))
     assert "thinking" in await _sent("anthropic", later)
-
-
-@pytest.mark.parametrize(
-    ("type", "base_url"),
-    [("openai", "https://a.b/v1/chat/completions"), ("openai", "https://a.b/v1/chat/completions/"),
-     ("anthropic", "https://a.b/v1/messages")],
-)  # fmt: skip
-def test_a_base_url_ends_before_the_path_that_is_appended(type: str, base_url: str) -> None:
-    with pytest.raises(ValidationError, match="must end before"):
-        MODULES[type].Config.model_validate({"model": "m", "base_url": base_url, "api_key": Secret("env", "KEY")})
 
 
 @TYPES

@@ -78,6 +78,9 @@ def test_editors_are_told_every_component_and_what_each_field_means(kind: str) -
         {"prompt": {"overflow": "${env:OVERFLOW:-drop}"}},
         {"variants": {"x": {"status": "${env:STATUS:-running}", "unit": "${env:UNIT:-user}", "arms": {"a": {}}}}},
         {"settings": {"stop": "${env:STOP}", "limits": {"tools": {"deny": "${env:DENY}"}}}},
+        {"contributors": [{"type": "tech_stack", "stack": "${env:STACK}"}]},
+        {"middleware": [{"type": "redact", "patterns": "${env:PATTERNS:-email}"}]},
+        {"tools": [{"type": "mcp", "name": "m", "url": "http://x/", "allow": "${env:A}", "headers": "${env:H}"}]},
         {"inputs": {"age": {"type": "${env:TYPE:-integer}", "min": "${env:LEAST:-1}", "default": "${env:AGE:-3}"}}},
     ],
 )

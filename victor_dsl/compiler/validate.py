@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, TypeVar
 
 from attrs import define, field
@@ -76,7 +77,7 @@ def validate(
 
     Messages call the value `what`, and its parts by their path below `within`.
 
-    Text that came from `${…}` becomes the type that the schema wants, in settings also a list or a map; all else is exact. Nothing is reported about
+    Text that came from `${…}` becomes the type that the schema wants; all else is exact. Nothing is reported about
     values that are not known; where one of them decides over the whole, there is neither a model nor a fault.
     """
     try:
@@ -84,7 +85,7 @@ def validate(
     except ValidationError as error:
         errors = error.errors(include_url=False)
     if given.interpolated and convert_texts(
-        given.value, errors, _interpolated_text(given), only_settings=model is not Settings
+        given.value, errors, _interpolated_text(given), partial(_may_hold_parts, model)
     ):
         try:
             return model.model_validate(given.value), []
@@ -94,6 +95,13 @@ def validate(
     errors = [error for error in errors if not _is_excused(model, given, error)]
     faults = faults_of(model, given.value, errors, subject)
     return None, list(_placed(faults, located, given, at))
+
+
+def _may_hold_parts(model: type[BaseModel], path: Path) -> bool:
+    """Whether one variable may hold the list or map at a path: in settings, and in fields of components that name nothing else of the spec."""
+    if model is Settings or "settings" in path[:-1]:
+        return True
+    return issubclass(model, Config) and path[0] not in annotated_fields(model)
 
 
 def _interpolated_text(given: PythonValue) -> Any:

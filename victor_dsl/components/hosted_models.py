@@ -181,13 +181,6 @@ class Unsupported(ValueError):
     """The turn needs a feature that the API does not have; the message says which."""
 
 
-def without_path(base_url: str, path: str) -> str:
-    """The address, if it does not end with the path that is appended to it. Raises ValueError."""
-    if base_url.rstrip("/").endswith(path):
-        raise ValueError(f"must end before '{path}', which is appended to it")
-    return base_url
-
-
 Piece = tuple[str, str]
 """What an event of a stream brings: text, and thoughts."""
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection
 from typing import Any, ClassVar, Self
+from urllib.parse import parse_qsl
 
 from pydantic import Field, field_validator, model_validator
 
 from victor_dsl.language.config import Model, Secret
+from victor_dsl.values.faults import Fault, Faulty
 
 _RESERVED_HEADERS = frozenset({"host", "content-type", "content-length", "transfer-encoding", "connection", "accept"})
 _NAMES_A_KEY = re.compile(r"key|token|secret|passw|signature|credential|auth|^(sig|code)$", re.IGNORECASE)
+_ENDPOINT = re.compile(
+    r"/(?:chat/completions|completions|responses|messages(?:/count_tokens)?|embeddings|v\d+(?P<models>/models))$"
+    r"|(?P<ollama>/api/(?:chat|generate|embed|embeddings|tags|show))$"
+)
+"""The paths of requests that people copy from the documentation of an API."""
 _KEY_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"})
 
 
@@ -57,9 +65,18 @@ class HttpConfig(Model):
     @field_validator("base_url")
     @classmethod
     def _base_url_is_an_address(cls, base_url: str) -> str:
-        if "?" in base_url:
-            raise ValueError("must end with its path; write what follows the '?' as `query`")
-        return checked_address(base_url)
+        address, mark, query = base_url.partition("?")
+        address, path = without_endpoint(checked_address(address))
+        if mark:
+            message, hint = "must end with its path; write what follows the '?' as `query`", ""
+            names = parse_qsl(query)
+            if names and not any(_NAMES_A_KEY.search(name) for name, _ in names):
+                hint = f" and `query: {{{', '.join(f'{name}: {json.dumps(value)}' for name, value in names)}}}`"
+            raise Faulty([Fault((), message, f"write `base_url: {address}`{hint}")])
+        if path:
+            message = f"must end before '{path}', which is appended to it"
+            raise Faulty([Fault((), message, f"write `base_url: {address}`")])
+        return address
 
     @field_validator("headers")
     @classmethod
@@ -106,6 +123,15 @@ class OpenAIServerConfig(HttpConfig):
         if self.api_key is None and self.base_url.startswith("https://api.openai.com/"):
             raise ValueError("api.openai.com needs an `api_key`; for another server, set `base_url`")
         return self
+
+
+def without_endpoint(address: str) -> tuple[str, str]:
+    """An address without the path of one of its API's requests, and that path."""
+    found = _ENDPOINT.search(address)
+    if found is None:
+        return address, ""
+    begin = found.start("models") if found["models"] else found.start()
+    return address[:begin] + ("/v1" if found["ollama"] else ""), address[begin:]
 
 
 def checked_address(address: str) -> str:

@@ -77,9 +77,13 @@ def component_schema(component: Component, definitions: Json) -> Json:
     made = component.config.model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
     definitions.update(made.pop("$defs", {}))
     properties: Json = made.get("properties", {})
-    for name, annotation in annotated_fields(component.config).items():
+    annotations = annotated_fields(component.config)
+    for name, described in properties.items():
+        annotation = annotations.get(name)
         if isinstance(annotation, Nested):
-            properties[name] = _nested(properties[name], annotation)
+            properties[name] = _nested(described, annotation)
+        elif annotation is None:
+            properties[name] = _or_reference(described)
     implied = component.kind.default == component.type and component.kind.shape == "one"
     return {
         "description": component.summary,
@@ -169,9 +173,9 @@ def _nested(written: Json, annotation: Nested) -> Json:
 
 
 def _or_reference(described: Json) -> Json:
-    """A setting that is a list may come from one variable, as `a, b`."""
+    """A list or a map may come from one variable, as `a, b` or JSON."""
     arms = described.get("anyOf", [described])
-    if not any(arm.get("type") == "array" for arm in arms):
+    if not any(arm.get("type") in ("array", "object") for arm in arms):
         return described
     kept: Json = {key: described[key] for key in ("description", "default", "examples") if key in described}
     return {**kept, "anyOf": [*({k: v for k, v in arm.items() if k not in kept} for arm in arms), _REFERENCE]}

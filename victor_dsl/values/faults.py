@@ -64,6 +64,7 @@ class Faulty(ValueError):
     """A value has faults; every one of them is listed.
 
     A validator of a model raises it for parts of the model: their paths begin there, and each message begins with its path.
+    A validator of a field raises it with an empty path, for a fault with a hint.
     """
 
     def __init__(self, faults: Iterable[Fault]) -> None:
@@ -157,7 +158,8 @@ def faults_of(model: type[BaseModel], value: Any, errors: Sequence[Any], subject
 def _below(fault: Fault, path: Path, kind: str, subject: Subject) -> Fault:
     """A fault that a model's own validator reports of a part of it, as one of the whole value."""
     part = subject.part(path)
-    message = f"{part}.{fault.message}" if part else fault.message
+    between = "." if fault.path else ": "
+    message = f"{part}{between}{fault.message}" if part else fault.message
     return evolve(fault, path=(*path, *fault.path), message=message, kind=kind)
 
 

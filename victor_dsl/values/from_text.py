@@ -40,17 +40,20 @@ def from_text(text: str, wanted: str) -> Any:
 
 
 def convert_texts(
-    value: Any, errors: Sequence[Any], text_at: Callable[[tuple[Any, ...]], str | None], *, only_settings: bool
+    value: Any,
+    errors: Sequence[Any],
+    text_at: Callable[[tuple[Any, ...]], str | None],
+    parts_at: Callable[[tuple[Any, ...]], bool],
 ) -> bool:
     """Replaces in place the texts that `errors` are about by what their keys want; whether there was any.
 
-    `text_at` gives the text at a path, and None where a value is not to be converted. With `only_settings` a text becomes a list
-    or a map nowhere but below a key `settings`.
+    `text_at` gives the text at a path, and None where a value is not to be converted; `parts_at` says whether a text may
+    become a list or a map there.
     """
     converted = False
     for error in errors:
         path, wanted = error["loc"], error["type"]
-        if only_settings and wanted not in SCALARS and "settings" not in path[:-1]:
+        if wanted not in SCALARS and not parts_at(path):
             continue
         while path and text_at(path) is None:
             path = path[:-1]  # a union adds its branch to the path
@@ -74,9 +77,7 @@ def settings_from_text(raw: Mapping[str, Any]) -> dict[str, Any]:
     try:
         Settings.model_validate(settings)
     except ValidationError as error:
-        convert_texts(
-            settings, error.errors(include_url=False), lambda path: _text(settings, path), only_settings=False
-        )
+        convert_texts(settings, error.errors(include_url=False), lambda path: _text(settings, path), lambda _: True)
     return settings
 
 

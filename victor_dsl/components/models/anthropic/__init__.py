@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from victor_dsl.components.hosted_models import HostedConfig, HostedModel, PromptCache, without_path
+from victor_dsl.components.hosted_models import HostedConfig, HostedModel, PromptCache
 from victor_dsl.components.models.anthropic import accepted
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import Secret, SettingFault
@@ -58,7 +58,7 @@ class Config(HostedConfig):
     @field_validator("base_url", mode="after")
     @classmethod
     def _base_url_is_without_version(cls, base_url: str) -> str:
-        return without_path(base_url, "/messages").removesuffix("/v1")
+        return base_url.removesuffix("/v1")
 
     @cached_property
     def reasoning(self) -> bool:

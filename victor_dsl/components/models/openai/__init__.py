@@ -9,9 +9,9 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from victor_dsl.components.hosted_models import HostedConfig, HostedModel, PromptCache, without_path
+from victor_dsl.components.hosted_models import HostedConfig, HostedModel, PromptCache
 from victor_dsl.components.models.openai.prompt_cache import CacheFields
 from victor_dsl.components.models.openai.tokenizer import token_counter
 from victor_dsl.language.component import Context
@@ -80,11 +80,6 @@ class Config(OpenAIServerConfig, HostedConfig):
             "the name of an encoding always does. The usage that the server reports corrects the count in every case."
         ),
     )
-
-    @field_validator("base_url", mode="after")
-    @classmethod
-    def _base_url_is_without_path(cls, base_url: str) -> str:
-        return without_path(without_path(base_url, "/chat/completions"), "/responses")
 
     @model_validator(mode="after")
     def _summaries_need_the_responses_api(self) -> Self:
