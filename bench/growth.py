@@ -80,6 +80,7 @@ SPECS: Mapping[str, Callable[[int], str]] = {
     "unknown types": _list("contributors", "{type: txtN}"),
     "wrong types": _list("contributors", "{type: text, name: cN, text: [1]}"),
     "unknown aliases": lambda n: HEAD + MODEL + "x-a:\n" + "".join(f"- *a{i}\n" for i in range(n)),
+    "unknown aliases below anchors": lambda n: HEAD + MODEL + "x-a:\n" + "".join(f"- &a{i} b\n- *b{i}\n" for i in range(n)),
     "unknown tags": lambda n: HEAD + MODEL + "x-a: [" + ", ".join(f"!t{i} a" for i in range(n)) + "]\n",
     "good references": _in('contributors: [{type: text, text: "', "${env:AN:-a}", '"}]', " "),
     "bad references": _in('contributors: [{type: text, text: "', "${foo:AN}", '"}]', " "),

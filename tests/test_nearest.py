@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from victor_dsl.nearest import nearest, suggest
+from victor_dsl.nearest import Choices, nearest, suggest
 
 
 @pytest.mark.parametrize(
@@ -36,3 +38,18 @@ def test_a_long_list_is_cut_and_says_how_long_it_is() -> None:
 
 def test_nothing_to_list_is_said() -> None:
     assert (suggest("a", []), suggest("a", [], what="arms")) == ("there are none", "there are no arms")
+
+
+def test_a_large_collection_is_read_once_for_many_unknown_names() -> None:
+    class Read(list[str]):
+        times = 0
+
+        def __iter__(self) -> Iterator[str]:
+            Read.times += 1
+            return super().__iter__()
+
+    choices, names = Choices(), Read(["main", "spare"])
+    assert {suggest(f"mian{i}", choices.of(names)) for i in range(5)} == {
+        "did you mean 'main'? there are: main, spare",
+    }
+    assert Read.times == 1

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import difflib
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 MANY = 64
 """Names that a word is compared with. Of more, those beside it in the alphabet are, read forwards and backwards."""
@@ -19,16 +19,16 @@ LONGEST = 64
 """Characters of a name that is compared or listed whole."""
 
 
-def nearest(word: str, valid: Iterable[str]) -> str | None:
+def nearest(word: str, valid: Iterable[str] | Names) -> str | None:
     """The valid name that a misspelt word most likely means, or None; case, `-` and `_` make no difference.
 
     >>> nearest("Rate-Limt", ["auth", "rate_limit"])
     'rate_limit'
     """
-    return _names(tuple(valid)).nearest(word)
+    return _names_of(valid).nearest(word)
 
 
-def suggest(word: str, valid: Iterable[str], *, what: str | None = None, most: int = 12) -> str:
+def suggest(word: str, valid: Iterable[str] | Names, *, what: str | None = None, most: int = 12) -> str:
     """The nearest name, then the valid ones, at most `most` of them; `what` says what these are.
 
     >>> suggest("mian", ["main", "spare"], what="models")
@@ -38,7 +38,7 @@ def suggest(word: str, valid: Iterable[str], *, what: str | None = None, most: i
     >>> suggest("main", [])
     'there are none'
     """
-    known = _names(tuple(valid))
+    known = _names_of(valid)
     names = known.listed
     close = known.nearest(word)
     shown = ", ".join(map(shortened, names[:most])) + (f", … ({len(names)} in all)" if len(names) > most else "")
@@ -52,7 +52,7 @@ def shortened(name: str) -> str:
 
 
 @frozen
-class _Names:
+class Names:
     """Names to choose from: as they are listed, and folded by case and marks, sorted from either end."""
 
     listed: tuple[str, ...]
@@ -61,6 +61,7 @@ class _Names:
     backwards: tuple[str, ...]
 
     def nearest(self, word: str) -> str | None:
+        """The name that the word most likely means."""
         if len(word) > LONGEST:
             return None
         folded = _fold(word)
@@ -77,12 +78,34 @@ class _Names:
         return dict.fromkeys(beside)
 
 
+@define
+class Choices:
+    """The names in large collections, each read once. The collections must stay as they are."""
+
+    _names: dict[int, tuple[Collection[str], Names]] = field(factory=dict)
+
+    def of(self, valid: Collection[str]) -> Names:
+        """The names of a collection."""
+        if id(valid) not in self._names:
+            self._names[id(valid)] = (valid, names_of(valid))
+        return self._names[id(valid)][1]
+
+
+def _names_of(valid: Iterable[str] | Names) -> Names:
+    return valid if isinstance(valid, Names) else _cached(tuple(valid))
+
+
 @lru_cache(maxsize=32)
-def _names(valid: tuple[str, ...]) -> _Names:
+def _cached(valid: tuple[str, ...]) -> Names:
+    return names_of(valid)
+
+
+def names_of(valid: Iterable[str]) -> Names:
+    """Names to choose from."""
     names = [name for name in valid if isinstance(name, str)]
     folded = {_fold(name): name for name in reversed(names) if len(name) <= LONGEST}
     mirrored = sorted(name[::-1] for name in folded)
-    return _Names(tuple(sorted(set(names))), folded, tuple(sorted(folded)), tuple(mirrored))
+    return Names(tuple(sorted(set(names))), folded, tuple(sorted(folded)), tuple(mirrored))
 
 
 def _fold(name: str) -> str:

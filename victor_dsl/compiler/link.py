@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from attrs import define, field
 
@@ -10,7 +10,7 @@ from victor_dsl.compiler.checked import Checked, Item
 from victor_dsl.compiler.variations import Variation, Variations
 from victor_dsl.language.config import Ref, annotated_fields
 from victor_dsl.language.spec import Spec
-from victor_dsl.nearest import suggest
+from victor_dsl.nearest import Choices, suggest
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.interpolate import Interpolated, as_read
 from victor_dsl.source.located import Located, Path
@@ -18,6 +18,8 @@ from victor_dsl.values.settings import REQUEST_SETTINGS, SETTING_NAMES
 
 _NAMED = ("models", "databases", "embedders")
 """Sections whose items are referred to by name."""
+
+_REQUESTABLE = SETTING_NAMES - REQUEST_SETTINGS
 
 
 @define
@@ -29,6 +31,7 @@ class Linker:
     _named: dict[Checked, tuple[int, ...]] = field(factory=dict)
     _items: dict[tuple[int, ...], set[Item]] = field(factory=dict)
     _settings: set[tuple[str, int, tuple[int, ...]]] = field(factory=set)
+    _choices: Choices = field(factory=Choices)
 
     def link(self, variation: Variation) -> None:
         """The references of one variation, and the models that its settings name."""
@@ -88,7 +91,7 @@ class Linker:
         for i, name in enumerate((spec.request if spec else None) or ()):
             leaf = document.at(("request", i))
             if name not in SETTING_NAMES:
-                self._unknown("settings", name, SETTING_NAMES - REQUEST_SETTINGS, leaf, ("request", i))
+                self._unknown("settings", name, _REQUESTABLE, leaf, ("request", i))
 
     def _leaf(self, variation: Variation, leaf: Located, path: Path) -> None:
         text = as_read(leaf.value)
@@ -104,10 +107,11 @@ class Linker:
             if (removal := variation.removal(kind, name)) is not None:
                 removal.blame_last(self.diagnostics)
 
-    def _unknown(self, holder: str, name: str, names: object, leaf: Located, path: Path, *, key: bool = False) -> None:
-        known = [str(n) for n in names] if hasattr(names, "__iter__") else []
+    def _unknown(
+        self, holder: str, name: str, names: Collection[str], leaf: Located, path: Path, *, key: bool = False
+    ) -> None:
         span = leaf.key_span if key and leaf.key_span else leaf.span
-        hint = suggest(name, known, what=f"names in {holder}")
+        hint = suggest(name, self._choices.of(names), what=f"names in {holder}")
         shown = leaf.value.text if isinstance(leaf.value, Interpolated) else name
         self.diagnostics.append(Diagnostic("unknown-name", f"{holder} has no '{shown}'", span, path, hint))
 

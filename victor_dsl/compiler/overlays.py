@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from attrs import define, field
 
 from victor_dsl.compiler.additions import add
 from victor_dsl.language.kinds import KINDS, Kind
 from victor_dsl.language.spec import LISTS, SECTIONS, UNTOUCHABLE
-from victor_dsl.nearest import suggest
+from victor_dsl.nearest import Choices, suggest
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Located, Path
 from victor_dsl.values.additions import added_to
@@ -31,6 +31,7 @@ class Overlay:
     guarded: bool = False
     diagnostics: list[Diagnostic] = field(factory=list)
     _named: dict[int, tuple[dict[str, list[int]], list[Located]]] = field(factory=dict)
+    _choices: Choices = field(factory=Choices)
 
     def lay(self, base: Located, over: Located, at: Path) -> Located:
         """The merged spec. `at` is the overlay's path in its document."""
@@ -80,12 +81,13 @@ class Overlay:
             return self._list(kind, base, over, at)
         if not isinstance(over.value, dict):
             return over  # check reports the wrong shape
-        items = dict(base.value) if base is not None and isinstance(base.value, dict) else {}
+        below = base.value if base is not None and isinstance(base.value, dict) else {}
+        items = dict(below)
         for name, value in over.value.items():
             if value.value is not None:
                 items[name] = _item(kind, items.get(name), value)
             elif items.pop(name, None) is None:
-                self._unknown(kind, name, value, items, (*at, name))
+                self._unknown(kind, name, value, below, (*at, name))
         return Located(items, base.span if base else over.span, base.key_span if base else over.key_span)
 
     def _list(self, kind: Kind, base: Located | None, over: Located, at: Path) -> Located:
@@ -151,9 +153,8 @@ class Overlay:
             return Located(allowed, over.span, over.key_span)
         return over
 
-    def _unknown(self, kind: Kind, name: str, value: Located, names: object, at: Path) -> None:
-        known = [str(known) for known in names] if isinstance(names, dict) else []
-        hint = suggest(name, known, what=f"names in {kind.name}")
+    def _unknown(self, kind: Kind, name: str, value: Located, names: Collection[str], at: Path) -> None:
+        hint = suggest(name, self._choices.of(names), what=f"names in {kind.name}")
         if value.value is not None:
             hint += "; to add an item, give it a `type`"
         self._fault("unknown-name", f"{kind.name} has no '{name}'", value, at, hint)

@@ -26,6 +26,8 @@ class Registry:
     def __init__(self, extra: Iterable[Component] = (), *, entry_points: bool = True) -> None:
         self._found: dict[tuple[str, str], Component | None] = {(c.kind.name, c.type): c for c in extra}
         self._installed: dict[str, tuple[Any, ...]] = {} if entry_points else dict.fromkeys(KINDS, ())
+        self._built_in: dict[str, frozenset[str]] = {}
+        self._types: dict[str, tuple[str, ...]] = {}
 
     def find(self, kind: str, type: str) -> Component | None:
         """The component, or None where there is none of that name. Raises BrokenComponent if its package is faulty."""
@@ -34,12 +36,13 @@ class Registry:
             self._found[key] = self._load(KINDS[kind], type)
         return self._found[key]
 
-    def types(self, kind: str) -> list[str]:
+    def types(self, kind: str) -> tuple[str, ...]:
         """The names of all components of a kind, sorted. Imports none of them."""
-        built_in = importlib.import_module(f"{BUILT_IN}.{kind}")
-        names = {module.name for module in pkgutil.iter_modules(built_in.__path__) if module.name[0] != "_"}
-        names |= {type for (of, type), found in self._found.items() if of == kind and found}
-        return sorted(names | {entry.name for entry in self._entries(kind)})
+        if kind not in self._types:
+            given = {type for (of, type), found in self._found.items() if of == kind and found}
+            installed = {entry.name for entry in self._entries(kind)}
+            self._types[kind] = tuple(sorted(self._modules(kind) | given | installed))
+        return self._types[kind]
 
     def components(self, kind: str, broken: Callable[[BrokenComponent], object]) -> list[Component]:
         """All components of a kind, sorted by type, without those that cannot be imported: `broken` gets their errors."""
@@ -54,18 +57,19 @@ class Registry:
         return found
 
     def _load(self, kind: Kind, type: str) -> Component | None:
-        if not type.isidentifier() or type.startswith("_"):
-            return None
-        module_name = f"{BUILT_IN}.{kind.name}.{type}"
-        try:
-            return describe(kind, type, importlib.import_module(module_name))
-        except ModuleNotFoundError as error:
-            if error.name != module_name:
-                raise
+        if type in self._modules(kind.name):
+            return describe(kind, type, importlib.import_module(f"{BUILT_IN}.{kind.name}.{type}"))
         for entry in self._entries(kind.name):
             if entry.name == type:
                 return self._installed_component(kind, entry)
         return None
+
+    def _modules(self, kind: str) -> frozenset[str]:
+        """The names of the built-in components of a kind."""
+        if kind not in self._built_in:
+            modules = pkgutil.iter_modules(importlib.import_module(f"{BUILT_IN}.{kind}").__path__)
+            self._built_in[kind] = frozenset(module.name for module in modules if module.name[0] != "_")
+        return self._built_in[kind]
 
     def _installed_component(self, kind: Kind, entry: Any) -> Component:
         package = getattr(entry.dist, "name", None) or "a package without a name"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from attrs import frozen
@@ -18,6 +19,9 @@ MAX_NODES = 200_000
 
 MAX_ALIASED = 100_000
 """Of values that aliases and `<<` add to those written."""
+
+_MOST_SUGGESTED = 64
+"""Of many anchors, the newest are those that an unknown alias may mean."""
 
 WANTED = object()
 """Stands for a key: the map wants one next."""
@@ -113,7 +117,8 @@ class Anchors:
             message = f"'*{name}' is inside the value that it repeats"
             return Diagnostic("alias-loop", message, span, hint="an alias cannot contain itself")
         if anchored is None:
-            hint = suggest(name, [n for n, found in self._known.items() if found], what="anchors above")
+            newest = (name for name, found in reversed(self._known.items()) if found)
+            hint = suggest(name, islice(newest, _MOST_SUGGESTED), what="anchors above")
             hint += "; a text that begins with '*' needs quotes"
             return Diagnostic("unknown-alias", f"there is no anchor '&{name}' above", span, hint=hint)
         self.aliased += anchored.size
