@@ -84,17 +84,18 @@ def compile_spec(
     A missing variable is an error with `require_environment`; otherwise its value is unknown, and the program is None
     only if there is another error or the plan depends on that value. `require_secrets` also requires the variables and
     files of secrets to exist, without reading their values. With `untrusted` it is an error to name a function to
-    import, a program to start, or a file outside the spec's folder, and no variable or `${file:…}` has a value. With a date of `today`, models that their providers retire are reported: a retired one
-    is an error, unless `allow_retired`.
+    import, a program to start, or a file outside the spec's folder, and no variable or `${file:…}` has a value. With a
+    date of `today`, models that their providers retire are reported: a retired one is an error, unless `allow_retired`.
 
     Where a variable that is not set chooses a file of `extends`, the spec is compiled with each file that it could choose, and
     its program is that of the default.
     """
     files = files or Files()
     files.root = root_of(name) if untrusted else None
-    return _compile(
-        name,
-        environment={} if untrusted else environment,
+    environment = {} if untrusted else environment
+    compile_in = partial(
+        _compile,
+        name=name,
         registry=registry or Registry(),
         files=files,
         state=state,
@@ -103,34 +104,25 @@ def compile_spec(
         today=today,
         allow_retired=allow_retired,
     )
+    stages, faults = ([], []) if require_environment else every_stage(files, name, environment)
+    if stages or faults:
+        return _every_stage(compile_in, name, environment, files, stages, faults)
+    return compile_in(environment)
 
 
 def _compile(
-    name: str,
-    *,
     environment: Mapping[str, str],
+    *,
+    name: str,
     registry: Registry,
     files: Files,
     state: Path | None,
-    require_environment: bool = False,
+    require_environment: bool,
     require_secrets: bool,
     today: date | None,
     allow_retired: bool,
 ) -> Compilation:
-    if not require_environment:
-        stages, faults = every_stage(files, name, environment)
-        if stages or faults:
-            again = partial(
-                _compile,
-                name,
-                registry=registry,
-                files=files,
-                state=state,
-                require_secrets=require_secrets,
-                today=today,
-                allow_retired=allow_retired,
-            )
-            return _every_stage(again, name, environment, files, stages, faults)
+    """The passes, for one environment."""
     family = read_family(files, name, environment)
     found = [
         *family.diagnostics,
@@ -206,19 +198,20 @@ def _compile(
 
 
 def _every_stage(
-    compile_with: Callable[..., Compilation],
+    compile_in: Callable[[Mapping[str, str]], Compilation],
     name: str,
     environment: Mapping[str, str],
     files: Files,
     stages: Sequence[Stage],
     faults: Sequence[Diagnostic],
 ) -> Compilation:
+    """The spec compiled with each stage; the program is that of the default."""
     checked: list[StageChecked] = []
     sources: dict[str, FileVersion] = dict(files.versions)
     program = None
     for stage in stages:
         own = {**environment, **stage.values}
-        compilation = compile_with(environment=own)
+        compilation = compile_in(own)
         checked.append(StageChecked(stage, compilation.diagnostics, documents(read_family(files, name, own))))
         sources |= compilation.sources
         program = compilation.program if stage.is_default else program
@@ -230,13 +223,13 @@ def _every_stage(
 
 
 def _without_anchors(document: Located) -> Located:
-    """The document without the keys that only hold anchors: what uses one needs its variables, and nothing else does."""
+    """The document without the keys for anchors: a variable in an anchor is needed only where the anchor is used."""
     kept = {key: child for key, child in document.value.items() if not key.startswith(OWN)}
     return Located(kept, document.span, document.key_span)
 
 
 def _secret_files(document: Located, secrets: AbstractSet[int]) -> set[str]:
-    """The files that hold secrets, which no plan holds."""
+    """The files of secrets: no plan contains their texts."""
     leaves = (leaf.value for _, leaf in document.walk() if id(leaf) in secrets and isinstance(leaf.value, Interpolated))
     return {reference.path for value in leaves for reference in value.references if reference.source == "file"}
 
