@@ -41,8 +41,8 @@ def test_messages_and_a_template_around_what_the_user_says_are_valid(compile: Co
         ("{role: user, text: a, template: b, path: c}", "wrong-value", "messages[0]: give either 'text', 'path' or 'template', not all three", ""),
         ("{role: user, txt: a}", "unknown-key", "messages[0] has no 'txt'", "did you mean 'text'"),
         ("{role: user, type: text, text: a}", "unknown-key", "messages[0] has no 'type'", ""),
-        ("{role: user, text: ' '}", "wrong-value", "text: it is blank, but a message must say something", ""),
-        ("{role: user, template: '  '}", "wrong-value", "template: it is blank, but a message must say something", ""),
+        ("{role: user, text: ' '}", "wrong-value", "text: it must not be blank", ""),
+        ("{role: user, template: '  '}", "wrong-value", "template: it must not be blank", ""),
         ("{role: user, text: {a: b}}", "wrong-type", "text must be text, not a map", ""),
         ("{role: user, template: [a]}", "wrong-type", "template must be text, not a list", ""),
         ("{role: user, path: 7}", "wrong-type", "path must be text, not 7", "put it in quotes"),
@@ -120,7 +120,7 @@ def test_templates_in_files_may_include_others(compile: Compile) -> None:
 def test_a_template_without_the_message_loses_what_the_user_says(compile: Compile, template: str) -> None:
     ((code, line, _, message),) = found(compile, f'message: {{template: "{template}"}}')
     assert (code, line, message) == (
-        "lost-message", 5, "this template never uses `message`, so what the user says is not sent",
+        "lost-message", 5, "this template never uses `message`, so the user's message is not sent",
     )  # fmt: skip
 
 

@@ -185,9 +185,9 @@ ROWS = SPEC + "databases: {app: {type: sqlite, path: app.db}}\nproviders: [{type
 @pytest.mark.parametrize(
     ("rights", "code", "message"),
     [
-        ("may_set: [settings.tmperature]", "unknown-name", "'settings.tmperature' is the path of no setting"),
-        ("may_set: [vars.leagl]", "unknown-name", "'vars.leagl' is the path of no setting"),
-        ("may_set: ['']", "unknown-name", "'' is the path of no setting"),
+        ("may_set: [settings.tmperature]", "unknown-name", "this spec has no setting and no var 'settings.tmperature'"),
+        ("may_set: [vars.leagl]", "unknown-name", "this spec has no setting and no var 'vars.leagl'"),
+        ("may_set: ['']", "unknown-name", "this spec has no setting and no var ''"),
         ("may_set: [3]", "wrong-type", "may_set[0] must be text"),
         (
             "at_most: {limits.requests_per_mnute: 6}",
@@ -201,7 +201,7 @@ ROWS = SPEC + "databases: {app: {type: sqlite, path: app.db}}\nproviders: [{type
         (
             "at_most: {max_tokens: -5}",
             "wrong-value",
-            "no row could be within it: settings.max_tokens must be at least 1",
+            "no row can comply with this maximum: settings.max_tokens must be at least 1",
         ),
         ("at_most: {max_tokens: 2.5}", "wrong-value", "settings.max_tokens must be a whole number"),
         ("at_most: {max_tokens: .inf}", "wrong-type", "must be a finite number"),

@@ -248,7 +248,7 @@ DEFAULTED = "{{ vip | default(1) }}"
 def test_a_default_for_what_nothing_can_give_is_reported(compile: Compile) -> None:
     (fault,) = compile(template(DEFAULTED)).diagnostics
     assert (fault.code, fault.severity) == ("undefined-variable", "warning")
-    assert fault.message == "nothing can give 'vip', so its default is always used"
+    assert fault.message == "nothing can set 'vip', so its default is always used"
     assert fault.hint == "declare it, so that something may set it: `vars: {vip: null}`, or under `inputs`"
 
 

@@ -145,8 +145,8 @@ def test_a_value_that_is_no_name_in_the_folder_is_refused_and_not_shown(
 @pytest.mark.parametrize(
     ("path", "column", "message"),
     [
-        ("${file:stage.txt}.yml", 10, "`extends` takes a path from a variable, not from a file"),
-        ("stages/${STAGE}.yml", 10, "`extends` takes no '${…}' but `${env:NAME}`"),
+        ("${file:stage.txt}.yml", 10, "`extends` cannot take a path from a file, only from a variable"),
+        ("stages/${STAGE}.yml", 10, "the only '${…}' that `extends` takes is `${env:NAME}`"),
         ("stages/${evn:STAGE}.yml", 18, "there is no '${evn:…}'"),
         ("../${env:STAGE}.yml", 10, "'../${env:STAGE}.yml' leads out of the folder of victor.yml"),
         ("/etc/${env:STAGE}.yml", 10, "'/etc/${env:STAGE}.yml' leads out of the folder of victor.yml"),

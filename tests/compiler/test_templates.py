@@ -366,15 +366,15 @@ def test_a_setting_that_is_set_needs_no_question(compile: Compile, more: str) ->
         ),
         (
             {"a": "\n{% include 'a.j2' %}"},
-            [("p/a.j2:2:13", "template-error", "'a.j2' comes back to itself")],
+            [("p/a.j2:2:13", "template-error", "'a.j2' refers to itself")],
         ),
         (
             {"a": "{% include 'b.j2' %}", "b": "b\n{% import 'c.j2' as c %}", "c": "{% extends 'a.j2' %}"},
-            [("p/c.j2:1:13", "template-error", "'a.j2' comes back to itself through 'b.j2', 'c.j2'")],
+            [("p/c.j2:1:13", "template-error", "'a.j2' refers to itself through 'b.j2', 'c.j2'")],
         ),
         (
             {"a": "{% include 'b.j2' %}", "b": "{% with x = 1 %}{% include ['none.j2', 'b.j2'] %}{% endwith %}"},
-            [("p/b.j2:1:41", "template-error", "'b.j2' comes back to itself")],
+            [("p/b.j2:1:41", "template-error", "'b.j2' refers to itself")],
         ),
         ({"a": "{% if tenant %}{% include 'a.j2' %}{% endif %}{% include 'b.j2' %}{% include 'b.j2' %}", "b": "b"}, []),
         (

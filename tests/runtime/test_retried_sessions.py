@@ -74,7 +74,9 @@ async def test_a_turn_whose_stored_answer_was_lost_is_answered_and_stored_once(s
             assert reply.message.content == f"{number} messages"
     assert store.appended == 5
     assert len(store.turns) == 2
-    assert [data["message"] for data in spy.data("error")] == ["sessions are tried again: the connection was closed"]
+    assert [data["message"] for data in spy.data("error")] == [
+        "the session store is called again: the connection was closed"
+    ]
 
 
 async def test_an_outage_longer_than_retry_seconds_fails_the_turn(stage: Stage) -> None:

@@ -78,7 +78,7 @@ class Additions:
         if later and (*path, name)[-len(ALLOWED_TOOLS) :] == ALLOWED_TOOLS:
             fault = ADDED_TOOLS
         elif not path and name in SECTIONS - LISTS:
-            fault = f"'{key}' adds to a list, but {name} is no list", f"write `{name}`"
+            fault = f"'{key}' adds to a list, but {name} is not a list", f"write `{name}`"
         elif below is not None and isinstance(added.value, list) and not isinstance(below.value, list):
             fault = (
                 f"'{key}' adds to a list, but '{name}' is {kind_of(as_written(below.value))}",

@@ -348,7 +348,7 @@ def _with_section(fault: Diagnostic, kind: Kind) -> Diagnostic:
 def _with_contributors(fault: Diagnostic) -> Diagnostic:
     """The fault; of what other formats write otherwise, with a hint how it is written here."""
     if fault.path[-1:] == ("role",) and fault.message.endswith("'system'"):
-        return evolve(fault, hint="the system prompt is what `contributors` write")
+        return evolve(fault, hint="the system prompt is written by `contributors`")
     if fault.code == "unknown-key" and fault.path[-1] == "content":
         return evolve(fault, hint="write it as `text`, or as `template` with `{{ … }}`")
     return fault

@@ -123,7 +123,7 @@ def _diagnostic(one: _Written, values: dict[str, Located]) -> Diagnostic:
         f"{one.experiment}.{one.arm} sets {'.'.join(map(str, one.place))}, as {who}: the arm wins",
         one.leaf.key_span or one.leaf.span,
         (*arm_path(one.experiment, one.arm), *one.place),
-        f"to keep a tenant's own value, let it stay out: `variants: {{{one.experiment}: null}}` under its `with`",
+        f"to keep a tenant's own value, exclude it from the experiment: `variants: {{{one.experiment}: null}}` under its `with`",
         severity="warning",
         related=tuple(
             Related(f"the value of tenant {tenant}", leaf.key_span or leaf.span)

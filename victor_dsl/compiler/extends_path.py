@@ -137,13 +137,13 @@ def read_path(
     if _FILE.search(written.value):
         hint = "write the path itself, or a variable: `${env:NAME}`"
         return None, [
-            Diagnostic("bad-extends", "`extends` takes a path from a variable, not from a file", span, at, hint)
+            Diagnostic("bad-extends", "`extends` cannot take a path from a file, only from a variable", span, at, hint)
         ]
     read, faults = interpolate(written, environment, files)
     if faults:
         return None, [evolve(fault, path=at) for fault in faults]
     if not isinstance(read.value, Interpolated):
-        message = "`extends` takes no '${…}' but `${env:NAME}`"
+        message = "the only '${…}' that `extends` takes is `${env:NAME}`"
         return None, [Diagnostic("bad-extends", message, span, at, "write the path itself, or `${env:NAME}`")]
     references = read.value.references
     pieces = _pieces(written.value, references)

@@ -126,7 +126,7 @@ def _sets_required(section: Located, at: Path) -> Iterator[Diagnostic]:
         if (leaf := item.get("required")) is not None:
             yield Diagnostic(
                 "required-guard",
-                "only the spec itself says what is required, no tenant and no arm",
+                "tenants and arms may not write `required`, only the spec itself",
                 leaf.key_span or leaf.span,
                 (*at, place, "required"),
                 "write `required` at the item in the spec's own `middleware`, or leave it out",

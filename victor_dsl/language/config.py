@@ -288,7 +288,7 @@ class MiddlewareConfig(ListedConfig):
     )
     required: bool | None = Field(
         None,
-        description="Whether tenants and arms must leave it as it is and where it is, except for fields that are settings. By "
+        description="Whether tenants and arms may not change, move or remove it; they may change fields that are settings. By "
         "default only `auth`, `rate_limit` and `redact` are required. Overlays cannot write it.",
     )
 
@@ -412,7 +412,7 @@ class SessionConfig(ListedConfig):
         10.0,
         ge=0,
         allow_inf_nan=False,
-        description="How long a history that cannot be read or stored is tried again, with growing, random pauses, while the "
+        description="How long reading or storing a history is retried, with growing, random pauses, while the "
         "store is unreachable, locked or full. Only then does the turn fail.",
     )
     shared: bool = Field(

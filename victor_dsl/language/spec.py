@@ -91,14 +91,14 @@ class Prompt(Model):
 class ExampleMessage(TemplateConfig):
     """One message of an example. Its text is `text`, or what a template writes; where that is nothing, the message is left out."""
 
-    role: Literal["user", "assistant"] = Field(description="Who says it.")
+    role: Literal["user", "assistant"] = Field(description="Whose message it is.")
     text: str | None = Field(None, description="The text, exactly as written.", examples=["Where is my parcel?"])
 
     @field_validator("text", "template")
     @classmethod
     def _is_not_blank(cls, text: str | None) -> str | None:
         if text is not None and not text.strip():
-            raise ValueError("it is blank, but a message must say something")
+            raise ValueError("it must not be blank")
         return text
 
 

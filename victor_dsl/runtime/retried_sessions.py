@@ -43,7 +43,7 @@ class RetriedSessions:
         return await with_retries(work, self.clock, self.random, seconds=self.seconds, failed=self._failed)
 
     def _failed(self, error: StoreError) -> None:
-        self.report(f"sessions are tried again: {error.message}", {"code": error.code})
+        self.report(f"the session store is called again: {error.message}", {"code": error.code})
 
 
 def _of(user: str | None) -> dict[str, str]:

@@ -26,7 +26,7 @@ def no_text_is_cut_short(subject: LintInput) -> Iterator[Diagnostic]:
                 continue
             written, span = comment
             if written[1:2].isalnum() or not text.rstrip().endswith(_SENTENCE_ENDS):
-                message = f"'{written[:40]}' begins a comment, so it is no part of the {path[-1]}"
+                message = f"'{written[:40]}' begins a comment, so it is not part of the {path[-1]}"
                 hint = "put the whole text in quotes; or write the comment on a line of its own"
                 yield Diagnostic("comment-in-text", message, span, path, hint, severity="warning")
 

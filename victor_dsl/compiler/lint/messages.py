@@ -39,14 +39,14 @@ def _out_of_order(items: Sequence[Item]) -> Iterator[tuple[Item, str, str]]:
         return
     if roles[0] == "assistant":
         message = "`messages` begins with the assistant, but some APIs want the user to begin"
-        yield items[0], message, "write before it what the user says"
+        yield items[0], message, "add a message of the user before it"
     for before, role, item in zip(roles, roles[1:], items[1:], strict=False):
         if before == role:
             message = f"two messages of the {role} follow each other: some models refuse that, others join the two"
-            yield item, message, "write them as one message, or write what stands between them"
+            yield item, message, "join them into one message, or add the message between them"
     if roles[-1] == "user":
-        message = "`messages` ends with the user, and what the user says in a turn follows it"
-        hint = "write the assistant's answer behind it; text around what the user says belongs to `message`"
+        message = "`messages` ends with the user, and the message that follows is the user's, too"
+        hint = "add the assistant's answer after it; text around the user's own message belongs in `message`"
         yield items[-1], message, hint
 
 
@@ -55,7 +55,7 @@ def what_the_user_says_is_sent(subject: LintInput) -> Iterator[Diagnostic]:
     for items in subject.distinct("message"):
         for source in (source for item in items for source in sources(item, subject.files, subject.included)):
             if not _uses_message(subject, source):
-                note = "this template never uses `message`, so what the user says is not sent"
+                note = "this template never uses `message`, so the user's message is not sent"
                 hint = "write `{{ message }}` where it belongs"
                 yield Diagnostic("lost-message", note, source.place, source.field, hint, severity="warning")
 
@@ -73,7 +73,7 @@ def nothing_else_is_called_message(subject: LintInput) -> Iterator[Diagnostic]:
                     continue
                 seen.add(span)
                 message = f"'{MESSAGE}' cannot be the name of {'an input' if path[0] == 'inputs' else 'a var'} here"
-                hint = "the template of what the user says sees the message under it; choose another name"
+                hint = "the template in `message` finds the user's message under this name; choose another name"
                 related = (Related("the template", item.located.key_span or item.located.span),)
                 yield Diagnostic("bad-name", message, span, path, hint, related=related)
 

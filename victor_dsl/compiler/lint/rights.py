@@ -84,7 +84,7 @@ def unknown_tenants_are_decided(subject: LintInput) -> Iterator[Diagnostic]:
             "tenants that are not listed here, such as misspelt ones, silently have the base",
             tenants.key_span or tenants.span,
             ("tenants",),
-            "add `unknown_tenants: refuse` at the top level; or `base`, if others are to have the base",
+            "add `unknown_tenants: refuse` at the top level; or `base`, which answers them without an overlay",
             severity="warning",
         )
 
@@ -110,7 +110,7 @@ class _Known:
             whole = next((name for name in (f"settings.{text}", f"vars.{text}") if self._has(name)), None)
             meant = whole or nearest(text, self._names)
             syntax = "write paths such as `settings.model`, `settings.limits.*`, `vars.*`"
-            message = f"'{as_written(leaf.value)}' is the path of no setting and of no var of this spec"
+            message = f"this spec has no setting and no var '{as_written(leaf.value)}'"
             yield Diagnostic("unknown-name", message, leaf.span, at, f"did you mean '{meant}'?" if meant else syntax)
 
     def _has(self, glob: str) -> bool:
@@ -139,7 +139,7 @@ def _maximum_faults(key: str, most: float | None, leaf: Located, at: Path) -> It
     if path not in numeric_settings():
         span = leaf.key_span or leaf.span
         if path in set(setting_paths()):
-            message, code = f"settings.{'.'.join(path)} is not a number, so it has no greatest value", "wrong-value"
+            message, code = f"settings.{'.'.join(path)} is not a number, so it cannot have a maximum", "wrong-value"
         else:
             message, code = f"settings has no number '{'.'.join(path)}'", "unknown-name"
         yield Diagnostic(code, message, span, at, suggest(".".join(path), numeric, what="numbers", most=len(numeric)))
@@ -153,7 +153,7 @@ def _maximum_faults(key: str, most: float | None, leaf: Located, at: Path) -> It
             for fault in faults_of(
                 Settings, value, error.errors(include_url=False), Subject("settings", ("settings",))
             ):
-                yield Diagnostic("wrong-value", f"no row could be within it: {fault.message}", leaf.span, at)
+                yield Diagnostic("wrong-value", f"no row can comply with this maximum: {fault.message}", leaf.span, at)
 
 
 def _texts(section: Located | None) -> Iterator[tuple[int, str, Located]]:

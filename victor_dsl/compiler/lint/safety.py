@@ -156,7 +156,7 @@ class _Modules:
         except (RecursionError, MemoryError):
             return _Module((f"the module '{name}' is nested too deeply to be read", "make it simpler"))
         except (OSError, SyntaxError, ValueError) as error:
-            return _Module((f"the module '{name}' cannot be read: {error}", "mend the module"))
+            return _Module((f"the module '{name}' cannot be read: {error}", "correct the module"))
         return _Module(names=None if open_ended else frozenset(names))
 
 

@@ -164,8 +164,8 @@ def _circles(family: Family) -> Iterator[Diagnostic]:
             elif other in (above := [name for name, _ in trail]):
                 source = family.templates[name].source
                 through = ", ".join(f"'{name}'" for name in above[above.index(other) + 1 :])
-                message = f"'{other}' comes back to itself" + (f" through {through}" if through else "")
-                hint = "leave this out, or put it into an `{% if %}` that ends the circle"
+                message = f"'{other}' refers to itself" + (f" through {through}" if through else "")
+                hint = "leave this out, or put it into an `{% if %}` that ends the recursion"
                 yield Diagnostic("template-error", message, source.span(reference.line, other), source.field, hint)
             elif other not in done:
                 trail.append((other, iter(certain[other])))

@@ -153,7 +153,7 @@ class _Reading:
                 fault = self._fault("undefined-variable", message, node, name, f"declare it under `vars`; {hint}")
                 yield self._blamed(fault, (name,))
         elif self._is_given_a_default(node) and name not in GLOBALS and not self._may_be_given(name):
-            message = f"nothing can give '{name}', so its default is always used"
+            message = f"nothing can set '{name}', so its default is always used"
             hint = f"declare it, so that something may set it: `vars: {{{name}: null}}`, or under `inputs`"
             yield self._fault("undefined-variable", message, node, name, hint, "warning")
 

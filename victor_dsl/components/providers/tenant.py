@@ -29,7 +29,7 @@ class Config(TenantRowsConfig, ProviderConfig):
     Its columns are `tenant_id`, `config`, which is `{"settings": {…}, "vars": {…}}` as JSONB or JSON text, and `active`.
     A tenant that is not active is refused. So are a tenant without a row and a turn without a tenant, unless there is a
     `default` or the provider is `optional`. While a row cannot be read, or is faulty, its last good values stay in force.
-    A row that sets what it may not, or more than `at_most`, is faulty.
+    A row that sets other values than `may_set`, or more than `at_most`, is faulty.
     """
 
     knows_tenants: ClassVar[bool] = True
@@ -115,7 +115,7 @@ class TenantConfigs:
         if faults := list(_faults(values)):
             raise ProviderError(f"{where} is not a layer: {Faulty(faults)}", node=self._node)
         if faults := list(self._trespasses(values)):
-            raise ProviderError(f"{where} sets what it may not: {Faulty(faults)}", node=self._node)
+            raise ProviderError(f"{where} sets values that rows may not set: {Faulty(faults)}", node=self._node)
         settings, vars = values.get("settings") or {}, values.get("vars") or {}
         return Layer(self._node, settings, vars, added=added, name=where)
 

@@ -32,9 +32,7 @@ class Config(MiddlewareConfig):
     """
 
     around: Literal["turn"] | None = Field(None, description="What it wraps: always the whole turn.")
-    required: Literal[True] | None = Field(
-        None, description="Always true: no tenant and no arm can change who is admitted."
-    )
+    required: Literal[True] | None = Field(None, description="Always true: neither tenants nor arms can change it.")
     keys: Annotated[str | None, FilePath(exists=True)] = Field(
         None,
         description='A file of keys, YAML or JSON: `keys: [{key_hash: "sha256:…", tenant_id: acme, user_id: ann, active: true, '
