@@ -253,3 +253,24 @@ tools:
         ("comment-in-text", 11),
         ("comment-in-text", 17),
     ]
+
+
+@pytest.mark.parametrize(
+    ("section", "place"),
+    [
+        ('contributors: [{type: text, text: "Help with {{ product }}."}]', (6, 46)),
+        ('contributors: [{type: text, text: "Ask {{ customer | upper }}."}]', (6, 40)),
+        ("contributors:\n  - type: text\n    text: |\n      For the users\n      of {{- user }}.", (10, 10)),
+        ('messages: [{role: user, text: "{{ product }}?"}, {role: assistant, text: Yes.}]', (6, 32)),
+        ('tenants: {a: {with: {vars: {own: x}, contributors: [{type: text, text: "{{ own }}"}]}}}', (6, 73)),
+        ('contributors: [{type: text, text: "Write {{ name }} in Jinja, or { product }, or {{ 1 }}."}]', None),
+        ('contributors: [{type: template, template: "{{ product }}"}]', None),
+        ('contributors: [{type: text, text: "' + "{{a" * 100 + "b" * 100_000 + '"}]', None),
+    ],
+)
+def test_a_text_with_the_braces_of_a_template_is_reported(
+    compile: Compile, section: str, place: tuple[int, int] | None
+) -> None:
+    head = "victor: 1\nname: s\nmodels: {main: {type: echo}}\nvars: {product: Acme}\ninputs: {customer: {default: x}}\n"
+    found = [d for d in compile(f"{head}{section}\n").diagnostics if d.code == "template-in-text"]
+    assert [(d.span.line, d.span.column, d.severity) for d in found] == ([(*place, "warning")] if place else [])

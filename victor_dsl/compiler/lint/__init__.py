@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from victor_dsl.compiler.lint.budget import context_budget
-from victor_dsl.compiler.lint.comments import no_text_is_cut_short
 from victor_dsl.compiler.lint.files import included_files_exist, prompt_files_can_be_seen, provided_values_are_sound
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.lint.limits import every_limit_is_enforced, every_limiter_has_a_limit
@@ -40,6 +39,7 @@ from victor_dsl.compiler.lint.safety import (
 )
 from victor_dsl.compiler.lint.settings import models_accept_their_settings, response_formats_are_valid
 from victor_dsl.compiler.lint.templates import templates_are_sound
+from victor_dsl.compiler.lint.texts import no_text_is_a_template, no_text_is_cut_short
 from victor_dsl.compiler.lint.tools import chosen_tools_exist, results_fit_the_windows, tools_are_not_too_many
 from victor_dsl.source.diagnostic import Diagnostic
 
@@ -54,6 +54,7 @@ RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
     templates_are_sound,
     prompt_files_can_be_seen,
     no_text_is_cut_short,
+    no_text_is_a_template,
     what_varies_comes_last,
     examples_are_conversations,
     what_the_user_says_is_sent,

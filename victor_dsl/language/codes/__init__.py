@@ -59,6 +59,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *(
             "empty-prompt",
             "comment-in-text",
+            "template-in-text",
             "unwise-order",
             "volatile-before-stable",
             "no-effect",

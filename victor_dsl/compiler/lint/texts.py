@@ -1,4 +1,4 @@
-"""Texts for models that a `#` cuts short: in YAML, ` #` in a text without quotes begins a comment."""
+"""Texts that the model gets otherwise than they look: a ` #` without quotes begins a comment in YAML, and a text is no template."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from victor_dsl.compiler.checked import Item
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.language.config import TemplateText, annotated_fields
+from victor_dsl.language.template import VISIBLE
 from victor_dsl.source.diagnostic import Diagnostic
-from victor_dsl.source.interpolate import as_written
+from victor_dsl.source.interpolate import as_read, as_written
 from victor_dsl.source.located import Located, Path, Span
 
 _TEXTS = ("text", "template", "description")
 _COMMENT = re.compile(r" +(#.*)")
+_VALUE = re.compile(r"\{\{-?\s*+([A-Za-z_]\w*+)[^{}]*+\}\}")
 _SENTENCE_ENDS = (".", "!", "?", ":", ";", "…", ")", "}")
 
 
@@ -29,6 +31,40 @@ def no_text_is_cut_short(subject: LintInput) -> Iterator[Diagnostic]:
                 message = f"'{written[:40]}' begins a comment, so it is not part of the {path[-1]}"
                 hint = "put the whole text in quotes; or write the comment on a line of its own"
                 yield Diagnostic("comment-in-text", message, span, path, hint, severity="warning")
+
+
+def no_text_is_a_template(subject: LintInput) -> Iterator[Diagnostic]:
+    """Texts with `{{ name }}` of a name that templates would see here: it is sent as it is written."""
+    for variation, item in subject.first:
+        leaf = item.located.get("text") if item.id.partition("/")[0] in ("contributors", "messages") else None
+        text = as_read(leaf.value) if leaf is not None else None
+        if leaf is None or not isinstance(text, str) or "text" not in item.component.config.model_fields:
+            continue
+        known = {
+            *VISIBLE,
+            *variation.inputs,
+            *(name for layer in (variation.spec, *variation.overlays) for name in layer.vars),
+        }
+        found = next((found for found in _VALUE.finditer(text) if found[1] in known), None)
+        if found is not None:
+            message = f"a `text` is sent as it is written, with '{found[0][:60]}' in it"
+            hint = "write `template` instead of `text`, which fills it in" + (
+                "" if item.id.startswith("messages/") else ": `type: template`, `template: …`"
+            )
+            path = (*item.path, "text")
+            yield Diagnostic(
+                "template-in-text", message, _place(subject, leaf, found[0]), path, hint, severity="warning"
+            )
+
+
+def _place(subject: LintInput, leaf: Located, part: str) -> Span:
+    """The place of a part of a text; of the whole text where that is written otherwise."""
+    lines, span = subject.files.lines(leaf.span.file), leaf.span
+    for number in range(span.line, min(span.end_line, len(lines)) + 1):
+        column = lines[number - 1].find(part, span.column - 1 if number == span.line else 0)
+        if column >= 0:
+            return Span(span.file, number, column + 1, number, column + 1 + len(part))
+    return span
 
 
 def _texts(item: Item) -> Iterator[tuple[Path, Located]]:
