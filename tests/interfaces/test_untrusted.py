@@ -236,3 +236,11 @@ def test_nothing_is_connected(victor: Victor, folder: Path, named: str) -> None:
                 server.accept()
         with socket.create_connection(server.getsockname()):  # when the command has ended it is as before
             server.accept()[0].close()
+
+
+def test_an_untrusted_spec_cannot_choose_a_file_by_a_variable(victor: Victor, folder: Path) -> None:
+    (folder / "victor.yml").write_text('victor: 1\nname: s\nextends: "${env:STAGE}.yml"\n')
+    (folder / "dev.yml").write_text("victor: 1\nname: dev\nmodels: {main: {type: echo}}\n")
+    assert victor("validate", "victor.yml", "--untrusted").code == 0
+    done = victor("run", "victor.yml", "Hi", "--untrusted")
+    assert "hint: write the path itself, or leave out `--untrusted`; STAGE can be dev" in done.out + done.err

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from attrs import evolve, field, frozen
 
 from victor_dsl.source.diagnostic import Diagnostic
-from victor_dsl.source.interpolate import Interpolated, Reference, interpolate
+from victor_dsl.source.interpolate import TRUSTED, UNTRUSTED, Interpolated, Reference, interpolate
 from victor_dsl.source.located import Located, Path
 from victor_dsl.source.reader import STDIN, Files, resolve
 
@@ -45,8 +45,9 @@ class ExtendsPath:
         """Why it comes to no file: a variable that is not set, where that is `required`; or that there is no file at all."""
         missing = next((one for one in self.unset if one.problem is not None), None)
         if missing is not None and required:
-            hint = f"set it, or pass a file that sets it with `--env-file`; {self.hint()}"
             message = missing.problem or ""
+            set_it = "set it, or pass a file that sets it with `--env-file`"
+            hint = f"{f'write the path itself, or {TRUSTED}' if message == UNTRUSTED else set_it}; {self.hint()}"
             yield Diagnostic("missing-variable", message, missing.span, self.at, hint, external=True)
         elif missing is not None and not self.fitting():
             message = f"there is no file '{self.written.value}' for any {missing.name}"

@@ -27,6 +27,7 @@ MOST_CHARACTERS = 16 * 1024 * 1024
 """Of all that a spec's references stand for: one file may be named a thousand times."""
 
 UNTRUSTED = "an untrusted spec has no variables, and no `${file:…}`"
+TRUSTED = "leave out `--untrusted`"
 
 _ESCAPE_HINT = "`$${` writes `${` as text"
 
@@ -135,7 +136,7 @@ def missing_references(
         for reference in unresolved(leaf.value, environment):
             what = reference.problem or f"{reference} has no value"
             if reference.problem == UNTRUSTED:
-                hint = "write the value, or leave out `--untrusted`"
+                hint = f"write the value, or {TRUSTED}"
             elif reference.source == "file":
                 hint = "paths are relative to the file that contains them"
             else:
