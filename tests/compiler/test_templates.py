@@ -532,3 +532,11 @@ def test_an_include_follows_no_link_out_of_the_folder(compile: Compile, tmp_path
     [(place, code, message)] = found(compile, SPEC + FILE, {"p/a.j2": "a\n{% include 'b.j2' %}"})
     assert (place, code) == ("p/a.j2:2:13", "missing-file")
     assert message == "cannot read 'b.j2': is outside the template's folder"
+
+
+def test_an_include_of_a_circle_of_links_is_a_fault_at_the_include(compile: Compile, tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir(exist_ok=True)
+    (tmp_path / "p" / "b.j2").symlink_to("b.j2")
+    [(place, code, message)] = found(compile, SPEC + FILE, {"p/a.j2": "a\n{% include 'b.j2' %}"})
+    assert (place, code) == ("p/a.j2:2:13", "missing-file")
+    assert message.startswith("cannot read 'b.j2': ")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import resource
+import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -244,3 +247,38 @@ def test_an_untrusted_spec_cannot_choose_a_file_by_a_variable(victor: Victor, fo
     assert victor("validate", "victor.yml", "--untrusted").code == 0
     done = victor("run", "victor.yml", "Hi", "--untrusted")
     assert "hint: write the path itself, or leave out `--untrusted`; STAGE can be dev" in done.out + done.err
+
+
+def _combinations(folder: Path, count: int) -> None:
+    tenants = "".join(f"  t{n}: {{with: {{vars: {{v: 1}}}}}}\n" for n in range(count))
+    arms = "".join(f"      a{n}: {{with: {{settings: {{temperature: 0.1}}}}}}\n" for n in range(count))
+    (folder / "victor.yml").write_text(
+        f"{OFFLINE}vars: {{v: 0}}\nunknown_tenants: refuse\ntenants:\n{tenants}variants:\n  e:\n    arms:\n{arms}"
+    )
+
+
+@pytest.mark.parametrize("command", ["validate", "graph"])
+@pytest.mark.parametrize(("name", "most", "said"), [("SECONDS", 0.2, "0.2 seconds of CPU"), ("BYTES", 2**24, "16 MiB")])
+def test_combinations_that_take_too_much_end_with_an_error(
+    victor: Victor, folder: Path, command: str, name: str, most: float, said: str
+) -> None:
+    _combinations(folder, 100)
+    program = (
+        "from victor_dsl.interfaces.cli import bounded, main\n"
+        f"bounded.MOST_{name} = {most}\n"
+        f"main(['{command}', 'victor.yml', '--untrusted'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=False, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"compiling takes more than {said}" in done.stderr
+    assert victor(command, "victor.yml").code == 0
+
+
+def test_what_an_untrusted_command_bounded_is_free_after_it(
+    victor: Victor, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _combinations(folder, 1)
+    limits = resource.getrlimit(resource.RLIMIT_DATA), signal.getsignal(signal.SIGPROF)
+    assert victor("validate", "victor.yml", "--untrusted").code == 0
+    assert (resource.getrlimit(resource.RLIMIT_DATA), signal.getsignal(signal.SIGPROF)) == limits
+    assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)

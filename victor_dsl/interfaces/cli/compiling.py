@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from victor_dsl.compiler import Compilation, compile_spec
 from victor_dsl.compiler.lint.retirement import RETIREMENT_CODES
 from victor_dsl.errors import EXIT_OK, EXIT_OUTSIDE, EXIT_SPEC
 from victor_dsl.graph.plan import Program
+from victor_dsl.interfaces.cli.bounded import bounded
 from victor_dsl.interfaces.cli.diagnostics import Found, as_text, summary
 from victor_dsl.interfaces.cli.options import Reading, read_environment, reading
 from victor_dsl.interfaces.cli.output import is_colourful, say
@@ -35,17 +37,18 @@ class Surroundings:
         self, spec: str, files: Files | None = None, *, require_environment: bool, require_secrets: bool
     ) -> Compilation:
         """The spec compiled to run, though a provider may have retired its model; see `compile_spec`."""
-        return compile_spec(
-            spec,
-            environment=read_environment(self.env_files, os.environ),
-            files=files or Files(max_bytes=self.reading.max_size),
-            state=Path(self.state) if self.state else None,
-            require_environment=require_environment,
-            require_secrets=require_secrets,
-            untrusted=self.untrusted,
-            today=datetime.now(UTC).date(),
-            allow_retired=True,
-        )
+        with bounded() if self.untrusted else nullcontext():
+            return compile_spec(
+                spec,
+                environment=read_environment(self.env_files, os.environ),
+                files=files or Files(max_bytes=self.reading.max_size),
+                state=Path(self.state) if self.state else None,
+                require_environment=require_environment,
+                require_secrets=require_secrets,
+                untrusted=self.untrusted,
+                today=datetime.now(UTC).date(),
+                allow_retired=True,
+            )
 
 
 def compile_or_exit(spec: str, surroundings: Surroundings, *, require_secrets: bool) -> Program:

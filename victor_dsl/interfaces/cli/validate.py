@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from victor_dsl.errors import EXIT_OUTSIDE
 from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces.cli import options
 from victor_dsl.interfaces.cli.app import Command
+from victor_dsl.interfaces.cli.bounded import bounded
 from victor_dsl.interfaces.cli.compiling import exit_code
 from victor_dsl.interfaces.cli.diagnostics import FORMATS, Found
 from victor_dsl.interfaces.cli.options import read_environment
@@ -79,20 +81,21 @@ def validate(
     environment = read_environment(env_files, os.environ)
     reading = options.reading()
     registry, files = Registry(), Files(max_bytes=reading.max_size)
-    compilations = [
-        compile_spec(
-            spec,
-            environment=environment,
-            registry=registry,
-            files=files,
-            state=Path(state) if state else None,
-            require_environment=env or connect,
-            require_secrets=env or connect,
-            untrusted=untrusted,
-            today=today,
-        )
-        for spec in specs
-    ]
+    with bounded() if untrusted else nullcontext():
+        compilations = [
+            compile_spec(
+                spec,
+                environment=environment,
+                registry=registry,
+                files=files,
+                state=Path(state) if state else None,
+                require_environment=env or connect,
+                require_secrets=env or connect,
+                untrusted=untrusted,
+                today=today,
+            )
+            for spec in specs
+        ]
     diagnostics = list(dict.fromkeys(d for compilation in compilations for d in compilation.diagnostics))
     for spec, compilation in zip(specs, compilations, strict=True):
         if compilation.stages:
