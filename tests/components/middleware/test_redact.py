@@ -19,6 +19,7 @@ from tests.components.middleware.secrets_made import MAKERS
 from victor_dsl.components.middleware.redact import Config
 from victor_dsl.components.middleware.redact import redactor as redactors
 from victor_dsl.components.middleware.redact.detectors import DETECTORS
+from victor_dsl.components.middleware.redact.handler import Redact
 from victor_dsl.components.middleware.redact.redactor import RedactedStream, Redactor
 from victor_dsl.errors import ModelError
 from victor_dsl.values.message import Delta, Message, Reply, ToolCall
@@ -248,6 +249,28 @@ async def test_a_stream_that_breaks_off_does_not_leak_its_delayed_end(tmp_path: 
         with pytest.raises(ModelError):
             await guard(a_turn(emit=heard.emit, streaming=True))
     assert heard.text == "mail "
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ('{"to":"bob@example.com","to":"x"}', '{"to":"x"}'),
+        (r'{"to":"\u0062ob@example.com", "to":"x"}', '{"to":"x"}'),
+        (r'{"a":{"to":"bob@example.com","to":1}}', '{"a":{"to":1}}'),
+        (r'{"bad":"\ud800","to":"\u0062ob@example.com"}', '{"bad":"\ufffd","to":"[email]"}'),
+        (
+            '{"to":"bob@example.com","number":123456789012345678901234}',
+            '{"to":"[email]","number":123456789012345678901234}',
+        ),
+        ('{"to": "x", "number": 123456789012345678901234}', '{"to": "x", "number": 123456789012345678901234}'),
+    ],
+    ids=["a key twice", "an escape", "an inner key twice", "half a character", "a large number", "nothing to find"],
+)
+def test_arguments_hide_nothing_from_it_and_lose_nothing_else(arguments: str, expected: str) -> None:
+    redact = Redact(Redactor(["email"], {}))
+    turn = redact.reshape(a_turn(call=ToolCall("c1", "send", arguments)))
+    assert turn.call is not None
+    assert turn.call.arguments == expected
 
 
 async def test_around_a_tool_its_arguments_and_its_result_are_redacted(tmp_path: Path) -> None:

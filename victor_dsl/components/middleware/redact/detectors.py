@@ -43,15 +43,24 @@ def is_word_sign(sign: str) -> bool:
 _ADDRESS = re.compile(r"[\w.%+-]++@[\w-]++(?:\.[\w-]++)++")
 _EMAIL = re.compile(rf"(?<![\w.%+-]){_ADDRESS.pattern}")
 
+_AFTER_ESCAPE = r"(?<=\\[nrt])"
+"""Behind the end of a line as JSON writes it, whose letter is no part of the word that follows."""
+
 # The formats that services publish for secret scanners, and JSON Web Tokens.
 _API_KEY = re.compile(
-    r"(?<![A-Za-z0-9])(?:sk-[A-Za-z0-9_-]{16,}+|[sr]k_(?:live|test)_[A-Za-z0-9]{16,}+|whsec_[A-Za-z0-9]{24,}+"
+    rf"(?:(?<![A-Za-z0-9])|{_AFTER_ESCAPE}|(?<=\\u[0-9A-Fa-f]{{4}})|(?<=%[0-9A-Fa-f]{{2}}))"
+    r"(?:sk-[A-Za-z0-9_-]{16,}+|[sr]k_(?:live|test)_[A-Za-z0-9]{16,}+|whsec_[A-Za-z0-9]{24,}+"
     r"|gh[pousr]_[A-Za-z0-9]{36,}+|github_pat_\w{40,}+|gl(?:pat|dt|ptt|rt|soat)-[A-Za-z0-9_-]{20,}+|npm_[A-Za-z0-9]{36,}+"
     r"|A[KS]IA[0-9A-Z]{16}(?![0-9A-Za-z])|AIza[0-9A-Za-z_-]{35,}+|ya29\.[0-9A-Za-z_-]{20,}+|GOCSPX-[A-Za-z0-9_-]{28,}+"
     r"|xox[abeprs]-[0-9A-Za-z-]{10,}+|xapp-[0-9A-Za-z-]{20,}+|hf_[A-Za-z0-9]{30,}+|gsk_[A-Za-z0-9]{40,}+|xai-[A-Za-z0-9]{40,}+"
     r"|pplx-[A-Za-z0-9]{40,}+|r8_[A-Za-z0-9]{30,}+|SG\.[A-Za-z0-9_-]{16,}+\.[A-Za-z0-9_-]{16,}+|pypi-[A-Za-z0-9_-]{50,}+"
     r"|dckr_pat_[A-Za-z0-9_-]{20,}+|dapi[0-9a-f]{32}(?![0-9A-Za-z])|do[opr]_v1_[0-9a-f]{64}|shp(?:at|ca|pa|ss)_[0-9A-Fa-f]{32}"
     r"|hvs\.[A-Za-z0-9_-]{24,}+|sbp_[0-9a-f]{40}|lin_api_[A-Za-z0-9]{40}|ntn_[A-Za-z0-9]{40,}+|glsa_\w{32,}+"
+    r"|nvapi-[A-Za-z0-9_-]{40,}+|rubygems_[0-9a-f]{48}|figd_[A-Za-z0-9_-]{30,}+|dp\.(?:audit|ct|pt|sa|scim|st)\.[A-Za-z0-9]{40,}+"
+    r"|pscale_(?:oauth|pw|tkn)_[A-Za-z0-9_.-]{32,}+|PMAK-[0-9a-f]{24}-[0-9a-f]{34}|sntry[su]_[A-Za-z0-9_-]{40,}+|NRAK-[A-Z0-9]{27}"
+    r"|ATATT3[A-Za-z0-9_-]{50,}+|AGE-SECRET-KEY-1[0-9A-Z]{58}|tskey-[a-z]{3,20}-[A-Za-z0-9-]{20,}+|lsv2_(?:pt|sk)_[0-9a-f]{32}_[0-9a-f]{10}"
+    r"|sq0(?:atp|csp)-[A-Za-z0-9_-]{22,}+|tgp_v1_[A-Za-z0-9_-]{40,}+|sb_secret_[A-Za-z0-9_-]{20,}+|HRKU-[A-Za-z0-9_-]{36,}+"
+    r"|vk_[A-Za-z0-9_-]{43,}+"  # of `auth`, as its reference makes them
     r"|eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]++)?+)"
 )
 
@@ -84,11 +93,15 @@ def _last_word(text: str, start: int, word: int) -> int:
 
 # Phone and card numbers
 
+_BEGINS_NUMBER = rf"(?:(?<![\w.,-])|{_AFTER_ESCAPE})"
 _PHONE = re.compile(
-    r"(?:\+|(?<![\w+])00)[1-9](?:[ ()./-]{0,3}\d){6,14}(?!\d)"  # international
-    r"|(?<![\w.,-])0[1-9](?:[ ./-]?\d){7,10}(?!\d)"  # national, with its leading 0
+    rf"(?:\+|(?:(?<![\w+])|{_AFTER_ESCAPE})00)"
+    r"[1-9](?:[ ()./-]{0,3}\d){6,14}(?!\d)"  # international
+    rf"|{_BEGINS_NUMBER}0"
+    r"[1-9](?:[ ./-]?\d){7,10}(?!\d)"  # national, with its leading 0
     r"|\(\d{3}\) ?\d{3}[ .-]?\d{4}(?![\w-])"  # North American
-    r"|(?<![\w.,-])(?:1[ .-])?\d{3}[ .-]\d{3}[ .-]?\d{4}(?![\w-])"
+    rf"|{_BEGINS_NUMBER}"
+    r"(?:1[ .-])?\d{3}[ .-]\d{3}[ .-]?\d{4}(?![\w-])"
 )
 
 _GAP = r"(?:[ \t./_-]{1,2}|[ \t]?\r?\n[ \t]{0,2})"
@@ -177,7 +190,7 @@ _IBAN_LENGTHS = {
 """The characters of an IBAN by its country: SWIFT's IBAN registry, release 101, with overseas territories, and countries
 that use IBANs without being in it."""
 
-_IBAN_BEGINS = re.compile(r"\d\d(?<=(?<![^\W_])([A-Za-z]{2})\d\d)")
+_IBAN_BEGINS = re.compile(rf"\d\d(?<=(?:(?<![^\W_])|{_AFTER_ESCAPE})([A-Za-z]{{2}})\d\d)")
 """The check digits after a country's letters: digits are rarer than letters, so that it finds them sooner."""
 
 
@@ -224,13 +237,15 @@ def _is_iban(written: str) -> bool:
 # Private keys
 
 _KIND = r"[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-_BREAK = r"(?:\s|\\[nr]){1,8}"
+_BETWEEN = r"""(?:[\s>|*#"',]|(?<=["'] )\+|\\{1,4}[nr]|<br ?/?>|\d{1,5}(?=[\s:|.\u2192])[:.\u2192]?)"""
+"""Between lines: white space, escaped ends of lines, quotation, and the numbers of lines."""
+_BREAK = rf"{_BETWEEN}{{1,12}}+"
 _PRIVATE_KEY_BEGINS = re.compile(rf"-----BEGIN {_KIND}")
 _PRIVATE_KEY_GOES_ON = re.compile(
-    rf"(?:{_BREAK}[A-Z][A-Za-z-]{{2,20}}: [^\n\\]{{1,80}})*(?:{_BREAK}[A-Za-z0-9+/=]{{16,}})*"
+    rf"(?:{_BREAK}[A-Z][A-Za-z-]{{2,20}}: [^\n\\]{{1,80}})*(?:{_BETWEEN}{{0,12}}+[A-Za-z0-9+/=]{{16,}}+)*"
 )
-_PRIVATE_KEY_ENDS = re.compile(rf"(?:{_BREAK}[A-Za-z0-9+/=]{{1,15}}){{0,2}}(?:\s|\\[nr]){{0,8}}-----END {_KIND}")
-_MOST_AFTER = 256
+_PRIVATE_KEY_ENDS = re.compile(rf"(?:{_BREAK}[A-Za-z0-9+/=]{{1,15}}+){{0,2}}{_BETWEEN}{{0,12}}+-----END {_KIND}")
+_MOST_AFTER = 512
 """How far the end of a private key may be from its last long line."""
 _MAY_BEGIN = re.compile(r"-{1,5}(?:B|BE|BEG|BEGI|BEGIN(?: [A-Z0-9 ]{0,60}-{0,5})?)?\Z")
 

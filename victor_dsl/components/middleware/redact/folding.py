@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from bisect import bisect_left, bisect_right
 
 from attrs import define, field
 
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
+
+_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]")
+"""What Unicode lets no font draw (`Default_Ignorable_Code_Point`), besides format characters: fillers, joiners, variation selectors."""
 
 
 class _Folds(dict[int, str]):
@@ -23,7 +27,7 @@ def _fold(sign: str) -> str:
     if sign in _DASHES:
         return "-"
     category = unicodedata.category(sign)
-    if category == "Cf" or "\ufe00" <= sign <= "\ufe0f":  # format characters and variation selectors are invisible
+    if category == "Cf" or _INVISIBLE.match(sign):
         return ""
     if category == "Nd":
         return str(unicodedata.decimal(sign))

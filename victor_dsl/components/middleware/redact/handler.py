@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from attrs import define, evolve, field, frozen
 
 from victor_dsl.components.middleware.redact.redactor import RedactedStream, Redactor
 from victor_dsl.errors import ModelError
-from victor_dsl.values.message import Delta, Message, Part, Reply, ToolCall
+from victor_dsl.values.message import Delta, Message, Part, Reply, ToolCall, without_lone_surrogates
 from victor_dsl.values.turn import Emit, Handler, Turn
 
 
@@ -77,15 +77,16 @@ class Redact:
 
     def _call(self, call: ToolCall) -> ToolCall:
         """The call with its arguments redacted; they remain valid JSON."""
+        repeated: list[bool] = []
         try:
-            values = orjson.loads(call.arguments)
-        except orjson.JSONDecodeError:
+            values = json.loads(call.arguments, object_pairs_hook=lambda pairs: _map(pairs, repeated))
+        except (ValueError, RecursionError):
             arguments = self.redactor.text(call.arguments)
         else:
             redacted = self._value(values)
-            if redacted == values:
+            if redacted == values and not any(repeated):
                 return call
-            arguments = orjson.dumps(redacted).decode()
+            arguments = without_lone_surrogates(json.dumps(redacted, ensure_ascii=False, separators=(",", ":")))
         return call if arguments == call.arguments else evolve(call, arguments=arguments)
 
     def _value(self, value: Any) -> Any:
@@ -136,6 +137,13 @@ class _Stream:
         text, thoughts = self._text.end(), self._thoughts.end()
         if text or thoughts:
             await self.emit(Delta(text, thoughts))
+
+
+def _map(pairs: list[tuple[str, Any]], repeated: list[bool]) -> dict[str, Any]:
+    """The map of these keys and values. Of a key that is written twice only the last value is in it, so the text must not stay."""
+    made = dict(pairs)
+    repeated.append(len(made) < len(pairs))
+    return made
 
 
 def _is(a: object, b: object) -> bool:
