@@ -16,10 +16,12 @@ from victor_dsl.lazy import Lazy
 if TYPE_CHECKING:
     import orjson
 
+    from victor_dsl.source import excerpt
     from victor_dsl.values.message import Delta
     from victor_dsl.values.outcome import Answer
 else:
     orjson = Lazy("orjson")
+    excerpt = Lazy("victor_dsl.source.excerpt")
 
 _CONTROLS: dict[int, str | None] = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}")
 _CONTROLS |= {ord("\t"): "\t", ord("\n"): "\n", ord("\r"): None}
@@ -32,12 +34,18 @@ def say(text: str) -> None:
 
 def error_line(text: str) -> str:
     """`error: …`, its first word in red on a colour terminal."""
-    return f"{click.style('error:', fg='red', bold=True)} {text}"
+    return f"{click.style('error:', fg='red', bold=True)} {harmless(text)}"
 
 
 def warning_line(text: str) -> str:
     """`warning: …`, its first word in yellow on a colour terminal."""
-    return f"{click.style('warning:', fg='yellow', bold=True)} {text}"
+    return f"{click.style('warning:', fg='yellow', bold=True)} {harmless(text)}"
+
+
+def harmless(text: str, indent: str = "") -> str:
+    """A text that others had a part in, such as a server: whatever could drive a terminal is written as an escape. `indent` begins all
+    lines but the first."""
+    return f"\n{indent}".join(excerpt.printable(line.expandtabs()) for line in text.split("\n"))
 
 
 def is_colourful(stream: TextIO) -> bool:

@@ -18,7 +18,7 @@ from victor_dsl.interfaces.cli.batch import Batch
 from victor_dsl.interfaces.cli.caller import Caller
 from victor_dsl.interfaces.cli.chat import chat
 from victor_dsl.interfaces.cli.compiling import Surroundings, compile_or_exit
-from victor_dsl.interfaces.cli.output import Page, say
+from victor_dsl.interfaces.cli.output import Page, harmless, say
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.outcome import Answer
 from victor_dsl.values.request import Request
@@ -188,6 +188,6 @@ class _Stderr(logging.Handler):
         """Writes the line to the current `sys.stderr`: while a progress bar is shown, that is the bar's."""
         try:
             when = time.strftime("%H:%M:%S", time.localtime(record.created))
-            say(f"{when} {record.levelname.lower()} {self.format(record)}")
+            say(f"{when} {record.levelname.lower()} {harmless(self.format(record), '  ')}")
         except Exception:  # noqa: BLE001 - logging must not break what it logs
             self.handleError(record)
