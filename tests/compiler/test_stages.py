@@ -211,3 +211,13 @@ def test_two_lists_of_files_are_bounded_together(compile: Compile) -> None:
     extends = 'extends: ["a/${env:A}.yml", "b/${env:B}.yml"]'
     files = {f"{folder}/{n}.yml": BASE for folder in "ab" for n in range(20)}
     assert [d.code for d in compile(f"victor: 1\nname: x\n{extends}\n", files).diagnostics] == ["too-large"]
+
+
+@pytest.mark.parametrize("environment", [{}, {"STAGE": "dev"}])
+def test_a_path_with_a_variable_is_relative_whether_the_variable_is_set_or_not(
+    compile: Compile, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    text = SPEC.replace("stages/", f"{tmp_path}/stages/")
+    (fault,) = compile(text, FILES, environment).errors
+    assert (fault.code, fault.span.line) == ("bad-extends", 3)
+    assert fault.message.endswith("/stages/${env:STAGE}.yml' is an absolute path")

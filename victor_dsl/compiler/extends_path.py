@@ -160,6 +160,9 @@ def read_path(
         message = f"'{written.value}' leads out of the folder of {span.file}"
         hint = "a file that a variable chooses must be in that folder, or below it"
         return None, [Diagnostic("bad-extends", message, span, at, hint)]
+    if os.path.isabs(probe):
+        message, hint = f"'{written.value}' is an absolute path", f"write the path from the folder of {span.file}"
+        return None, [Diagnostic("bad-extends", message, span, at, hint)]
     name = None if path is None else resolve(span.file, path)
     return ExtendsPath(written, at, name, pieces, unset, environment), []
 
