@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve
 
 from tests.runtime.stage import Gate, Notes, Piece, Says, Spy, Stage, settle
-from victor_dsl.errors import ModelError, Refused, StoreError, UsageError
+from victor_dsl.errors import ModelError, Refused, RequestError, StoreError, UsageError
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.event import uuid7
 from victor_dsl.values.message import Delta, Message, Reply, ToolCall
@@ -63,6 +63,35 @@ async def test_a_request_without_a_session_stands_alone(stage: Stage) -> None:
         again = await orchestrator.answer(Request(id="7", message="b"))
     assert [texts(turn.messages) for turn in model.turns] == [["a"], ["b"]]
     assert again.session == "7"
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"message": 7}, "message must be text, not a number"),
+        ({"message": b"x"}, "message must be text, not bytes"),
+        (
+            {"message": "x", "session": 7, "user": ["a"]},
+            "session must be text, not a number; user must be text, not a list",
+        ),
+        ({"message": "x", "inputs": ["a"]}, "inputs must be a map, not a list"),
+        ({"message": "x", "settings": [1]}, "settings must be a map, not a list"),
+        ({"messages": "x"}, "messages must be a list, not text"),
+        ({"messages": ({"role": "user"},)}, "messages[0] must be a victor_dsl.values.message.Message, not a map"),
+        ({"messages": (Message("user", 7),)}, "messages[0].content must be text or a list of parts, not a number"),  # type: ignore[arg-type]
+        ({"messages": (Message("user", ("x",)),)}, "messages[0].content: a part is a map such as"),  # type: ignore[arg-type]
+        ({"message": "x", "tools": ({},)}, "tools[0] must be a victor_dsl.values.tool.Tool, not a map"),
+    ],
+)
+async def test_a_request_of_wrong_types_is_refused(stage: Stage, given: dict[str, Any], fault: str) -> None:
+    stage.objects["models/main"] = Says(["fine"])
+    async with stage.orchestrator(GIVEN) as orchestrator:
+        answer = await orchestrator.answer(Request(**given))
+        rendered = await orchestrator.render(Request(**given))
+        assert (await orchestrator.answer(Request(message="x", inputs=None, vars=None))).error is None  # type: ignore[arg-type]
+    for error in (answer.error, rendered.error):
+        assert isinstance(error, RequestError)
+        assert error.message.startswith(fault)
 
 
 async def test_the_answer_is_the_reply_line_of_the_contract(stage: Stage) -> None:

@@ -28,7 +28,7 @@ from victor_dsl.storage.permissions import exposure
 from victor_dsl.values.event import Event, uuid7
 from victor_dsl.values.message import Delta, Reply, StopReason
 from victor_dsl.values.outcome import Answer, Rendered
-from victor_dsl.values.request import API_KEY, Request
+from victor_dsl.values.request import API_KEY, Request, check_request
 from victor_dsl.values.turn import Emit, Trace, Turn, discard, forget
 
 logger = logging.getLogger("victor_dsl")
@@ -194,6 +194,7 @@ class Orchestrator:
         failure: VictorError | None = None
         reply: Reply | None = None
         try:
+            check_request(request)
             reply = await generation.handler(turn)
         except BaseException as error:
             if not is_fault(error):

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from victor_dsl.errors import VictorError
+from victor_dsl.errors import RequestError, VictorError
 from victor_dsl.language.boundary import component_error, is_fault
 from victor_dsl.runtime.coordinators.compaction_memory import WIDTH, fingerprints, leading_same
 from victor_dsl.runtime.coordinators.config import REQUEST
@@ -19,6 +19,7 @@ from victor_dsl.runtime.pipeline import Pipeline
 from victor_dsl.values.frozen import FrozenMap
 from victor_dsl.values.message import messages_tokens
 from victor_dsl.values.outcome import CacheUse, Explained, Rendered, Tokens
+from victor_dsl.values.request import Request, check_request
 from victor_dsl.values.settings import TOOL_LISTS, Layer, Origin, Settings
 from victor_dsl.values.tokens import text_tokens
 from victor_dsl.values.tool import Tool, tools_tokens
@@ -79,6 +80,11 @@ async def render(turn: Turn, generation: Generation, requests: RenderedRequests)
     `requests` are those rendered before.
     """
     progress = _Progress(turn)
+    try:
+        check_request(turn.request)
+    except RequestError as error:
+        progress.error, progress.turn = error, turn.replace(request=Request(id=turn.request.id))
+        return progress.rendered(CacheUse())
     try:
         await progress.go(generation)
     except BaseException as error:
@@ -192,7 +198,7 @@ def origins(turn: Turn, written: Mapping[str, Origin] = FrozenMap()) -> dict[str
     """
     paths = [*_leaves(_settings_as_json(turn.settings), ("settings",)), *_leaves(turn.vars, ("vars",))]
     found = {".".join(path): _origin(path, turn.layers) for path in paths}
-    given = turn.request.inputs
+    given = turn.request.inputs or {}
     for path in _leaves(turn.inputs, ("inputs",)):
         default = written.get(".".join(path[:2]), DEFAULT)
         found[".".join(path)] = default if given.get(path[1]) is None else Origin(REQUEST)

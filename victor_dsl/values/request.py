@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
 
+from victor_dsl.errors import RequestError
+from victor_dsl.values.faults import kind_of
 from victor_dsl.values.frozen import FrozenMap
 from victor_dsl.values.message import Message
 from victor_dsl.values.tool import Tool
@@ -42,3 +44,42 @@ class Request:
     arms: Mapping[str, str] = FrozenMap()
     turn_id: str | None = None
     metadata: Mapping[str, Any] = field(default=FrozenMap(), repr=False)
+
+
+def check_request(request: Request) -> None:
+    """Checks the types of what a caller in Python gives. Raises RequestError with every fault."""
+    if faults := list(_wrong_types(request)):
+        raise RequestError("; ".join(faults))
+
+
+def _wrong_types(request: Request) -> Iterator[str]:
+    for name in ("session", "tenant", "user", "message", "turn_id"):
+        text = getattr(request, name)
+        if text is not None and not isinstance(text, str):
+            yield f"{name} must be text, not {_kind(text)}"
+    for name in ("vars", "inputs", "settings", "arms", "metadata"):
+        given = getattr(request, name)
+        if given.__class__ is not FrozenMap and given is not None and not isinstance(given, Mapping):
+            yield f"{name} must be a map, not {_kind(given)}"
+    for name, wanted in (("messages", Message), ("tools", Tool)):
+        items = getattr(request, name)
+        if items and not isinstance(items, tuple | list):
+            yield f"{name} must be a list, not {_kind(items)}"
+        elif items:
+            yield from _not_all(wanted, name, items)
+
+
+def _not_all(wanted: Any, name: str, items: Sequence[Any]) -> Iterator[str]:
+    for index, item in enumerate(items):
+        if not isinstance(item, wanted):
+            yield f"{name}[{index}] must be a {wanted.__module__}.{wanted.__name__}, not {_kind(item)}"
+        elif wanted is Tool or (content := item.content).__class__ is str or content is None:
+            continue
+        elif not isinstance(content, str | tuple | list):
+            yield f"{name}[{index}].content must be text or a list of parts, not {_kind(content)}"
+        elif not isinstance(content, str) and not all(isinstance(part, Mapping) for part in content):
+            yield f"{name}[{index}].content: a part is a map such as {{type: text, text: …}}"
+
+
+def _kind(value: Any) -> str:
+    return "bytes" if isinstance(value, bytes) else kind_of(value)

@@ -186,9 +186,9 @@ class ConfigCoordinator:
     def _read_inputs(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """The value of each input. Raises RequestError."""
         if not values and not self._plan.inputs:
-            return values
+            return {}
         try:
-            return read_inputs(read_vars(values, ("inputs",)), self._plan.inputs, self._declared)
+            return read_inputs(read_vars(values or {}, ("inputs",)), self._plan.inputs, self._declared)
         except Faulty as error:
             raise RequestError(str(error)) from error
 
