@@ -280,6 +280,17 @@ async def test_a_message_too_long_for_a_template_is_an_error_of_the_turn(stage: 
         assert (await orchestrator.chat("\0" + "x" * 1000)).message.content == "Fine."
 
 
+async def test_a_template_that_writes_nothing_of_what_the_user_says_fails_the_turn(stage: Stage) -> None:
+    says = model(stage)
+    spec = "models: {main: {type: given}}\nmessage: {template: ' {% if tenant %}{{ message }}{% endif %}'}\n"
+    async with stage.orchestrator(spec) as orchestrator:
+        with pytest.raises(ContributorError, match=r"message/template.*writes nothing, so what the user says"):
+            await orchestrator.chat("Hi")
+        await orchestrator.chat(" ")
+        await orchestrator.chat("Hi", tenant="acme")
+    assert [said(turn.messages) for turn in says.turns] == [[("user", "")], [("user", "Hi")]]
+
+
 async def test_the_same_examples_are_one_object_over_turns(stage: Stage) -> None:
     says = model(stage)
     async with stage.orchestrator(SPEC) as orchestrator:

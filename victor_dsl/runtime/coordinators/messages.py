@@ -33,7 +33,7 @@ class MessageCoordinator:
     async def add_examples(self, turn: Turn) -> Turn:
         """The turn with the few-shot messages, without those that have no text. Raises ContributorError."""
         written = [(node, await _text(writer, node, turn)) for node, writer in self.examples]
-        said = tuple([Message(_role(node), text) for node, text in written if text and not text.isspace()])
+        said = tuple([Message(_role(node), text) for node, text in written if not _is_blank(text)])
         if said != self._latest:  # as in most turns they are the same, and their tokens are counted already
             self._latest = said
         return turn.replace(examples=self._latest)
@@ -54,6 +54,10 @@ class MessageCoordinator:
             if len(said) > LONG_MESSAGE:
                 error.hint = f"what the user says has {len(said):,} characters"
             raise
+        if _is_blank(text) and not _is_blank(said):
+            hint = "write `{{ message }}` outside of any `{% if %}`"
+            lost = ContributorError("it writes nothing, so what the user says would not be sent", hint=hint)
+            raise placed(lost, node)
         wrapped = evolve(last, content=_with_text(last.content, text), said=said)
         turn.trace.exchange = tuple(wrapped if message is last else message for message in turn.trace.exchange)
         return turn.replace(messages=(*turn.messages[:-1], wrapped))
@@ -66,6 +70,10 @@ async def _text(writer: Contributor, node: Node, turn: Turn) -> str:
         if not is_fault(error):
             raise
         raise placed(error, node) from error
+
+
+def _is_blank(text: str) -> bool:
+    return not text or text.isspace()
 
 
 def _role(node: Node) -> Any:
