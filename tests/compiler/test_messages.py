@@ -28,6 +28,11 @@ def test_messages_and_a_template_around_what_the_user_says_are_valid(compile: Co
     assert found(compile, EXAMPLES + WRAPPER) == []
 
 
+def test_a_fault_of_a_whole_message_is_reported_beside_values_of_variables(compile: Compile) -> None:
+    [fault] = compile(HEAD + "messages: [{role: user, text: a, path: '${env:P}'}]\n", environment={"P": "x.md"}).errors
+    assert fault.message == "messages[0]: give either 'text', 'path' or 'template', not both"
+
+
 @pytest.mark.parametrize(
     ("item", "code", "message", "hint"),
     [

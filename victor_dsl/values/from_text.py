@@ -53,7 +53,7 @@ def convert_texts(
     converted = False
     for error in errors:
         path, wanted = error["loc"], error["type"]
-        if wanted not in SCALARS and not parts_at(path):
+        if not path or (wanted not in SCALARS and not parts_at(path)):  # a fault of the whole is of no text
             continue
         while path and text_at(path) is None:
             path = path[:-1]  # a union adds its branch to the path
