@@ -198,6 +198,16 @@ def test_a_secret_in_a_map_may_not_be_written(compile: Compile) -> None:
     assert places(compilation) == [("literal-secret", "victor.yml", 9, 14)]
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("missing.md", "paths are relative to the file that contains them"), ("large.md", "replace the file, or name")],
+)
+def test_the_hint_of_a_file_without_a_value_fits_the_reason(compile: Compile, name: str, hint: str) -> None:
+    text = f"victor: 1\nname: s\nmodels: {{main: {{type: echo}}}}\ndescription: '${{file:{name}}}'\n"
+    [fault] = compile(text, {"large.md": "a" * 2_000_000}, require_environment=True).errors
+    assert str(fault.hint).startswith(hint)
+
+
 def test_what_a_variable_holds_is_shown_by_no_rule(compile: Compile) -> None:
     text = 'victor: 1\nname: s\nmodels: {main: {type: openai, model: m, base_url: "${env:KEY}"}}\n'
     fault = compile(text, environment={"KEY": "hunter2hunter2"}).diagnostics[0]

@@ -17,7 +17,7 @@ from attrs import frozen
 from victor_dsl.nearest import suggest
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.located import Located, Path, Span
-from victor_dsl.source.reader import Files, reason, resolve
+from victor_dsl.source.reader import NO_FILE, Files, reason, resolve
 
 Source = Literal["env", "file"]
 
@@ -137,6 +137,8 @@ def missing_references(
             what = reference.problem or f"{reference} has no value"
             if reference.problem == UNTRUSTED:
                 hint = f"write the value, or {TRUSTED}"
+            elif reference.source == "file" and not what.endswith(NO_FILE):
+                hint = "replace the file, or name another one"
             elif reference.source == "file":
                 hint = "paths are relative to the file that contains them"
             else:

@@ -208,6 +208,7 @@ def resolve(writer_file: str, path: str) -> str:
     return f"./{found}" if found == STDIN else found
 
 
+NO_FILE = "there is no such file"
 OUTSIDE = "it is outside the spec's folder, where an untrusted spec may not read"
 
 
@@ -241,7 +242,7 @@ def is_inside(name: str, root: str) -> bool:
 def reason(error: OSError | ValueError) -> str:
     """Why a file could not be read, in words."""
     if isinstance(error, FileNotFoundError):
-        return "there is no such file"
+        return NO_FILE
     if isinstance(error, IsADirectoryError):
         return "it is a directory"
     if isinstance(error, PermissionError) and error.strerror == OUTSIDE:

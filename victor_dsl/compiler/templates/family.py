@@ -20,7 +20,7 @@ from victor_dsl.language.template_code import undeclared
 from victor_dsl.language.template_files import Reference, confined, references
 from victor_dsl.nearest import nearest, suggest
 from victor_dsl.source.diagnostic import Diagnostic
-from victor_dsl.source.reader import Files, Included, reason
+from victor_dsl.source.reader import NO_FILE, Files, Included, reason
 
 
 @frozen(eq=False)
@@ -139,7 +139,7 @@ def _named(
         file = posixpath.join(posixpath.dirname(family.root.file), name)
         files.remember(file, text)
         yield name, evolve(family.root, text=text, file=file, line=1, indent=0, path=path)
-    if not found and not (reference.optional and problem == "there is no such file"):
+    if not found and not (reference.optional and problem == NO_FILE):
         name = reference.names[0]
         close = nearest(name, _beside(folder))
         hint = (
