@@ -37,7 +37,7 @@ class Config(MiddlewareConfig):
     custom: dict[Name, str] = Field(
         {},
         description="Further regular expressions (Python's), by the name that replaces their matches. Each must have a "
-        "maximum length of at most 256 characters (`{1,20}`, not `+`) and little backtracking, so that no text can make it slow; a stream is "
+        "maximum length of at most 1,000 characters (`{1,20}`, not `+`) and little backtracking, so that no text can make it slow; a stream is "
         "delayed by that length. `^` and `$` cannot be used; `\\b` can.",
         examples=[{"staff_number": "\\bEMP-\\d{6}\\b"}],
     )

@@ -8,10 +8,12 @@ from re import _constants as op  # type: ignore[attr-defined]  # the parser that
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
-LONGEST = 256
+LONGEST = 1_000
 """The longest match of a pattern in characters, including what it looks at around the match."""
 MOST_WAYS = 1_000
 """The most ways in which a pattern may try to match at one place: the cost of backtracking."""
+MOST_STEPS = 20_000
+"""The most characters that a pattern may compare at one place, in all these ways together: about 15 µs."""
 
 _ONE = frozenset({op.LITERAL, op.NOT_LITERAL, op.ANY, op.IN})
 _WORDS = frozenset({op.AT_BOUNDARY, op.AT_NON_BOUNDARY})
@@ -27,14 +29,17 @@ def check_pattern(pattern: str) -> int:
     if not least:
         raise ValueError("it matches the empty text")
     if longest > LONGEST:
-        raise ValueError(f"it may match more than {LONGEST} characters; use bounds, such as `{{1,20}}` instead of `+`")
-    if _ways(parsed) > MOST_WAYS:
         raise ValueError(
-            "some texts would make it slow, since it can match in too many ways; narrow its repetitions, or do not nest them"
+            f"it may match more than {LONGEST:,} characters; use bounds, such as `{{1,20}}` instead of `+`"
+        )
+    if _ways(parsed) > MOST_WAYS or _steps(parsed) > MOST_STEPS:
+        raise ValueError(
+            "some texts would make it slow, since it can match in too many ways; narrow its repetitions, do not nest them, or "
+            "write `{1,20}+` for one that need not give anything back"
         )
     reach = int(longest) + _around(parsed) + 1
     if reach > 2 * LONGEST:
-        raise ValueError(f"it looks at more than {LONGEST} characters around a match")
+        raise ValueError(f"it looks at more than {LONGEST:,} characters around a match")
     return reach
 
 
@@ -68,6 +73,29 @@ def _ways_of(kind: Any, argument: Any) -> float:
             return float("inf")
         return sum(min(ways, 1e6) ** min(n, 50) for n in range(int(least), int(most) + 1))
     raise ValueError("it refers back to a group; write out the text instead")
+
+
+def _steps(items: Iterable[Any]) -> float:
+    """How many characters a sequence may compare at one place."""
+    steps, ways = 0.0, 1.0
+    for kind, argument in items:
+        steps += ways * _steps_of(kind, argument)
+        ways *= _ways_of(kind, argument)
+    return steps
+
+
+def _steps_of(kind: Any, argument: Any) -> float:
+    if kind is op.BRANCH:
+        return sum(map(_steps, argument[1]))
+    if kind is op.SUBPATTERN:
+        return _steps(argument[-1])
+    if kind in (op.ATOMIC_GROUP, op.ASSERT, op.ASSERT_NOT):
+        return _steps(argument if kind is op.ATOMIC_GROUP else argument[1])
+    if kind in (op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT):
+        _, most, inner = argument
+        ways = min(_ways(inner), 1e6)
+        return _steps(inner) * sum(ways ** min(n, 50) for n in range(int(most)))
+    return 1.0
 
 
 def _around(items: Iterable[Any]) -> int:
