@@ -469,6 +469,60 @@ def test_what_no_turn_could_compile_is_a_fault(compile: Compile, template: str, 
     assert at.split(":")[:2] == ["p/a.j2", str(place)]
 
 
+RAW = "text with braces of its own stands in `{% raw %}…{% endraw %}`"
+
+
+@pytest.mark.parametrize(
+    ("template", "columns", "hint"),
+    [
+        (r"x \frac{{a}}{2}", (10, 11), ""),
+        (r"x \frac{{a}}{{b}}", (10, 11), ""),
+        ("x ${{ github.sha }}", (7, 13), ""),
+        ("{{ product }} ${{ secrets.X }}", (19, 26), ""),
+        ('{{ product }} {{"title": ""}} {{ n }}', (15, 30), "a value is written `{{ name }}`; "),
+        ("{{ product }} {#section}", (15, 25), "a comment is written `{# … #}`; "),
+        ("{{#if n}}a{{/if}}", (1, 10), "a tag is written `{% if … %}…{% endif %}`, "),
+        ("{{#each tags}}a{{/each}}", (1, 15), "a tag is written `{% if … %}…{% endif %}`, "),
+        ("{{> header}}", (1, 13), "another template is written `{% include 'name.j2' %}`; "),
+        ("{{! note }}{{ n }}", (1, 12), "a comment is written `{# … #}`; "),
+        ("{{ n }} {{{product}}}", (9, 21), "a value is written `{{ name }}`, with two braces; "),
+        ("{{ n }} {{ .Values.x }}", (9, 24), "a value is written `{{ name }}`, without a sign before it; "),
+        ("{{ n }} {{ $json.x }}", (9, 22), "a value is written `{{ name }}`, without a sign before it; "),
+        ("{{ product | append: 'b' }}", (1, 28), "a filter has its arguments in brackets: "),
+        ("{{ on && n }} {{ n }}", (1, 14), "operators are `and`, `or`, `not`, `==` and `!=`; "),
+        ("{{ !on }}", (1, 10), "operators are `and`, `or`, `not`, `==` and `!=`; "),
+        ("{{ on ? 'a' : 'b' }}", (1, 21), "write `{{ 'a' if test else 'b' }}`; "),
+        ("{{ brand?.name }}", (1, 18), "write `{{ a.b | default('…') }}`; "),
+        ("{% if n = 1 %}a{% endif %}", (1, 15), "compare with `==`; "),
+        ("{% for t of tags %}a{% endfor %}", (1, 20), "write `{% for item in items %}`; "),
+        ("{{ “a” }} {{ n }}", (1, 10), "texts stand in straight quotes: "),
+        ("{{ vars.product }}", (4, 8), "a var and an input have names of their own: `{{ product }}`; "),
+        ("{{ env.REGION }}", (4, 7), 'give a var the value: `vars: {REGION: "${env:REGION}"}`'),
+        ("{{ null }}", (4, 8), "write `none`; "),
+        ("{{ end }}", (4, 7), "a tag is written "),
+    ],
+)
+def test_the_hint_for_another_template_language_is_what_to_write(
+    compile: Compile, template: str, columns: tuple[int, int], hint: str
+) -> None:
+    fault = compile(SPEC + FILE, {"p/a.j2": template}).diagnostics[0]
+    assert (fault.span.column, fault.span.end_column) == columns
+    assert fault.hint is not None
+    assert fault.hint.startswith(hint)
+    assert fault.hint.endswith(RAW)
+
+
+@pytest.mark.parametrize("tag", ["endif", "else", "elif n", "endfor"])
+def test_a_tag_that_closes_nothing_says_so(compile: Compile, tag: str) -> None:
+    (fault,) = compile(SPEC + FILE, {"p/a.j2": f"a {{% {tag} %}}"}).diagnostics
+    assert fault.message == f"'{{% {tag.split(maxsplit=1)[0]} %}}' belongs to no open tag"
+
+
+def test_an_unclosed_tag_stands_where_it_begins(compile: Compile) -> None:
+    text = SPEC + INLINE + "      Hello,\n      we speak {{ product\n      and so on.\n      Bye.\n"
+    assert [place for place, _, _ in found(compile, text)] == ["victor.yml:9:16"]
+
+
 @pytest.mark.parametrize(
     ("template", "message"),
     [

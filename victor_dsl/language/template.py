@@ -50,3 +50,14 @@ INSTEAD: Mapping[str, str] = {
     "reverse": "items | reverse",
 }
 """What a template writes for methods of Python that it does not have."""
+
+_OWN_NAME = "a var and an input have names of their own: `{{ NAME }}`"
+_VARIABLE = 'give a var the value: `vars: {NAME: "${env:NAME}"}`, and write `{{ NAME }}`'
+_TAG = "a tag is written `{% if … %}…{% endif %}`"
+FOREIGN_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("input", "inputs", "params", "var", "variables", "vars"), _OWN_NAME),
+    **dict.fromkeys(("env", "secrets"), _VARIABLE),
+    **dict.fromkeys(("end", "else", "if", "range"), _TAG),
+    **dict.fromkeys(("nil", "null", "undefined"), "write `none`"),
+}
+"""What to write for names that other template languages have."""

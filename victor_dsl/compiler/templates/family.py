@@ -52,6 +52,35 @@ _TAG = re.compile(r"\{[{%#](?:[^}]|\}(?![}%#]))*?(?:[}%#]\}|$)")
 _GENERATED = re.compile(r"\bl_\d+_")
 """How names begin in the code that Python reads."""
 
+_AT = re.compile(r"(unexpected char '.') at \d+", re.DOTALL)
+_MOST_TRIED = 20
+"""How many tags of a line are parsed to find the one at fault."""
+_CLOSING = re.compile(r"(?:end(\w+)|elif|else|elseif)$")
+RAW = "text with braces of its own stands in `{% raw %}…{% endraw %}`"
+"""The hint for a text that is no template."""
+_FOREIGN = tuple(
+    (re.compile(pattern), hint)
+    for pattern, hint in (
+        (r"^\{\{\{", "a value is written `{{ name }}`, with two braces"),
+        (
+            r"^\{\{-?\s*(?:#|range\b|if\b|with\b|each\b|/(?!\*))",
+            "a tag is written `{% if … %}…{% endif %}`, `{% for item in items %}…{% endfor %}`",
+        ),
+        (r"^\{\{-?\s*(?:>|template\b|include\b)", "another template is written `{% include 'name.j2' %}`"),
+        (r"^\{\{-?(?:!|\s*/\*)|^\{#", "a comment is written `{# … #}`"),
+        (r"^\{%-?\s*else\s+if\b", "write `{% elif … %}`"),
+        (r"[\u201c\u201d\u201e\u2018\u2019]", "texts stand in straight quotes: `'…'`"),
+        (r"\|\s*\w+\s*:", "a filter has its arguments in brackets: `{{ value | name('…') }}`"),
+        (r"\?\.", "write `{{ a.b | default('…') }}`"),
+        (r"\?.*:", "write `{{ 'a' if test else 'b' }}`"),
+        (r"&&|\|\||!(?!=)|===|<>", "operators are `and`, `or`, `not`, `==` and `!=`"),
+        (r"^\{%-?\s*(?:if|elif)\b[^=]*[^=!<>]=[^=]", "compare with `==`"),
+        (r"^\{%-?\s*for\s+\w+\s+of\b", "write `{% for item in items %}`"),
+        (r"^\{%-?\s*set\s+\w+\s+[^=]+$", "write `{% set name = value %}`"),
+        (r"^\{\{-?\s*[.$@]", "a value is written `{{ name }}`, without a sign before it"),
+    )
+)
+"""How other template languages write things, as a tag of Jinja would begin, and what Jinja writes instead."""
 ROOT = ""
 """The name of the template that is rendered, where it stands in the spec."""
 INLINE = "<template>"
@@ -202,29 +231,48 @@ def _fault(
 
 def _syntax(error: TemplateSyntaxError, source: Source) -> Diagnostic:
     unknown = re.search(r"(?:filter named|test named|unknown tag) '(\w+)'", str(error.message))
-    message, hint = _in_words(str(error.message))
-    line, word = (error.lineno, unknown[1]) if unknown else _tag(error.lineno, source)
+    line, tags = _tags(error, source)
+    message, hint = _in_words(_AT.sub(r"\1", str(error.message)), tags)
+    line, word = (error.lineno, unknown[1]) if unknown else (line, tags[0] if len(tags) == 1 else None)
     return Diagnostic("template-syntax", message, source.span(line, word), source.field, hint)
 
 
-def _tag(line: int, source: Source) -> tuple[int, str | None]:
-    """The line and the text of the tag that is open on a line; an unclosed one began earlier."""
+def _tags(error: TemplateSyntaxError, source: Source) -> tuple[int, list[str]]:
+    """The line of an error and the tags on it that may be at fault, the one that has the same fault by itself if there is one.
+
+    An unclosed tag began on an earlier line.
+    """
     lines = source.text.splitlines()
-    for number in range(min(line, len(lines)), 0, -1):
-        found = list(_TAG.finditer(lines[number - 1]))
-        if found:
-            return number, found[0][0] if len(found) == 1 else None
-    return line, None
+    for number in range(min(error.lineno, len(lines)), 0, -1):
+        if found := [match[0] for match in _TAG.finditer(lines[number - 1])]:
+            alone = [tag for tag in found[:_MOST_TRIED] if _problem(tag) == _AT.sub(r"\1", str(error.message))]
+            return number, alone[:1] or found
+    return error.lineno, []
 
 
-def _in_words(problem: str) -> tuple[str, str]:
-    """Jinja's error as a message and a hint."""
+def _problem(tag: str) -> str | None:
+    try:
+        _environment().parse(tag)
+    except TemplateSyntaxError as error:
+        return _AT.sub(r"\1", str(error.message))
+    return None
+
+
+def _in_words(problem: str, tags: Iterable[str]) -> tuple[str, str]:
+    """Jinja's error in one of the tags as a message and a hint."""
     known: Mapping[str, Iterable[str]] = {"filter": _environment().filters, "test": _environment().tests}
     if unclosed := re.search(r"innermost block that needs to be closed is '(\w+)'", problem):
-        tag = unclosed[1]
-        return f"this template ends inside '{{% {tag} %}}'", f"close it with `{{% end{tag} %}}`"
+        name = unclosed[1]
+        return f"this template ends inside '{{% {name} %}}'", f"close it with `{{% end{name} %}}`"
     if unknown := re.match(r"Encountered unknown tag '(\w+)'", problem):
-        return f"there is no tag '{unknown[1]}'", suggest(unknown[1], TAGS, what="tags")
+        name = unknown[1]
+        if opening := _CLOSING.match(name):
+            opened = opening[1] or "if"
+            return (
+                f"'{{% {name} %}}' belongs to no open tag",
+                f"it stands after a `{{% {opened} … %}}`, before that ends",
+            )
+        return f"there is no tag '{name}'", suggest(name, TAGS, what="tags")
     if filtered := re.match(r"No (filter|test) named '(\w+)'", problem):
         kind, name = filtered.groups()
         return f"there is no {kind} '{name}'", suggest(name, known[kind], what=f"{kind}s", most=60)
@@ -232,5 +280,7 @@ def _in_words(problem: str) -> tuple[str, str]:
         message, _, hint = problem.partition(": ")
         return f"this template {message.removeprefix('it ')}", hint
     problem = _GENERATED.sub("", problem)
-    hint = "a value is written `{{ name }}`; text with braces of its own stands in `{% raw %}…{% endraw %}`"
-    return f"this is not a template: {problem[:1].lower()}{problem[1:].rstrip('.')}", hint
+    hint = next(
+        (hint for pattern, hint in _FOREIGN if any(map(pattern.search, tags))), "a value is written `{{ name }}`"
+    )
+    return f"this is not a template: {problem[:1].lower()}{problem[1:].rstrip('.')}", f"{hint}; {RAW}"

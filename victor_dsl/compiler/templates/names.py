@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
@@ -11,9 +12,10 @@ from pydantic import BaseModel
 
 from victor_dsl.compiler.removals import Change, blamed
 from victor_dsl.compiler.templates.expressions import Steps, guarded_names, key_of, steps_of, tested_names
-from victor_dsl.compiler.templates.family import Family, Parsed
+from victor_dsl.compiler.templates.family import RAW, Family, Parsed
 from victor_dsl.compiler.templates.visible import VisibleNames
 from victor_dsl.language.template import (
+    FOREIGN_NAMES,
     GLOBALS,
     INSTEAD,
     MAP_METHODS,
@@ -147,15 +149,30 @@ class _Reading:
                 fault = self._fault("undefined-variable", message, node, name, "write another value, such as `''`")
                 yield self._blamed(fault, (name,))
             elif self.names.open:
-                message, hint = f"{message}, unless a provider does", f"give it a value under `vars`; {hint}"
+                message, hint = (
+                    f"{message}, unless a provider does",
+                    self._foreign(node) or f"give it a value under `vars`; {hint}",
+                )
                 yield self._fault("undefined-variable", message, node, name, hint, "warning")
             else:
-                fault = self._fault("undefined-variable", message, node, name, f"declare it under `vars`; {hint}")
+                hint = self._foreign(node) or f"declare it under `vars`; {hint}"
+                fault = self._fault("undefined-variable", message, node, name, hint)
                 yield self._blamed(fault, (name,))
         elif self._is_given_a_default(node) and name not in GLOBALS and not self._may_be_given(name):
             message = f"nothing can set '{name}', so its default is always used"
             hint = f"declare it, so that something may set it: `vars: {{{name}: null}}`, or under `inputs`"
             yield self._fault("undefined-variable", message, node, name, hint, "warning")
+
+    def _foreign(self, node: nodes.Name) -> str | None:
+        """The hint for a name that is one of another language, or stands in braces that are text."""
+        line = self.parsed.source.text.splitlines()[node.lineno - 1 : node.lineno]
+        name = node.name
+        if any(re.search(rf"(?:\\\w*(?:\{{\{{\w+\}}\}})*|\$|[_^])\{{\{{-?\s*{name}\b", text) for text in line):
+            return RAW
+        parent = self.parents.get(id(node))
+        key = key_of(parent) if isinstance(parent, nodes.Getattr | nodes.Getitem) else None
+        hint = FOREIGN_NAMES.get(name)
+        return hint and f"{hint.replace('NAME', key or 'name')}; {RAW}"
 
     def _is_given_a_default(self, node: nodes.Name) -> bool:
         parent = self.parents.get(id(node))
