@@ -272,3 +272,33 @@ def test_a_template_asks_for_a_var_that_is_null(compile: Compile) -> None:
     ]
     asked = "contributors: [{type: template, template: '{{ free | default(1) }}{% if free %}{{ free }}{% endif %}'}]"
     assert not compile(VARS + asked, environment={}).diagnostics
+
+
+@pytest.mark.parametrize(
+    ("more", "path", "place"),
+    [
+        ("vars: {a: .inf}", "vars.a", "victor.yml:4:11"),
+        ("vars: {a: {b: [1, -.inf]}}", "vars.a.b[1]", "victor.yml:4:19"),
+        ("vars: {a: 1}\nunknown_tenants: base\ntenants: {t: {with: {vars: {b: .nan}}}}", "vars.b", "victor.yml:6:32"),
+        (
+            "vars: {a: 1}\nvariants: {x: {arms: {y: {with: {vars: {b: [.inf]}}}, z: {}}}}",
+            "vars.b[0]",
+            "victor.yml:5:45",
+        ),
+        ("providers: [{type: inline, values: {vars: {a: .inf}}}]", "values.vars.a", "victor.yml:4:47"),
+    ],
+)
+def test_vars_that_no_json_can_hold_are_refused_where_they_are_written(
+    compile: Compile, more: str, path: str, place: str
+) -> None:
+    spec = f"victor: 1\nname: s\nmodels: {{main: {{type: echo}}}}\n{more}\n"
+    (fault,) = compile(spec, registry=Registry()).errors
+    assert fault.message.endswith(f"{path} must be a finite number")
+    assert f"{fault.span.file}:{fault.span.line}:{fault.span.column}" == place
+
+
+def test_vars_of_a_file_that_no_json_can_hold_are_refused(compile: Compile) -> None:
+    spec = "victor: 1\nname: s\nmodels: {main: {type: echo}}\nproviders: [{type: file, path: s.yml}]\n"
+    (fault,) = compile(spec, {"s.yml": "vars:\n  a: {b: .nan}\n"}, registry=Registry()).errors
+    assert (fault.span.file, fault.span.line) == ("s.yml", 2)
+    assert fault.message.endswith("vars.a.b must be a finite number")

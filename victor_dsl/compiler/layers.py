@@ -17,6 +17,7 @@ from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.interpolate import Interpolated, as_written
 from victor_dsl.source.located import Located, Path
 from victor_dsl.values import additions
+from victor_dsl.values.codec import json_faults
 from victor_dsl.values.faults import Faulty, kind_of
 from victor_dsl.values.inputs import Inputs, input_faults
 from victor_dsl.values.model import NAME_RULES, VAR_PATTERN
@@ -98,6 +99,8 @@ def _vars(vars: Located, at: Path, spec: Layer | None) -> tuple[Mapping[str, Any
     """The vars of a spec or overlay. What came from `${…}` is read as its declaration; all else is exact."""
     given = to_python(vars)
     faults = [] if spec is None else list(_bad_names(vars, at))  # the spec's own are part of the grammar
+    if unwritable := list(json_faults(given.value, ("vars",))):
+        return given.value, faults + _placed(Faulty(unwritable), vars, at)
     try:
         if spec is None:
             return _as_their_defaults(given), faults

@@ -20,6 +20,8 @@ from pydantic import (
 from victor_dsl.language.config import Name, TemplateConfig
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.values.additions import take_additions, with_additions
+from victor_dsl.values.codec import json_faults
+from victor_dsl.values.faults import Faulty
 from victor_dsl.values.inputs import Input
 from victor_dsl.values.model import VAR_PATTERN, Model
 from victor_dsl.values.path_globs import MOST_GLOBS
@@ -57,6 +59,13 @@ class Values(Model):
     )
     vars: dict[VarName, Any] | None = Field(None, description="Variables of this layer, for templates.")
     _added: Added = PrivateAttr(frozenset())
+
+    @field_validator("vars")
+    @classmethod
+    def _vars_are_json(cls, vars: dict[str, Any] | None) -> dict[str, Any] | None:
+        if faults := list(json_faults(vars, ())):
+            raise Faulty(faults)
+        return vars
 
     @model_validator(mode="wrap")
     @classmethod

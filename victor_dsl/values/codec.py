@@ -6,7 +6,7 @@ A fault names its path (`settings.limits.concurrency`) and never shows the value
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from attrs import evolve
@@ -36,7 +36,7 @@ def read_vars(raw: Any, path: Path = ("vars",)) -> Mapping[str, Any]:
     """The map itself, if it can be written as JSON. Raises Faulty."""
     if not isinstance(raw, Mapping):
         raise Faulty([Fault(path, f"{dotted(path)} must be a map, not {kind_of(raw)}")])
-    if faults := list(_check_json(raw, path)):
+    if faults := list(json_faults(raw, path)):
         raise Faulty(faults)
     return raw
 
@@ -131,15 +131,15 @@ def _beyond_types(line: _Line) -> Iterable[Fault]:
     if (line.message is None) == (line.messages is None):
         both = "" if line.message is None else ", not both"
         yield Fault((), f"a request has either 'message' or 'messages'{both}")
-    yield from _check_json(line.vars, ("vars",))
-    yield from _check_json(line.inputs, ("inputs",))
-    yield from _check_json(line.settings, ("settings",))
+    yield from json_faults(line.vars, ("vars",))
+    yield from json_faults(line.inputs, ("inputs",))
+    yield from json_faults(line.settings, ("settings",))
     names: set[str] = set()
     for index, tool in enumerate(line.tools or ()):
         path: Path = ("tools", index, "function")
         if tool.function.name in names:
             yield Fault((*path, "name"), f"{dotted(path)}.name: an earlier tool is named '{tool.function.name}' too")
-        yield from _check_json(tool.function.parameters, (*path, "parameters"))
+        yield from json_faults(tool.function.parameters, (*path, "parameters"))
         names.add(tool.function.name)
 
 
@@ -161,18 +161,19 @@ def _tool(tool: _Tool) -> Tool:
     return Tool(function.name, function.description or "", parameters)
 
 
-def _check_json(value: Any, path: Path, depth: int = 0) -> Iterable[Fault]:
+def json_faults(value: Any, path: Path, depth: int = 0) -> Iterator[Fault]:
+    """Why a value cannot be written as JSON."""
     if depth > MAX_DEPTH:
         yield Fault(path[:4], f"{dotted(path[:4])} nests deeper than {MAX_DEPTH} levels")
     elif isinstance(value, Mapping):
         for key, inner in value.items():
             if isinstance(key, str):
-                yield from _check_json(inner, (*path, key), depth + 1)
+                yield from json_faults(inner, (*path, key), depth + 1)
             else:
                 yield Fault(path, f"{dotted(path)} has a key that is not text but {kind_of(key)}")
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
-            yield from _check_json(inner, (*path, index), depth + 1)
+            yield from json_faults(inner, (*path, index), depth + 1)
     elif isinstance(value, float) and not math.isfinite(value):
         yield Fault(path, f"{dotted(path)} must be a finite number")
     elif value is not None and not isinstance(value, str | int | float):
