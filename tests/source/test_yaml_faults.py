@@ -180,6 +180,10 @@ def test_a_bracket_that_closes_nothing_is_named(text: str, closer: str, column: 
     assert (fault.message, fault.hint, fault.span.column) == (f"this '{closer}' closes nothing", "remove it", column)
 
 
+SINGLE = "a text in quotes ends at its next quote: write `''` for one inside of it, or put all of it in quotes"
+DOUBLE = SINGLE.replace("`''`", '`\\"`')
+
+
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
@@ -188,6 +192,17 @@ def test_a_bracket_that_closes_nothing_is_named(text: str, closer: str, column: 
         ("a:\n  - {b: Never say # this}\n", "a '#' after a space begins a comment: put the text in quotes"),
         ("a: [never, # this]\n", "a '#' after a space begins a comment: put the text in quotes"),
         ("a: [b, # c\n", "close it with ']'"),
+        ("a: {b: Say {x} now}\n", "a '{' ends a plain text in […] and {…}: put the text in quotes"),
+        ("a: {b: Use [x, y] now}\n", "a '[' ends a plain text in […] and {…}: put the text in quotes"),
+        ("a: [Use {x}]\n", "a '{' ends a plain text in […] and {…}: put the text in quotes"),
+        ("a: {b: 'it's'}\n", SINGLE),
+        ("a: ['it's']\n", SINGLE),
+        ("a: 'it's'\nb: 1\n", SINGLE),
+        ("a: 'x' and y\n", SINGLE),
+        ('a: {b: "x" and y}\n', DOUBLE),
+        ('a: "say "x" now"\n', DOUBLE),
+        ("a: {b: 1 c: {d: 1}}\n", "a ': ' ends a plain text in […] and {…}: put the text in quotes"),
+        ("a: {b: [1] c: 2}\n", "close the map with '}'"),
     ],
 )
 def test_the_hint_says_what_the_trap_was(text: str, hint: str) -> None:

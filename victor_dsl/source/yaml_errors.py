@@ -71,6 +71,7 @@ _TAB = (
     "found a tab character where an indentation space is expected",
 )
 _CLOSERS = {"[": "]", "{": "}"}
+_EXPECTED = ("did not find expected ',' or", "did not find expected key")
 _UNCLOSED_TEXT = ("found unexpected end of stream", "found unexpected document indicator")
 _NOT_YAML = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
@@ -113,12 +114,26 @@ def syntax_error(error: MarkedYAMLError, file: str, text: str, within: tuple[int
         found == ":" and context.startswith("while parsing a flow") and "\n" not in text[since:at]
     ):  # as in `{text: Rule: be kind}`
         message, hint = "unexpected ':'", f"a ': ' ends a plain text in […] and {{…}}: {_QUOTE}"
+    elif problem in _WORDS and problem.startswith(_EXPECTED):
+        hint = _ended_text(text[:at].splitlines()[-1:], found) or hint
     related: tuple[Related, ...] = ()
     if found in _CLOSERS.values() and context.startswith("while parsing a block"):
         message, hint = f"this '{found}' closes nothing", "remove it"
     elif context in _OPENED and since != at:
         related = (Related(_OPENED[context], span_at(file, text, since, since + 1)),)
     return Diagnostic("yaml-syntax", message, here, hint=hint, related=related)
+
+
+def _ended_text(before: list[str], found: str) -> str | None:
+    """What ended a text before its end, if something did: a quote inside of it, or a bracket. `before` is the line up to there."""
+    ended = before[0].rstrip() if before else ""
+    if ended[-1:] == "'":
+        return "a text in quotes ends at its next quote: write `''` for one inside of it, or put all of it in quotes"
+    if ended[-1:] == '"':
+        return 'a text in quotes ends at its next quote: write `\\"` for one inside of it, or put all of it in quotes'
+    if found in _CLOSERS and ended[-1:] not in ("", ",", ":", *_CLOSERS):
+        return f"a '{found}' ends a plain text in […] and {{…}}: {_QUOTE}"
+    return None
 
 
 def character_error(file: str, text: str) -> Diagnostic:
