@@ -130,7 +130,7 @@ def missing_references(
         if not (secrets if secret else variables):
             continue
         if leaf.value.value is not None:
-            if secret and (fault := _secret_fault(leaf.value)):
+            if secret and (fault := _secret_fault(leaf.value, path)):
                 yield Diagnostic("missing-secret", fault, leaf.value.references[0].span, path, _UNUSABLE, external=True)
             continue
         for reference in unresolved(leaf.value, environment):
@@ -148,16 +148,22 @@ def missing_references(
             yield Diagnostic(code, what, reference.span, path, hint, external=True)
 
 
+_IN_HEADERS = frozenset({"api_key", "bearer_token", "secret_headers"})
+"""The fields whose secrets are sent in a header."""
 _UNUSABLE = "it must be the secret alone, on one line"
 
 
-def _secret_fault(interpolated: Interpolated) -> str | None:
+def _secret_fault(interpolated: Interpolated, path: Path) -> str | None:
     """Why a secret cannot be used, without its text."""
     text, (source, *_) = (interpolated.value or "").strip(), interpolated.references
     what = f"the variable {source.name}" if source.source == "env" else f"the file '{source.name}'"
     if not text:
         return f"{what} is empty"
-    return f"{what} has a line break or another control character in it" if not text.isprintable() else None
+    if not text.isprintable():
+        return f"{what} has a line break or another control character in it"
+    if not _IN_HEADERS.isdisjoint(path) and any(character > "\xff" for character in text):
+        return f"{what} has a character in it that no header can carry"
+    return None
 
 
 class _Reading:
