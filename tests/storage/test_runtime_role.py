@@ -185,7 +185,7 @@ async def test_rights_that_it_has_beside_are_taken_away(
     ("name", "message"),
     [
         ("nobody", "there is no role 'nobody'"),
-        ("postgres", "a superuser or has BYPASSRLS"),
+        ("postgres", "can become a superuser or a role with BYPASSRLS"),
         ("victor", "could switch row-level security off"),
     ],
 )
@@ -202,6 +202,30 @@ async def test_a_member_of_the_owner_is_refused(
     postgres.sql(f"GRANT victor TO {quoted_name(role)}")
     async with PostgresPool(lambda: postgres_dsn, "databases/app") as owner:
         with pytest.raises(StoreError, match="could switch row-level security off"):
+            await migrate(owner, runtime_role=role)
+
+
+@pytest.mark.parametrize("attributes", ["SUPERUSER", "BYPASSRLS"])
+async def test_a_role_that_can_become_one_without_bounds_is_refused(
+    postgres: PostgresServer, postgres_dsn: str, postgres_database: str, role: str, attributes: str
+) -> None:
+    boss = f'"boss {postgres_database}"'
+    postgres.sql(f"CREATE ROLE {boss} {attributes} NOLOGIN; GRANT {boss} TO {quoted_name(role)}")
+    try:
+        async with PostgresPool(lambda: postgres_dsn, "databases/app") as owner:
+            with pytest.raises(StoreError, match="can become a superuser or a role with BYPASSRLS"):
+                await migrate(owner, runtime_role=role)
+    finally:
+        postgres.sql(f"DROP ROLE {boss}")
+
+
+@pytest.mark.parametrize("right", ["pg_read_server_files", "pg_execute_server_program"])
+async def test_a_role_with_the_files_of_the_server_is_refused(
+    postgres: PostgresServer, postgres_dsn: str, role: str, right: str
+) -> None:
+    postgres.sql(f"GRANT {right} TO {quoted_name(role)}")
+    async with PostgresPool(lambda: postgres_dsn, "databases/app") as owner:
+        with pytest.raises(StoreError, match="can become a superuser"):
             await migrate(owner, runtime_role=role)
 
 

@@ -19,10 +19,18 @@ RIGHTS = {
 }
 """What components do with each table. Numbers of rows (`GENERATED AS IDENTITY`) and partitions need no rights of their own."""
 ROLE = """
-SELECT rolsuper OR rolbypassrls AS bypasses, pg_has_role(oid, current_user, 'MEMBER') AS owns,
-    pg_has_role(oid, (SELECT nspowner FROM pg_namespace WHERE nspname = current_schema()), 'MEMBER') AS owns_schema
-FROM pg_roles WHERE rolname = $1
+SELECT EXISTS (
+        SELECT FROM pg_roles other WHERE pg_has_role(own.oid, other.oid, 'MEMBER') AND (
+            other.rolsuper OR other.rolbypassrls
+            OR other.rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files')
+            OR (other.rolcreaterole AND current_setting('server_version_num')::int < 160000)
+        )
+    ) AS bypasses, pg_has_role(own.oid, current_user, 'MEMBER') AS owns,
+    pg_has_role(own.oid, (SELECT nspowner FROM pg_namespace WHERE nspname = current_schema()), 'MEMBER') AS owns_schema
+FROM pg_roles own WHERE rolname = $1
 """
+"""Whether a role can get round row-level security, by itself or as a role that it may become. Before PostgreSQL 16 a role with CREATEROLE
+may become any that is no superuser; who runs programs or reads files of the server has the rights of one."""
 OWNS_TABLES = """
 SELECT EXISTS (
     SELECT FROM pg_policy JOIN pg_class ON pg_class.oid = polrelid
@@ -46,8 +54,8 @@ async def grant_runtime(connection: asyncpg.Connection, role: str) -> None:
     if found is None:
         raise StoreError(f"there is no role '{role}'", hint=f"create it: CREATE ROLE \"{role}\" LOGIN PASSWORD '…'")
     if found["bypasses"]:
-        message = f"row-level security does not apply to the role '{role}', which is a superuser or has BYPASSRLS"
-        raise StoreError(message, hint="name another role")
+        message = f"row-level security does not bind the role '{role}': it is or can become a superuser or a role with BYPASSRLS"
+        raise StoreError(message, hint="name a role without such rights and memberships")
     if found["owns"] or found["owns_schema"]:
         message = f"the role '{role}' could switch row-level security off or drop tables: it owns them, their schema or their database"
         raise StoreError(message, hint="name a role that is not a member of their owner's")
