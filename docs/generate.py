@@ -240,7 +240,8 @@ def _templates() -> Iterator[str]:
     }
     yield "| what | names |\n|---|---|\n" + "".join(f"| {what} | {_words(names)} |\n" for what, names in rows.items())
     yield "\n## Bounds\n\nA template is checked when it is compiled, by `validate` too. That also renders it with the values of the spec, as far "
-    yield f"as the text does not depend on a turn and takes no more than {work.MOST_WORK_OF_CHECKS:,} units of work.\n\n"
+    yield f"as the text does not depend on a turn and takes no more than {work.MOST_WORK_OF_CHECKS:,} units of work; with `--untrusted` it "
+    yield "renders nothing.\n\n"
     yield f"| bound | most |\n|---|---|\n| characters | {template.MOST_SOURCE:,} |\n"
     yield f"| words and signs in its tags, with the texts between them | {work.MOST_TOKENS:,} |\n"
     yield f"| tags inside each other | {work.MOST_TAGS} |\n| parts inside each other, those of expressions included | "

@@ -594,3 +594,9 @@ def test_an_include_of_a_circle_of_links_is_a_fault_at_the_include(compile: Comp
     [(place, code, message)] = found(compile, SPEC + FILE, {"p/a.j2": "a\n{% include 'b.j2' %}"})
     assert (place, code) == ("p/a.j2:2:13", "missing-file")
     assert message.startswith("cannot read 'b.j2': ")
+
+
+def test_no_template_of_an_untrusted_spec_is_rendered(compile: Compile) -> None:
+    text = ORDERS + INLINE + "      {% for o in orders %}{{ o.nmae }}{% endfor %}\n"
+    assert [fault.code for fault in compile(text).diagnostics] == ["undefined-variable"]
+    assert not compile(text, untrusted=True).diagnostics
