@@ -44,6 +44,7 @@ SPECS: Mapping[str, Callable[[int], str]] = {
     "contributors": _list("contributors", "{type: text, name: cN, text: a}"),
     "contributors, unnamed": _list("contributors", "{type: text, text: a}"),
     "contributors, templates": _list("contributors", '{type: template, name: cN, template: "{{ message }} {% if user %}a{% endif %}"}'),
+    "contributors, templates that differ": _list("contributors", '{type: template, name: cN, template: "{{ message }} {% if user %}N{% endif %}"}'),
     "tools": _list("tools", TOOL),
     "models": _map("models", "{type: echo}", HEAD + "settings: {model: n0, fallbacks: [n1]}\n"),
     "fallbacks": lambda n: _map("models", "{type: echo}", HEAD)(n) + "settings: {model: n0, fallbacks: [" + ", ".join(f"n{i}" for i in range(1, n)) + "]}\n",
@@ -120,7 +121,7 @@ def main() -> None:
         path = Path("victor.yml")
         path.write_text(HEAD + MODEL)
         nothing = min(measure(path)[0] for _ in range(3))
-        print(f"{'':28} {' '.join(f'{size:>8,}' for size in SIZES)}     MB  slope")
+        print(f"{'':36} {' '.join(f'{size:>8,}' for size in SIZES)}     MB  slope")
         for name in names:
             times, memory = [], 0.0
             for size in SIZES:
@@ -132,7 +133,7 @@ def main() -> None:
             bad = slope > MOST_SLOPE or times[-1] > MOST_SECONDS or memory > MOST_MB
             worse |= bad
             row = " ".join(f"{seconds:8.2f}" for seconds in times)
-            print(f"{name:28} {row} {memory:6.0f} {slope:6.2f}{'  too much' if bad else ''}", flush=True)
+            print(f"{name:36} {row} {memory:6.0f} {slope:6.2f}{'  too much' if bad else ''}", flush=True)
     raise SystemExit(worse)
 
 

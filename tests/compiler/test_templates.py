@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.compiler.conftest import Compile
+from victor_dsl.compiler.templates.family import read_family
+from victor_dsl.compiler.templates.sources import Source, Templates
 from victor_dsl.language.sandbox import Sandbox
+from victor_dsl.source.located import Span
+from victor_dsl.source.reader import Files, Included
 
 SPEC = """\
 victor: 1
@@ -600,3 +604,29 @@ def test_no_template_of_an_untrusted_spec_is_rendered(compile: Compile) -> None:
     text = ORDERS + INLINE + "      {% for o in orders %}{{ o.nmae }}{% endfor %}\n"
     assert [fault.code for fault in compile(text).diagnostics] == ["undefined-variable"]
     assert not compile(text, untrusted=True).diagnostics
+
+
+def _written(text: str, line: int) -> Source:
+    return Source(text, "victor.yml", line, 0, Span("victor.yml", line, 1, line, 2), ("contributors", line, "template"))
+
+
+def test_a_text_that_is_repeated_is_parsed_once() -> None:
+    templates = Templates(Files(), Included())
+    first, second = (read_family(_written("{{ a }}", line), templates) for line in (1, 2))
+    assert first.templates[""].tree is second.templates[""].tree
+    assert [family.templates[""].source.line for family in (first, second)] == [1, 2]
+
+
+def test_more_templates_than_can_be_checked_are_one_fault_at_the_first_that_is_too_many() -> None:
+    templates = Templates(Files(), Included(), parts_left=30)
+    found = [read_family(_written(f"{{{{ a{line} }}}}", line), templates).faults for line in range(1, 5)]
+    assert [[fault.code for fault in faults] for faults in found[:2]] == [[], ["too-large"]]
+    assert found[1] == found[2] == found[3]
+    assert found[1][0].span.line == 2
+
+
+def test_a_tenant_that_takes_away_a_name_gets_its_faults_and_others_are_not_checked_again(compile: Compile) -> None:
+    tenants = "{a: {with: {vars: {on: null}}}, b: {with: {vars: {n: null}}}}"
+    text = f"{SPEC}unknown_tenants: base\ntenants: {tenants}\n{INLINE}      {{{{ product | upper }}}} {{{{ n }}}}\n"
+    (fault,) = compile(text).diagnostics
+    assert (fault.code, fault.path[:2]) == ("undefined-variable", ("tenants", "b"))

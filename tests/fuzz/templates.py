@@ -18,7 +18,7 @@ from jinja2 import TemplateError, TemplateSyntaxError
 
 from tests.language.hostile_templates import ARGUMENTS, OPERANDS
 from victor_dsl.compiler.templates.family import read_family
-from victor_dsl.compiler.templates.sources import Source
+from victor_dsl.compiler.templates.sources import Source, Templates
 from victor_dsl.language.sandbox import Sandbox, render
 from victor_dsl.language.template import MAP_METHODS, SEQUENCE_METHODS, TEXT_METHODS
 from victor_dsl.language.template_filters import filters
@@ -162,7 +162,7 @@ def search(count: int, seed: int = 0, done: Callable[[int], None] | None = None)
 
 def _ending(text: str) -> str:
     place = Span("s.yml", 1, 1, 1, 2)
-    faults = read_family(Source(text, "s.yml", 1, 0, place, ("contributors", 0)), Files(), Included()).faults
+    faults = read_family(Source(text, "s.yml", 1, 0, place, ("contributors", 0)), Templates(Files(), Included())).faults
     try:
         template = Sandbox().from_string(text)
     except TemplateSyntaxError:

@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from copy import copy
 from datetime import date
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +30,7 @@ from victor_dsl.compiler.lower import Lowering
 from victor_dsl.compiler.overlays import Overlay
 from victor_dsl.compiler.stability import Stability
 from victor_dsl.compiler.stages import Stage, StageChecked, every_stage, joined
+from victor_dsl.compiler.templates.sources import Templates
 from victor_dsl.compiler.variations import Variations
 from victor_dsl.experiments.assignment import Experiment
 from victor_dsl.graph.plan import Arms, Plan, Program
@@ -185,7 +187,7 @@ def _compile(
         state,
         base.checked,
         variations,
-        Lowering(included, Stability(files, included), frozenset(variations.tenants)),
+        Lowering(included, Stability(Templates(files, included, inf)), frozenset(variations.tenants)),
         environment,
         untrusted=files.root is not None,
         documents={name: files.versions[name] for name in read_from & files.versions.keys()},

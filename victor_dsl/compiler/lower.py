@@ -97,7 +97,9 @@ class Lowering:
 
     def _texts(self, item: Item) -> dict[str, TextPlace]:
         """Where the templates of an item begin that stand in the spec."""
-        written = (source for source in sources(item, self.stability.files, self.included) if source.path is None)
+        written = (
+            source for source in sources(item, self.stability.templates.files, self.included) if source.path is None
+        )
         return {
             str(source.field[-1]): TextPlace(source.file, source.line, exact=True)
             if source.written is None

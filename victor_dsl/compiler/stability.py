@@ -15,12 +15,11 @@ from attrs import define, field
 
 from victor_dsl.compiler.checked import Item
 from victor_dsl.compiler.templates.pieces import Text, Varies
-from victor_dsl.compiler.templates.sources import Source, plain_parts, sources
+from victor_dsl.compiler.templates.sources import Source, Templates, plain_parts, sources
 from victor_dsl.compiler.templates.visible import VisibleNames
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.config import FilePath, annotated_fields
 from victor_dsl.lazy import Lazy
-from victor_dsl.source.reader import Files, Included
 from victor_dsl.values.tokens import CHARACTERS_PER_TOKEN
 
 if TYPE_CHECKING:
@@ -39,8 +38,7 @@ Pieces = tuple[Text | Varies, ...]
 class Stability:
     """What contributors write, in order. What variations share is read once."""
 
-    files: Files
-    included: Included
+    templates: Templates
     _pieces: dict[tuple[int, frozenset[str]], Pieces] = field(factory=dict)
 
     def sent(self, variation: Variation) -> list[Item]:
@@ -54,7 +52,7 @@ class Stability:
 
     def varying(self, variation: Variation) -> frozenset[str]:
         """The names that differ within a tenant: its sessions and users, and vars that are empty until a request fills them."""
-        names = VisibleNames(variation, self.files)
+        names = VisibleNames(variation, self.templates.files)
         empty = () if names.open else (name for name, value in names.vars.items() if value in ("", [], {}))
         return frozenset({"session", "user", *variation.inputs, *empty})
 
@@ -71,7 +69,7 @@ class Stability:
 
     def most_characters(self, item: Item) -> float:
         """At most how much fixed text a contributor writes, without parsing its templates."""
-        written = list(sources(item, self.files, self.included))
+        written = list(sources(item, self.templates.files, self.templates.included))
         if any(_OTHERS.search(source.text) for source in written):
             return math.inf
         texts = [len(source.text) for source in written]
@@ -92,7 +90,7 @@ class Stability:
                 and isinstance(path, str)
             ):
                 with suppress(OSError):
-                    yield _cut(len(self.included.read(path).decode("utf-8", "replace")), most)
+                    yield _cut(len(self.templates.included.read(path).decode("utf-8", "replace")), most)
 
     def _read(self, item: Item, varying: frozenset[str]) -> Iterator[Text | Varies]:
         if item.config is None:
@@ -100,11 +98,11 @@ class Stability:
         if item.component.varies:
             yield Varies(item.id.split("/", 1)[1], item.located.span)
         yield from self._texts(item)
-        for source in sources(item, self.files, self.included):
+        for source in sources(item, self.templates.files, self.templates.included):
             if (parts := plain_parts(source)) is not None:
                 yield from _plain(source, parts, varying)
                 continue
-            family = families.read_family(source, self.files, self.included)
+            family = families.read_family(source, self.templates)
             yield from () if family.faults else flows.flow(family, varying)
 
 

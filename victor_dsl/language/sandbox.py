@@ -25,7 +25,7 @@ from pydantic import BaseModel
 
 from victor_dsl.language.template import GLOBALS, INSTEAD, METHODS
 from victor_dsl.language.template_calls import charge_call
-from victor_dsl.language.template_code import CALLED, Charged, Generator, line_of, parsed, undeclared
+from victor_dsl.language.template_code import CALLED, Generator, generated, line_of, parsed
 from victor_dsl.language.template_filters import filters, finalize, format_text
 from victor_dsl.language.template_lines import LineLexer
 from victor_dsl.language.template_tests import tests
@@ -171,6 +171,11 @@ class Sandbox(Meter, ImmutableSandboxedEnvironment):
         if isinstance(times, int) and isinstance(one, _TEXTS_AND_LISTS):
             self.charge_made(len(one) * max(times, 0), one)
 
+    def compiled(self, source: str, name: str, filename: str) -> tuple[CodeType, frozenset[str]]:
+        """The code of a template, and the names that it takes from outside, which are not added to `names`."""
+        code, names = generated(self, self._parse(source, name, filename), name, filename)
+        return self._compile(code, filename), names
+
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         return parsed(self, source, name, filename)
 
@@ -179,11 +184,9 @@ class Sandbox(Meter, ImmutableSandboxedEnvironment):
         source: nodes.Template,
         name: str | None,
         filename: str | None,
-        defer_init: bool = False,
+        defer_init: bool = False,  # noqa: ARG002 - as Jinja2 calls it
     ) -> str:
-        charged = Charged(self, included=name is not None).visit(source)
-        code = super()._generate(charged, name, filename, defer_init)
-        found = undeclared(charged)  # after the checks, whose errors name the template
+        code, found = generated(self, source, name, filename)
         with self._naming:
             self.names = (*self.names, *found.difference(self.names))
         return code

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from io import StringIO
 from math import inf
 from typing import Any
 
 from jinja2 import Environment, nodes
 from jinja2.compiler import CodeGenerator, Frame, operators
 from jinja2.exceptions import TemplateSyntaxError
-from jinja2.meta import TrackingCodeGenerator
 from jinja2.parser import Parser
 from jinja2.visitor import NodeTransformer
 
@@ -101,17 +101,15 @@ def _misfits(tree: nodes.Template) -> Iterator[tuple[int, str]]:
         waiting += [(child, depth + 1, tags) for child in node.iter_child_nodes()]
 
 
-def undeclared(tree: nodes.Template) -> set[str]:
-    """The names that a template takes from outside. Raises TemplateSyntaxError for what cannot be compiled."""
-    names = _Names(tree.environment)  # type: ignore[arg-type]
-    names.visit(tree)
-    return names.undeclared_identifiers
-
-
-class _Names(TrackingCodeGenerator):
-    def __init__(self, environment: Environment) -> None:
-        super().__init__(environment)
-        self.optimizer = None  # which computes constants
+def generated(
+    environment: Environment, tree: nodes.Template, name: str | None, filename: str | None
+) -> tuple[str, frozenset[str]]:
+    """The code of a tree, which is changed, and the names that it takes from outside. Raises TemplateSyntaxError."""
+    charged = Charged(environment, included=name is not None).visit(tree)
+    code = StringIO()
+    generator = Generator(environment, name, filename, code, optimized=False)  # nothing is computed
+    generator.visit(charged)
+    return code.getvalue(), frozenset(generator.undeclared)
 
 
 def line_of(source: str, error: SyntaxError) -> int:
@@ -122,7 +120,16 @@ def line_of(source: str, error: SyntaxError) -> int:
 
 
 class Generator(CodeGenerator):
-    """Weighs the operands of what Python would compute without asking the environment."""
+    """Weighs the operands of what Python would compute without asking the environment, and finds the undeclared names."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.undeclared: set[str] = set()
+
+    def enter_frame(self, frame: Frame) -> None:
+        super().enter_frame(frame)
+        found = (name for action, name in frame.symbols.loads.values() if action == "resolve")
+        self.undeclared.update(name for name in found if name not in self.environment.globals)
 
     def visit_Compare(self, node: nodes.Compare, frame: Frame) -> None:
         operands = [node.expr, *(operand.expr for operand in node.ops)]

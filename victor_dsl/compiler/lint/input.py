@@ -10,6 +10,7 @@ from typing import Any
 from attrs import field, frozen
 
 from victor_dsl.compiler.checked import Item
+from victor_dsl.compiler.templates.sources import Templates
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.source.located import Located
 from victor_dsl.source.reader import Files, Included
@@ -34,7 +35,12 @@ class LintInput:
     allow_retired: bool = False
 
     first: tuple[tuple[Variation, Item], ...] = field(init=False)
+    templates: Templates = field(init=False)
     _models: dict[int, dict[str, Item]] = field(init=False, factory=dict)
+
+    @templates.default
+    def _templates(self) -> Templates:
+        return Templates(self.files, self.included)
 
     @first.default
     def _first(self) -> tuple[tuple[Variation, Item], ...]:

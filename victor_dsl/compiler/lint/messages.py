@@ -82,5 +82,5 @@ def _uses_message(subject: LintInput, source: Source) -> bool:
     parts = plain_parts(source)
     if parts is not None:
         return MESSAGE in parts[1::2]
-    family = families.read_family(source, subject.files, subject.included)
+    family = families.read_family(source, subject.templates)
     return bool(family.faults) or any(MESSAGE in parsed.undeclared for parsed in family.templates.values())

@@ -20,7 +20,7 @@ LEAST_TOKENS = 1_024
 
 def what_varies_comes_last(subject: LintInput) -> Iterator[Diagnostic]:
     """For each variation, the first place that varies, where much fixed text stands after it."""
-    stability = Stability(subject.files, subject.included)
+    stability = Stability(subject.templates)
     sections: set[tuple[Any, ...]] = set()
     seen: set[Span] = set()
     for variation in subject.variations:

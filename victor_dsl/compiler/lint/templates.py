@@ -6,10 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from victor_dsl.compiler.lint.input import LintInput
-from victor_dsl.compiler.templates.sources import Source, plain_parts, sources
+from victor_dsl.compiler.templates.sources import Source, TooManyParts, plain_parts, sources
 from victor_dsl.compiler.templates.visible import VisibleNames
+from victor_dsl.language.template import GLOBALS
 from victor_dsl.lazy import Lazy
 from victor_dsl.source.diagnostic import Diagnostic
+
+_AGAIN = 4
+"""How many times less it takes to compare the names of a parsed template than to parse it."""
 
 if TYPE_CHECKING:
     from victor_dsl.compiler.templates import family as families
@@ -35,6 +39,7 @@ def templates_are_sound(subject: LintInput) -> Iterator[Diagnostic]:
             pairs += [(variation, item) for item in variation.checked.items()]
     names: dict[int, VisibleNames] = {}
     seen: set[Any] = set()
+    checked: set[Any] = set()
     for variation, item in pairs:
         for source in sources(item, subject.files, subject.included):
             if id(variation) not in names:
@@ -42,6 +47,10 @@ def templates_are_sound(subject: LintInput) -> Iterator[Diagnostic]:
             seen_by_it = names[id(variation)].of(item)
             if _suffices(seen_by_it, source):
                 continue
+            if (facts := _facts(subject, seen_by_it, source)) is not None:
+                if facts in checked:
+                    continue
+                checked.add(facts)
             for fault in _faults(subject, seen_by_it, source):
                 if (fault.code, fault.span) not in seen:
                     seen.add((fault.code, fault.span))
@@ -52,18 +61,32 @@ def _has_null(value: Any) -> bool:
     return value is None or (isinstance(value, Mapping) and any(map(_has_null, value.values())))
 
 
+def _facts(subject: LintInput, names: VisibleNames, source: Source) -> Any:
+    """What the faults of a template depend on, where each name that it takes from outside has a value; else None."""
+    family = families.read_family(source, subject.templates)
+    read = frozenset[str]().union(*(parsed.undeclared for parsed in family.templates.values())) - GLOBALS
+    if family.faults or "settings" in read or not read <= names.always or not read.isdisjoint(names.nulls):
+        return None
+    return (source, names.open, frozenset((name, id(names.vars.get(name)), id(names.known.get(name))) for name in read))
+
+
 def _faults(subject: LintInput, names: VisibleNames, source: Source) -> Iterator[Diagnostic]:
-    family = families.read_family(source, subject.files, subject.included)
+    family = families.read_family(source, subject.templates)
     yield from family.faults
     if not family.faults:
+        try:
+            subject.templates.charge(sum(parsed.parts for parsed in family.templates.values()) / _AGAIN)
+        except TooManyParts:
+            yield subject.templates.too_many(source)
+            return
         found = list(reading.faults(family, names))
         yield from found
-        if not subject.untrusted and not any(fault.severity == "error" for fault in found):
-            yield from trial.trial_faults(family, names)
+        tried = not subject.untrusted and subject.templates.work_left > 0
+        if tried and not any(fault.severity == "error" for fault in found):
+            yield from trial.trial_faults(family, names, subject.templates)
 
 
 def _suffices(names: VisibleNames, source: Source) -> bool:
     """Whether a template has nothing but `{{ name }}` in it, with names that are always there: no need for Jinja2."""
     parts = plain_parts(source)
-    always = {"session", "tenant", "user", *names.vars} - {steps[0] for steps in names.unset if len(steps) == 1}
-    return parts is not None and set(parts[1::2]) <= always
+    return parts is not None and names.always.issuperset(parts[1::2])

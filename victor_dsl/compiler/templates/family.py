@@ -13,10 +13,9 @@ from types import CodeType
 from attrs import define, evolve, field, frozen
 from jinja2 import TemplateSyntaxError, nodes
 
-from victor_dsl.compiler.templates.sources import Source
+from victor_dsl.compiler.templates.sources import Source, Templates, TooManyParts
 from victor_dsl.language.sandbox import Sandbox
 from victor_dsl.language.template import TAGS
-from victor_dsl.language.template_code import undeclared
 from victor_dsl.language.template_files import Reference, confined, references
 from victor_dsl.nearest import nearest, suggest
 from victor_dsl.source.diagnostic import Diagnostic
@@ -25,7 +24,8 @@ from victor_dsl.source.reader import NO_FILE, Files, Included, reason
 
 @frozen(eq=False)
 class Parsed:
-    """One template of a family. `undeclared` are the names that it takes from outside, `own` those that it sets somewhere."""
+    """One template of a family. `undeclared` are the names that it takes from outside, `own` those that it sets somewhere,
+    `parts` says how much it is to check, in nodes of a tree."""
 
     source: Source
     tree: nodes.Template
@@ -33,6 +33,7 @@ class Parsed:
     own: frozenset[str]
     references: tuple[Reference, ...]
     code: CodeType
+    parts: int
 
 
 @define(eq=False)
@@ -46,6 +47,9 @@ class Family:
     templates: dict[str, Parsed] = field(factory=dict)
     faults: list[Diagnostic] = field(factory=list)
 
+
+_SETUP = 20
+"""What a template takes beside its nodes."""
 
 _TAG = re.compile(r"\{[{%#](?:[^}]|\}(?![}%#]))*?(?:[}%#]\}|$)")
 
@@ -87,9 +91,16 @@ INLINE = "<template>"
 """The name of that template in tracebacks."""
 
 
-def read_family(root: Source, files: Files, included: Included) -> Family:
+def read_family(root: Source, templates: Templates) -> Family:
     """The family of a template. Its files belong to the content that the plan's digest covers."""
-    family = Family(root)
+    if root not in templates.families:
+        templates.families[root] = _read(root, templates)
+    family: Family = templates.families[root]
+    return family
+
+
+def _read(root: Source, templates: Templates) -> Family:
+    family, files, included = Family(root), templates.files, templates.included
     folder = None if root.path is None else FilesystemPath(root.path).parent
     unread = [(ROOT if root.path is None else os.path.basename(root.path), root)]
     while unread:
@@ -97,7 +108,10 @@ def read_family(root: Source, files: Files, included: Included) -> Family:
         if name in family.templates:
             continue
         try:
-            parsed = family.templates[name] = _parse(name, source)
+            parsed = family.templates[name] = _parsed(name, source, templates)
+        except TooManyParts:
+            family.faults = [templates.too_many(source)]
+            return family
         except TemplateSyntaxError as error:
             family.faults.append(_syntax(error, source))
             continue
@@ -108,18 +122,28 @@ def read_family(root: Source, files: Files, included: Included) -> Family:
     return family
 
 
+def _parsed(name: str, source: Source, templates: Templates) -> Parsed:
+    """A template, each text once. Raises TemplateSyntaxError and TooManyParts."""
+    key = (name, source.text)
+    if key not in templates.parsed:
+        templates.charge(0)  # before work is done
+        templates.parsed[key] = _parse(name, source)
+        templates.charge(templates.parsed[key].parts)
+    return evolve(templates.parsed[key], source=source)  # type: ignore[no-any-return]
+
+
 def _parse(name: str, source: Source) -> Parsed:
     """Raises TemplateSyntaxError for whatever has no code, such as a filter, test or tag that does not exist."""
-    environment = _environment()
-    tree = environment.parse(source.text)
+    environment, text = _environment(), source.text
+    tree = environment.parse(text)
     names = {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
     names |= {node.name for node in tree.find_all(nodes.Macro)} | {node.name for node in tree.find_all(nodes.Block)}
     names |= {node.target for node in tree.find_all(nodes.Import)}
     for node in tree.find_all(nodes.FromImport):
         names |= {name if isinstance(name, str) else name[1] for name in node.names}
-    found = frozenset(undeclared(tree))
-    code = environment.compile(source.text, name, name or INLINE)  # Python has bounds of its own
-    return Parsed(source, tree, found, frozenset(names), tuple(references(tree)), code)
+    code, found = environment.compiled(text, name, name or INLINE)  # Python has bounds of its own
+    parts = _SETUP + sum(1 for _ in tree.find_all(nodes.Node))
+    return Parsed(source, tree, found, frozenset(names), tuple(references(tree)), code, parts)
 
 
 @cache

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from victor_dsl.compiler.checked import Item
 from victor_dsl.language.config import FilePath, TemplateText, annotated_fields
 from victor_dsl.language.template import MOST_SOURCE
+from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.interpolate import as_read
 from victor_dsl.source.located import Located, Path, Span
 from victor_dsl.source.reader import Files, Included, resolve
@@ -52,6 +54,43 @@ class Source:
             if found := _find(word, text):
                 return Span(self.file, number, found.start() + 1, number, found.end() + 1)
         return self.place
+
+
+MOST_PARTS = 125_000
+"""Parts of all templates of a spec: the words and signs in their tags, and the texts between them."""
+MOST_TRIED = 1_000_000
+"""The work of rendering templates to find their faults: of more templates, they are only read."""
+
+
+class TooManyParts(Exception):
+    """The templates of a spec are too many to check."""
+
+
+@define(eq=False)
+class Templates:
+    """The templates of a spec: each text is parsed once, and all together have a bound."""
+
+    files: Files
+    included: Included
+    parts_left: float = MOST_PARTS
+    work_left: int = MOST_TRIED
+    parsed: dict[tuple[str, str], Any] = field(factory=dict)
+    families: dict[Source, Any] = field(factory=dict)
+    _fault: Diagnostic | None = None
+
+    def charge(self, parts: float) -> None:
+        """Raises TooManyParts where there are more than may be checked."""
+        self.parts_left -= parts
+        if self.parts_left < 0:
+            raise TooManyParts
+
+    def too_many(self, source: Source) -> Diagnostic:
+        """The fault, at the first template that is too much."""
+        if self._fault is None:
+            message = f"the templates up to here have more than {MOST_PARTS:,} parts, which is too many to check"
+            hint = "split the spec, or write texts that hold no `{{ … }}` as `type: text`"
+            self._fault = Diagnostic("too-large", message, source.place, source.field, hint)
+        return self._fault
 
 
 def plain_parts(source: Source) -> list[str] | None:

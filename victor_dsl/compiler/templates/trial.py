@@ -15,6 +15,7 @@ from jinja2.exceptions import TemplateRuntimeError, UndefinedError
 from jinja2.runtime import Context
 
 from victor_dsl.compiler.templates.family import INLINE, Family, Parsed
+from victor_dsl.compiler.templates.sources import Templates
 from victor_dsl.compiler.templates.visible import VisibleNames
 from victor_dsl.language.sandbox import Sandbox, render
 from victor_dsl.language.template_filters import finalize
@@ -25,6 +26,8 @@ from victor_dsl.source.diagnostic import Diagnostic, Severity
 _QUOTED = re.compile(r"'(\w+)'")
 _MARK = "\ue000"
 """Stands for what an unknown value would write."""
+_SETUP = 1_000
+"""What it takes to begin."""
 _HINT = "a turn with the values of this spec fails here; `victor render` shows what a turn sends"
 
 
@@ -98,8 +101,8 @@ def _finalize(context: Context, value: Any) -> Any:
     return _MARK
 
 
-def trial_faults(family: Family, names: VisibleNames) -> Iterator[Diagnostic]:
-    """The fault that ends the rendering, if it is one of the template and not of the turn."""
+def trial_faults(family: Family, names: VisibleNames, templates: Templates) -> Iterator[Diagnostic]:
+    """The fault that ends the rendering, if it is one of the template and not of the turn. Its work is charged to `templates`."""
     environment = _Trial(family)
     try:
         render(environment.get_template(next(iter(family.templates))), _values(names))
@@ -111,6 +114,8 @@ def trial_faults(family: Family, names: VisibleNames) -> Iterator[Diagnostic]:
         if found is None or _MARK in str(error) or (depends and not environment.complete):
             return
         yield _fault(error, *found, "warning" if names.open or depends else "error")
+    finally:
+        templates.work_left -= _SETUP + MOST_WORK_OF_CHECKS - max(0, environment.work_left)
 
 
 def _values(names: VisibleNames) -> dict[str, Any]:

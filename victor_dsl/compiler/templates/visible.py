@@ -59,6 +59,7 @@ class VisibleNames:
             return self
         seen = copy(self)
         seen.vars, seen.known = {**self.vars, "message": ""}, {**self.known, "message": None}
+        seen.__dict__.pop("always", None)
         return seen
 
     @cached_property
@@ -73,6 +74,12 @@ class VisibleNames:
             if not declared.required and declared.default is None
         }
         return {**nulls, **inputs, **self._callers(), **self._unset_settings()}
+
+    @cached_property
+    def always(self) -> frozenset[str]:
+        """The names that have a value in every turn."""
+        unset = {steps[0] for steps in self.unset if len(steps) == 1}
+        return frozenset({"session", "tenant", "user", *self.vars} - unset)
 
     @cached_property
     def elsewhere(self) -> frozenset[str]:
