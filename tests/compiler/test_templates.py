@@ -630,3 +630,8 @@ def test_a_tenant_that_takes_away_a_name_gets_its_faults_and_others_are_not_chec
     text = f"{SPEC}unknown_tenants: base\ntenants: {tenants}\n{INLINE}      {{{{ product | upper }}}} {{{{ n }}}}\n"
     (fault,) = compile(text).diagnostics
     assert (fault.code, fault.path[:2]) == ("undefined-variable", ("tenants", "b"))
+
+
+def test_an_include_with_a_nul_is_a_fault_at_the_include(compile: Compile) -> None:
+    [(place, code, _)] = found(compile, SPEC + FILE, {"p/a.j2": "a\n{% include 'b\\0' %}"})
+    assert (place, code) == ("p/a.j2:2:1", "missing-file")

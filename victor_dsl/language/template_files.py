@@ -50,7 +50,7 @@ def confined(folder: Path, name: str) -> Path:
     parts = PurePosixPath(name)
     path = folder / parts
     inside = not parts.is_absolute() and ".." not in parts.parts and "\\" not in name and "\0" not in name
-    real = Path(os.path.realpath(path))  # `resolve` raises where links form a circle
-    if not inside or not real.is_relative_to(os.path.realpath(folder)):
+    # `resolve` raises where links form a circle
+    if not inside or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         raise PermissionError(None, "is outside the template's folder", name)
     return path

@@ -66,6 +66,8 @@ def _fault(subject: LintInput, path: str, annotation: FilePath, item: Item) -> s
         return reason(error)
     except UnicodeDecodeError as error:
         return f"it is not UTF-8 (byte {error.start + 1})"
+    except ValueError:
+        return "no file has a NUL in its name"
     return None
 
 

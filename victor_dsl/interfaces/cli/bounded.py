@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +27,8 @@ def bounded() -> Iterator[None]:
     if not hasattr(signal, "setitimer"):
         yield
         return
-    before = signal.signal(signal.SIGPROF, _raise)
+    before, hook = signal.signal(signal.SIGPROF, _raise), sys.unraisablehook
+    sys.unraisablehook = lambda _: None  # generators that end without memory
     signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS, 1)  # again each second, where a finalizer swallowed it
     try:
         with _bounded_memory():
@@ -38,6 +40,7 @@ def bounded() -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
+        sys.unraisablehook = hook
 
 
 def _raise(_: int, __: FrameType | None) -> None:
