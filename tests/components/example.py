@@ -11,8 +11,9 @@ from typing import Any
 from attrs import frozen
 
 from tests.components.context import surroundings
+from victor_dsl.language.annotations import FilePath, FunctionName, Nested, Ref, Secret, annotated_fields
 from victor_dsl.language.component import Component, Context
-from victor_dsl.language.config import Config, FilePath, FunctionName, Nested, Ref, Secret, annotated_fields
+from victor_dsl.language.config import Config
 from victor_dsl.language.registry import Registry
 from victor_dsl.language.values_file import to_python
 from victor_dsl.source.reader import Files

@@ -16,7 +16,7 @@ import victor_dsl
 from bench.sizes import imports, reached
 from tests.interfaces.conftest import OFFLINE, Victor
 from victor_dsl.errors import SpecError
-from victor_dsl.language.config import CommandLine, FunctionName, annotated_fields
+from victor_dsl.language.annotations import CommandLine, FunctionName, annotated_fields
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.registry import Registry
 

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from victor_dsl.language.config import Annotation, Config, FilePath, Secret, annotated_fields, nested_secrets
+from victor_dsl.language.annotations import Annotation, FilePath, Secret, annotated_fields, nested_secrets
+from victor_dsl.language.config import Config
 from victor_dsl.source.interpolate import Interpolated
 from victor_dsl.source.located import Located, Path
 

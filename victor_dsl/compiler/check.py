@@ -14,8 +14,9 @@ from victor_dsl.compiler.checked import Checked, Item
 from victor_dsl.compiler.overlays import name_of
 from victor_dsl.compiler.validate import PythonValue, to_python, validate
 from victor_dsl.errors import BrokenComponent
+from victor_dsl.language.annotations import FilePath, Nested, Ref, Secret
 from victor_dsl.language.component import Component
-from victor_dsl.language.config import FilePath, Nested, Ref, Secret, TemplateConfig
+from victor_dsl.language.config import TemplateConfig
 from victor_dsl.language.kinds import KINDS, MESSAGES, Kind
 from victor_dsl.language.registry import Registry
 from victor_dsl.language.spec import OWN, SECTIONS, VERSION, ExampleMessage, MessageTemplate, Spec

@@ -8,7 +8,7 @@ from attrs import define, field
 
 from victor_dsl.compiler.checked import Checked, Item
 from victor_dsl.compiler.variations import Variation, Variations
-from victor_dsl.language.config import Ref, annotated_fields
+from victor_dsl.language.annotations import Ref, annotated_fields
 from victor_dsl.language.spec import Spec
 from victor_dsl.nearest import Choices, suggest
 from victor_dsl.source.diagnostic import Diagnostic

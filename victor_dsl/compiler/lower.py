@@ -17,8 +17,9 @@ from victor_dsl.compiler.stability import Stability
 from victor_dsl.compiler.templates.sources import sources
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.graph.plan import Node, Plan, PromptPolicy, Roles
+from victor_dsl.language.annotations import FilePath, Secret, annotated_fields, nested_secrets
 from victor_dsl.language.component import TextPlace
-from victor_dsl.language.config import Around, Config, FilePath, ModelConfig, Secret, annotated_fields, nested_secrets
+from victor_dsl.language.config import Around, Config, ModelConfig
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.spec import VERSION
 from victor_dsl.source.interpolate import Interpolated, as_written

@@ -18,7 +18,7 @@ from victor_dsl.compiler.templates.pieces import Text, Varies
 from victor_dsl.compiler.templates.sources import Source, Templates, plain_parts, sources
 from victor_dsl.compiler.templates.visible import VisibleNames
 from victor_dsl.compiler.variations import Variation
-from victor_dsl.language.config import FilePath, annotated_fields
+from victor_dsl.language.annotations import FilePath, annotated_fields
 from victor_dsl.lazy import Lazy
 from victor_dsl.values.tokens import CHARACTERS_PER_TOKEN
 

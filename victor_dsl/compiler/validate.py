@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from attrs import define, field
 from pydantic import BaseModel, ValidationError
 
-from victor_dsl.language.config import Config, FunctionName, annotated_fields
+from victor_dsl.language.annotations import FunctionName, annotated_fields
+from victor_dsl.language.config import Config
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.interpolate import Interpolated
 from victor_dsl.source.located import Located, Path

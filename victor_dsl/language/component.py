@@ -22,7 +22,8 @@ from typing import Any, Protocol
 
 from attrs import field, frozen
 
-from victor_dsl.language.config import Around, Config, Secret
+from victor_dsl.language.annotations import Secret
+from victor_dsl.language.config import Around, Config
 from victor_dsl.language.kinds import Kind
 
 ConfigClass = type[Config]

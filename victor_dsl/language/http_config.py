@@ -10,7 +10,8 @@ from urllib.parse import parse_qsl
 
 from pydantic import Field, field_validator, model_validator
 
-from victor_dsl.language.config import Model, Secret
+from victor_dsl.language.annotations import Secret
+from victor_dsl.language.config import Model
 from victor_dsl.values.faults import Fault, Faulty
 
 _RESERVED_HEADERS = frozenset({"host", "content-type", "content-length", "transfer-encoding", "connection", "accept"})

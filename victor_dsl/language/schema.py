@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from victor_dsl.errors import BrokenComponent
+from victor_dsl.language.annotations import Nested, annotated_fields
 from victor_dsl.language.component import Component
-from victor_dsl.language.config import Nested, annotated_fields
 from victor_dsl.language.kinds import KINDS, Kind
 from victor_dsl.language.registry import Registry
 from victor_dsl.language.spec import OWN, UNTOUCHABLE, VERSION, Spec

@@ -16,9 +16,10 @@ from attrs import frozen
 
 from victor_dsl.errors import ComponentError, SecretError, VictorError
 from victor_dsl.graph.plan import Node, Program
+from victor_dsl.language.annotations import Secret
 from victor_dsl.language.boundary import describe, is_fault
 from victor_dsl.language.component import Clock, Context
-from victor_dsl.language.config import Config, Secret
+from victor_dsl.language.config import Config
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.registry import Registry
 from victor_dsl.nearest import suggest

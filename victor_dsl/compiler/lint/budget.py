@@ -12,7 +12,7 @@ from victor_dsl.compiler.lint.answering import Answering, answering
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.templates.sources import plain_parts, sources
 from victor_dsl.compiler.variations import Variation
-from victor_dsl.language.config import FilePath, annotated_fields
+from victor_dsl.language.annotations import FilePath, annotated_fields
 from victor_dsl.language.kinds import MESSAGES
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Span

@@ -15,7 +15,7 @@ from victor_dsl.compiler.checked import Item
 from victor_dsl.compiler.layers import vars_faults
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.validate import to_python, validate
-from victor_dsl.language.config import FilePath, annotated_fields
+from victor_dsl.language.annotations import FilePath, annotated_fields
 from victor_dsl.language.kinds import MESSAGES
 from victor_dsl.language.spec import Values
 from victor_dsl.nearest import nearest, suggest

@@ -11,7 +11,7 @@ from victor_dsl.compiler.layers import values_in
 from victor_dsl.compiler.lint.files import provided_values
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.variations import middleware_types
-from victor_dsl.language.config import Maxima, ValueGlobs, annotated_fields
+from victor_dsl.language.annotations import Maxima, ValueGlobs, annotated_fields
 from victor_dsl.nearest import nearest, suggest
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.interpolate import as_read, as_written

@@ -14,7 +14,14 @@ from attrs import define, field, frozen
 
 from victor_dsl.compiler.checked import Item
 from victor_dsl.compiler.lint.input import LintInput
-from victor_dsl.language.config import CommandLine, FilePath, FunctionName, Secret, annotated_fields, nested_secrets
+from victor_dsl.language.annotations import (
+    CommandLine,
+    FilePath,
+    FunctionName,
+    Secret,
+    annotated_fields,
+    nested_secrets,
+)
 from victor_dsl.nearest import suggest
 from victor_dsl.regular_file import read_regular
 from victor_dsl.source.diagnostic import Diagnostic

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from victor_dsl.compiler.checked import Item
 from victor_dsl.compiler.lint.input import LintInput
-from victor_dsl.language.config import TemplateText, annotated_fields
+from victor_dsl.language.annotations import TemplateText, annotated_fields
 from victor_dsl.language.template import VISIBLE
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.interpolate import as_read, as_written

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from victor_dsl.compiler.checked import Item
-from victor_dsl.language.config import FilePath, TemplateText, annotated_fields
+from victor_dsl.language.annotations import FilePath, TemplateText, annotated_fields
 from victor_dsl.language.template import MOST_SOURCE
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.interpolate import as_read

@@ -11,7 +11,7 @@ from typing import Any
 from victor_dsl.compiler.checked import Item
 from victor_dsl.compiler.validate import to_python
 from victor_dsl.compiler.variations import Variation
-from victor_dsl.language.config import FilePath, annotated_fields
+from victor_dsl.language.annotations import FilePath, annotated_fields
 from victor_dsl.language.spec import Values
 from victor_dsl.source.interpolate import Interpolated, as_read
 from victor_dsl.source.located import Located
