@@ -11,6 +11,9 @@ from types import FrameType
 
 from victor_dsl.errors import EXIT_SPEC, VictorError
 
+if sys.platform == "linux":
+    import resource
+
 MOST_SECONDS = 10.0
 """The most CPU time for all specs of a command."""
 MOST_BYTES = 250 * 2**20
@@ -58,14 +61,11 @@ def _exceeded(what: str) -> VictorError:
 
 @contextmanager
 def _bounded_memory() -> Iterator[None]:
-    try:
-        import resource
-
-        status = Path("/proc/self/status").read_text()
-    except (ImportError, OSError):
+    status = Path("/proc/self/status")
+    if sys.platform != "linux" or not status.exists():
         yield
         return
-    used = 1024 * int(status.split("VmData:")[1].split()[0])
+    used = 1024 * int(status.read_text().split("VmData:")[1].split()[0])
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     wanted = used + MOST_BYTES
     least = min([wanted, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)])
