@@ -297,10 +297,11 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _takes_the_same(method: Any, promised: Any) -> None:
-    """The method can be called with what its Protocol promises, by position."""
+    """The method can be called with what its Protocol promises, by position, or by name where it says so."""
     parameters = list(inspect.signature(promised).parameters.values())[1:]  # without `self`
-    given = [None for p in parameters if p.kind is not p.VAR_POSITIONAL]
+    by_name = {p.name: None for p in parameters if p.kind is p.KEYWORD_ONLY}
+    by_position = [None for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.KEYWORD_ONLY)]
     try:
-        inspect.signature(method).bind(*given)
+        inspect.signature(method).bind(*by_position, **by_name)
     except TypeError as error:
         pytest.fail(f"{method.__qualname__} must take what {promised.__qualname__} does: {error}")
