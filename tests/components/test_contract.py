@@ -258,7 +258,9 @@ class nothing_left:  # noqa: N801 - reads as the statement that it is
         if error is None:
             await asyncio.sleep(0)
             for thread in threading.enumerate():
-                if thread.name.startswith(("asyncio-waitpid", THREAD_NAME)):  # they end with their process, their call
+                if thread.name.startswith(
+                    ("waitpid", "asyncio-waitpid", THREAD_NAME)
+                ):  # they end with their process, their call
                     thread.join(PATIENCE_S)
             left = [f"{what}: {name}" for what, name in self._held() - self._before]
             assert not left, f"closed, it must leave nothing behind; it left {left}"
