@@ -42,7 +42,7 @@ def no_literal_secrets(subject: LintInput) -> Iterator[Diagnostic]:
                 f"{path[-1] if path else 'this'} contains what looks like a secret",
                 leaf.span,
                 path,
-                "put it in the environment and write `${env:NAME}`, or in a file: `${file:path}`; "
+                'put it in the environment and write `"${env:NAME}"`, or in a file: `"${file:path}"`; '
                 "and revoke it if it was ever committed",
             )
 
