@@ -47,6 +47,37 @@ def of_files(compile: Compile, spec: str = SPEC, **files: str) -> Found:
     return found(compile, spec + FILE, {f"p/{name.replace('__', '/')}.j2": text for name, text in files.items()})
 
 
+ROWS = (
+    "databases: {app: {type: sqlite, path: app.db}}\n"
+    "providers: [{type: tenant, database: app, default: all%s}]\nlocked: [vars.brand.name]\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("rights", "template", "severity"),
+    [
+        ("", "{{ prodct }}", "~"),
+        (", may_set: [vars.*]", "{{ prodct }}", "~"),
+        (", may_set: [vars.product, settings.*]", "{{ prodct }}", ""),
+        (", may_set: []", "{{ prodct }}", ""),
+        (", may_set: [vars.brand.*]", "{{ brand.year }}", "~"),
+        (", may_set: [vars.brand.deep]", "{{ brand.year }}", ""),
+        ("", "{{ brand.name.first }}", ""),
+        (", may_set: [vars.*]", "{{ settings.frequency_penalty }}", ""),
+        (", may_set: [vars.n]", "{{ brand.deep.b }}", ""),
+    ],
+)
+def test_what_no_row_may_set_is_an_error_where_nothing_declares_it(
+    compile: Compile, rights: str, template: str, severity: str
+) -> None:
+    assert [code for code, _ in of_text(compile, template, SPEC + ROWS % rights)] == [f"{severity}undefined-variable"]
+
+
+@pytest.mark.parametrize("rights", ["", ", may_set: ['settings.s*']"])
+def test_a_setting_that_rows_may_set_may_be_there(compile: Compile, rights: str) -> None:
+    assert of_text(compile, "{{ settings.seed }}", SPEC + ROWS % rights) == []
+
+
 @pytest.mark.parametrize(
     "template",
     [

@@ -321,7 +321,9 @@ class Checker:
                 if written
                 else f"{path[-1]} is a secret and may not be written in the spec"
             )
-            hint = f'put it in the environment and write `{path[-1]}: "${{env:NAME}}"`, or in a file: `"${{file:path}}"`'
+            hint = (
+                f'put it in the environment and write `{path[-1]}: "${{env:NAME}}"`, or in a file: `"${{file:path}}"`'
+            )
             if not written or value.value.references:  # else the reference itself is at fault
                 self._fault("literal-secret", message, value.span, path, hint)
             return Secret("env", "")

@@ -241,7 +241,7 @@ def _item(kind: Kind, base: Located | None, over: Located) -> Located:
     if kind.shape == "list" and "name" not in kept and (name := name_of(kind, base)):
         kept["name"] = Located(name, base.span)
     merged = deep(Located(kept, over.span), Located({k: v for k, v in changed.value.items() if k != "type"}, over.span))
-    return Located({"type": after, **merged.value}, over.span, base.key_span or over.key_span)
+    return Located({"type": after, **merged.value}, over.span, over.key_span or base.key_span)
 
 
 def as_map(item: Located) -> Located:

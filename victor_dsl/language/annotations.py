@@ -82,7 +82,7 @@ class CommandLine:
 
 @frozen
 class ValueGlobs:
-    """The field is a list of globs over the paths of settings and vars."""
+    """The field is a list of globs over the paths of settings and vars: of a provider, those that it may set."""
 
 
 @frozen

@@ -148,7 +148,7 @@ class _Reading:
                 message = message.replace("nothing declares", "null declares nothing: there is no")
                 fault = self._fault("undefined-variable", message, node, name, "write another value, such as `''`")
                 yield self._blamed(fault, (name,))
-            elif self.names.open:
+            elif self.names.may_come((name,)):
                 message, hint = (
                     f"{message}, unless a provider does",
                     self._foreign(node) or f"give it a value under `vars`; {hint}",
@@ -180,7 +180,7 @@ class _Reading:
 
     def _may_be_given(self, name: str) -> bool:
         """Whether a provider, or another overlay, may set what this variation does not have."""
-        return self.names.open or name in self.names.elsewhere or name in self.names.nulls
+        return self.names.may_come((name,)) or name in self.names.elsewhere or name in self.names.nulls
 
     def _namespaces(self) -> Iterator[Diagnostic]:
         """What `{% set ns.x = … %}` writes to."""
@@ -197,7 +197,7 @@ class _Reading:
     def _unset(self, node: nodes.Node, steps: Steps) -> Iterator[Diagnostic]:
         """A value that a turn may lack, and that no template of the family tests."""
         why = self.names.unset.get(steps)
-        if why is None or steps in self.tested:
+        if why is None or steps in self.tested or (steps[0] == "settings" and self.names.may_come(steps)):
             return
         parent = self.parents.get(id(node))
         if isinstance(parent, nodes.Compare | nodes.Operand):
@@ -257,7 +257,7 @@ class _Reading:
                 yield self._method(node, key, "a map", MAP_METHODS, called=called)
             elif base and steps not in self.guarded:
                 message, hint = f"{shown} has no '{key}'", suggest(key, base, what="keys")
-                severity: Severity = "warning" if self.names.open else "error"
+                severity: Severity = "warning" if self.names.may_come(steps) else "error"
                 fault = self._fault("undefined-variable", message, node, key, hint, severity)
                 yield fault if steps is None else self._blamed(fault, steps)
         else:
@@ -267,7 +267,8 @@ class _Reading:
             if called or key in METHOD_NAMES:
                 yield self._method(node, key, what, methods, called=called)
             else:
-                severity = "warning" if self.names.open and shown not in ("session", "tenant", "user") else "error"
+                may_change = shown not in ("session", "tenant", "user") and self.names.may_come(steps_of(node.node))
+                severity = "warning" if may_change else "error"
                 message = f"{shown} is {what}, which has no '{key}'"
                 yield self._fault("undefined-variable", message, node, key, f"write `{shown}` alone", severity)
 

@@ -11,13 +11,14 @@ from typing import Any
 from victor_dsl.compiler.checked import Item
 from victor_dsl.compiler.validate import to_python
 from victor_dsl.compiler.variations import Variation
-from victor_dsl.language.annotations import FilePath, annotated_fields
+from victor_dsl.language.annotations import FilePath, ValueGlobs, annotated_fields
 from victor_dsl.language.spec import Values
 from victor_dsl.source.interpolate import Interpolated, as_read
 from victor_dsl.source.located import Located
 from victor_dsl.source.reader import Files, resolve
 from victor_dsl.values.additions import take_additions
 from victor_dsl.values.faults import Faulty
+from victor_dsl.values.path_globs import PathGlobs
 from victor_dsl.values.settings import REQUEST_SETTINGS, Layer, Settings, setting_paths
 from victor_dsl.values.typed import Type
 
@@ -30,7 +31,6 @@ class VisibleNames:
 
     `vars` are the values of the spec, and of its providers that can be read, None where they are not known; `known` has no value for
     inputs without a default, where `vars` has one of their type. `nulls` are the vars that some layer sets to null.
-    `open` says that a provider may add others.
     """
 
     def __init__(self, variation: Variation, files: Files) -> None:
@@ -39,7 +39,8 @@ class VisibleNames:
             variation.checked.sections["providers"], key=lambda item: getattr(item.config, "priority", 50)
         )
         provided = [_provided(item, files) for item in providers]
-        self.open = None in provided
+        self._unknown = [_rights(item) for item, layer in zip(providers, provided, strict=True) if layer is None]
+        self._locked = PathGlobs((variation.checked.spec.locked if variation.checked.spec else None) or ())
         layers = [variation.spec, *(layer for layer in provided if layer is not None), *variation.overlays]
         self.vars: dict[str, Any] = {}
         self._settings: dict[str, Any] = {}
@@ -52,6 +53,16 @@ class VisibleNames:
         inputs = variation.inputs
         self.known = {**self.vars, **{name: declared.default for name, declared in inputs.items()}}
         self.vars |= {name: _OF_TYPE[declared.type] for name, declared in inputs.items()}
+
+    def may_come(self, steps: tuple[str, ...] | None) -> bool:
+        """Whether a provider whose values are not known may set what templates read by these steps; None are unknown ones."""
+        if steps is None:
+            return bool(self._unknown)
+        path = steps if steps[0] == "settings" else ("vars", *steps)
+        return self._locked.covering(path) is None and any(
+            rights is None or rights.covering(path) is not None or rights.below(path) is not None
+            for rights in self._unknown
+        )
 
     def of(self, item: Item) -> VisibleNames:
         """What the templates of an item see: that of what the user says also sees the message."""
@@ -102,8 +113,6 @@ class VisibleNames:
 
     def _unset_settings(self) -> dict[tuple[str, ...], str]:
         """The settings that nothing sets, or that only a request may set."""
-        if self.open:
-            return {}
         checked = self.variation.checked
         models = [getattr(item.config, "settings", None) for item in checked.sections["models"]]
         layers = [self._settings, *(model.model_dump(exclude_unset=True) for model in models if model is not None)]
@@ -159,6 +168,14 @@ def _provided(item: Item, files: Files) -> Layer | None:
             read = to_python(result.document).value if result.document is not None and not result.diagnostics else None
             return _layer(read)
     return None
+
+
+def _rights(item: Item) -> PathGlobs | None:
+    """The paths of what a provider may set; None where it may set all."""
+    fields = annotated_fields(item.component.config).items()
+    written = [getattr(item.config, name, None) for name, annotation in fields if isinstance(annotation, ValueGlobs)]
+    rights = [globs for globs in written if globs is not None]
+    return PathGlobs(chain(*rights)) if rights else None
 
 
 def _layer(written: Any) -> Layer | None:
