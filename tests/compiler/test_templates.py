@@ -322,11 +322,11 @@ def test_a_setting_that_is_set_needs_no_question(compile: Compile, more: str) ->
         ),
         (
             {"a": "{% include '../v.yml' %}"},
-            [("p/a.j2:1:13", "missing-file", "cannot read '../v.yml': is outside the template's folder")],
+            [("p/a.j2:1:13", "missing-file", "cannot read '../v.yml': it is outside the template's folder")],
         ),
         (
             {"a": "{% include '/etc/passwd' ignore missing %}"},
-            [("p/a.j2:1:13", "missing-file", "cannot read '/etc/passwd': is outside the template's folder")],
+            [("p/a.j2:1:13", "missing-file", "cannot read '/etc/passwd': it is outside the template's folder")],
         ),
         ({"a": "{% include 'none.j2' ignore missing %}"}, []),
         ({"a": "{% include ['none.j2', 'b.j2'] %}", "b": "b"}, []),
@@ -620,7 +620,7 @@ def test_an_include_follows_no_link_out_of_the_folder(compile: Compile, tmp_path
     (tmp_path / "p" / "b.j2").symlink_to(tmp_path / "secret.j2")
     [(place, code, message)] = found(compile, SPEC + FILE, {"p/a.j2": "a\n{% include 'b.j2' %}"})
     assert (place, code) == ("p/a.j2:2:13", "missing-file")
-    assert message == "cannot read 'b.j2': is outside the template's folder"
+    assert message == "cannot read 'b.j2': it is outside the template's folder"
 
 
 def test_an_include_of_a_circle_of_links_is_a_fault_at_the_include(compile: Compile, tmp_path: Path) -> None:

@@ -52,13 +52,8 @@ class Stability:
 
     def varying(self, variation: Variation) -> frozenset[str]:
         """The names that differ within a tenant: its sessions and users, and vars that are empty until a request fills them."""
-<<<<<<< HEAD
         names = VisibleNames(variation, self.templates.files)
-        empty = () if names.open else (name for name, value in names.vars.items() if value in ("", [], {}))
-=======
-        names = VisibleNames(variation, self.files)
         empty = [name for name, value in names.vars.items() if value in ("", [], {}) and not names.may_come((name,))]
->>>>>>> 7d5bb15 (Take names that no row may set for errors, and show a changed model)
         return frozenset({"session", "user", *variation.inputs, *empty})
 
     def varies(self, item: Item, varying: frozenset[str]) -> bool:

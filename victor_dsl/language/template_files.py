@@ -52,5 +52,5 @@ def confined(folder: Path, name: str) -> Path:
     inside = not parts.is_absolute() and ".." not in parts.parts and "\\" not in name and "\0" not in name
     # `resolve` raises where links form a circle
     if not inside or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
-        raise PermissionError(None, "is outside the template's folder", name)
+        raise PermissionError(None, "it is outside the template's folder", name)
     return path

@@ -67,7 +67,11 @@ def _facts(subject: LintInput, names: VisibleNames, source: Source) -> Any:
     read = frozenset[str]().union(*(parsed.undeclared for parsed in family.templates.values())) - GLOBALS
     if family.faults or "settings" in read or not read <= names.always or not read.isdisjoint(names.nulls):
         return None
-    return (source, names.open, frozenset((name, id(names.vars.get(name)), id(names.known.get(name))) for name in read))
+    return (
+        source,
+        names.may_set,
+        frozenset((name, id(names.vars.get(name)), id(names.known.get(name))) for name in read),
+    )
 
 
 def _faults(subject: LintInput, names: VisibleNames, source: Source) -> Iterator[Diagnostic]:

@@ -113,7 +113,7 @@ def trial_faults(family: Family, names: VisibleNames, templates: Templates) -> I
         depends = isinstance(error, _Depends | ArithmeticError | ValueError | LookupError)
         if found is None or _MARK in str(error) or (depends and not environment.complete):
             return
-        yield _fault(error, *found, "warning" if names.open or depends else "error")
+        yield _fault(error, *found, "warning" if names.may_come(None) or depends else "error")
     finally:
         templates.work_left -= _SETUP + MOST_WORK_OF_CHECKS - max(0, environment.work_left)
 

@@ -30,7 +30,8 @@ class VisibleNames:
     """What a variation's templates see, without a request.
 
     `vars` are the values of the spec, and of its providers that can be read, None where they are not known; `known` has no value for
-    inputs without a default, where `vars` has one of their type. `nulls` are the vars that some layer sets to null.
+    inputs without a default, where `vars` has one of their type. `nulls` are the vars that some layer sets to null,
+    and `may_set` the paths that each provider with unknown values may set, None for all.
     """
 
     def __init__(self, variation: Variation, files: Files) -> None:
@@ -39,8 +40,7 @@ class VisibleNames:
             variation.checked.sections["providers"], key=lambda item: getattr(item.config, "priority", 50)
         )
         provided = [_provided(item, files) for item in providers]
-        self._unknown = [_rights(item) for item, layer in zip(providers, provided, strict=True) if layer is None]
-        self._locked = PathGlobs((variation.checked.spec.locked if variation.checked.spec else None) or ())
+        self.may_set = tuple(_rights_of(item) for item, layer in zip(providers, provided, strict=True) if layer is None)
         layers = [variation.spec, *(layer for layer in provided if layer is not None), *variation.overlays]
         self.vars: dict[str, Any] = {}
         self._settings: dict[str, Any] = {}
@@ -57,12 +57,21 @@ class VisibleNames:
     def may_come(self, steps: tuple[str, ...] | None) -> bool:
         """Whether a provider whose values are not known may set what templates read by these steps; None are unknown ones."""
         if steps is None:
-            return bool(self._unknown)
+            return bool(self.may_set)
         path = steps if steps[0] == "settings" else ("vars", *steps)
         return self._locked.covering(path) is None and any(
             rights is None or rights.covering(path) is not None or rights.below(path) is not None
-            for rights in self._unknown
+            for rights in self._rights
         )
+
+    @cached_property
+    def _rights(self) -> list[PathGlobs | None]:
+        return [None if rights is None else PathGlobs(rights) for rights in self.may_set]
+
+    @cached_property
+    def _locked(self) -> PathGlobs:
+        spec = self.variation.checked.spec
+        return PathGlobs((spec.locked if spec is not None else None) or ())
 
     def of(self, item: Item) -> VisibleNames:
         """What the templates of an item see: that of what the user says also sees the message."""
@@ -170,12 +179,12 @@ def _provided(item: Item, files: Files) -> Layer | None:
     return None
 
 
-def _rights(item: Item) -> PathGlobs | None:
+def _rights_of(item: Item) -> tuple[str, ...] | None:
     """The paths of what a provider may set; None where it may set all."""
     fields = annotated_fields(item.component.config).items()
     written = [getattr(item.config, name, None) for name, annotation in fields if isinstance(annotation, ValueGlobs)]
     rights = [globs for globs in written if globs is not None]
-    return PathGlobs(chain(*rights)) if rights else None
+    return tuple(chain(*rights)) if rights else None
 
 
 def _layer(written: Any) -> Layer | None:
