@@ -52,7 +52,7 @@ class Stability:
 
     def varying(self, variation: Variation) -> frozenset[str]:
         """The names that differ within a tenant: its sessions and users, and vars that are empty until a request fills them."""
-        names = VisibleNames(variation, self.templates.files)
+        names = VisibleNames(variation, self.templates)
         empty = [name for name, value in names.vars.items() if value in ("", [], {}) and not names.may_come((name,))]
         return frozenset({"session", "user", *variation.inputs, *empty})
 

@@ -43,7 +43,7 @@ def templates_are_sound(subject: LintInput) -> Iterator[Diagnostic]:
     for variation, item in pairs:
         for source in sources(item, subject.files, subject.included):
             if id(variation) not in names:
-                names[id(variation)] = VisibleNames(variation, subject.files)
+                names[id(variation)] = VisibleNames(variation, subject.templates)
             seen_by_it = names[id(variation)].of(item)
             if _suffices(seen_by_it, source):
                 continue

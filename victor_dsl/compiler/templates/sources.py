@@ -76,6 +76,7 @@ class Templates:
     work_left: int = MOST_TRIED
     parsed: dict[tuple[str, str], Any] = field(factory=dict)
     families: dict[Source, Any] = field(factory=dict)
+    provided: dict[int, tuple[Item, Any]] = field(factory=dict)
     _fault: Diagnostic | None = None
 
     def charge(self, parts: float) -> None:

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Any
 
 from victor_dsl.compiler.checked import Item
+from victor_dsl.compiler.templates.sources import Templates
 from victor_dsl.compiler.validate import to_python
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.annotations import FilePath, ValueGlobs, annotated_fields
@@ -34,12 +35,12 @@ class VisibleNames:
     and `may_set` the paths that each provider with unknown values may set, None for all.
     """
 
-    def __init__(self, variation: Variation, files: Files) -> None:
+    def __init__(self, variation: Variation, templates: Templates) -> None:
         self.variation = variation
         providers = sorted(
             variation.checked.sections["providers"], key=lambda item: getattr(item.config, "priority", 50)
         )
-        provided = [_provided(item, files) for item in providers]
+        provided = [_known(item, templates) for item in providers]
         self.may_set = tuple(_rights_of(item) for item, layer in zip(providers, provided, strict=True) if layer is None)
         layers = [variation.spec, *(layer for layer in provided if layer is not None), *variation.overlays]
         self.vars: dict[str, Any] = {}
@@ -162,6 +163,14 @@ def _needs_tenant(item: Item) -> bool:
         and not getattr(config, "default", None)
         and not getattr(config, "optional", False)
     )
+
+
+def _known(item: Item, templates: Templates) -> Layer | None:
+    """The layer of a provider, which most variations share."""
+    if id(item) not in templates.provided:
+        templates.provided[id(item)] = (item, _provided(item, templates.files))
+    layer: Layer | None = templates.provided[id(item)][1]
+    return layer
 
 
 def _provided(item: Item, files: Files) -> Layer | None:
