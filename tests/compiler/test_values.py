@@ -302,3 +302,15 @@ def test_vars_of_a_file_that_no_json_can_hold_are_refused(compile: Compile) -> N
     (fault,) = compile(spec, {"s.yml": "vars:\n  a: {b: .nan}\n"}, registry=Registry()).errors
     assert (fault.span.file, fault.span.line) == ("s.yml", 2)
     assert fault.message.endswith("vars.a.b must be a finite number")
+
+
+@pytest.mark.parametrize(
+    "overlay", ["tenants: {t: {with: W}}\nunknown_tenants: base", "variants: {x: {arms: {y: {with: W}, z: {}}}}"]
+)
+def test_a_map_from_one_variable_is_read_as_its_declaration_at_every_depth(compile: Compile, overlay: str) -> None:
+    spec = "victor: 1\nname: s\nmodels: {main: {type: echo}}\nvars: {a: {on: false, n: [1], m: [{id: 1}]}}\n"
+    spec += overlay.replace("W", '{vars: {a: "${env:A}"}}') + "\n"
+    right = '{"on": "true", "n": "2, 3", "m": [{"id": "4"}]}'
+    assert [fault.message for fault in compile(spec, environment={"A": right}).errors] == []
+    (fault,) = compile(spec, environment={"A": '{"n": "x"}'}).errors
+    assert fault.message.startswith("vars.a.n[0] must be a whole number")

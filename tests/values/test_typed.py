@@ -141,3 +141,41 @@ def test_a_text_is_read_or_refused(type: Type, text: str) -> None:
 )
 def test_a_default_declares_what_it_is_in_yaml(text: str, type: Type) -> None:
     assert default_type(text) == type
+
+
+@pytest.mark.parametrize(
+    ("declared", "given", "read"),
+    [
+        ([1, 2], ["3", 4], [3, 4]),
+        ([1, 2], '["3"]', [3]),
+        ([1, 0.5], ["2", "0.25"], [2, 0.25]),
+        ([True], "true, false", [True, False]),
+        (["a"], '["1"]', ["1"]),
+        ([[1]], [["2"], "3, 4"], [[2], [3, 4]]),
+        ([{"id": 1}, {"id": 2, "on": False}], [{"id": "3", "on": "true"}], [{"id": 3, "on": True}]),
+        ([{"id": 1}, {"id": "x"}], [{"id": "3"}, {"id": 4}], [{"id": "3"}, {"id": 4}]),
+        ({"a": [{"b": [1]}]}, {"a": [{"b": "2, 3"}]}, {"a": [{"b": [2, 3]}]}),
+        ([1, "a"], ["2", True], ["2", True]),
+        ([], [1, "a"], [1, "a"]),
+        ([None], ["a"], ["a"]),
+        ([1], [None], [None]),
+    ],
+)
+def test_items_of_lists_are_read_as_the_items_of_the_declared_list(declared: Any, given: Any, read: Any) -> None:
+    assert read_like({"x": declared}, {"x": given}, ("vars",)) == {"x": read}
+
+
+@pytest.mark.parametrize(
+    ("declared", "given", "place"),
+    [
+        ([1], ["a"], "vars.x[0]"),
+        (["a"], ["b", 1], "vars.x[1]"),
+        ([[1]], [[2], ["b"]], "vars.x[1][0]"),
+        ([{"on": False}], [{"on": "yes"}], "vars.x[0].on"),
+        ([{"id": 1}], ["a"], "vars.x[0]"),
+    ],
+)
+def test_items_that_do_not_fit_the_declared_list_are_refused(declared: Any, given: Any, place: str) -> None:
+    with pytest.raises(Faulty) as caught:
+        read_like({"x": declared}, {"x": given}, ("vars",))
+    assert [fault.message.split(" must ")[0] for fault in caught.value.faults] == [place]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from attrs import evolve
@@ -104,9 +105,14 @@ def _vars(vars: Located, at: Path, spec: Layer | None) -> tuple[Mapping[str, Any
     try:
         if spec is None:
             return _as_their_defaults(given), faults
-        return read_like(spec.vars, given.value, ("vars",), lambda path: path[1:] in given.interpolated), faults
+        return read_like(spec.vars, given.value, ("vars",), partial(_is_from_outside, given)), faults
     except Faulty as error:
         return given.value, faults + _placed(error, vars, at)
+
+
+def _is_from_outside(given: PythonValue, path: Path) -> bool:
+    """Whether a value of `vars`, or a map or list that it is a part of, came from `${…}`."""
+    return any(path[1:end] in given.interpolated for end in range(2, len(path) + 1))
 
 
 def _bad_names(vars: Located, at: Path) -> Iterator[Diagnostic]:

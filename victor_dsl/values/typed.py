@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from attrs import evolve
@@ -114,18 +114,35 @@ def _like(declared: Any, value: Any, path: Path, reads: Callable[[Path], bool], 
             if value.strip() == "null":
                 return None
             read = read_as(type, value, path)
-            of_items = {type_of(item) for item in declared} if type == "list" else set()
-            if len(of_items) == 1 and value.strip()[:1] != "[" and (of_item := of_items.pop()) is not None:
-                read = [read_as(of_item, item, (*path, index)) for index, item in enumerate(read)]
         else:
             read = read_as(type, value, path)
     except Faulty as error:
         faults += [evolve(fault, message=f"{fault.message}, as the spec declares it") for fault in error.faults]
         return value
+    if isinstance(read, list | tuple):
+        item = _item_of(declared)
+        items = [_like(item, inner, (*path, index), reads, faults) for index, inner in enumerate(read)]
+        return read if all(made is inner for made, inner in zip(items, read, strict=True)) else items
     if not isinstance(read, Mapping):
         return read
     made = {key: _like(declared.get(key), inner, (*path, key), reads, faults) for key, inner in read.items()}
     return read if all(made[key] is inner for key, inner in read.items()) else made
+
+
+def _item_of(declared: Sequence[Any]) -> Any:
+    """A value of the type that the items of a list declare; None where they have several types, or there is none."""
+    types = {type_of(item) for item in declared}
+    if types == {"integer", "number"}:
+        return 0.0
+    if len(types) != 1:
+        return None
+    if types != {"map"}:
+        return declared[0]
+    fields: dict[str, list[Any]] = {}
+    for item in declared:
+        for key, value in item.items():
+            fields.setdefault(key, []).append(value)
+    return {key: _item_of(values) for key, values in fields.items()}
 
 
 def _is(type: Type, value: Any) -> bool:
