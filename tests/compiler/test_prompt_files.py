@@ -82,3 +82,24 @@ def test_a_file_that_is_there_must_be_readable(tmp_path: Path, more: str) -> Non
     path.rmdir()
     os.mkfifo(path)
     assert fault() == "cannot read 'a.md': it is not a regular file"
+
+
+@pytest.mark.parametrize(
+    ("item", "code", "message"),
+    [
+        ('type: text, text: "${file:a.md}"', "control-character", "an invisible character (U+0000) in `${file:a.md}`"),
+        ('type: template, template: "Hi ${file:a.md}"', "control-character", "an invisible character (U+0000) in `Hi"),
+        ('type: text, text: "a\\x1b[31m"', "control-character", "an invisible character (U+001B) is not allowed"),
+        ('type: text, text: "${file:b.md}"', "empty-prompt", "`${file:b.md}` is blank, so it adds nothing"),
+        ("type: text, text: ' '", "empty-prompt", "this text is blank, so it adds nothing to the prompt"),
+        ("type: template, template: ' '", "empty-prompt", "this text is blank, so it adds nothing to the prompt"),
+    ],
+)
+def test_texts_of_the_spec_are_looked_at_like_files(tmp_path: Path, item: str, code: str, message: str) -> None:
+    [(place, given, told)] = found(compiled(tmp_path, item, a__md="x\0", b__md=" \r\n"))
+    assert (place.split(":")[:2], given) == (["victor.yml", "4"], code)
+    assert told.startswith(message)
+
+
+def test_a_text_of_several_lines_from_a_file_of_windows_is_accepted(tmp_path: Path) -> None:
+    assert found(compiled(tmp_path, 'type: text, text: "${file:a.md}"', a__md=b"one\r\n\ttwo\r\n")) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from victor_dsl.compiler.lint.budget import context_budget
-from victor_dsl.compiler.lint.files import included_files_exist, prompt_files_can_be_seen, provided_values_are_sound
+from victor_dsl.compiler.lint.files import included_files_exist, prompts_can_be_seen, provided_values_are_sound
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.lint.limits import every_limit_is_enforced, every_limiter_has_a_limit
 from victor_dsl.compiler.lint.messages import (
@@ -52,7 +52,7 @@ RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
     rights_name_values,
     unknown_tenants_are_decided,
     templates_are_sound,
-    prompt_files_can_be_seen,
+    prompts_can_be_seen,
     no_text_is_cut_short,
     no_text_is_a_template,
     what_varies_comes_last,

@@ -20,7 +20,7 @@ from victor_dsl.language.kinds import MESSAGES
 from victor_dsl.language.spec import Values
 from victor_dsl.nearest import nearest, suggest
 from victor_dsl.source.diagnostic import Diagnostic
-from victor_dsl.source.interpolate import as_read, as_written
+from victor_dsl.source.interpolate import Interpolated, as_read, as_written
 from victor_dsl.source.located import Located, Path, span_at
 from victor_dsl.source.reader import is_inside, reason, resolve
 
@@ -84,11 +84,16 @@ def _hint(written: str, path: str, *, optional: bool) -> str:
     return "paths are relative to the file that contains them" + ("; or set `optional: true`" if optional else "")
 
 
-def prompt_files_can_be_seen(subject: LintInput) -> Iterator[Diagnostic]:
-    """Files of contributors and messages, and what templates include: they have text, and none that their reviewers cannot see."""
+def prompts_can_be_seen(subject: LintInput) -> Iterator[Diagnostic]:
+    """Texts and files of contributors and messages, and what templates include: not blank, and nothing that reviewers cannot see."""
     for item in subject.items():
         if item.component.kind.name != "contributors":
             continue
+        for name in ("text", "template"):
+            leaf = item.located.get(name)
+            text = as_read(leaf.value) if leaf is not None else None
+            if leaf is not None and isinstance(text, str):
+                yield from _unclear(text, leaf, (*item.path, name))
         for name, annotation in annotated_fields(item.component.config).items():
             path = getattr(item.config, name, None)
             if not isinstance(annotation, FilePath) or not annotation.included or not isinstance(path, str):
@@ -104,6 +109,20 @@ def prompt_files_can_be_seen(subject: LintInput) -> Iterator[Diagnostic]:
                     message = f"the file '{shown}' is empty, so it adds nothing to the prompt"
                     hint = f"write its text, or remove the {'message' if item.path[0] in MESSAGES else 'contributor'}"
                     yield Diagnostic("empty-prompt", message, leaf.span, place, hint, severity="warning")
+
+
+def _unclear(text: str, leaf: Located, path: Path) -> Iterator[Diagnostic]:
+    """Faults of a text in the spec, which may come from a variable or a file."""
+    outside = isinstance(leaf.value, Interpolated)
+    if text and not text.strip():
+        message = (
+            f"{f'`{as_written(leaf.value)}`' if outside else 'this text'} is blank, so it adds nothing to the prompt"
+        )
+        yield Diagnostic("empty-prompt", message, leaf.span, path, "write a text, or remove it", severity="warning")
+    elif found := HIDDEN.search(text):
+        where = f" in `{as_written(leaf.value)}`" if outside else ""
+        message = f"an invisible character (U+{ord(found[0]):04X}){where} is not allowed in prompts"
+        yield Diagnostic("control-character", message, leaf.span, path, "remove it")
 
 
 def _unseen(text: str, file: str, path: Path) -> Iterator[Diagnostic]:
