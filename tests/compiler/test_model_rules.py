@@ -124,6 +124,24 @@ def test_a_fallback_that_failed_before_is_reported(compile: Compile, settings: s
         assert wanted in fault.message
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("b, c", []),
+        ("b, main", ["'main' is the model itself"]),
+        ('["b", "c", "b"]', ["'b' is an earlier fallback"]),
+        ("", []),
+    ],
+)
+def test_fallbacks_of_a_variable_are_reported_at_it(compile: Compile, text: str, expected: list[str]) -> None:
+    rest = 'settings: {model: main, fallbacks: "${env:F:-c}"}'
+    found = compile(spec(THREE, rest), environment={"F": text}).diagnostics
+    repeated = [fault for fault in found if fault.code == "repeated-fallback"]
+    assert [fault.span.column for fault in repeated] == [36] * len(expected)
+    for fault, wanted in zip(repeated, expected, strict=True):
+        assert wanted in fault.message
+
+
 def test_a_member_of_the_pool_is_no_fallback_for_it(compile: Compile) -> None:
     rest = "settings: {model: main, fallbacks: [eu, spare]}"
     (fault,) = compile(spec(POOL + "\n  spare: {type: echo}", rest)).diagnostics

@@ -8,8 +8,9 @@ from victor_dsl.compiler.checked import Item
 from victor_dsl.compiler.lint.answering import Answering, chosen_model, member_names, member_places, model_name
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.source.diagnostic import Diagnostic, Related
-from victor_dsl.source.interpolate import as_read
-from victor_dsl.source.located import Path
+from victor_dsl.source.interpolate import Interpolated, as_read
+from victor_dsl.source.located import Located, Path
+from victor_dsl.values.from_text import from_text
 
 
 def pools_have_models_as_members(subject: LintInput) -> Iterator[Diagnostic]:
@@ -55,7 +56,7 @@ def fallbacks_differ(subject: LintInput) -> Iterator[Diagnostic]:
     seen: set[tuple[Path, str]] = set()
     checked: set[tuple[int | str | None, ...]] = set()
     for variation in subject.variations:
-        pieces = [piece for piece in variation.pieces("fallbacks") if isinstance(piece.leaf.value, list)]
+        pieces = [piece for piece in variation.pieces("fallbacks") if isinstance(piece.leaf.value, list | Interpolated)]
         if not pieces:
             continue
         model = chosen_model(variation)
@@ -65,11 +66,7 @@ def fallbacks_differ(subject: LintInput) -> Iterator[Diagnostic]:
         checked.add(facts)
         models = subject.models(variation)
         called = {} if model is None else _called(model, models, "the model itself")
-        named = [((*piece.path, i), leaf) for piece in pieces[::-1] for i, leaf in enumerate(piece.leaf.value)]
-        for path, leaf in named:
-            name = as_read(leaf.value)
-            if not isinstance(name, str):
-                continue
+        for path, leaf, name in (found for piece in pieces[::-1] for found in _names(piece.path, piece.leaf)):
             if name in called and (path, name) not in seen:
                 seen.add((path, name))
                 label = f" for {variation.label}" if variation.label else ""
@@ -83,6 +80,16 @@ def fallbacks_differ(subject: LintInput) -> Iterator[Diagnostic]:
                 )
             for model, what in _called(name, models, "an earlier fallback").items():
                 called.setdefault(model, what)
+
+
+def _names(path: Path, fallbacks: Located) -> Iterator[tuple[Path, Located, str]]:
+    """The names of a list of fallbacks, each with its place; those of a variable all stand at it."""
+    if isinstance(fallbacks.value, Interpolated):
+        names = from_text(fallbacks.value.value or "", "list_type")
+        items = [(path, fallbacks, name) for name in names] if isinstance(names, list) else []
+    else:
+        items = [((*path, index), leaf, as_read(leaf.value)) for index, leaf in enumerate(fallbacks.value)]
+    yield from (item for item in items if isinstance(item[2], str))
 
 
 def _called(name: str, models: Mapping[str, Item], what: str) -> dict[str, str]:
