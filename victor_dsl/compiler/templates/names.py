@@ -32,6 +32,8 @@ from victor_dsl.values.settings import Settings
 _UNKNOWN = object()
 """Stands for a value of which nothing is known."""
 _KINDS = (str, int, float, list, tuple, Mapping)
+_SCOPES = (nodes.For, nodes.Macro, nodes.CallBlock, nodes.FilterBlock, nodes.With, nodes.Block, nodes.AssignBlock)
+"""What a tag inside of these sets, is gone after them."""
 _TEXT = "text"
 """Stands for a text."""
 
@@ -77,6 +79,8 @@ class _Reading:
     tested: frozenset[Steps]
     guarded: frozenset[Steps] = field(init=False)
     parents: dict[int, nodes.Node] = field(init=False)
+    order: Mapping[int, int] = field(init=False)
+    setters: dict[str, list[nodes.Node]] = field(init=False)
     macros: frozenset[str] = field(init=False)
     imports: Mapping[str, Parsed] = field(init=False)
 
@@ -86,6 +90,16 @@ class _Reading:
         self.parents = {
             id(child): node for node in (tree, *tree.find_all(nodes.Node)) for child in node.iter_child_nodes()
         }
+        self.order = {id(node): place for place, node in enumerate(tree.find_all(nodes.Node))}
+        self.setters = {}
+        for name in tree.find_all(nodes.Name):
+            if name.ctx == "store":
+                self.setters.setdefault(name.name, []).append(name)
+        for macro in tree.find_all(nodes.Macro):
+            self.setters.setdefault(macro.name, []).append(macro)
+        for block in tree.find_all(nodes.AssignBlock):
+            if isinstance(block.target, nodes.Name):
+                self.setters[block.target.name].append(block)  # its body is a scope, its name is outside
         self.macros = frozenset(node.name for node in tree.find_all(nodes.Macro))
         self.imports = {}
 
@@ -128,7 +142,7 @@ class _Reading:
             return
         if name in self.visible:
             yield from self._unset(node, (name,))
-        elif name in self.parsed.own and self._is_in_a_block(node):
+        elif name in self.parsed.own and (self._is_in_a_block(node) or self._may_be_set(node)):
             return  # a block sees what the template sets outside of it
         elif name not in GLOBALS and (name,) not in self.guarded:
             visible = VISIBLE | self.names.vars.keys()
@@ -188,6 +202,20 @@ class _Reading:
             if node.name not in self.parsed.own and node.name not in self.visible:
                 hint = f"write `{{% set {node.name} = namespace({node.attr}=…) %}}` before"
                 yield self._fault("template-error", f"there is no namespace '{node.name}'", node, node.name, hint)
+
+    def _may_be_set(self, node: nodes.Name) -> bool:
+        """Whether an `if` before the name, or around it, sets it."""
+        inside = {id(scope) for scope in self._above(node)}
+        for setter in self.setters.get(node.name, ()):
+            scopes = (scope for scope in self._above(setter) if isinstance(scope, _SCOPES) and scope is not setter)
+            if self.order[id(setter)] < self.order[id(node)] and all(id(scope) in inside for scope in scopes):
+                return True
+        return False
+
+    def _above(self, node: nodes.Node | None) -> Iterator[nodes.Node]:
+        while node is not None:
+            yield node
+            node = self.parents.get(id(node))
 
     def _is_in_a_block(self, node: nodes.Node | None) -> bool:
         while node is not None and not isinstance(node, nodes.Block):

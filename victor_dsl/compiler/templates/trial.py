@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, NoReturn
 
+from attrs import evolve
 from jinja2 import BaseLoader, Environment, Template, TemplateNotFound, pass_context
 from jinja2.exceptions import TemplateRuntimeError, UndefinedError
 from jinja2.runtime import Context
@@ -28,6 +29,8 @@ _MARK = "\ue000"
 """Stands for what an unknown value would write."""
 _SETUP = 1_000
 """What it takes to begin."""
+_TURN = frozenset({"session", "tenant", "user"})
+_SAMPLES = ("k", "Ann B, c@d.example/e-f:7")
 _HINT = "a turn with the values of this spec fails here; `victor render` shows what a turn sends"
 
 
@@ -102,28 +105,44 @@ def _finalize(context: Context, value: Any) -> Any:
 
 
 def trial_faults(family: Family, names: VisibleNames, templates: Templates) -> Iterator[Diagnostic]:
-    """The fault that ends the rendering, if it is one of the template and not of the turn. Its work is charged to `templates`."""
+    """The fault that ends the rendering, if it is one of the template and not of the turn. Its work is charged to `templates`.
+
+    Where there is none without a turn's texts, two samples of them are tried: what fails alike with both fails with any.
+    """
+    fault = _rendered(family, names, templates, None)
+    if fault is None and any(not _TURN.isdisjoint(parsed.undeclared) for parsed in family.templates.values()):
+        first, second = (_rendered(family, names, templates, text) for text in _SAMPLES)
+        if first is not None and first == second and first.severity == "error" and "null" not in first.message:
+            fault = first
+    if fault is not None:
+        yield evolve(fault, severity="warning") if names.may_come(None) else fault
+
+
+def _rendered(family: Family, names: VisibleNames, templates: Templates, text: str | None) -> Diagnostic | None:
     environment = _Trial(family)
     try:
-        render(environment.get_template(next(iter(family.templates))), _values(names))
+        render(environment.get_template(next(iter(family.templates))), _values(names, text))
     except (_NotKnown, RecursionError):
-        return
+        return None
     except Exception as error:  # noqa: BLE001 - a template may raise anything
         found = _place(error.__traceback__, {name or INLINE: parsed for name, parsed in family.templates.items()})
         depends = isinstance(error, _Depends | ArithmeticError | ValueError | LookupError)
         if found is None or _MARK in str(error) or (depends and not environment.complete):
-            return
-        yield _fault(error, *found, "warning" if names.may_come(None) or depends else "error")
+            return None
+        return _fault(error, *found, "warning" if depends else "error")
     finally:
         templates.work_left -= _SETUP + MOST_WORK_OF_CHECKS - max(0, environment.work_left)
+    return None
 
 
-def _values(names: VisibleNames) -> dict[str, Any]:
+def _values(names: VisibleNames, text: str | None) -> dict[str, Any]:
+    """What the template sees; with a `text`, this is the session, the tenant and the user, else these are not known or not there."""
     unknown = _Unknown()
-    values: dict[str, Any] = dict.fromkeys(("session", "tenant", "user", "settings"), unknown)
-    lacking = [steps[0] for steps in names.unset if len(steps) == 1]
-    values |= {name: Unset(name=name, exc=_NotKnown) for name in lacking}
-    return {**{name: unknown if value is None else value for name, value in names.known.items()}, **values}
+    values: dict[str, Any] = dict.fromkeys(_TURN, unknown if text is None else text)
+    if text is None:
+        values |= {steps[0]: Unset(name=steps[0], exc=_NotKnown) for steps in names.unset if len(steps) == 1}
+    known = {name: unknown if value is None else value for name, value in names.known.items()}
+    return {**known, **values, "settings": unknown}
 
 
 def _place(trace: TracebackType | None, templates: Mapping[str, Parsed]) -> tuple[Parsed, int] | None:
