@@ -132,6 +132,7 @@ async def test_recipe_7_a_token_in_the_header_opens_the_stream(board: Opened) ->
 
 async def test_recipe_7_a_token_in_the_first_message_opens_the_stream(board: Opened) -> None:
     async with board.socket() as socket:
+        assert "Server" not in socket._response.headers
         await socket.send_json({"token": TOKEN})
         assert (await heard(socket))["tenant"] is None
 
@@ -284,9 +285,10 @@ async def test_a_bad_request_is_refused_and_leaves_nothing_in_the_log(
 ) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", int(board.origin.rpartition(":")[2]))
     writer.write(request_.replace(b"%s", board.origin.encode()))
-    line = await reader.readline()
+    head = await reader.readuntil(b"\r\n\r\n")
     writer.close()
-    assert line.split()[1] == str(status).encode()
+    assert head.split()[1] == str(status).encode()
+    assert b"\r\nServer:" not in head
     assert [record.getMessage() for record in caplog.records if record.exc_info or record.levelname != "INFO"] == []
     assert "SECRET" not in caplog.text
     assert (await board.session.get(board.url)).status == 200
@@ -333,6 +335,7 @@ async def test_only_a_client_that_sends_messages_is_disconnected(board: Opened) 
 async def test_recipe_7_the_page_is_all_of_this_server_and_may_run_nothing_else(board: Opened) -> None:
     answer = await board.session.get(board.url)
     page = await answer.text()
+    assert "Server" not in answer.headers  # its versions would tell strangers which flaws to try
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy

@@ -268,8 +268,20 @@ async def test_a_stream_that_breaks_off_does_not_leak_its_delayed_end(tmp_path: 
             '{"to":"[email]","number":123456789012345678901234}',
         ),
         ('{"to": "x", "number": 123456789012345678901234}', '{"to": "x", "number": 123456789012345678901234}'),
+        (
+            '{"[email 2]":0,"a@x.com":1,"b@x.com":2,"c@x.com":3,"to c@x.com!":4,"to d@x.com!":5}',
+            '{"[email 2]":0,"[email]":1,"[email 3]":2,"[email 4]":3,"to [email]!":4,"to [email]! 2":5}',
+        ),
     ],
-    ids=["a key twice", "an escape", "an inner key twice", "half a character", "a large number", "nothing to find"],
+    ids=[
+        "a key twice",
+        "an escape",
+        "an inner key twice",
+        "half a character",
+        "a large number",
+        "nothing to find",
+        "equal keys",
+    ],
 )
 def test_arguments_hide_nothing_from_it_and_lose_nothing_else(arguments: str, expected: str) -> None:
     redact = Redact(Redactor(["email"], {}))

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,8 @@ async def serving(
         routes.app(), access_log=None, handle_signals=False, shutdown_timeout=CLOSING_SECONDS, logger=http_logger
     )
     await runner.setup()
+    assert runner.server is not None
+    runner.server.request_factory = partial(_Request, loop=asyncio.get_running_loop(), client_max_size=LARGEST_BODY)
     try:
         try:
             await web.TCPSite(runner, host, port).start()
@@ -131,7 +134,7 @@ class _Routes:
     """Sockets without a token, oldest first. They do not count as clients, so that strangers cannot fill `max_clients`."""
 
     def app(self) -> web.Application:
-        app = web.Application(client_max_size=LARGEST_BODY)
+        app = web.Application()
         app.add_routes(
             [
                 web.get("/", self.page),
@@ -142,7 +145,6 @@ class _Routes:
                 web.get("/ws", self.socket),
             ]
         )
-        app.on_response_prepare.append(_add_headers)
         app.on_shutdown.append(self.close_sockets)
         return app
 
@@ -288,8 +290,13 @@ async def _send(hub: Hub, socket: web.WebSocketResponse, client: Client) -> None
                 await socket.send_str(message)
 
 
-async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(HEADERS)
+class _Request(web.Request):
+    """A request whose answer has this server's headers, also where it is not HTTP and aiohttp answers by itself."""
+
+    async def _prepare_hook(self, resp: web.StreamResponse) -> None:
+        await super()._prepare_hook(resp)
+        resp.headers.update(HEADERS)
+        resp.headers.pop("Server", None)  # names the versions of Python and aiohttp
 
 
 def _cookie(request: web.Request) -> str:

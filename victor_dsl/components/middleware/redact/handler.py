@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from attrs import define, evolve, field, frozen
@@ -93,13 +94,26 @@ class Redact:
         if isinstance(value, str):
             return self.redactor.text(value)
         if isinstance(value, Mapping):
-            return {self.redactor.text(key): self._value(inner) for key, inner in value.items()}
+            return dict(zip(self._keys(value), map(self._value, value.values()), strict=True))
         if isinstance(value, list):
             return [self._value(inner) for inner in value]
         if isinstance(value, int | float) and not isinstance(value, bool):
             written = str(value)
             return value if (text := self.redactor.text(written)) == written else text
         return value
+
+    def _keys(self, keys: Iterable[str]) -> Iterator[str]:
+        """The keys redacted. Those that would be equal have numbers, as in `[email]` and `[email 2]`: a map has each key once."""
+        names = [(key, self.redactor.text(key)) for key in keys]
+        taken = {key for key, name in names if name == key}
+        last = Counter[str]()
+        for key, name in names:
+            free = name
+            while key != name and free in taken:
+                last[name] = max(last[name], 1) + 1
+                free = f"{name[:-1]} {last[name]}]" if name.endswith("]") else f"{name} {last[name]}"
+            taken.add(free)
+            yield free
 
     def _reply(self, reply: Reply) -> Reply:
         message = self._message(reply.message)
