@@ -1,4 +1,4 @@
-"""`+key: [...]` in located values: joined to the list below it, or the list itself where there is none below."""
+"""`+key: [...]` in located values: its items are added to the list of the layer below, or are the list where there is none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from victor_dsl.values.settings import Added
 
 
 def add(merged: dict[str, Located], name: str, over: Located) -> None:
-    """Joins the list of `+name` to the one of `name` in a map; where there is none it stays `+name`."""
+    """Adds the items of `+name` to the list `name` of a map. Where the map has no such list, it gets the key `+name`."""
     key = name if isinstance(getattr(merged.get(name), "value", None), list) else f"+{name}"
     below = merged.get(key)
     if below is not None and isinstance(below.value, list) and isinstance(over.value, list):
@@ -27,22 +27,23 @@ def add(merged: dict[str, Located], name: str, over: Located) -> None:
 
 
 def plain_path(path: Path) -> Path:
-    """The path of what a value is or adds to."""
+    """The path without the `+` of its keys."""
     return tuple(added_to(step) or step if isinstance(step, str) else step for step in path)
 
 
 @define
 class Additions:
-    """Settles documents that share parts, and collects their faults: each `+key` that is left becomes `key`.
+    """Replaces each `+key` that is left in a document by `key`, and collects the faults of additions.
 
-    Not in tenants, arms and the values of providers: those are laid upon others later.
+    Tenants, arms and the values of providers keep theirs, because they are laid upon other values later. Parts that documents share
+    are read once.
     """
 
     diagnostics: list[Diagnostic] = field(factory=list)
     _settled: dict[tuple[int, bool], tuple[Located, Any]] = field(factory=dict)
 
     def settle(self, located: Located, path: Path = (), *, later: bool = False) -> Located:
-        """The value without faulty additions, and without any unless it is laid upon another `later`."""
+        """The value without faulty additions. If it is laid upon another value `later`, the others stay as `+key`."""
         value = located.value
         if not isinstance(value, dict | list):
             return located

@@ -18,7 +18,7 @@ MOST_RELATED = 3
 
 
 class _Written(NamedTuple):
-    """What an arm writes: the path of the setting, or its place, then its place in the overlay, and the value."""
+    """A value in an arm's overlay. `place` is its path there; `setting` is the path of the setting that it is, or the same path."""
 
     experiment: str
     arm: str
@@ -74,7 +74,7 @@ def arms_over_tenants(variations: Variations) -> Iterator[Diagnostic]:
 
 
 def _by_arms(variations: Variations) -> Iterator[_Written]:
-    """What arms that units may be in set in place of what is below; `+key` leaves a tenant its own list."""
+    """The values that replace lower ones, of all arms that a unit can be in; additions (`+key`) replace nothing."""
     for experiment, arms in variations.experiments.items():
         body = variations.document.at(("variants", experiment))
         for arm, overlay in arms.items() if body.at(("status",)).value != "stopped" else ():
@@ -85,14 +85,17 @@ def _by_arms(variations: Variations) -> Iterator[_Written]:
 
 
 def _set_by(overlay: Located, variations: Variations) -> Iterator[tuple[Path, Path, Located]]:
-    """What an overlay sets in place of lower values: the path of a setting, or its place, then its place, and the value."""
+    """Each value that an overlay sets: the path of the setting that it is (or its own path), its path, and the value.
+
+    Lists of tools are left out: those of all layers count.
+    """
     for path, leaf in leaves(overlay):
         if plain_path(setting := _setting(path, variations.types)) not in TOOL_LISTS:
             yield setting, path, leaf
 
 
 def _setting(path: Path, types: Mapping[str, str]) -> Path:
-    """A component's value under the name of the setting that it is."""
+    """The path of the setting that a value of a component is, such as `settings.k`; else its own path."""
     section, key = str(path[0]), str(path[-1])
     type = types.get(str(path[1])) if len(path) == 3 else None
     setting = lifted_fields(section, type).get(key) if len(path) == (3 if type else 2) else None
@@ -100,7 +103,7 @@ def _setting(path: Path, types: Mapping[str, str]) -> Path:
 
 
 def _meeting(path: Path, leaf: Located, others: Mapping[Path, Located]) -> Located | None:
-    """What another overlay sets at this path, above or below it, unless it is the same or both add to a list there."""
+    """The value of another overlay at this path, above it or below it. None if it is equal, or if both add to a list there."""
     own = plain_path(path)
     for place, other in others.items():
         theirs = plain_path(place)

@@ -16,12 +16,12 @@ from victor_dsl.source.located import Located, Path
 from victor_dsl.values.settings import lifted_fields
 
 Name = tuple[str, int]
-"""What an item is called, and how many items before it are called the same."""
+"""An item's name, and how many items before it have the same name."""
 
 
 @frozen(eq=False)
 class Guards:
-    """The middleware of a spec without overlays, and which of it is required. What ends with `auth` is protected as admission."""
+    """The middleware of a spec without overlays, and the required items after `auth`: overlays cannot touch those before it."""
 
     items: Mapping[Name, Located]
     required: Mapping[Name, Item]
@@ -36,7 +36,7 @@ class Guards:
         return cls(items, {name: item for name, item in places.items() if _is_required(item)})
 
     def faults(self, over: Located, merged: Located, at: Path) -> Iterator[Diagnostic]:
-        """What an overlay at that path does to them. `merged` is the spec with the overlay laid on it."""
+        """The faults of the overlay at a path. `merged` is the spec with the overlay laid upon it."""
         for key in ("middleware", "+middleware"):
             if (section := over.get(key)) is not None:
                 yield from _sets_required(section, (*at, key))
@@ -72,7 +72,7 @@ class Guards:
         )
 
     def _changed(self, name: Name, after: Located) -> str | None:
-        """The first field that differs. Those that are settings may: other rules bound them."""
+        """The first field that differs. Fields that are settings may differ: `locked` and `at_most` bound them."""
         before, now = as_map(self.items[name]).value, as_map(after).value
         free = {*lifted_fields("middleware", self.required[name].component.type), "required"}
         for field in dict.fromkeys([*before, *now]):
@@ -101,7 +101,7 @@ def _named(items: Sequence[Located]) -> Iterator[tuple[Name, Located]]:
 
 
 def _before(items: Mapping[Name, Located], name: Name) -> set[tuple[Name, str | None]]:
-    """The items before one, each with its type: an item of another type is another one."""
+    """The items before one, each with its type, since an item of another type is not the same."""
     return {(other, _type(items[other])) for other in takewhile(lambda other: other != name, items)}
 
 
@@ -110,7 +110,7 @@ def _type(item: Located) -> str | None:
 
 
 def _entry(section: Located, name: Name, at: Path) -> tuple[Path, Located]:
-    """Where an overlay writes of an item; where it does not, the section."""
+    """The path and value of an item in an overlay's section; those of the section if the item is not there."""
     if isinstance(section.value, dict) and name[0] in section.value:
         return (*at, name[0]), section.value[name[0]]
     if isinstance(section.value, list):

@@ -1,4 +1,4 @@
-"""What overlays take away or change, and faults that come of it: they stand at that, and name the tenant, arm or file."""
+"""Places faults that an overlay causes at the line of the overlay: where it removes or changes what something else needs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _ITEM = 2
 
 @frozen
 class Change:
-    """What is written at a path of the document, a `null` if it removes, and by whom: `tenant acme`, `arm tone.warm`, or a file."""
+    """A value that an overlay writes at a path of the document; `null` removes.
+
+    `source` is `tenant acme`, `arm tone.warm` or a file.
+    """
 
     source: str
     path: Path
@@ -25,7 +28,7 @@ class Change:
     verb: str = "removes"
 
     def blame(self, fault: Diagnostic) -> Diagnostic:
-        """The fault at the change, with the place that needs what is not there, or what it was."""
+        """The fault, placed at the change; its old place is a related one."""
         place = "needed here" if self.verb == "removes" else "where it does not fit"
         return evolve(
             fault,
@@ -36,7 +39,7 @@ class Change:
         )
 
     def blame_last(self, faults: list[Diagnostic]) -> None:
-        """Blames it for the last fault, and joins that to an earlier one of which it is the cause as well."""
+        """Places the last fault at the change. If an earlier fault is the same there, both become one."""
         fault = self.blame(faults.pop())
         for i, other in enumerate(faults):
             if (other.code, other.span, other.message) == (fault.code, fault.span, fault.message):
@@ -50,9 +53,9 @@ class Change:
 def removal(
     document: Located, overlays: Iterable[tuple[str, Path]], nulls: Mapping[Path, Located], path: Path
 ) -> Change | None:
-    """Who takes away what stands at a path of the spec; None where no `null` does.
+    """The `null` that removes the value at a path of the spec, or None.
 
-    `overlays` are those in force, each with its name and place, the lowest first; `nulls` those of files that extend others.
+    `overlays` are those in force, each with its name and place, the lowest first; `nulls` are those of files that extend others.
     """
     for source, at in [*overlays][::-1]:
         here = document.at(at)
@@ -70,7 +73,7 @@ def removal(
 
 
 def change(document: Located, overlays: Iterable[tuple[str, Path]], fault: Diagnostic, path: Path) -> Change | None:
-    """Who changes the item at a path of the spec, where the fault stands at a part that the change leaves as it was."""
+    """The overlay's change of the item at a path, if the fault stands at a part of the item that the overlay does not write."""
     for source, at in [*overlays][::-1]:
         here, place = document.at(at), at
         for step in path:
@@ -87,5 +90,5 @@ def change(document: Located, overlays: Iterable[tuple[str, Path]], fault: Diagn
 
 
 def blamed(fault: Diagnostic, found: Change | None) -> Diagnostic:
-    """The fault at the change that it comes of, if there is one."""
+    """The fault, placed at the change that causes it, if there is one."""
     return fault if found is None else found.blame(fault)
