@@ -15,13 +15,13 @@ from victor_dsl.source.located import Located, Path
 
 _WORD = re.compile(r"\w+")
 _QUOTED = re.compile(r"'([^']+)'|`([^`]+)`")
+_LISTED = re.compile(r"(?<=[:,] )[^\s,;:]+(?=[,;]|$)")
 _CUT = re.compile(r"\w+(?=…)")
 _LEAST = 3
 """Characters of a word that says something."""
 
 _COMMON = re.compile(r"true|false|null|-?\d{1,5}|.{1,2}", re.DOTALL)
-"""Values that any message may have in it. Such a one is hidden only in quotes."""
-
+"""Values that any message may have in it. Such a one is hidden only in quotes, and in lists of names."""
 
 _OVERLAYS = ("tenants", "variants")
 
@@ -63,6 +63,8 @@ class HiddenValues:
                 if value in text:
                     pieces = re.split(rf"(?<!\w){re.escape(value)}(?!\w)", text)
                     text = self._shown[value].join(pieces)
+        if near:
+            text = _LISTED.sub(lambda name: self._shown.get(name[0], name[0]), text)
         text = _CUT.sub(lambda cut: self._beginning(cut[0]) or cut[0], text)
         return _QUOTED.sub(self._without_words if near else self._without_values, text)
 
