@@ -29,6 +29,9 @@ T = TypeVar("T")
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """The most bytes of one answer, decompressed. A longer one is refused before it fills the memory."""
 
+MAX_ANSWER_PARTS = 250_000
+"""The most objects and lists of one answer. Small ones cost far more time and memory than their bytes: 30 MB of them 300 MB."""
+
 MAX_ERROR_BYTES = 64 * 1024
 """How much of an error's body is read."""
 
@@ -242,10 +245,10 @@ class Http:
             if size > MAX_ANSWER_BYTES:
                 raise self._too_long()
             for data in decoder.feed(chunk):
-                for event in _split(data):
+                for event in self._split(data):
                     yield event
         for data in decoder.finish():
-            for event in _split(data):
+            for event in self._split(data):
                 yield event
 
     async def _read(self, response: aiohttp.ClientResponse, silence: Silence | None = None) -> bytes:
@@ -275,8 +278,20 @@ class Http:
                 return None
             raise
 
+    def _parse(self, data: bytes) -> Any:
+        """The JSON value; None where it is not JSON. Raises ModelError where it has too many parts to read it at once."""
+        if data.count(b"{") + data.count(b"[") > MAX_ANSWER_PARTS:
+            raise self.failures.bad_response(f"it has more than {MAX_ANSWER_PARTS:,} objects and lists")
+        return parse_json(data)
+
+    def _split(self, data: bytes) -> list[bytes]:
+        """The events in the data of one: some servers send no empty line between events."""
+        if b"\n" not in data or self._parse(data) is not None or isinstance(data, ErrorData):
+            return [data]
+        return data.split(b"\n")
+
     def _object(self, data: bytes, *, is_error: bool = False) -> dict[str, Any]:
-        value = parse_json(data)
+        value = self._parse(data)
         error = find_error(value, named=is_error)
         if error is None and is_error:
             error = data.decode("utf-8", "replace")
@@ -306,13 +321,6 @@ class Http:
         # A ClientResponseError has the request's headers, and so the key: it must not be chained.
         failure.__cause__ = None if isinstance(error, aiohttp.ClientResponseError) else error
         return failure
-
-
-def _split(data: bytes) -> list[bytes]:
-    """The events in the data of one: some servers send no empty line between events."""
-    if b"\n" not in data or parse_json(data) is not None or isinstance(data, ErrorData):
-        return [data]
-    return data.split(b"\n")
 
 
 def encode(body: Mapping[str, Any]) -> bytes:

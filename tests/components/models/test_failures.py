@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import socket
 import ssl
 import subprocess
@@ -275,6 +276,16 @@ async def test_an_answer_without_end_is_bounded(type: str, streaming: bool, monk
     )
     assert error.kind == "bad_response"
     assert "longer than" in error.message
+
+
+@TYPES
+@STREAMING
+async def test_an_answer_of_too_many_parts_is_refused_unread(type: str, streaming: bool) -> None:
+    many = json.dumps({"choices": [{"index": 0, "message": {"content": "x"}}] * 300_000}).encode()
+    answer = streamed(b"data: " + many.replace(b", {", b",\ndata: {", 1) + b"\n\n") if streaming else whole(many)
+    error = await failing(type, answer, streaming=streaming)
+    assert error.kind == "bad_response"
+    assert "it has more than 250,000 objects and lists" in error.message
 
 
 @TYPES

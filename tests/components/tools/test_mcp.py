@@ -343,6 +343,23 @@ async def test_a_server_sees_little_of_the_environment_and_its_secrets_are_never
         assert await call(tools, "leak") == "the token is ***"
 
 
+async def test_a_tool_whose_name_has_a_secret_is_left_out(context: Context, around: Surroundings) -> None:
+    token = context.secret(Secret("env", "TOKEN"))
+    async with wild(context, secret_env={"TOKEN": Secret("env", "TOKEN")}) as tools:
+        await call(tools, "grow", name=f"ask_{token}")
+        await call(tools, "grow", name="new", description=f"Needs {token}.")
+
+        async def changed() -> bool:
+            return (await tools.tools())[-1].name == "wild__new"
+
+        await eventually(changed)
+        offered = await tools.tools()
+    assert not any(token in tool.name or token in tool.description for tool in offered)
+    assert offered[-1].description == "Needs ***."
+    message = "the tool 'ask_***' of the MCP server is left out: its name contains a secret"
+    assert around.reports == [(message, {"code": "mcp-tools"})]
+
+
 async def test_each_tenant_has_its_own_process(context: Context) -> None:
     async with wild(context) as tools:
         assert [await call(tools, "count", tenant) for tenant in ("a", "a", "b", None, "a")] == [

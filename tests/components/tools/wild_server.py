@@ -40,6 +40,7 @@ TOOLS = [
 ]
 counted = 0
 grown: list[str] = []
+described: dict[str, str] = {}
 
 
 def send(message: dict[str, Any]) -> None:
@@ -95,6 +96,7 @@ def call(name: str, arguments: dict[str, Any], id: int) -> dict[str, Any] | None
             return text(json.dumps(dict(os.environ)))
         case "grow":
             grown.append(arguments["name"])
+            described[arguments["name"]] = arguments.get("description", f"Does {arguments['name']}.")
             send({"method": "notifications/tools/list_changed"})
             return text("grown")
         case "spawn":
@@ -150,7 +152,7 @@ def main() -> None:
             tools += [
                 {
                     "name": n,
-                    "description": f"Does {n}.",
+                    "description": described.get(n, f"Does {n}."),
                     "inputSchema": {"type": "object"},
                     **({"execution": {"taskSupport": "required"}} if n == "task" else {}),
                 }

@@ -68,6 +68,7 @@ class Server:
 
     def report_once(self, message: str, code: str = "mcp-tools") -> None:
         """Reports a lasting trait of the server, which every connection and every list of tools shows again."""
+        message = self.redaction.redact(message)
         if message not in self._reported and len(self._reported) < MOST_REPORTS:
             self._reported.add(message)
             self.context.report(message, {"code": code})

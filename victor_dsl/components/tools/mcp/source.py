@@ -132,13 +132,16 @@ class McpTools:
             return False
         if allow is not None and not any(fnmatchcase(name, glob) for glob in allow):
             return False
+        if self._server.redaction.redact(name) != name:
+            self._server.report_once(f"the tool '{name}' of the MCP server is left out: its name contains a secret")
+            return False
         if tool.execution is not None and tool.execution.task_support == "required":
             self._server.report_once(f"the tool '{name}' of the MCP server is left out: it runs only as a task")
             return False
         return True
 
     def _tool(self, tool: mcp_types.Tool) -> Tool:
-        description = (tool.description or tool.title or "")[:LONGEST_DESCRIPTION]
+        description = self._server.redaction.redact(tool.description or tool.title or "")[:LONGEST_DESCRIPTION]
         schema = {"type": "object", "properties": {}, **tool.input_schema}
         if combined := [keyword for keyword in COMBINING if keyword in tool.input_schema]:
             message = (
