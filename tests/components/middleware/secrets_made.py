@@ -13,6 +13,7 @@ IBANS = {"DE": 18, "GB": 18, "FR": 23, "NL": 14, "NO": 11, "MT": 27}
 KEYS = (
     ("sk-", 48), ("sk-proj-", 40), ("sk-ant-api03-", 90), ("ghp_", 36), ("github_pat_", 60), ("AIza", 35),
     ("xoxb-", 40), ("hf_", 34), ("gsk_", 52), ("glpat-", 20), ("npm_", 36), ("sk_live_", 24),
+    ("hooks.slack.com/services/T0123ABCD/B0123ABCD/", 24), ("110201543:AA", 33),
 )  # fmt: skip
 
 
@@ -20,17 +21,19 @@ def email(random: Random) -> str:
     local = "".join(random.choices(WORD + "._%+-", k=random.randint(1, 30))).strip("._%+-") or "bob"
     labels = ["".join(random.choices(string.ascii_lowercase + "-", k=random.randint(1, 12))).strip("-") or "a"
               for _ in range(random.randint(1, 3))]  # fmt: skip
-    return f"{local}@{'.'.join(labels)}.{random.choice(['com', 'org', 'museum', 'de', 'co.uk'])}"
+    at = random.choice(["@", "@", "@", "@", "%40", "&#64;"])
+    return f"{local}{at}{'.'.join(labels)}.{random.choice(['com', 'org', 'museum', 'de', 'co.uk'])}"
 
 
 def card(random: Random) -> str:
     size = random.choice([13, 14, 15, 16, 16, 16, 19])
     body = random.choice("3456") + "".join(random.choices(string.digits, k=size - 2))
     digits = next(body + check for check in string.digits if luhn(body + check))
-    gap = random.choice(["", " ", "-"])
+    gap = random.choice(["", " ", "-", ",", " | ", "   "])
     if not gap or size not in (15, 16, 19):
         return digits
-    cuts = (0, 4, 10, 15) if size == 15 else (0, 4, 8, 12, 16, size)
+    in_fours = size > 15 or (digits.startswith(("34", "37")) and random.random() < 0.5)
+    cuts = (0, 4, 8, 12, 16, size) if in_fours else (0, 4, 10, 15)
     return gap.join(filter(None, (digits[a:b] for a, b in pairwise(cuts))))
 
 
@@ -56,6 +59,7 @@ def phone(random: Random) -> str:
             f"00{digits(2)} {digits(2)} {digits(4)} {digits(3)}",
             f"0{digits(2)} {digits(4)} {digits(4)}",
             f"0{digits(3)}/{digits(6)}",
+            f"(0{digits(1)}) {digits(2)} {digits(2)} {digits(2)} {digits(2)}",
             f"({digits(3)}) {digits(3)}-{digits(4)}",
             f"{digits(3)}-{digits(3)}-{digits(4)}",
         ]

@@ -142,6 +142,10 @@ def test_words_are_sent_as_soon_as_they_are_complete() -> None:
         "\u200b",
         "-----BEGIN PRIVATE KEY-----\n" + "A" * 30_000,
         "a\u200b",
+        "://a:a@",
+        "a%40a.",
+        "&#64;a",
+        "4111,1111|",
     ],
 )
 def test_no_text_makes_it_slow(unit: str) -> None:

@@ -34,13 +34,14 @@ class Detector:
 
 
 def is_word_sign(sign: str) -> bool:
-    """Whether words, e-mail addresses and keys may contain it."""
-    return sign.isalnum() or sign in "_.%+@-"
+    """Whether words, e-mail addresses, keys, and passwords in URLs may contain it."""
+    return sign.isalnum() or sign in "_.%+@-/:=&#;!$*~"
 
 
 # E-mail addresses and keys
 
-_ADDRESS = re.compile(r"[\w.%+-]++@[\w-]++(?:\.[\w-]++)++")
+_ADDRESS = re.compile(r"(?:[\w.%+-]++(?:@|&#(?:0{0,3}64|[xX]0{0,3}40);)|[\w.%+-]+%40)[\w-]++(?:\.[\w-]++)++")
+"""Also with the sign as URLs (`%40`) and HTML (`&#64;`) write it."""
 _EMAIL = re.compile(rf"(?<![\w.%+-]){_ADDRESS.pattern}")
 
 _AFTER_ESCAPE = r"(?<=\\[nrt])"
@@ -61,8 +62,22 @@ _API_KEY = re.compile(
     r"|ATATT3[A-Za-z0-9_-]{50,}+|AGE-SECRET-KEY-1[0-9A-Z]{58}|tskey-[a-z]{3,20}-[A-Za-z0-9-]{20,}+|lsv2_(?:pt|sk)_[0-9a-f]{32}_[0-9a-f]{10}"
     r"|sq0(?:atp|csp)-[A-Za-z0-9_-]{22,}+|tgp_v1_[A-Za-z0-9_-]{40,}+|sb_secret_[A-Za-z0-9_-]{20,}+|HRKU-[A-Za-z0-9_-]{36,}+"
     r"|vk_[A-Za-z0-9_-]{43,}+"  # of `auth`, as its reference makes them
+    r"|(?:bot)?\d{8,12}:AA[A-Za-z0-9_-]{33}(?![A-Za-z0-9_-])"  # Telegram
     r"|eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]++)?+)"
 )
+
+_MARKED = (
+    (
+        "hooks.slack.com/",
+        re.compile(r"hooks\.slack\.com/[a-z]{1,20}/[A-Za-z0-9_/-]{20,}+"),
+    ),  # webhooks, which need no other key
+    ("AccountKey=", re.compile(r"(?<=AccountKey=)[A-Za-z0-9+/]{86}==")),  # in connection strings of Azure
+    (
+        "://",
+        re.compile(r"(?<=://)[\w.%+~!$&*;=-]{0,64}+:[\w.%+~!$&*;=:#@-]{1,256}(?=@[\w\[])"),
+    ),  # user and password of a URL
+)
+"""Secrets with the text that marks them. Few texts contain it, and searching for it is quick."""
 
 _ELEVEN_SIGNS = re.compile(r"[A-Za-z0-9_-]{11}")
 """Part of every key. Few words are as long, and checking it is quick."""
@@ -70,7 +85,7 @@ _ELEVEN_SIGNS = re.compile(r"[A-Za-z0-9_-]{11}")
 
 def emails(text: str, start: int) -> Spans:
     """E-mail addresses whose domain has a dot."""
-    if "@" not in text:
+    if "@" not in text and "%40" not in text and "&#" not in text:
         return
     for begin in chain((start,), (match.start() for match in _EMAIL.finditer(text, start))):
         found = _ADDRESS.match(text, begin)
@@ -82,9 +97,12 @@ def emails(text: str, start: int) -> Spans:
 
 
 def api_keys(text: str, start: int) -> Spans:
-    """Keys of well-known services."""
+    """Keys of well-known services, and passwords in URLs."""
     if _ELEVEN_SIGNS.search(text, start):
         yield from (match.span() for match in _API_KEY.finditer(text, start))
+    for mark, pattern in _MARKED:
+        if mark in text:
+            yield from (match.span() for match in pattern.finditer(text, start))
 
 
 def _last_word(text: str, start: int, word: int) -> int:
@@ -99,13 +117,14 @@ _PHONE = re.compile(
     r"[1-9](?:[ ()./-]{0,3}\d){6,14}(?!\d)"  # international
     rf"|{_BEGINS_NUMBER}0"
     r"[1-9](?:[ ./-]?\d){7,10}(?!\d)"  # national, with its leading 0
+    r"|\(0[1-9]\d{0,3}\)(?:[ ./-]?\d){6,8}(?!\d)"  # national, with its area in brackets
     r"|\(\d{3}\) ?\d{3}[ .-]?\d{4}(?![\w-])"  # North American
     rf"|{_BEGINS_NUMBER}"
     r"(?:1[ .-])?\d{3}[ .-]\d{3}[ .-]?\d{4}(?![\w-])"
 )
 
-_GAP = r"(?:[ \t./_-]{1,2}|[ \t]?\r?\n[ \t]{0,2})"
-"""What may stand between the groups of a card number or an IBAN: up to two spaces or signs, or the end of a line."""
+_GAP = r"(?:[ \t./_,|-]{1,3}|[ \t]?\r?\n[ \t]{0,2})"
+"""What may stand between the groups of a card number or an IBAN: up to three spaces or signs, or the end of a line."""
 
 _ISSUER = r"(?=[3-6]|2[2-7]|9792|1\d{14}(?!\d))"
 """How card numbers begin (ISO/IEC 7812): the first digits that card networks have; numbers of UATP have 15 digits."""
@@ -116,11 +135,12 @@ _CARDS = tuple(
         r"\d{13,19}",
         rf"\d{{4}}(?:{_GAP}\d{{4}}){{3}}",
         rf"\d{{4}}(?:{_GAP}\d{{4}}){{3}}{_GAP}\d{{3}}",
+        rf"3[47]\d\d(?:{_GAP}\d{{4}}){{2}}{_GAP}\d{{3}}",  # American Express, as some write it
         rf"\d{{4}}{_GAP}\d{{6}}{_GAP}\d{{4,5}}",
     )
 )
 
-_NUMBER_SIGNS = frozenset("+()./-_ \t\r\n")
+_NUMBER_SIGNS = frozenset("+()./-_,| \t\r\n")
 """Characters of phone and card numbers, besides digits."""
 
 _SEVEN_DIGITS = re.compile(r"\d(?:[\W_]{0,5}\d){6}")
