@@ -26,6 +26,18 @@ def parse_json(data: bytes) -> Any:
         return None
 
 
+def write_json(value: Any) -> str:
+    """A value that `parse_json` read, as JSON. Raises Malformed where it nests too deeply."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # orjson refuses numbers over 64 bits, halves of surrogate pairs and more than 254 levels
+        pass
+    try:
+        return json.dumps(value)
+    except RecursionError as error:
+        raise Malformed("it nests too deeply") from error
+
+
 def join_surrogates(text: str) -> str:
     """The text with surrogate pairs joined, and each half of one that has no other half replaced by U+FFFD."""
     try:

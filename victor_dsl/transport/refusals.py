@@ -14,7 +14,7 @@ from attrs import frozen
 
 from victor_dsl.errors import ModelErrorKind
 from victor_dsl.transport.error_numbers import find_counts, find_wait, without_commas
-from victor_dsl.transport.json_values import as_count
+from victor_dsl.transport.json_values import Malformed, as_count, write_json
 
 _MAX_READ = 4_000
 _MAX_DEPTH = 4
@@ -275,12 +275,19 @@ def read_error(error: Any, body: str = "") -> ServerError:
     code = next((code for level in levels if (code := _http_code(level))), None)
     wait = next((level["retrydelay"] for level in levels if isinstance(level.get("retrydelay"), str)), "")
     if not body and error is not None:
-        body = orjson.dumps(error, default=str).decode("utf-8", "replace")
+        body = _written(error)
     if not text and levels and isinstance(inner := levels[-1].get("message"), dict | list):
-        text = orjson.dumps(inner).decode("utf-8", "replace")
+        text = _written(inner)
     return ServerError(
         " ".join(words).lower()[:_MAX_READ], text[:_MAX_READ], body[:_MAX_READ], code, counts, wait[:_MAX_READ]
     )
+
+
+def _written(value: Any) -> str:
+    try:
+        return write_json(value)
+    except Malformed:
+        return ""
 
 
 def find_error(value: Any, *, named: bool = False) -> Any:

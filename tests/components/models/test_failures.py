@@ -17,7 +17,7 @@ import pytest
 
 from tests.components.models.asking import HELLO, KEY, MODULES, Listener, asking
 from tests.components.models.playback import Answer, Piece, Playback, events, streamed, whole
-from tests.components.models.recorded import FINISHED, TEXT, anthropic_whole, openai_whole, response, spoken
+from tests.components.models.recorded import FINISHED, TEXT, anthropic_whole, called, openai_whole, response, spoken
 from victor_dsl.errors import ModelError, SecretError
 from victor_dsl.transport import http
 from victor_dsl.values.turn import Turn
@@ -549,3 +549,42 @@ async def test_a_new_connection_that_breaks_is_not_asked_again(type: str) -> Non
             await model.answer(HELLO)
         assert raised.value.kind == "unreachable"
         assert len(server.asked) == 1
+
+
+ODD = pytest.mark.parametrize(
+    "odd",
+    [b"9" * 400, b'"\\ud800"', b"[" * 400 + b"]" * 400, b"[" * 980 + b"]" * 980],
+    ids=["large", "half a pair", "deep", "too deep"],
+)
+"""Values that JSON allows and few writers of JSON write."""
+
+
+@TYPES
+@STREAMING
+@ODD
+async def test_an_error_object_may_have_any_json_in_it(type: str, streaming: bool, odd: bytes) -> None:
+    body = b'{"type": "error", "error": {"type": "overloaded_error", "message": "busy"}, "x": %s}' % odd
+    answer = streamed(b"data: " + body + b"\n\n", "end") if streaming else whole(body)
+    assert "busy" in (await failing(type, answer, streaming=streaming)).message
+
+
+@TYPES
+@ODD
+async def test_arguments_of_a_call_that_come_as_an_object_may_have_any_json_in_them(type: str, odd: bytes) -> None:
+    function = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": {"city": "ODD"}}}
+    answers: dict[str, Any] = {
+        "openai": openai_whole({"content": None, "tool_calls": [function]}, "tool_calls"),
+        "responses": response([{**called("weather", "", "c1"), "arguments": {"city": "ODD"}}]),
+        "anthropic": anthropic_whole(
+            [{"type": "tool_use", "id": "c1", "name": "weather", "input": {"city": "ODD"}}], "tool_use"
+        ),
+    }
+    body = json.dumps(answers[type]).encode().replace(b'"ODD"', odd)
+    async with Playback(whole(body)) as server, asking(type, server.url) as model:
+        try:
+            (call,) = (await model.answer(HELLO)).message.tool_calls
+            ended = call.arguments
+        except ModelError as error:
+            ended = error.message
+    too_deep = odd.startswith(b"[" * 900)
+    assert "it nests too deeply" in ended if too_deep else json.loads(ended)["city"] in (json.loads(odd), "\ufffd")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from attrs import evolve
 
 from victor_dsl.components.api_tools import join_arguments, original_tool_name, read_index, unique_id
@@ -13,7 +12,16 @@ from victor_dsl.components.hosted_models import NO_PIECE, Piece
 from victor_dsl.components.models.anthropic.tool_search import has_search
 from victor_dsl.components.prices import Prices, reported_usage
 from victor_dsl.components.stop_reasons import read_stop_reason
-from victor_dsl.transport.json_values import Malformed, as_count, as_list, as_map, as_text, join_surrogates, parse_json
+from victor_dsl.transport.json_values import (
+    Malformed,
+    as_count,
+    as_list,
+    as_map,
+    as_text,
+    join_surrogates,
+    parse_json,
+    write_json,
+)
 from victor_dsl.values.chat_format import CONTENT_BLOCKS
 from victor_dsl.values.message import NO_USAGE, Message, Part, Reply, ToolCall, Usage
 from victor_dsl.values.settings import MOST_TOOL_CALLS
@@ -158,7 +166,7 @@ class MessageAnswer:
         arguments, written = self._input.get(index, ""), block.get("input")
         # No text means no arguments, unless the answer was cut off before them.
         if not arguments and (written or not cut_off):
-            arguments = written if written and isinstance(written, str) else orjson.dumps(written or {}).decode()
+            arguments = written if written and isinstance(written, str) else write_json(written or {})
         if self._stop is None and not isinstance(parse_json(arguments.encode("utf-8", "replace")), dict):
             raise Malformed("it ended before it was finished")
         return ToolCall(
@@ -194,7 +202,7 @@ class MessageAnswer:
         block = self._blocks[place]
         if kind == "input_json_delta":
             piece = delta.get("partial_json")
-            piece = orjson.dumps(piece).decode() if isinstance(piece, dict) else as_text(piece, "a tool call's piece")
+            piece = write_json(piece) if isinstance(piece, dict) else as_text(piece, "a tool call's piece")
             self._input[place] = self._input.get(place, "") + piece
         elif key := _TEXT_FIELDS.get(str(kind)):
             piece = as_text(delta.get(key), "a piece")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import orjson
 from attrs import evolve
 
 from victor_dsl.components.api_tools import is_object, join_arguments, original_tool_name, read_index, unique_id
@@ -13,7 +12,7 @@ from victor_dsl.components.hosted_models import NO_PIECE, Piece, Reported
 from victor_dsl.components.models.openai.chat_reply import read_usage
 from victor_dsl.components.prices import Prices
 from victor_dsl.components.stop_reasons import Interrupted, unknown_reason
-from victor_dsl.transport.json_values import Malformed, as_count, as_list, as_map, as_text, join_surrogates
+from victor_dsl.transport.json_values import Malformed, as_count, as_list, as_map, as_text, join_surrogates, write_json
 from victor_dsl.values.chat_format import RESPONSE_ITEMS
 from victor_dsl.values.message import Message, Reply, StopReason, ToolCall, Usage
 from victor_dsl.values.settings import MOST_TOOL_CALLS
@@ -267,7 +266,7 @@ def _text(part: Mapping[str, Any]) -> Any:
 def _arguments(item: Item) -> str:
     arguments = item.get("arguments")
     if isinstance(arguments, dict):
-        return orjson.dumps(arguments).decode()
+        return write_json(arguments)
     return as_text(arguments, "a tool call's arguments")
 
 

@@ -6,11 +6,10 @@ import re
 from itertools import pairwise
 from typing import Any
 
-import orjson
 from attrs import define, field
 
 from victor_dsl.components.api_tools import is_object, join_arguments, original_tool_name, read_index, unique_id
-from victor_dsl.transport.json_values import Malformed, as_map, as_text, parse_json
+from victor_dsl.transport.json_values import Malformed, as_map, as_text, parse_json, write_json
 from victor_dsl.values.chat_format import call_extra
 from victor_dsl.values.message import ToolCall
 from victor_dsl.values.settings import MOST_TOOL_CALLS
@@ -184,7 +183,7 @@ def _arguments(function: dict[str, Any]) -> str:
     if arguments == []:  # PHP's empty object
         return ""
     if isinstance(arguments, dict):
-        return orjson.dumps(arguments).decode()
+        return write_json(arguments)
     return as_text(arguments, "a tool call's arguments")
 
 
