@@ -9,16 +9,15 @@ requests with inputs of every type are read.
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from random import Random
 from typing import Any
 
+from tests.fuzz._running import random_of, run
 from victor_dsl.compiler import compile_spec
 from victor_dsl.graph.plan import Plan
 from victor_dsl.language.codes import CODES
@@ -316,11 +315,12 @@ def read_request(plan: Plan, random: Random) -> None:
         read_inputs(read_vars(values, ("inputs",)), plan.inputs, plan.spec.vars)
 
 
-def search(count: int, seed: int = 0) -> Counter[str]:
-    """Compiles `count` specs; how often each code came up, `valid` for those without an error."""
-    random, registry, codes = Random(seed), Registry(), Counter[str]()
+def search(numbers: Iterable[int], seed: int = 0) -> Counter[str]:
+    """Compiles a spec for each number; how often each code came up, `valid` for those without an error."""
+    registry, codes = Registry(), Counter[str]()
     environments: tuple[dict[str, str], ...] = ({}, {"KEY": "k" * 20, "REGION": "us", "X": "7"})
-    for number in range(count):
+    for number in numbers:
+        random = random_of(number, seed)
         spec = mutate(WHOLE, random)
         text = json.dumps(spec, ensure_ascii=random.random() < 0.5, indent=random.choice((None, 1)))
         if random.random() < 0.2:
@@ -353,17 +353,5 @@ def search(count: int, seed: int = 0) -> Counter[str]:
     return codes
 
 
-def main() -> None:
-    """Runs the search and prints what came up."""
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz.compiler", description=__doc__)
-    parser.add_argument("--count", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    codes = search(options.count, options.seed)
-    sys.stdout.write(f"{options.count} specs compiled, nothing but diagnostics\n")
-    for code, times in codes.most_common():
-        sys.stdout.write(f"{times:8} {code}\n")
-
-
 if __name__ == "__main__":
-    main()
+    run(search, __doc__)

@@ -7,13 +7,12 @@ Texts are made of personal data, keys, parts of them, what stands between groups
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from random import Random
 
 from tests.components.middleware.secrets_made import MAKERS
+from tests.fuzz._running import random_of, run
 from victor_dsl.components.middleware.redact.detectors import DETECTORS
 from victor_dsl.components.middleware.redact.redactor import RedactedStream, Redactor
 
@@ -61,32 +60,20 @@ def cut(random: Random, text: str) -> list[str]:
     return pieces
 
 
-def search(count: int, seed: int = 0, progress: Callable[[int], object] = lambda done: None) -> Counter[str]:
-    """Tries that many texts, and counts what was found in them. Raises AssertionError with the first that differs."""
-    random, found = Random(seed), Counter[str]()
+def search(numbers: Iterable[int], seed: int = 0) -> Counter[str]:
+    """Tries a text for each number, and counts what was found in them. Raises AssertionError with the first that differs."""
+    found = Counter[str]()
     redactor = Redactor(DETECTORS, CUSTOM)
-    for number in range(count):
+    for number in numbers:
+        random = random_of(number, seed)
         text = text_of(random)
         pieces = cut(random, text)
         whole, stream = redactor.text(text), RedactedStream(redactor)
         streamed = "".join([*map(stream.feed, pieces), stream.end()])
         assert streamed == whole, (pieces, streamed, whole)
         found.update(name for name in (*DETECTORS, *CUSTOM) if f"[{name}]" in whole)
-        if number % 10_000 == 0:
-            progress(number)
     return found
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Searches, and prints in how many texts each kind was found."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args(arguments)
-    found = search(given.count, given.seed, lambda done: sys.stderr.write(f"\r{done:,}"))
-    for name, times in found.most_common():
-        sys.stdout.write(f"{times:>8}  {name}\n")
-
-
 if __name__ == "__main__":
-    main()
+    run(search, __doc__)

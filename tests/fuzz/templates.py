@@ -7,15 +7,14 @@ A grammar makes them, of every tag, filter, test, method and operator, on values
 
 from __future__ import annotations
 
-import argparse
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from random import Random
 
 from jinja2 import TemplateError, TemplateSyntaxError
 
+from tests.fuzz._running import random_of, run
 from tests.language.hostile_templates import ARGUMENTS, OPERANDS
 from victor_dsl.compiler.templates.family import read_family
 from victor_dsl.compiler.templates.sources import Source, Templates
@@ -146,17 +145,15 @@ class Grammar:
         )
 
 
-def search(count: int, seed: int = 0, done: Callable[[int], None] | None = None) -> Counter[str]:
-    """Makes, checks and renders `count` templates; how often each ending came up."""
-    grammar, endings = Grammar(Random(seed)), Counter[str]()
-    for number in range(count):
-        text = grammar.template()
+def search(numbers: Iterable[int], seed: int = 0) -> Counter[str]:
+    """Makes, checks and renders a template for each number; how often each ending came up."""
+    endings = Counter[str]()
+    for number in numbers:
+        text = Grammar(random_of(number, seed)).template()
         try:
             endings[_ending(text)] += 1
         except Exception as error:
             raise AssertionError(f"template {number} of seed {seed}:\n{text}") from error
-        if done is not None and number % 1000 == 0:
-            done(number)
     return endings
 
 
@@ -180,20 +177,5 @@ def _ending(text: str) -> str:
     return ending
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Searches, and prints how the templates ended."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=20_000)
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args(arguments)
-    found = search(given.count, given.seed, _report)
-    for name, times in found.most_common():
-        sys.stdout.write(f"{times:>8}  {name}\n")
-
-
-def _report(done: int) -> None:
-    sys.stderr.write(f"\r{done:,}")
-
-
 if __name__ == "__main__":
-    main()
+    run(search, __doc__)

@@ -6,4 +6,4 @@ from tests.fuzz.redaction import search
 
 
 def test_a_stream_comes_out_as_the_whole_text_however_it_is_cut() -> None:
-    assert len(search(1_000)) == 8
+    assert set(search(range(500))) >= {"email", "card", "phone", "iban", "api_key", "private_key"}
