@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 from typing import Any
 
@@ -178,3 +179,13 @@ def test_whatever_a_line_holds_is_a_request_or_a_request_error(line: Any) -> Non
 def test_a_path_is_written_as_people_write_it() -> None:
     assert dotted(("settings", "stop", 0, "x")) == "settings.stop[0].x"
     assert str(Fault((), "the request is bad", "mend it")) == "the request is bad; mend it"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [{"role": "user", "content": [{"type": "x", "deep": None}]}, {"role": "user", "content": "x", "deep": None}],
+)
+def test_messages_that_nest_too_deeply_are_refused(message: dict[str, Any]) -> None:
+    text = json.dumps({"messages": [message]}).replace("null", "[" * 300 + "]" * 300)
+    with pytest.raises(RequestError, match=r"messages\[0\]\.[a-z.0\[\]]+ nests deeper than 64 levels"):
+        read_request(json.loads(text))

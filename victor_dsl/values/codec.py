@@ -131,6 +131,7 @@ def _beyond_types(line: _Line) -> Iterable[Fault]:
     if (line.message is None) == (line.messages is None):
         both = "" if line.message is None else ", not both"
         yield Fault((), f"a request has either 'message' or 'messages'{both}")
+    yield from json_faults(line.messages, ("messages",))
     yield from json_faults(line.vars, ("vars",))
     yield from json_faults(line.inputs, ("inputs",))
     yield from json_faults(line.settings, ("settings",))
