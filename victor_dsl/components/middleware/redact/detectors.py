@@ -66,16 +66,20 @@ _API_KEY = re.compile(
     r"|eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]++)?+)"
 )
 
+_WEBHOOK = re.compile(r"hooks\.slack\.com/[a-z]{1,20}/[A-Za-z0-9_/-]{20,}+|/api/webhooks/\d{15,20}/[A-Za-z0-9_-]{60,}+")
+"""Of Slack and Discord: who has the address may post."""
+
+_ACCOUNT_KEY = re.compile(r"(?<=AccountKey=)[A-Za-z0-9+/]{86}==")
+"""As connection strings of Azure have it."""
+
+_USER_AND_PASSWORD = re.compile(r"(?<=://)[\w.%+~!$&*;=-]{0,64}+:[\w.%+~!$&*;=:#@-]{1,256}(?=@[\w\[])")
+"""In a URL."""
+
 _MARKED = (
-    (
-        "hooks.slack.com/",
-        re.compile(r"hooks\.slack\.com/[a-z]{1,20}/[A-Za-z0-9_/-]{20,}+"),
-    ),  # webhooks, which need no other key
-    ("AccountKey=", re.compile(r"(?<=AccountKey=)[A-Za-z0-9+/]{86}==")),  # in connection strings of Azure
-    (
-        "://",
-        re.compile(r"(?<=://)[\w.%+~!$&*;=-]{0,64}+:[\w.%+~!$&*;=:#@-]{1,256}(?=@[\w\[])"),
-    ),  # user and password of a URL
+    ("hooks.slack.com/", _WEBHOOK),
+    ("/api/webhooks/", _WEBHOOK),
+    ("AccountKey=", _ACCOUNT_KEY),
+    ("://", _USER_AND_PASSWORD),
 )
 """Secrets with the text that marks them. Few texts contain it, and searching for it is quick."""
 
@@ -91,9 +95,8 @@ def emails(text: str, start: int) -> Spans:
         found = _ADDRESS.match(text, begin)
         while found is not None:
             yield found.span()
-            found = _ADDRESS.match(
-                text, found.end()
-            )  # an address may follow another without a gap, as may the first one here
+            # an address may follow another without a gap, as may the first one here
+            found = _ADDRESS.match(text, found.end())
 
 
 def api_keys(text: str, start: int) -> Spans:
