@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import gc
 import logging
 import math
 import multiprocessing
@@ -49,6 +50,7 @@ def run(search: Search, description: str | None) -> None:
 
 def _search(search: Search, numbers: range, seed: int, current: Synchronized[int]) -> None:
     logging.disable()
+    gc.enable()  # the command line switches it off while it starts
     resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
     faulthandler.register(signal.SIGXCPU, chain=True)  # the system sends it to a process that took too long
     slowest = (0.0, 0)

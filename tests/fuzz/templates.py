@@ -69,7 +69,10 @@ LEAVES = (
     ),
 )
 OPERATORS = ("+", "-", "*", "/", "//", "%", "**", "~", "==", "!=", "<", "<=", "in", "not in", "and", "or")
-KNOWN = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
+KNOWN = (
+    *(TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError),
+    AssertionError,  # of `truncate`, whose length is less than that of its end
+)
 """What a turn turns into the clear error of its template; anything else would be an internal error."""
 MOST_SECONDS = 1.0
 """CPU time of one rendering: ten times the slowest of a fast machine."""

@@ -112,7 +112,7 @@ def mutants(draw: Callable[[int], int]) -> str:
         path = paths[draw(len(paths))]
         match draw(4):
             case 0 | 1:
-                value = changed(value, path, put(WRONG[draw(len(WRONG))]))
+                value = changed(value, path, put(deepcopy(WRONG[draw(len(WRONG))])))
             case 2:
                 value = changed(value, path, remove)
             case _:
@@ -120,7 +120,7 @@ def mutants(draw: Callable[[int], int]) -> str:
                     [message for message in value if isinstance(message, dict)] if isinstance(value, list) else []
                 )
                 if messages:
-                    messages[draw(len(messages))][KEYS[draw(len(KEYS))]] = WRONG[draw(len(WRONG))]
+                    messages[draw(len(messages))][KEYS[draw(len(KEYS))]] = deepcopy(WRONG[draw(len(WRONG))])
         if not isinstance(value, dict | list):
             break
     text = json.dumps(value)
