@@ -3,7 +3,8 @@
     python -m bench.growth [NAME...]
 
 Each spec has 250, 500, 1,000 and 8,000 items of one kind. The slope is that of time over items on a double logarithmic scale,
-without the time of a spec without items: 1 is linear, 2 quadratic. Each run is a process of its own.
+without the time of a spec without items: 1 is linear, 2 quadratic. Each run is a process of its own. Products have as many tenants
+as items; where they would take too long they are refused, so they have no slope.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -53,6 +55,7 @@ SPECS: Mapping[str, Callable[[int], str]] = {
     "embedders": _map("embedders", "{type: tfidf}"),
     "tenants": _map("tenants", "{with: {settings: {temperature: 0.5}}}"),
     "tenants that change a list": lambda n: _map("tenants", "{with: {contributors: {a: {text: b}}}}")(n) + "contributors: [{type: text, name: a, text: a}]\n",
+    "tenants that change an input": lambda n: _map("tenants", "{with: {inputs: {a: {default: bN}}}}")(n) + "inputs: {a: {type: string, default: a}}\n",
     "arms": _in(ARMS, "aN: {with: {settings: {temperature: 0.N}}}", "}}}"),
     "arms that change a list": lambda n: _in(ARMS, "aN: {with: {contributors: {a: {text: bN}}}}", "}}}")(n) + "contributors: [{type: text, name: a, text: a}]\n",
     "experiments": _map("variants", "{arms: {a: {}, b: {with: {vars: {xN: y}}}}}"),
@@ -91,6 +94,33 @@ SPECS: Mapping[str, Callable[[int], str]] = {
 }  # fmt: skip
 
 
+def _tenants(overlay: str, rest: str) -> Callable[[int], str]:
+    """As many tenants as items of the rest, where the item is between `<` and `>`."""
+
+    def spec(n: int) -> str:
+        before, item, after = re.split("[<>]", rest)
+        items = "".join(item.replace("N", str(i)) for i in range(n))
+        return _map("tenants", f"{{with: {{{overlay}}}}}")(n) + before + items + after + "\n"
+
+    return spec
+
+
+TEMPLATES = 'contributors: [<{type: template, name: cN, template: "{{ user }} {% if vN %}N{% endif %}"}, >]'
+
+PRODUCTS: Mapping[str, Callable[[int], str]] = {
+    "tenants x arms": _tenants("settings: {temperature: 0.5}", ARMS + "<aN: {with: {settings: {seed: N}}}, >}}}"),
+    "tenants x arms that change a list": _tenants("settings: {temperature: 0.5}", "contributors: [{type: text, name: a, text: a}]\n" + ARMS + "<aN: {with: {contributors: {a: {text: bN}}}}, >}}}"),
+    "tenants x experiments": _tenants("settings: {temperature: 0.5}", "variants: {<eN: {arms: {a: {}, b: {}}}, >}"),
+    "tenants x items of a changed list": _tenants("contributors: {c0: {text: b}}", "contributors: [<{type: text, name: cN, text: a}, >]"),
+    "tenants x changed models": _tenants("models: {m0: {type: echo}}", "settings: {model: main}\ntools: [<{type: http, name: tN, description: d, url: 'http://x/'}, >]"),
+    "tenants x changed inputs": _tenants("inputs: {n0: {default: bN}}", "inputs: {<nN: {type: string, default: a}, >}"),
+    "tenants x inputs": _tenants("settings: {temperature: 0.5}", "inputs: {<nN: {type: string, default: a}, >}"),
+    "tenants x vars": _tenants("vars: {vN: b}", "vars: {<vN: a, >}"),
+    "tenants x providers": _tenants("settings: {temperature: 0.5}", "providers: [<{type: inline, name: pN, values: {settings: {temperature: 0.5}}}, >]"),
+    "tenants with nulls x templates": _tenants("vars: {v0: null}", "vars: {v0: a}\n" + TEMPLATES.replace("vN", "v0")),
+}  # fmt: skip
+
+
 def measure(spec: Path) -> tuple[float, float]:
     """The CPU seconds and the MB of one `victor validate` of a spec."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -114,7 +144,8 @@ def main() -> None:
     """Prints a row for each list and map; exits 1 where one grows too fast or takes too much."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", metavar="NAME", nargs="*", help="the rows; all by default")
-    names = parser.parse_args().names or list(SPECS)
+    rows = {**SPECS, **PRODUCTS}
+    names = parser.parse_args().names or list(rows)
     worse = False
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -123,14 +154,14 @@ def main() -> None:
         nothing = min(measure(path)[0] for _ in range(3))
         print(f"{'':36} {' '.join(f'{size:>8,}' for size in SIZES)}     MB  slope")
         for name in names:
-            times, memory = [], 0.0
+            measured = []
             for size in SIZES:
-                path.write_text(SPECS[name](size))
-                seconds, memory = measure(path)
-                times.append(seconds)
+                path.write_text(rows[name](size))
+                measured.append(measure(path))
+            times, memory = [seconds for seconds, _ in measured], max(mb for _, mb in measured)
             first, last = (max(0.05, times[i] - nothing) for i in (-2, -1))
-            slope = math.log(last / first) / math.log(SIZES[-1] / SIZES[-2])
-            bad = slope > MOST_SLOPE or times[-1] > MOST_SECONDS or memory > MOST_MB
+            slope = math.log(last / first) / math.log(SIZES[-1] / SIZES[-2]) if name in SPECS else 0.0
+            bad = slope > MOST_SLOPE or max(times) > MOST_SECONDS or memory > MOST_MB
             worse |= bad
             row = " ".join(f"{seconds:8.2f}" for seconds in times)
             print(f"{name:36} {row} {memory:6.0f} {slope:6.2f}{'  too much' if bad else ''}", flush=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bench.growth import SPECS
-from victor_dsl.compiler import compile_spec
+from bench.growth import PRODUCTS, SPECS
+from victor_dsl.compiler import compile_spec, work
 from victor_dsl.interfaces.cli.diagnostics import FORMATS, Found
 from victor_dsl.interfaces.cli.options import Reading
 from victor_dsl.language.registry import Registry
@@ -45,3 +45,15 @@ def calls(text: str, folder: Path) -> int:
 def test_four_times_the_items_are_at_most_six_times_the_work(name: str, tmp_path: Path) -> None:
     calls(SPECS[name](1), tmp_path)  # imports, and fills caches
     assert calls(SPECS[name](4 * FEW), tmp_path) <= 6 * calls(SPECS[name](FEW), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in PRODUCTS if "templates" not in name]
+)  # they have a bound of their own
+def test_a_product_is_refused_before_it_is_much_work(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "MOST_WORK", 50_000)
+    calls(PRODUCTS[name](1), tmp_path)
+    assert max(calls(PRODUCTS[name](size), tmp_path) for size in (50, 100, 200)) <= 50 * work.MOST_WORK
+    assert calls(PRODUCTS[name](400), tmp_path) <= 6 * work.MOST_WORK

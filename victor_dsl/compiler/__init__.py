@@ -145,6 +145,10 @@ def _compile(
     variations = Variations(document, checker, nulls(family))
     linker = Linker()
     base = variations.make(None, {})
+    if too_many := variations.too_many():
+        found += [*variations.diagnostics, *checker.diagnostics, too_many]
+        found = hidden.hide(sort_diagnostics(found, documents(family)))
+        return Compilation(None, tuple(found), files, files.versions)
     every = tuple(variations.all())
     for variation in every:
         linker.link(variation)

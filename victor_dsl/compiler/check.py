@@ -47,6 +47,7 @@ class Checker:
     _listings: dict[int, tuple[str, Item | None, Located]] = field(factory=dict)
     _items: dict[tuple[int, str], tuple[Item | None, Located]] = field(factory=dict)
     _specs: dict[tuple[int, ...], tuple[Spec | None, Any]] = field(factory=dict)
+    _base: tuple[Spec, Mapping[str, Located]] | None = None
 
     def check(self, document: Located) -> Checked:
         """Every section of a merged document. Sections that documents share are one object."""
@@ -61,11 +62,17 @@ class Checker:
         rest = {key: value for key, value in written if key not in _CHECKED_ELSEWHERE and not key.startswith(OWN)}
         identity = tuple(map(id, rest.values()))
         if identity not in self._specs:
-            located = Located(rest, document.span)
+            below, base = self._base or (None, {})
+            changed = _changed(rest, base)
+            located = Located(changed, document.span)
             spec, faults = validate(Spec, located, to_python(located), (), "the spec")
             self.diagnostics += [self._with_hint(fault) for fault in faults]
             if spec is None:
-                spec = _sound(rest, faults)
+                spec = _sound(changed, faults)
+            if spec is not None and below is None:
+                self._base = (spec, rest)
+            elif spec is not None and below is not None:
+                spec = _upon(below, spec, changed, rest)
             self._specs[identity] = (spec, rest)
         return self._specs[identity][0]
 
@@ -210,9 +217,10 @@ class Checker:
         return self._sections[id(section)][0]
 
     def _message(self, located: Located, path: Path, node: str, config: type[TemplateConfig]) -> Item | None:
-        key, what = (id(located), node), dotted(path)
+        key = (id(located), node)
         if key in self._items:
             return self._items[key][0]
+        what = dotted(path)
         if not isinstance(located.value, dict):
             hint = "write `{template: …}`" if config is MessageTemplate else "write `{role: user, text: …}`"
             self._fault("wrong-type", f"{what} must be a map", located.span, path, hint)
@@ -355,6 +363,26 @@ def _with_contributors(fault: Diagnostic) -> Diagnostic:
     if fault.code == "unknown-key" and fault.path[-1] == "content":
         return evolve(fault, hint="write it as `text`, or as `template` with `{{ … }}`")
     return fault
+
+
+def _changed(rest: Mapping[str, Located], base: Mapping[str, Located]) -> dict[str, Located]:
+    """The sections that are not those of the base, of `inputs` the inputs; and those that a spec must have."""
+    changed = {key: value for key, value in rest.items() if value is not base.get(key) or key in ("victor", "name")}
+    if "inputs" in changed and isinstance(changed["inputs"].value, dict) and "inputs" in base:
+        inputs, before = changed["inputs"], base["inputs"]
+        own = {name: value for name, value in inputs.value.items() if value is not before.get(name)}
+        changed["inputs"] = Located(own, inputs.span, inputs.key_span)
+    return changed
+
+
+def _upon(base: Spec, spec: Spec, changed: Mapping[str, Located], rest: Mapping[str, Located]) -> Spec:
+    """The base with the sections that were changed, and without those that were removed."""
+    update = {key: getattr(spec, key, None) for key in changed}
+    update |= dict.fromkeys(base.model_fields_set - rest.keys())
+    if spec.inputs is not None and isinstance(rest["inputs"].value, dict):
+        known = {**(base.inputs or {}), **spec.inputs}
+        update["inputs"] = {name: known[name] for name in rest["inputs"].value if name in known}
+    return base.model_copy(update=update)
 
 
 def _sound(rest: Mapping[str, Located], faults: list[Diagnostic]) -> Spec | None:

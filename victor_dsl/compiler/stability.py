@@ -40,6 +40,7 @@ class Stability:
 
     templates: Templates
     _pieces: dict[tuple[int, frozenset[str]], Pieces] = field(factory=dict)
+    _most: dict[int, float] = field(factory=dict)
 
     def sent(self, variation: Variation) -> list[Item]:
         """The contributors in the order of the prompt: by priority, then as `prompt.order` says, then as they are written."""
@@ -69,11 +70,11 @@ class Stability:
 
     def most_characters(self, item: Item) -> float:
         """At most how much fixed text a contributor writes, without parsing its templates."""
-        written = list(sources(item, self.templates.files, self.templates.included))
-        if any(_OTHERS.search(source.text) for source in written):
-            return math.inf
-        texts = [len(source.text) for source in written]
-        return sum([*texts, *(piece.characters for piece in self._texts(item))])
+        if id(item) not in self._most:
+            written = list(sources(item, self.templates.files, self.templates.included))
+            texts = [math.inf if _OTHERS.search(source.text) else len(source.text) for source in written]
+            self._most[id(item)] = sum([*texts, *(piece.characters for piece in self._texts(item))])
+        return self._most[id(item)]
 
     def _texts(self, item: Item) -> Iterator[Text]:
         """The texts that stand in the spec and in files."""

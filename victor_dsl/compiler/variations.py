@@ -16,6 +16,7 @@ from victor_dsl.compiler.guards import Guards
 from victor_dsl.compiler.layers import layer_of, model_layers
 from victor_dsl.compiler.overlays import Overlay, name_of, type_of
 from victor_dsl.compiler.removals import Change, blamed, change, removal
+from victor_dsl.compiler.work import Work
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.located import Located, Path
@@ -29,6 +30,8 @@ _LACKS = re.compile(r" lacks '([^']+)'$")
 
 MOST_PAIRS = 4_096
 """Of arms of different experiments; a spec that has more is refused."""
+
+_WITH_ORIGINS = ("messages", "message", "inputs")
 
 Arms = tuple[tuple[str, str], ...]
 """Arms by experiment, in the order of the spec: a key of caches."""
@@ -229,6 +232,27 @@ class Variations:
         for tenant, arms in self._combinations():
             yield self._make(tenant, arms)
 
+    def too_many(self) -> Diagnostic | None:
+        """The fault of a spec whose variations are too much work to check."""
+        overlays = (
+            [*([] if tenant is None else [self.tenants[tenant]]), *(self.experiments[name][arm] for name, arm in arms)]
+            for tenant, arms in self._combinations()
+        )
+        if not Work(self.document).is_too_much(overlays):
+            return None
+        where = "tenants" if self.tenants else "variants"
+        section = self.document.at((where,))
+        counts = {"tenants": len(self.tenants), "arms": sum(map(len, self.experiments.values()))}
+        what = " and ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+        return Diagnostic(
+            "too-large",
+            f"{what} are too many to check, with what they change",
+            section.key_span or section.span,
+            (where,),
+            "remove experiments that have ended, keep tenants in a table (a `tenant` provider), or let overlays change "
+            "shorter lists",
+        )
+
     def pairs(self) -> int:
         """How many pairs of arms of different experiments there are."""
         arms = [len(arms) for arms in self.experiments.values()]
@@ -248,12 +272,12 @@ class Variations:
             if self.pairs() <= MOST_PAIRS:
                 pairs += [pair for a, b in combinations(choices, 2) for pair in product(a, b)]
             sets = [(), *singles, *pairs]
-        for tenant, arms in product(tenants, sets):
+        of_tenants = sets if total <= MOST_COMBINATIONS else [arms for arms in sets if len(arms) < 2]
+        for tenant in tenants:
             out = self.opted_out.get(tenant, frozenset()) if tenant is not None else frozenset()
-            if (total <= MOST_COMBINATIONS or tenant is None or len(arms) < 2) and not any(
-                name in out for name, _ in arms
-            ):
-                yield tenant, arms
+            for arms in sets if tenant is None else of_tenants:
+                if not any(name in out for name, _ in arms):
+                    yield tenant, arms
 
     def _merged(self, tenant: str | None, arms: Arms) -> Located:
         """The document with the overlays laid on, one after the other; each step is cached."""
@@ -281,7 +305,10 @@ class Variations:
 
     def _origins(self, tenant: str | None, arms: Arms, layers: Sequence[Layer]) -> Mapping[str, Origin]:
         """Who wrote each message of the spec and each default of an input: the lowest layer with which it is there."""
-        last = _written(self._merged(tenant, arms))
+        document, base = self._merged(tenant, arms), self._made.get((None, ()))
+        if base is not None and all(document.get(name) is self.document.get(name) for name in _WITH_ORIGINS):
+            return base.origins
+        last = _written(document)
         if not last:
             return {}
         writers: dict[int, str] = {}
@@ -331,7 +358,7 @@ def _maps(section: Located | None) -> Iterator[tuple[str, Located]]:
 
 def _written(document: Located) -> dict[str, Located]:
     """The messages of a document, and the defaults of its inputs, by name."""
-    examples, template, inputs = (document.get(name) for name in ("messages", "message", "inputs"))
+    examples, template, inputs = (document.get(name) for name in _WITH_ORIGINS)
     listed = examples.value if examples is not None and isinstance(examples.value, list) else []
     found = {f"messages/{i}": item for i, item in enumerate(listed)}
     for name, declared in inputs.value.items() if inputs is not None and isinstance(inputs.value, dict) else ():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from victor_dsl.compiler.link import references
 from victor_dsl.compiler.lint.answering import only_model
@@ -81,8 +81,11 @@ def templates_can_use_a_name(subject: LintInput) -> Iterator[Diagnostic]:
     """Of vars and inputs: none that every template sees already, and no word of the language of templates."""
     taken = VISIBLE | RESERVED
     seen: set[Span] = set()
+    sources: set[Path] = set()
     for variation in subject.variations:
-        for path, declared in (*_inputs(variation), *_vars(variation)):
+        new = [source for source in variation.sources if source not in sources]
+        sources.update(new)
+        for path, declared in (*_inputs(variation), *_vars(variation, new)):
             name = path[-1]
             if name not in taken or (span := declared.key_span or declared.span) in seen:
                 continue
@@ -98,8 +101,8 @@ def _inputs(variation: Variation) -> Iterator[tuple[tuple[str, str], Located]]:
         yield ("inputs", name), variation.checked.document.at(("inputs", name))
 
 
-def _vars(variation: Variation) -> Iterator[tuple[Path, Located]]:
-    for source in variation.sources:
+def _vars(variation: Variation, sources: Iterable[Path]) -> Iterator[tuple[Path, Located]]:
+    for source in sources:
         vars = variation.source.at(source).get("vars")
         for name, var in vars.value.items() if vars is not None and isinstance(vars.value, dict) else ():
             yield (*source, "vars", name), var

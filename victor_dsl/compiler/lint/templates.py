@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from victor_dsl.compiler.checked import Item
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.templates.sources import Source, TooManyParts, plain_parts, sources
 from victor_dsl.compiler.templates.visible import VisibleNames
+from victor_dsl.compiler.variations import Variation
 from victor_dsl.language.template import GLOBALS
 from victor_dsl.lazy import Lazy
 from victor_dsl.source.diagnostic import Diagnostic
@@ -30,18 +32,16 @@ def templates_are_sound(subject: LintInput) -> Iterator[Diagnostic]:
 
     Overlays add values and rarely take any away: only for those that do, or change inputs, every template is checked again.
     """
-    pairs = list(subject.first)
-    inputs = subject.variations[0].inputs
-    for variation in subject.variations:
-        if variation.inputs != inputs or any(
-            _has_null(values) for layer in variation.overlays for values in (layer.settings, layer.vars)
-        ):
-            pairs += [(variation, item) for item in variation.checked.items()]
     names: dict[int, VisibleNames] = {}
     seen: set[Any] = set()
     checked: set[Any] = set()
-    for variation, item in pairs:
-        for source in sources(item, subject.files, subject.included):
+    read: dict[int, tuple[Source, ...]] = {}
+    for variation, item in _to_check(subject):
+        if id(item) not in read:
+            read[id(item)] = tuple(sources(item, subject.files, subject.included))
+        elif subject.templates.parts_left < 0:
+            continue  # it is a fault, and no template is compared again
+        for source in read[id(item)]:
             if id(variation) not in names:
                 names[id(variation)] = VisibleNames(variation, subject.templates)
             seen_by_it = names[id(variation)].of(item)
@@ -55,6 +55,16 @@ def templates_are_sound(subject: LintInput) -> Iterator[Diagnostic]:
                 if (fault.code, fault.span) not in seen:
                     seen.add((fault.code, fault.span))
                     yield fault
+
+
+def _to_check(subject: LintInput) -> Iterator[tuple[Variation, Item]]:
+    yield from subject.first
+    inputs = subject.variations[0].inputs
+    for variation in subject.variations:
+        if variation.inputs != inputs or any(
+            _has_null(values) for layer in variation.overlays for values in (layer.settings, layer.vars)
+        ):
+            yield from ((variation, item) for item in variation.checked.items())
 
 
 def _has_null(value: Any) -> bool:

@@ -14,7 +14,7 @@ from victor_dsl.errors import EXIT_SPEC, VictorError
 if sys.platform == "linux":
     import resource
 
-MOST_SECONDS = 10.0
+MOST_SECONDS = 5.0
 """The most CPU time for all specs of a command."""
 MOST_BYTES = 250 * 2**20
 """The most memory, beside what the process has before; enforced on Linux."""
