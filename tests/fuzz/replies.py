@@ -30,6 +30,7 @@ from tests.components.models.recorded import (
 )
 from tests.fuzz._mutation import damaged, mutated, written
 from tests.fuzz._running import random_of, run
+from victor_dsl.components.stored_turns import messages_to_text, read_history
 from victor_dsl.errors import ModelError
 from victor_dsl.values.message import Reply
 
@@ -135,6 +136,7 @@ def check(reply: Reply, listener: Listener | None) -> None:
         assert call.name
         assert isinstance(call.arguments, str)
     assert all(tokens is None or 0 <= tokens < 2**63 for tokens in (usage.input_tokens, usage.output_tokens))
+    read_history([messages_to_text([message])], "s1", node="store", hint="")
     assert listener is None or listener.text == (message.content or "")
 
 

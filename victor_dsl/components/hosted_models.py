@@ -5,7 +5,7 @@ A model adds what differs from API to API: how a turn is written as a request's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing
 from datetime import date
 from functools import cached_property
@@ -25,7 +25,7 @@ from victor_dsl.language.config import Model as Config
 from victor_dsl.language.config import ModelConfig
 from victor_dsl.language.http_config import HttpConfig
 from victor_dsl.lazy import Lazy
-from victor_dsl.transport.json_values import Malformed, join_surrogates
+from victor_dsl.transport.json_values import Malformed, is_shallow, join_surrogates
 from victor_dsl.values.message import NO_USAGE, Delta, Message, Part, Reply, Usage
 from victor_dsl.values.tokens import text_tokens
 from victor_dsl.values.turn import Turn
@@ -39,6 +39,9 @@ NO_IMAGE: Part = {"type": "text", "text": "(an image, which this model cannot se
 
 MAX_PAUSES = 10
 """How often an answer that the server pauses is continued."""
+
+MOST_LEVELS = 180
+"""How deep an answer may nest: less than what is read of stored messages."""
 
 _IMAGES = ("image_url", "image", "input_image")
 
@@ -291,6 +294,8 @@ class HostedModel:
             if body is not None:
                 raise Malformed(f"it paused more than {MAX_PAUSES} times")
             reply = answer.reply()
+            if not all(is_shallow(extra, MOST_LEVELS) for extra in _extras(reply.message)):
+                raise Malformed(f"it nests more than {MOST_LEVELS} levels deep")
         except Unsupported as error:
             raise ModelError(str(error), kind="bad_request", node=self._node) from error
         except Reported as error:
@@ -328,6 +333,17 @@ class HostedModel:
                 text = thoughts = ""
         if text or thoughts:
             await turn.emit(Delta(join_surrogates(text), join_surrogates(thoughts)))
+
+
+def _extras(message: Message) -> Iterator[Mapping[str, Any]]:
+    """What the message has beside texts, as its server wrote it."""
+    if message.extra:
+        yield dict(message.extra)
+    if isinstance(message.content, tuple):
+        yield from map(dict, message.content)
+    for call in message.tool_calls:
+        if call.extra:
+            yield dict(call.extra)
 
 
 def _without_images(message: Message) -> Message:

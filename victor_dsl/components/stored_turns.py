@@ -11,6 +11,7 @@ import orjson
 from attrs import evolve
 
 from victor_dsl.errors import StoreError
+from victor_dsl.transport.json_values import is_shallow
 from victor_dsl.values.chat_format import ROLES, message_to_json, restore_message
 from victor_dsl.values.message import Message
 
@@ -71,7 +72,7 @@ def _restored(value: Any) -> Message:
         or not (
             content is None or isinstance(content, str) or (isinstance(content, list) and all(map(_is_part, content)))
         )
-        or not all(_is_shallow(part, MOST_LEVELS) for part in value.values())
+        or not all(is_shallow(part, MOST_LEVELS) for part in value.values())
     ):
         raise ValueError("not a message")
     return message
@@ -81,13 +82,6 @@ def _is_part(part: Any) -> bool:
     if not isinstance(part, dict) or not isinstance(part.get("type"), str):
         return False
     return part["type"] != "text" or isinstance(part.get("text"), str)
-
-
-def _is_shallow(value: Any, levels: int) -> bool:
-    if isinstance(value, str):
-        return True
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels > 0 and all(_is_shallow(part, levels - 1) for part in inner)
 
 
 def session_key(tenant: str | None, session: str, user: str | None = None) -> bytes:

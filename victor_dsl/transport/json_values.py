@@ -38,6 +38,14 @@ def write_json(value: Any) -> str:
         raise Malformed("it nests too deeply") from error
 
 
+def is_shallow(value: Any, levels: int) -> bool:
+    """Whether a JSON value nests no deeper than that."""
+    if isinstance(value, str):
+        return True
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels > 0 and all(is_shallow(part, levels - 1) for part in inner)
+
+
 def join_surrogates(text: str) -> str:
     """The text with surrogate pairs joined, and each half of one that has no other half replaced by U+FFFD."""
     try:

@@ -17,7 +17,17 @@ import pytest
 
 from tests.components.models.asking import HELLO, KEY, MODULES, Listener, asking
 from tests.components.models.playback import Answer, Piece, Playback, events, streamed, whole
-from tests.components.models.recorded import FINISHED, TEXT, anthropic_whole, called, openai_whole, response, spoken
+from tests.components.models.recorded import (
+    FINISHED,
+    TEXT,
+    anthropic_whole,
+    called,
+    openai_whole,
+    reasoned,
+    response,
+    spoken,
+)
+from victor_dsl.components.stored_turns import messages_to_text, read_history
 from victor_dsl.errors import ModelError, SecretError
 from victor_dsl.transport import http
 from victor_dsl.values.turn import Turn
@@ -588,3 +598,27 @@ async def test_arguments_of_a_call_that_come_as_an_object_may_have_any_json_in_t
             ended = error.message
     too_deep = odd.startswith(b"[" * 900)
     assert "it nests too deeply" in ended if too_deep else json.loads(ended)["city"] in (json.loads(odd), "\ufffd")
+
+
+@TYPES
+async def test_an_answer_that_no_store_could_read_again_is_a_bad_response(type: str) -> None:
+    deep = {"type": "x", "deep": "ODD"}
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}, "extra_content": deep}
+    answers: dict[str, Any] = {
+        "openai": openai_whole({"content": None, "tool_calls": [call]}, "tool_calls"),
+        "responses": response([{**reasoned(), "more": deep}, spoken("Hi.")]),
+        "anthropic": anthropic_whole(
+            [
+                {"type": "thinking", "thinking": "", "signature": "s", "more": deep},
+                {"type": "tool_use", "id": "c1", "name": "f", "input": {}},
+            ],
+            "tool_use",
+        ),
+    }
+    for levels, sound in ((100, True), (190, False)):
+        body = json.dumps(answers[type]).encode().replace(b'"ODD"', b"[" * levels + b"]" * levels)
+        if sound:
+            async with Playback(whole(body)) as server, asking(type, server.url) as model:
+                read_history([messages_to_text([(await model.answer(HELLO)).message])], "s1", node="store", hint="")
+        else:
+            assert "it nests more than 180 levels deep" in (await failing(type, whole(body))).message
