@@ -6,7 +6,6 @@ import argparse
 import faulthandler
 import gc
 import logging
-import math
 import multiprocessing
 import resource
 import signal
@@ -52,19 +51,20 @@ def _search(search: Search, numbers: range, seed: int, current: Synchronized[int
     logging.disable()
     gc.enable()  # the command line switches it off while it starts
     resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
-    faulthandler.register(signal.SIGXCPU, chain=True)  # the system sends it to a process that took too long
+    faulthandler.register(signal.SIGPROF, chain=True)  # the timer sends it where an input took too long
     slowest = (0.0, 0)
 
     def watched() -> Iterator[int]:
         nonlocal slowest
         for number in numbers:
             began = time.process_time()
-            resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(began) + MOST_SECONDS, resource.RLIM_INFINITY))
+            signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
             current.value = number
             yield number
             slowest = max(slowest, (time.process_time() - began, number))
 
     endings = search(watched(), seed)
+    signal.setitimer(signal.ITIMER_PROF, 0)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in KiB
     sys.stdout.write(
         f"{len(numbers):,} inputs; slowest: {slowest[0] * 1000:.0f} ms (number {slowest[1]}); peak: {peak:.0f} MB\n"
