@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import (
     Field,
-    ModelWrapValidatorHandler,
     PrivateAttr,
     SerializerFunctionWrapHandler,
     field_validator,
     model_serializer,
     model_validator,
 )
+from pydantic.functional_validators import ModelWrapValidatorHandler
 
 from victor_dsl.language.config import Name, TemplateConfig
 from victor_dsl.language.kinds import KINDS
