@@ -270,8 +270,7 @@ def test_combinations_that_take_too_much_end_with_an_error(
     )
     done = subprocess.run([sys.executable, "-c", program], check=False, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 1
-    # Without memory the interpreter itself may first complain of a generator that it could not end.
-    assert f"error: compiling takes more than {said}" in done.stderr
+    assert done.stderr.startswith(f"error: compiling takes more than {said}")
     assert victor(command, "victor.yml").code == 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,13 @@ MOST_BYTES = 250 * 2**20
 """The most memory, beside what the process has before; enforced on Linux."""
 
 
-class _TookTooLong(BaseException):
+PERIOD_SECONDS = 0.01
+"""How often time and memory are looked at, in CPU time."""
+HEADROOM_BYTES = 32 * 2**20
+"""What the system allows above `MOST_BYTES`: for what is allocated between two looks, and to end in order."""
+
+
+class _TookTooMuch(BaseException):
     """Raised by the timer wherever the program is; no handler of exceptions stops it on its way."""
 
 
@@ -30,24 +37,28 @@ def bounded() -> Iterator[None]:
     if not hasattr(signal, "setitimer"):
         yield
         return
-    before, hook = signal.signal(signal.SIGPROF, _raise), sys.unraisablehook
-    sys.unraisablehook = lambda _: None  # generators that end without memory
-    signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS, 1)  # again each second, where a finalizer swallowed it
+    most_seconds, before_bytes = time.process_time() + MOST_SECONDS, _data_bytes()
+
+    def look(_: int, __: FrameType | None) -> None:
+        if time.process_time() > most_seconds:
+            raise _TookTooMuch(f"{MOST_SECONDS:g} seconds of CPU time")
+        if _data_bytes() - before_bytes > MOST_BYTES:
+            raise _TookTooMuch(f"{MOST_BYTES // 2**20} MiB of memory")
+
+    before, hook = signal.signal(signal.SIGPROF, look), sys.unraisablehook
+    sys.unraisablehook = lambda _: None  # a finalizer that the timer ends; the timer comes again
+    signal.setitimer(signal.ITIMER_PROF, PERIOD_SECONDS, PERIOD_SECONDS)
     try:
-        with _bounded_memory():
+        with _at_most(before_bytes + MOST_BYTES + HEADROOM_BYTES):
             yield
-    except _TookTooLong:
-        raise _exceeded(f"{MOST_SECONDS:g} seconds of CPU time") from None
+    except _TookTooMuch as error:
+        raise _exceeded(str(error)) from None
     except MemoryError:
         raise _exceeded(f"{MOST_BYTES // 2**20} MiB of memory") from None
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
         sys.unraisablehook = hook
-
-
-def _raise(_: int, __: FrameType | None) -> None:
-    raise _TookTooLong
 
 
 def _exceeded(what: str) -> VictorError:
@@ -59,15 +70,22 @@ def _exceeded(what: str) -> VictorError:
     return error
 
 
+def _data_bytes() -> int:
+    """The memory of this process's data; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_bytes().split()[5])
+    except OSError:
+        return 0
+    return pages * resource.getpagesize()
+
+
 @contextmanager
-def _bounded_memory() -> Iterator[None]:
-    status = Path("/proc/self/status")
-    if sys.platform != "linux" or not status.exists():
+def _at_most(wanted: int) -> Iterator[None]:
+    """Lets the process have no more data than that; Python raises MemoryError where it would."""
+    if sys.platform != "linux":
         yield
         return
-    used = 1024 * int(status.read_text().split("VmData:")[1].split()[0])
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    wanted = used + MOST_BYTES
     least = min([wanted, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)])
     resource.setrlimit(resource.RLIMIT_DATA, (least, hard))
     try:
