@@ -23,7 +23,7 @@ NOISE = (
     *("a", "DE", "DE89", "at12 noon", "sk-", "eyJ", "EMP-", "EMP-123456", "123456", "4111 1111", "3704 0044", "order 4711", "2026-01-31 12:30"),
     *("-----BEGIN", "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "\\n", "MIIEvQIBADANBgkqhkiG9w0B", "Proc-Type: 4,E"),
     *(",", "|", " | ", "   ", "%40", "&#64;", "&#x40;", "://", "://a:", ":b@c", "AccountKey=", f"AccountKey={'aB3/' * 21}+A==", "postgres://app:s3cret!@db", "hooks.slack.com/", ":AA", "(06) ", "&", ";", "="),
-    *("WEST 1234", "5698", "[card]", "€", "x\n"),
+    *("WEST 1234", "5698", "[card]", "€", "42 €", "x\n"),
 )  # fmt: skip
 
 
