@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from victor_dsl.compiler.annotated_values import annotated_values, put, secret_of, text_of
 from victor_dsl.compiler.checked import Checked, Item
+from victor_dsl.compiler.hints import with_item_hint, with_message_hint, with_section_hint
 from victor_dsl.compiler.overlays import name_of
 from victor_dsl.compiler.validate import PythonValue, to_python, validate
 from victor_dsl.errors import BrokenComponent
@@ -19,14 +20,13 @@ from victor_dsl.language.component import Component
 from victor_dsl.language.config import TemplateConfig
 from victor_dsl.language.kinds import KINDS, MESSAGES, Kind
 from victor_dsl.language.registry import Registry
-from victor_dsl.language.spec import OWN, SECTIONS, VERSION, ExampleMessage, MessageTemplate, Spec
+from victor_dsl.language.spec import OWN, VERSION, ExampleMessage, MessageTemplate, Spec
 from victor_dsl.nearest import nearest, suggest
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.interpolate import Interpolated
 from victor_dsl.source.located import NOWHERE, Located, Path, Span
 from victor_dsl.source.reader import resolve
 from victor_dsl.values.faults import dotted
-from victor_dsl.values.settings import MODEL_SETTINGS, SETTING_NAMES
 
 _CHECKED_ELSEWHERE = frozenset({*KINDS, *MESSAGES, "settings"})
 """Sections that are no part of `Checked.spec`: items, and settings, which are checked layer by layer (`layers`)."""
@@ -66,7 +66,7 @@ class Checker:
             changed = _changed(rest, base)
             located = Located(changed, document.span)
             spec, faults = validate(Spec, located, to_python(located), (), "the spec")
-            self.diagnostics += [self._with_hint(fault) for fault in faults]
+            self.diagnostics += [with_section_hint(fault) for fault in faults]
             if spec is None:
                 spec = _sound(changed, faults)
             if spec is not None and below is None:
@@ -75,24 +75,6 @@ class Checker:
                 spec = _upon(below, spec, changed, rest)
             self._specs[identity] = (spec, rest)
         return self._specs[identity][0]
-
-    def _with_hint(self, fault: Diagnostic) -> Diagnostic:
-        """The fault with a hint that takes the whole language into account: its version, the sections, overlays."""
-        path = fault.path
-        if fault.code == "missing-key" and fault.message.endswith("lacks 'victor'"):
-            hint = f"add `victor: {VERSION}`"
-        elif fault.code != "unknown-key":
-            return fault
-        elif len(path) == 1:
-            key = str(path[0])
-            hint = suggest(key, SECTIONS, what="sections", most=len(SECTIONS))
-            if key[:2].lower() in ("x-", "x_"):
-                hint = f"keys of your own begin with `{OWN}`: write `{OWN}{key[2:]}`"
-        elif path[-1] in SECTIONS and (path[0], len(path)) in (("tenants", 3), ("variants", 5)):
-            hint = "write it under `with`"
-        else:
-            return fault
-        return Diagnostic(fault.code, fault.message, fault.span, path, hint)
 
     def _shared(self, kind: Kind, document: Located) -> tuple[Item, ...]:
         section = document.get(kind.name)
@@ -178,7 +160,7 @@ class Checker:
         if kind.fallback and implied and component.type != kind.fallback and "fallback" not in body.value:
             fallback = self._child(Nested(kind.name), Located(kind.fallback, located.span), path, f"{node}.fallback")
         item, faults = self._configured(component, body, path, node, _called(node, component.type), fallback)
-        self.diagnostics += [_with_section(fault, kind) for fault in faults]
+        self.diagnostics += [with_item_hint(fault, kind) for fault in faults]
         return item
 
     def _configured(
@@ -229,7 +211,7 @@ class Checker:
         writer = self.registry.find("contributors", "template" if text is None or text.value is None else "text")
         assert writer is not None, "both are built in"
         item, faults = self._configured(evolve(writer, config=config), located, path, node, what)
-        self.diagnostics += map(_with_contributors, faults)
+        self.diagnostics += map(with_message_hint, faults)
         self._items[key] = (item, located)
         return item
 
@@ -336,33 +318,6 @@ class Checker:
                 self._fault("literal-secret", message, value.span, path, hint)
             return Secret("env", "")
         return secret
-
-
-def _with_section(fault: Diagnostic, kind: Kind) -> Diagnostic:
-    """The fault; of a setting that was written on a model, or that no model has of its own, with a hint where to write it."""
-    name = str(fault.path[-1]) if fault.path else ""
-    if kind.name != "models" or fault.code != "unknown-key" or name not in SETTING_NAMES:
-        return fault
-    place, message = fault.path[2:-1], fault.message
-    if place == ():
-        where = "the `settings` of this model" if name in MODEL_SETTINGS else "the spec's own `settings`"
-        hint = f"it is a setting: write it in {where}"
-    elif place == ("settings",):
-        allowed = ", ".join(MODEL_SETTINGS)
-        hint = f"it holds for whole turns: write it in the spec's own `settings`; a model may have {allowed}"
-        message = f"a model has no '{name}' of its own"
-    else:
-        return fault
-    return Diagnostic(fault.code, message, fault.span, fault.path, hint)
-
-
-def _with_contributors(fault: Diagnostic) -> Diagnostic:
-    """The fault; of what other formats write otherwise, with a hint how it is written here."""
-    if fault.path[-1:] == ("role",) and fault.message.endswith("'system'"):
-        return evolve(fault, hint="the system prompt is written by `contributors`")
-    if fault.code == "unknown-key" and fault.path[-1] == "content":
-        return evolve(fault, hint="write it as `text`, or as `template` with `{{ … }}`")
-    return fault
 
 
 def _changed(rest: Mapping[str, Located], base: Mapping[str, Located]) -> dict[str, Located]:
