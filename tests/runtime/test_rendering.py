@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
+import pytest
 from jsonschema import Draft202012Validator
 
 from tests.runtime.stage import Piece, Says, Spy, Stage, Toolbox
+from victor_dsl.compiler import compile_spec
 from victor_dsl.errors import ContributorError
 from victor_dsl.language.output_schema import rendered_schema
+from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.message import Message, Reply, ToolCall, messages_tokens
 from victor_dsl.values.request import Request
 from victor_dsl.values.tokens import text_tokens
@@ -229,3 +233,23 @@ async def test_the_cache_s_share_is_that_of_the_request_before_of_the_same_sessi
     ]
     for line in lines:
         Draft202012Validator(rendered_schema()).validate(line)
+
+
+@pytest.mark.parametrize("model", ["small", "both"])
+async def test_no_secret_of_a_model_is_needed_not_even_of_one_that_compaction_has(tmp_path: Path, model: str) -> None:
+    spec = tmp_path / "victor.yml"
+    spec.write_text(f"""
+victor: 1
+name: support
+models:
+  main: {{type: echo}}
+  small: {{type: anthropic, model: claude-haiku-5-5, api_key: "${{env:NOT_SET}}"}}
+  both: {{type: pool, members: [small]}}
+settings: {{model: main}}
+compaction: {{type: summarize, model: {model}}}
+""")
+    program = compile_spec(str(spec), environment={}).program
+    assert program is not None
+    async with Orchestrator(program, answering=False) as orchestrator:
+        rendered = await orchestrator.render(Request(message="Hi"))
+    assert rendered.error is None

@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import frozen
 
-from victor_dsl.errors import ComponentError, SecretError, VictorError
+from victor_dsl.errors import ComponentError, ModelError, SecretError, VictorError
 from victor_dsl.graph.plan import Node, Program
 from victor_dsl.language.annotations import Secret
 from victor_dsl.language.boundary import describe, is_fault
@@ -27,6 +27,8 @@ from victor_dsl.regular_file import read_regular
 from victor_dsl.runtime.lease import Lease, Leases
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.storage.permissions import EXPOSED, exposure
+from victor_dsl.values.message import Reply
+from victor_dsl.values.turn import Turn
 
 MOST_SECRET_BYTES = 1024 * 1024
 """Of a file that holds a secret."""
@@ -67,8 +69,11 @@ class LiveNodes:
         *,
         clock: Clock | None = None,
         random: Random | None = None,
+        answering: bool = True,
     ) -> None:
+        """With `answering=False` no model is opened, so no secret of a model is needed; each call of one is refused."""
         self._registry = registry or Registry()
+        self._answering = answering
         self._clock = clock or SystemClock()
         self._random = random or Random()  # noqa: S311 - jitter
         self._report = report
@@ -128,6 +133,8 @@ class LiveNodes:
             raise _placed(error, node) from error
 
     def _build(self, node: Node, program: Program, needs: Mapping[str, Any], configs: Mapping[str, Config]) -> Any:
+        if node.kind == "models" and not self._answering:
+            return _ClosedModel(node.id)
         component = self._registry.find(node.kind, node.type)
         if component is None:
             raise ComponentError(f"{node.kind} has no '{node.type}'")
@@ -161,6 +168,16 @@ class LiveNodes:
             if problem is not None:
                 self._report(node.id, problem, {"code": EXPOSED, "file": secret.name})
         return text
+
+
+@frozen
+class _ClosedModel:
+    """A model where requests are only rendered: a component may need it, and cannot call it."""
+
+    node: str
+
+    async def answer(self, turn: Turn) -> Reply:  # noqa: ARG002 - the protocol's
+        raise ModelError("no model is called while a request is rendered", kind="bad_request", node=self.node)
 
 
 def find_secret(environment: Mapping[str, str], node: Node, secret: Secret) -> str:

@@ -53,7 +53,7 @@ class Orchestrator:
         self._clock = clock or SystemClock()
         self._random = random or Random()  # noqa: S311 - jitter
         self._analytics = AnalyticsCoordinator(program.name, self._clock, self._deliver)
-        self._nodes = LiveNodes(registry, self._report, clock=self._clock, random=self._random)
+        self._nodes = LiveNodes(registry, self._report, clock=self._clock, random=self._random, answering=answering)
         memory = ContextMemory(compactions=CompactionMemory(of_renders=not answering))
         self._shared = Shared(
             self._nodes, self._analytics, self._clock, answering, memory, random=self._random, report=self._report
