@@ -110,9 +110,3 @@ def test_a_misspelt_option_is_met_with_the_nearest(victor: Victor) -> None:
 def test_python_m_is_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "victor_dsl", "--help"], capture_output=True, check=True, text=True)
     assert done.stdout.startswith("Example: victor validate victor.yml\n")
-
-
-def test_without_arguments_the_help_is_on_stderr(victor: Victor) -> None:
-    done = victor()
-    assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("Example: victor validate")

@@ -13,7 +13,7 @@ from victor_dsl.interfaces.cli import EXIT_BROKEN_PIPE
 
 MISTAKES: list[tuple[int, list[str]]] = [
     (2, ["frobnicate"]),
-    (2, ["run"]),
+    (2, ["run", "Hello", "there"]),
     (2, ["run", "victor.yml", "hi", "--input", "in.jsonl"]),
     (2, ["run", "victor.yml", "hi", "--output", "out.jsonl"]),
     (2, ["run", "victor.yml", "--resume"]),

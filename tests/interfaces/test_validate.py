@@ -164,7 +164,8 @@ def test_a_json_spec_is_held_to_the_same_rules(victor: Victor, folder: Path) -> 
     assert "did you mean 'settings'?" in done.out
 
 
-def test_no_spec_at_all_is_wrong_usage(victor: Victor) -> None:
+def test_no_spec_at_all_is_wrong_usage(victor: Victor, folder: Path) -> None:
+    (folder / "victor.yml").unlink()
     assert victor("validate").code == 2
     assert victor("validate", "victor.yml", "--format", "xml").code == 2
 

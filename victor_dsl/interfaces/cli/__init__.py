@@ -16,10 +16,23 @@ EXIT_BROKEN_PIPE = 141
 HELP = os.path.join(os.path.dirname(__file__), "help.txt")
 """What `victor --help` prints. `./dev docs` writes it: importing click takes three times as long as Python's start."""
 
+GREETING = """\
+victor: one YAML file is the whole request path of an LLM feature.
+
+  victor init           # writes a first spec, victor.yml; it runs offline
+  victor validate       # finds every fault of it, without secrets or network
+  victor run "Hello"    # answers a message; without one, a chat
+
+All commands: victor --help. A command's options: victor run --help.
+"""
+"""What `victor` alone prints."""
+
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and exits."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words:
+        _print(GREETING)
     if words in (["--help"], ["-h"]):
         with open(HELP, encoding="utf-8") as file:
             _print(file.read())

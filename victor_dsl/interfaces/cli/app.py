@@ -115,6 +115,8 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 def victor() -> None:
     """One YAML file is the whole request path of an LLM feature: validated, compiled, rendered, run.
 
+    SPEC is that file; where it is left out, it is victor.yml in the current folder.
+
     Exit codes: 0 success; 1 the spec has faults; 2 wrong usage; 3 something outside failed.
     """
 

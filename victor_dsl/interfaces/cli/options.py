@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
@@ -13,14 +14,75 @@ from attrs import frozen
 
 from victor_dsl.errors import UsageError
 from victor_dsl.interfaces.cli.offline import no_network
+from victor_dsl.interfaces.cli.output import say
 from victor_dsl.source.reader import MAX_BYTES
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+SPEC = "victor.yml"
+"""The spec of a command that names none."""
+_GIT = re.compile(r"(?P<ref>[^\s:/][^\s:]*):(?P<path>[^\s:/][^\s:]*)")
+
+
 def spec(function: F) -> F:
-    """The argument SPEC."""
-    return click.argument("spec", metavar="SPEC")(function)
+    """The argument SPEC, before all other arguments; `victor.yml` where it is left out."""
+    return click.argument("spec", metavar="[SPEC]", cls=SpecArgument)(function)
+
+
+def specs(function: F) -> F:
+    """The argument SPEC..., one or more specs; `victor.yml` where it is left out."""
+    return click.argument("specs", metavar="[SPEC...]", nargs=-1, required=True, cls=SpecArgument)(function)
+
+
+class SpecArgument(click.Argument):
+    """SPEC. Where the command's first argument is not a spec, `victor.yml` is, and the arguments are those after SPEC."""
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """Finds the spec before the arguments are read. Raises UsageError where there is none."""
+        if not ctx.resilient_parsing:
+            args = self._complete(ctx, opts, args)
+        return super().handle_parse_result(ctx, opts, args)
+
+    def _complete(self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]) -> list[str]:
+        """Puts `victor.yml` before the words of the command line where they begin without a spec. The words that no argument takes."""
+        arguments = [p for p in ctx.command.params if isinstance(p, click.Argument)]
+        words = [word for argument in arguments for word in _words(opts.get(argument.name or ""))] + args
+        if words and (len(arguments) == 1 or is_spec(words[0])):
+            for word in words if self.nargs == -1 else words[:1]:
+                _refuse_git(ctx, word)
+            return args
+        if not Path(SPEC).exists():
+            what = f"'{words[0]}' is not a file, and there is no {SPEC} here" if words else f"there is no {SPEC} here"
+            raise click.UsageError(f"{what}: name a SPEC, or write one with 'victor init'", ctx=ctx)
+        say(click.style(f"using {SPEC}", dim=True))
+        words.insert(0, SPEC)
+        for argument in arguments:
+            taken = len(words) if argument.nargs == -1 else argument.nargs
+            own, words = words[:taken], words[taken:]
+            if own:
+                opts[argument.name or ""] = tuple(own) if argument.nargs != 1 else own[0]  # type: ignore[index]
+        return words
+
+
+def is_spec(word: str) -> bool:
+    """Whether a command's first argument is SPEC, and not the argument after it."""
+    named = word == "-" or word.endswith((".yml", ".yaml", ".json")) or _GIT.fullmatch(word) is not None
+    return named or (os.path.exists(word) and not os.path.isdir(word))
+
+
+def _words(value: Any) -> list[str]:
+    """The words of one argument, as click's parser leaves them: a text, a tuple, or a mark that there are none."""
+    return [value] if isinstance(value, str) else list(value) if isinstance(value, tuple) else []
+
+
+def _refuse_git(ctx: click.Context, word: str) -> None:
+    if _GIT.fullmatch(word) and not os.path.exists(word):
+        raise click.UsageError(
+            f"'{ctx.command_path}' reads no spec of a commit; run: git show {word} | {ctx.command_path} -", ctx=ctx
+        )
 
 
 @frozen

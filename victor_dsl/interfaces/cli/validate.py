@@ -32,7 +32,7 @@ else:
 
 
 @click.command("validate", cls=Command, example="victor validate victor.yml")
-@click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
+@options.specs
 @click.option(
     "--format",
     "format_",
