@@ -22,10 +22,10 @@ from typing import Any
 from bench.measure import machine, table
 from tests.components.middleware.harness import KEY, Guard, a_reply, a_turn, harness, hashed
 from tests.components.middleware.secrets_made import MAKERS
-from victor_dsl.components.middleware.redact.detectors import DETECTORS
-from victor_dsl.components.middleware.redact.redactor import RedactedStream, Redactor
 from victor_dsl.runtime.middleware import chain
 from victor_dsl.values.message import Message, Reply
+from victor_dsl.values.redaction.detectors import DETECTORS
+from victor_dsl.values.redaction.redactor import RedactedStream, Redactor
 from victor_dsl.values.settings import Limits
 from victor_dsl.values.turn import Handler, Turn
 

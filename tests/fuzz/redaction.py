@@ -13,8 +13,8 @@ from random import Random
 
 from tests.components.middleware.secrets_made import MAKERS
 from tests.fuzz._running import random_of, run
-from victor_dsl.components.middleware.redact.detectors import DETECTORS
-from victor_dsl.components.middleware.redact.redactor import RedactedStream, Redactor
+from victor_dsl.values.redaction.detectors import DETECTORS
+from victor_dsl.values.redaction.redactor import RedactedStream, Redactor
 
 CUSTOM = {"staff": r"\bEMP-\d{6}\b", "euro": r"\d{1,6}(?: ?€)"}
 NOISE = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.fuzz.redaction import CUSTOM, search
-from victor_dsl.components.middleware.redact.detectors import DETECTORS
+from victor_dsl.values.redaction.detectors import DETECTORS
 
 
 def test_a_stream_comes_out_as_the_whole_text_however_it_is_cut() -> None:

@@ -238,6 +238,10 @@ class ExporterConfig(ListedConfig):
         "(`victor dead-letters`).",
     )
 
+    def wants_contents(self) -> bool:
+        """Whether its `turn` events come with what the turn was asked (`Event.contents`)."""
+        return False
+
 
 @frozen
 class SettingFault:

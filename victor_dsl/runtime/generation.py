@@ -176,6 +176,7 @@ class Generation:
             if turn.arms:
                 self._expose(turn)
             turn = await with_messages(turn, pipeline)
+            turn.trace.conversation = turn.request.messages or turn.messages
             turn.trace.exchange = turn.messages[-1:]
             try:
                 reply = await pipeline.answer(turn)

@@ -25,7 +25,7 @@ from victor_dsl.runtime.nodes import LiveNodes, SystemClock
 from victor_dsl.runtime.rendering import RenderedRequests, render
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.storage.permissions import exposure
-from victor_dsl.values.event import Event, uuid7
+from victor_dsl.values.event import Contents, Event, uuid7
 from victor_dsl.values.message import Delta, Reply, StopReason
 from victor_dsl.values.outcome import Answer, Rendered
 from victor_dsl.values.request import API_KEY, Request, check_request
@@ -200,14 +200,14 @@ class Orchestrator:
             if not is_fault(error):
                 latency_ms = (self._clock.monotonic() - started) * 1000
                 turn.record("error", {"code": "cancelled", "node": None})
-                turn.record("turn", turn_data(trace, latency_ms, "cancelled"))
+                self._record(turn, latency_ms, "cancelled")
                 raise
             failure = component_error(error)
         latency_ms = (self._clock.monotonic() - started) * 1000
         stop_reason: StopReason = "error" if reply is None else reply.stop_reason
         if failure is not None:
             turn.record("error", error_data(failure))
-        turn.record("turn", turn_data(trace, latency_ms, stop_reason))
+        self._record(turn, latency_ms, stop_reason)
         return Answer(
             id=turn.id if request.id is None else request.id,
             session=trace.session,
@@ -222,6 +222,13 @@ class Orchestrator:
             model=trace.model if reply is None else reply.model or trace.model,
             response_model=None if reply is None else reply.response_model,
         )
+
+    def _record(self, turn: Turn, latency_ms: float, stop_reason: StopReason) -> None:
+        """Records the turn, and what it was asked where an exporter wants that."""
+        trace = turn.trace
+        if self._delivery.wants_contents:
+            trace.contents = Contents(turn.request, trace.user, tuple(trace.conversation))
+        turn.record("turn", turn_data(trace, latency_ms, stop_reason))
 
     def _turn(self, request: Request, emit: Emit | None, *, trusted: bool) -> Turn:
         """The turn of a request. One without a session is a session of its own, under its id.

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 from attrs import evolve
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from victor_dsl.errors import RequestError
 from victor_dsl.values.chat_format import message_from_json
@@ -99,6 +100,16 @@ def without_nulls(raw: Any) -> Any:
 Text = Annotated[str, Field(min_length=1)]
 
 
+def _check_time(text: str) -> str:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise ValueError("a time is written as RFC 3339 has it, such as 2026-01-31T12:00:00Z")
+    return text
+
+
 class _Function(Model):
     name: Text
     description: str | None = None
@@ -124,6 +135,12 @@ class _Line(Model):
     inputs: dict[str, Any] | None = None
     settings: dict[str, Any] | None = None
     tools: list[_Tool] | None = None
+    timestamp: Annotated[str, AfterValidator(_check_time)] | None = Field(
+        None, description="When it was asked (RFC 3339), of recorded traffic. Turns do not see it."
+    )
+    recorded: dict[str, Any] | None = Field(
+        None, description="What was recorded of the answer, such as model and usage. Turns do not see it."
+    )
 
 
 def _beyond_types(line: _Line) -> Iterable[Fault]:

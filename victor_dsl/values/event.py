@@ -11,15 +11,29 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from victor_dsl.values.frozen import value
+from victor_dsl.values.message import Message
+from victor_dsl.values.request import Request
 
 EventType = Literal[
     "turn", "token_usage", "tool_call", "model_call", "compaction", "exposure", "feedback", "error", "reload"
 ]
 
 
+@value(eq=False)
+class Contents:
+    """What a turn was asked: its request, the user as admitted, and the whole conversation, empty where the turn failed earlier."""
+
+    request: Request
+    user: str | None
+    conversation: tuple[Message, ...]
+
+
 @value
 class Event:
-    """One thing that happened, in a turn or beside it. `timestamp` is in Unix seconds; `id` is a UUIDv7 as text."""
+    """One thing that happened, in a turn or beside it. `timestamp` is in Unix seconds; `id` is a UUIDv7 as text.
+
+    `contents` are set in `turn` events for exporters whose Config wants them; they are no part of the event's JSON.
+    """
 
     id: str
     type: EventType
@@ -30,6 +44,7 @@ class Event:
     plan: str
     variants: Mapping[str, str]
     data: Mapping[str, Any]
+    contents: Contents | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The event as `schemas/event.schema.json` describes it; the timestamp is RFC 3339 in UTC, with µs."""

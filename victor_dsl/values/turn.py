@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from victor_dsl.values.event import EventType
+from victor_dsl.values.event import Contents, EventType
 from victor_dsl.values.frozen import FrozenMap, value
 from victor_dsl.values.message import NO_USAGE, Delta, Message, Reply, ToolCall, Usage
 from victor_dsl.values.request import Request
@@ -168,7 +168,8 @@ class Trace:
     """What a turn learns on its way, for its answer and its events, also if it fails later.
 
     It is the one mutable thing that a turn carries. `exchange` has the messages that the turn adds to its session before
-    the reply: the user's, as the middleware left it, then calls and results. `values` is the hash of the values in force,
+    the reply: the user's, as the middleware left it, then calls and results. `conversation` is what the turn answers, as it came
+    in; `contents` are set for exporters that want them. `values` is the hash of the values in force,
     `selection` the tools offered, `used` the name of each tool call; `ran_tools` says that a tool may have run. `mending` is
     None where nothing was mended. `failed` are the node ids of members of pools that failed in this turn: they are tried last
     from then on.
@@ -183,6 +184,8 @@ class Trace:
     model: str | None = None
     usage: Usage = NO_USAGE
     exchange: tuple[Message, ...] = ()
+    conversation: tuple[Message, ...] = ()
+    contents: Contents | None = None
     selection: SelectionRecord | None = None
     used: tuple[str, ...] = ()
     failed: frozenset[str] = frozenset()

@@ -17,9 +17,9 @@ from random import Random
 from attrs import frozen
 from ruamel.yaml import YAML
 
-from victor_dsl.components.middleware.redact.detectors import DETECTORS
-from victor_dsl.components.middleware.redact.folding import Folded
-from victor_dsl.components.middleware.redact.redactor import Redactor
+from victor_dsl.values.redaction.detectors import DETECTORS
+from victor_dsl.values.redaction.folding import Folded
+from victor_dsl.values.redaction.redactor import Redactor
 
 CORPUS = Path(__file__).with_name("redact_corpus.yml")
 _RANDOM = re.compile(r"\{(\d+)\}")

@@ -6,7 +6,7 @@ import string
 from itertools import pairwise
 from random import Random
 
-from victor_dsl.components.middleware.redact.detectors import luhn
+from victor_dsl.values.redaction.detectors import luhn
 
 WORD = string.ascii_letters + string.digits
 IBANS = {"DE": 18, "GB": 18, "FR": 23, "NL": 14, "NO": 11, "MT": 27}

@@ -17,12 +17,12 @@ from tests.components.middleware.harness import Heard, a_reply, a_turn, harness
 from tests.components.middleware.redact_corpus import scores
 from tests.components.middleware.secrets_made import MAKERS
 from victor_dsl.components.middleware.redact import Config
-from victor_dsl.components.middleware.redact import redactor as redactors
-from victor_dsl.components.middleware.redact.detectors import DETECTORS
 from victor_dsl.components.middleware.redact.handler import Redact
-from victor_dsl.components.middleware.redact.redactor import RedactedStream, Redactor
 from victor_dsl.errors import ModelError
 from victor_dsl.values.message import Delta, Message, Reply, ToolCall
+from victor_dsl.values.redaction import redactor as redactors
+from victor_dsl.values.redaction.detectors import DETECTORS
+from victor_dsl.values.redaction.redactor import RedactedStream, Redactor
 from victor_dsl.values.turn import Turn
 
 EVERYTHING = Redactor(DETECTORS, {"staff": r"\bEMP-\d{6}\b"})

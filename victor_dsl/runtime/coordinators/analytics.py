@@ -1,6 +1,7 @@
 """The analytics coordinator: makes events of what turns record, and passes them on without ever waiting.
 
-Event data name models, tools and codes; they hold no contents and no secrets.
+Event data name models, tools and codes; they hold no contents and no secrets. What a turn was asked is beside them, where an
+exporter wants it (`ExporterConfig.wants_contents`).
 """
 
 from __future__ import annotations
@@ -44,7 +45,10 @@ class AnalyticsCoordinator:
         def record(type: EventType, data: Mapping[str, Any]) -> None:
             counts[type] = number = counts.get(type, -1) + 1
             id = id_of(type, number)
-            deliver(Event(id, type, now(), trace.session, trace.tenant, pipeline, trace.plan, trace.arms, data))
+            contents = trace.contents if type == "turn" else None
+            deliver(
+                Event(id, type, now(), trace.session, trace.tenant, pipeline, trace.plan, trace.arms, data, contents)
+            )
 
         return record
 

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from attrs import evolve
+
 from victor_dsl.language.boundary import internal_error, is_fault
 from victor_dsl.runtime.delivery.queue import ExporterQueue
 from victor_dsl.values.event import Event
@@ -28,6 +30,7 @@ class Delivery:
 
     def __init__(self, queues: Sequence[ExporterQueue]) -> None:
         self.queues = tuple(queues)
+        self.wants_contents = any(queue.wants_contents for queue in self.queues)
         self._tasks: dict[ExporterQueue, asyncio.Task[None]] = {}
 
     def open(self) -> None:
@@ -49,13 +52,15 @@ class Delivery:
         for queue in leaving.queues:
             leaving._tasks[queue] = self._tasks.pop(queue)
         self.queues = tuple(queues)
+        self.wants_contents = any(queue.wants_contents for queue in self.queues)
         self.open()
         return leaving
 
     def put(self, event: Event) -> None:
-        """Queues the event for every exporter. Never waits, never raises."""
+        """Queues the event for every exporter, with contents for those that want them. Never waits, never raises."""
+        plain = event if event.contents is None else evolve(event, contents=None)
         for queue in self.queues:
-            queue.put(event)
+            queue.put(event if queue.wants_contents else plain)
 
     def statuses(self) -> list[dict[str, Any]]:
         """The status of the delivery to each exporter."""

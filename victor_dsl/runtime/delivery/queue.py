@@ -80,6 +80,7 @@ class ExporterQueue:
         self.put_aside = 0
         self.fault: str | None = None
         self.exporter = exporter
+        self.wants_contents = config.wants_contents()
         self._batch_size = config.batch_size
         self._flush_seconds = config.flush_seconds
         self._queue_size = config.queue_size

@@ -7,11 +7,11 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from victor_dsl.components.middleware.redact.handler import Redact
-from victor_dsl.components.middleware.redact.pattern_check import check_pattern
-from victor_dsl.components.middleware.redact.redactor import Redactor
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import MiddlewareConfig, Name
 from victor_dsl.language.kinds import Middleware
+from victor_dsl.values.redaction.pattern_check import check_pattern
+from victor_dsl.values.redaction.redactor import Redactor
 
 AROUND = ("turn", "model")
 AFTER_AUTH = True

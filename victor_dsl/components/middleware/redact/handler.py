@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
-from victor_dsl.components.middleware.redact.redactor import RedactedStream, Redactor
 from victor_dsl.errors import ModelError
-from victor_dsl.values.message import Delta, Message, Part, Reply, ToolCall, without_lone_surrogates
+from victor_dsl.values.message import Delta, Reply
+from victor_dsl.values.redaction.messages import MessageRedactor
+from victor_dsl.values.redaction.redactor import RedactedStream, Redactor
 from victor_dsl.values.turn import Emit, Handler, Turn
 
 
@@ -20,6 +18,9 @@ class Redact:
     """Redacts the turn on the way in, and the stream and the reply on the way out."""
 
     redactor: Redactor
+    _of: MessageRedactor = field(
+        init=False, default=Factory(lambda self: MessageRedactor(self.redactor), takes_self=True)
+    )
 
     def wrap(self, handler: Handler) -> Handler:
         async def redacted(turn: Turn) -> Reply:
@@ -43,80 +44,17 @@ class Redact:
         changes: dict[str, Any] = {}
         for name in ("messages", "system_messages", "examples"):
             before = getattr(turn, name)
-            after = self._messages(before)
+            after = self._of.messages(before)
             if after is not before:
                 changes[name] = after
         if turn.system:
             changes["system"] = self.redactor.text(turn.system)
         if turn.call is not None:
-            changes["call"] = self._call(turn.call)
+            changes["call"] = self._of.call(turn.call)
         return turn.replace(**changes) if changes else turn
 
-    def _messages(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
-        redacted = tuple(map(self._message, messages))
-        return messages if all(map(_is, redacted, messages)) else redacted
-
-    def _message(self, message: Message) -> Message:
-        content = message.content
-        if isinstance(content, str):
-            content = self.redactor.text(content)
-        elif content is not None:
-            content = tuple(map(self._part, content))
-            if message.content is not None and all(map(_is, content, message.content)):
-                content = message.content
-        calls = tuple(map(self._call, message.tool_calls)) if message.tool_calls else ()
-        said = None if message.said is None else self.redactor.text(message.said)
-        if content is message.content and said is message.said and all(map(_is, calls, message.tool_calls)):
-            return message
-        return evolve(message, content=content, tool_calls=calls, said=said)
-
-    def _part(self, part: Part) -> Part:
-        text = part.get("text")
-        if not isinstance(text, str) or (redacted := self.redactor.text(text)) is text:
-            return part
-        return {**part, "text": redacted}
-
-    def _call(self, call: ToolCall) -> ToolCall:
-        """The call with its arguments redacted; they remain valid JSON."""
-        repeated: list[bool] = []
-        try:
-            values = json.loads(call.arguments, object_pairs_hook=lambda pairs: _map(pairs, repeated))
-        except (ValueError, RecursionError):
-            arguments = self.redactor.text(call.arguments)
-        else:
-            redacted = self._value(values)
-            if redacted == values and not any(repeated):
-                return call
-            arguments = without_lone_surrogates(json.dumps(redacted, ensure_ascii=False, separators=(",", ":")))
-        return call if arguments == call.arguments else evolve(call, arguments=arguments)
-
-    def _value(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return self.redactor.text(value)
-        if isinstance(value, Mapping):
-            return dict(zip(self._keys(value), map(self._value, value.values()), strict=True))
-        if isinstance(value, list):
-            return [self._value(inner) for inner in value]
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            written = str(value)
-            return value if (text := self.redactor.text(written)) == written else text
-        return value
-
-    def _keys(self, keys: Iterable[str]) -> Iterator[str]:
-        """The keys redacted. Those that would be equal have numbers, as in `[email]` and `[email 2]`: a map has each key once."""
-        names = [(key, self.redactor.text(key)) for key in keys]
-        taken = {key for key, name in names if name == key}
-        last = Counter[str]()
-        for key, name in names:
-            free = name
-            while key != name and free in taken:
-                last[name] = max(last[name], 1) + 1
-                free = f"{name[:-1]} {last[name]}]" if name.endswith("]") else f"{name} {last[name]}"
-            taken.add(free)
-            yield free
-
     def _reply(self, reply: Reply) -> Reply:
-        message = self._message(reply.message)
+        message = self._of.message(reply.message)
         return reply if message is reply.message else evolve(reply, message=message)
 
 
@@ -151,14 +89,3 @@ class _Stream:
         text, thoughts = self._text.end(), self._thoughts.end()
         if text or thoughts:
             await self.emit(Delta(text, thoughts))
-
-
-def _map(pairs: list[tuple[str, Any]], repeated: list[bool]) -> dict[str, Any]:
-    """The map of these keys and values. Of a key that is written twice only the last value is in it, so the text must not stay."""
-    made = dict(pairs)
-    repeated.append(len(made) < len(pairs))
-    return made
-
-
-def _is(a: object, b: object) -> bool:
-    return a is b

@@ -8,9 +8,9 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
-from victor_dsl.components.middleware.redact.detectors import DETECTORS, LONGEST_NUMBER, is_word_sign
-from victor_dsl.components.middleware.redact.folding import Folded
-from victor_dsl.components.middleware.redact.pattern_check import check_pattern
+from victor_dsl.values.redaction.detectors import DETECTORS, LONGEST_NUMBER, is_word_sign
+from victor_dsl.values.redaction.folding import Folded
+from victor_dsl.values.redaction.pattern_check import check_pattern
 
 Found = tuple[int, int, str]
 """Begin, end and name of a match."""

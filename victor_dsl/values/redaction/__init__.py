@@ -1,0 +1,1 @@
+"""Finds personal data and keys in texts and messages, and removes them."""
