@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from victor_dsl.errors import BrokenComponent
@@ -10,7 +10,7 @@ from victor_dsl.language.annotations import Nested, annotated_fields
 from victor_dsl.language.component import Component
 from victor_dsl.language.kinds import KINDS, Kind
 from victor_dsl.language.registry import Registry
-from victor_dsl.language.spec import OWN, UNTOUCHABLE, VERSION, Spec
+from victor_dsl.language.spec import OWN, UNTOUCHABLE, VERSION, Spec, section_rank
 
 Json = dict[str, Any]
 
@@ -65,7 +65,7 @@ def schema(registry: Registry | None = None, broken: Callable[[BrokenComponent],
         "type": "object",
         "required": whole["required"],
         "additionalProperties": False,
-        "properties": {name: properties[name] for name in _order(properties)},
+        "properties": {name: properties[name] for name in sorted(properties, key=section_rank)},
         "patternProperties": {f"^{OWN}": {"description": "A place for anchors; it has no effect by itself."}},
         "$defs": dict(sorted(definitions.items())),
     }
@@ -143,7 +143,7 @@ def _section(kind: Kind) -> Json:
 
 def _overlay(properties: Json) -> Json:
     sections: Json = {}
-    for name in _order(properties):
+    for name in sorted(properties, key=section_rank):
         if name in UNTOUCHABLE:
             continue
         kind = KINDS.get(name)
@@ -189,37 +189,6 @@ def _additions(properties: Json) -> Json:
         if name != "extends" and (items := next((arm.get("items", {}) for arm in arms), None)) is not None:
             found[rf"^\+{name}$"] = {"type": "array", "items": items, "description": f"Adds to `{name}`."}
     return found
-
-
-def _order(properties: Json) -> Iterator[str]:
-    """The sections in the order in which people write them."""
-    first = (
-        "victor",
-        "name",
-        "description",
-        "extends",
-        "models",
-        "databases",
-        "embedders",
-        "settings",
-        "vars",
-        "providers",
-    )
-    then = (
-        "prompt",
-        "contributors",
-        "messages",
-        "message",
-        "tools",
-        "tool_selection",
-        "compaction",
-        "middleware",
-        "variants",
-        "tenants",
-    )
-    known = [name for name in (*first, *then) if name in properties]
-    yield from known
-    yield from (name for name in properties if name not in known)
 
 
 def _tidy(value: Any) -> Any:

@@ -292,3 +292,18 @@ LISTS: frozenset[str] = frozenset(
     }
 )
 """The sections that are lists, to which `+section` adds."""
+
+ORDER = (
+    *("victor", "name", "description", "extends"),
+    "",  # keys of the author's own: an anchor comes before its aliases
+    *("models", "databases", "embedders", "settings", "vars", "inputs", "request", "locked", "providers"),
+    *("prompt", "contributors", "messages", "message", "tools", "tool_selection", "compaction", "middleware"),
+    *("variants", "unknown_tenants", "tenants", "exporters", "sessions", "tests"),
+)
+"""The sections in the order in which people write them."""
+
+
+def section_rank(key: str) -> int:
+    """The place in `ORDER` of a key at the top of a spec; `+section` has the place of its section."""
+    name = key.removeprefix("+")
+    return ORDER.index(name if name in ORDER else "")

@@ -19,6 +19,7 @@ EXIT_INTERRUPTED = 130
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": ("init", "Write a first spec; it runs offline."),
     "validate": ("validate", "Find every fault of a spec, without secrets or network."),
+    "fmt": ("fmt", "Write specs in their canonical layout."),
     "render": ("render", "Show what the model would be sent, and why."),
     "run": ("run", "Answer one message, a chat, or a batch of requests."),
     "db": ("db", "Create the tables that components use."),
