@@ -105,6 +105,83 @@ async def test_nodes_are_closed_in_reverse_by_the_tasks_that_opened_them(stage: 
     assert (len(live), log.reports) == (0, [])
 
 
+async def test_nodes_that_do_not_need_each_other_open_and_close_at_the_same_time(stage: Stage) -> None:
+    async def meet(barrier: asyncio.Barrier) -> None:
+        await barrier.wait()  # passes once both are here
+
+    coming, going = asyncio.Barrier(2), asyncio.Barrier(2)
+    log = Log()
+    item = log.item(on_open=lambda: meet(coming), on_close=lambda: meet(going))
+    live, nodes = objects_of(stage, log, a=item, b=item)
+    await live.release(await live.open(nodes))
+    assert sorted(log.lines[-3:]) == ["close contributors/a", "close contributors/b", "close middleware/given"]
+    assert (len(live), log.reports) == (0, [])
+
+
+async def test_a_node_opens_after_those_that_it_needs_and_closes_before_them(stage: Stage) -> None:
+    log, gate = Log(), Gate()
+    live, nodes = objects_of(stage, log, a=log.item(on_open=gate.pass_through))
+    a, b, around = (
+        next(node for node in nodes if node.id == id) for id in ("contributors/a", "contributors/b", "middleware/given")
+    )
+    opening = asyncio.create_task(live.open([a, evolve(b, needs=(a.id,)), around]))
+    await gate.reached.wait()
+    await settle()
+    assert log.lines == ["open middleware/given"]
+    gate.opened.set()
+    await live.release(await opening)
+    assert [line for line in log.lines if "contributors" in line] == [
+        "open contributors/a",
+        "open contributors/b",
+        "close contributors/b",
+        "close contributors/a",
+    ]
+
+
+async def test_a_failure_ends_what_is_still_opening(stage: Stage) -> None:
+    gate = Gate()
+
+    async def fail() -> None:
+        await gate.reached.wait()
+        raise StoreError("no such host")
+
+    log = Log()
+    live, nodes = objects_of(stage, log, a=log.item(on_open=gate.pass_through), b=log.item(on_open=fail))
+    with pytest.raises(ComponentError, match="contributors/b"):
+        await live.open(nodes)
+    assert (len(live), [line for line in log.lines if "contributors" in line]) == (0, [])
+
+
+async def test_what_is_waited_for_is_known(stage: Stage) -> None:
+    coming, going = Gate(), Gate()
+    log = Log()
+    program = stage.program(SPEC)
+    stage.objects |= {"contributors/b": log.item(), "middleware/given": log.item()}
+    stage.objects["contributors/a"] = log.item(on_open=coming.pass_through, on_close=going.pass_through)
+    live = LiveNodes(stage.registry, clock=HandClock(), random=Random(1))
+    leave = asyncio.Event()
+
+    def waiting() -> list[tuple[str, str]]:
+        return [(each.verb, each.node.id) for each in live.waiting()]
+
+    async def use() -> None:
+        async with live.open([node for node in program.plan_for(None, {}).nodes if node.type == "given"], program):
+            await leave.wait()
+
+    using = asyncio.create_task(use())
+    await coming.reached.wait()
+    await settle()
+    assert waiting() == [("opening", "contributors/a")]
+    coming.opened.set()
+    leave.set()
+    await going.reached.wait()
+    await settle()
+    assert waiting() == [("closing", "contributors/a")]
+    going.opened.set()
+    await using
+    assert waiting() == []
+
+
 async def test_equal_nodes_are_one_object_until_nobody_holds_it(stage: Stage) -> None:
     log = Log()
     live, nodes = objects_of(stage, log)

@@ -101,11 +101,11 @@ class Leases(Generic[T]):
             await self._closed(lease)
 
     async def close(self) -> None:
-        """Closes all resources, also those in use, in reverse order of opening."""
-        while self._leases:
-            lease = next(reversed(self._leases.values()))
-            self._close(lease)
-            await self._closed(lease)
+        """Closes all resources at the same time, also those in use; the last one opened begins."""
+        while leases := list(reversed(self._leases.values())):
+            for lease in leases:
+                self._close(lease)
+            await asyncio.gather(*map(self._closed, leases))
 
     def _begin(self, key: Hashable, details: tuple[Any, ...]) -> Lease[T]:
         lease: Lease[T] = Lease(key)

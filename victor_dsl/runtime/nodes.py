@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from attrs import frozen
 
@@ -59,6 +59,21 @@ class SystemClock:
         return asyncio.sleep(seconds)
 
 
+@frozen
+class Waiting:
+    """A node that opens or closes, since the time `since` of the clock's `monotonic`."""
+
+    verb: Literal["opening", "closing"]
+    node: Node
+    since: float
+
+
+@frozen
+class _Opened:
+    node: Node
+    lease: Lease[Any]
+
+
 class LiveNodes:
     """The live objects of a process. Nodes with equal (id, fingerprint) are one object over all plans and reloads."""
 
@@ -79,6 +94,7 @@ class LiveNodes:
         self._report = report
         self._leases = Leases[Any](self._open, closing_s=CLOSING_SECONDS, failed=self._failed)
         self._states: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        self._waiting: dict[Key, Waiting] = {}
 
     def __len__(self) -> int:
         return len(self._leases)
@@ -91,46 +107,83 @@ class LiveNodes:
     async def open(self, nodes: Iterable[Node], program: Program) -> AsyncIterator[Mapping[str, Any]]:
         """The nodes' live objects by id, open inside `async with`.
 
-        Each node must come after the nodes that it needs. A node that is built here gets the program's folder, state
-        and environment. Raises ComponentError or SecretError, after closing what it opened. Nodes close in reverse
-        order; an error of one is reported, and does not keep the others open.
+        They open at the same time, each after the nodes that it needs, which must come before it in `nodes`. A node that is
+        built here gets the program's folder, state and environment. Raises the first ComponentError or SecretError, after
+        closing what it opened. Nodes close at the same time, too, each after those that need it; an error of one is reported,
+        and does not keep the others open.
         """
-        leases: list[Lease[Any]] = []
-        objects: dict[str, Any] = {}
-        configs: dict[str, Config] = {}
+        opened: dict[str, _Opened] = {}
         try:
-            for node in nodes:
-                needs = {need: objects[need] for need in node.needs}
-                theirs = {need: configs[need] for need in node.needs}
-                leases.append(await self._leases.take((node.id, node.fingerprint), node, program, needs, theirs))
-                objects[node.id], configs[node.id] = leases[-1].resource, node.config
-            yield objects
+            await self._take(nodes, program, opened)
+            yield {id: part.lease.resource for id, part in opened.items()}
         finally:
-            await to_the_end(self._release(leases))
+            await to_the_end(self._release(opened))
 
-    async def _release(self, leases: list[Lease[Any]]) -> None:
-        for lease in reversed(leases):
-            await self._leases.release(lease)
+    def waiting(self) -> list[Waiting]:
+        """What opens or closes at the moment, the longest first."""
+        return list(self._waiting.values())
+
+    async def _take(self, nodes: Iterable[Node], program: Program, opened: dict[str, _Opened]) -> None:
+        """Adds the nodes to `opened`, in an order in which each comes after those that it needs."""
+        tasks: dict[str, asyncio.Task[None]] = {}
+
+        async def take(node: Node) -> None:
+            if node.needs:
+                await asyncio.wait([tasks[need] for need in node.needs])
+            needs = {need: opened[need].lease.resource for need in node.needs if need in opened}
+            if len(needs) < len(node.needs):
+                return  # one of them has failed, and ends the group
+            configs = {need: opened[need].node.config for need in node.needs}
+            lease = await self._leases.take((node.id, node.fingerprint), node, program, needs, configs)
+            opened[node.id] = _Opened(node, lease)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for node in nodes:
+                    tasks[node.id] = group.create_task(take(node))
+        except BaseExceptionGroup as failures:
+            first = failures.exceptions[0]
+            raise first from first.__cause__
+
+    async def _release(self, opened: Mapping[str, _Opened]) -> None:
+        users: defaultdict[str, list[asyncio.Task[None]]] = defaultdict(list)
+
+        async def release(part: _Opened) -> None:
+            if theirs := users[part.node.id]:
+                await asyncio.wait(theirs)
+            await self._leases.release(part.lease)
+
+        async with asyncio.TaskGroup() as group:
+            for part in reversed(list(opened.values())):
+                task = group.create_task(release(part))
+                for need in part.node.needs:
+                    users[need].append(task)
 
     @asynccontextmanager
     async def _open(
-        self, _: Key, node: Node, program: Program, needs: Mapping[str, Any], configs: Mapping[str, Config]
+        self, key: Key, node: Node, program: Program, needs: Mapping[str, Any], configs: Mapping[str, Config]
     ) -> AsyncIterator[Any]:
         opened = False
+        self._waiting[key] = Waiting("opening", node, self._clock.monotonic())
         try:
             built = self._build(node, program, needs, configs)
             if isinstance(built, AbstractAsyncContextManager):
                 async with built as live:
                     _check(live, node)
                     opened = True
+                    del self._waiting[key]
                     yield live
+                    self._waiting[key] = Waiting("closing", node, self._clock.monotonic())
             else:
                 _check(built, node)
+                del self._waiting[key]
                 yield built
         except BaseException as error:
             if opened or not is_fault(error):
                 raise
             raise _placed(error, node) from error
+        finally:
+            self._waiting.pop(key, None)
 
     def _build(self, node: Node, program: Program, needs: Mapping[str, Any], configs: Mapping[str, Config]) -> Any:
         if node.kind == "models" and not self._answering:

@@ -21,7 +21,7 @@ from victor_dsl.runtime.delivery import Delivery
 from victor_dsl.runtime.delivery.dead_letters import DeadLetters
 from victor_dsl.runtime.delivery.queue import ExporterQueue
 from victor_dsl.runtime.generation import Generation, Shared
-from victor_dsl.runtime.nodes import LiveNodes, SystemClock
+from victor_dsl.runtime.nodes import LiveNodes, SystemClock, Waiting
 from victor_dsl.runtime.rendering import RenderedRequests, render
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.storage.permissions import exposure
@@ -73,6 +73,10 @@ class Orchestrator:
         """The program that new turns run on."""
         return self._current.program
 
+    def waiting(self) -> list[Waiting]:
+        """The nodes that open or close at the moment, the longest first."""
+        return self._nodes.waiting()
+
     async def __aenter__(self) -> Self:
         """Opens the base plan. Raises ComponentError or SecretError, and then nothing stays open."""
         if self._state != "new":
@@ -96,7 +100,7 @@ class Orchestrator:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Lets running turns finish, delivers all events, and closes everything in reverse order of opening."""
+        """Lets running turns finish, delivers all events, and closes each node after those that need it."""
         await to_the_end(self._close())
 
     async def answer(self, request: Request, emit: Emit | None = None) -> Answer:

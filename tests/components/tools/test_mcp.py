@@ -22,7 +22,7 @@ import victor_dsl
 from tests.components.context import TURN, StillClock, Surroundings, surroundings
 from tests.servers import filesystem_server
 from victor_dsl.components.http_tools import Redaction
-from victor_dsl.components.tools.mcp import Config, build, connection, process
+from victor_dsl.components.tools.mcp import Config, build, connection, launch, process
 from victor_dsl.components.tools.mcp.messages import MOST_MESSAGE_BYTES, TooLong
 from victor_dsl.components.tools.mcp.process import Lines
 from victor_dsl.components.tools.mcp.repair import repair
@@ -219,7 +219,7 @@ async def test_an_abandoned_call_does_not_block_others(context: Context) -> None
 async def test_a_server_that_hangs_is_ended_and_started_again(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(launch, "GRACE_SECONDS", 0.1)
     async with wild(context, startup_seconds=3) as tools:
         frozen = int(await call(tools, "pid"))
         with pytest.raises(TimeoutError):
@@ -395,7 +395,7 @@ async def test_no_more_tenants_than_allowed_have_a_process_at_the_same_time(cont
 async def test_no_process_is_left_behind_whatever_the_server_does(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(launch, "GRACE_SECONDS", 0.1)
     async with wild(context) as tools:
         child, server = int(await call(tools, "spawn")), int(await call(tools, "pid"))
         assert await call(tools, "stubborn") == "no"
@@ -444,7 +444,7 @@ async def test_closing_answers_calls_in_progress(context: Context) -> None:
 async def test_a_server_that_does_not_start_is_reported_with_the_reason(
     context: Context, command: list[str], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(launch, "GRACE_SECONDS", 0.1)
     seconds = 0.5 if "within" in expected else PATIENCE_SECONDS
     with pytest.raises(ComponentError) as raised:
         async with build(Config(name="x", command=command, startup_seconds=seconds), context):
@@ -574,7 +574,7 @@ async def test_progress_begins_the_time_limit_anew_but_not_for_ever(
     context: Context, monkeypatch: pytest.MonkeyPatch, steps: int, expected: str
 ) -> None:
     monkeypatch.setattr(time_limit, "MOST_TIMES", 4)
-    monkeypatch.setattr(process, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(launch, "GRACE_SECONDS", 0.1)
     config = Config(name="wild", command=WILD, timeout_seconds=0.7)
     async with build(config, context) as tools:
         slow = Tool("wild__slow", source="tools/wild")

@@ -16,7 +16,7 @@ from attrs import evolve
 from tests.components.context import surroundings
 from tests.components.tools.test_mcp import WILD, RealClock, alive, call, eventually, wild
 from tests.interfaces.conftest import in_a_process
-from victor_dsl.components.tools.mcp import process, supervisor
+from victor_dsl.components.tools.mcp import launch, supervisor
 from victor_dsl.errors import ToolError
 from victor_dsl.language.component import Context
 
@@ -38,7 +38,7 @@ async def none_left(pids: list[int]) -> None:
 async def test_children_that_left_the_session_end_with_the_connection(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(launch, "GRACE_SECONDS", 0.1)
     async with wild(context) as tools:
         pids = [int(pid) for pid in (await call(tools, "spawn_away")).split()]
         assert len(pids) == 4
@@ -144,3 +144,30 @@ def test_a_program_that_ignores_sigterm_is_killed_with_its_children(byte: bytes)
     assert started.wait() == -signal.SIGKILL
     assert not alive(child)
     started.communicate()
+
+
+STUCK = """
+import os, sys, pathlib, time
+pathlib.Path("pid").write_text(str(os.getpid()))
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_while_a_server_starts_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "stuck.py").write_text(STUCK)
+    tool = {"type": "mcp", "name": "stuck", "command": [sys.executable, "stuck.py"]}
+    (tmp_path / "victor.yml").write_text(
+        f"victor: 1\nname: t\nmodels: {{main: {{type: echo}}}}\ntools: [{json.dumps(tool)}]\n"
+    )
+    run = in_a_process("run", "victor.yml", "hello", cwd=tmp_path, stderr=subprocess.PIPE)
+
+    async def started() -> bool:
+        return (tmp_path / "pid").exists() and bool((tmp_path / "pid").read_text())
+
+    await eventually(started)
+    run.send_signal(number)
+    _, errors = run.communicate(timeout=60)
+    assert run.returncode == 128 + number, errors
+    assert b"Traceback" not in errors
+    await none_left([int((tmp_path / "pid").read_text())])

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+import importlib
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING
 
 from victor_dsl.components.tools.mcp.config import Config
 from victor_dsl.language.component import Context
 from victor_dsl.language.kinds import ToolSource
+from victor_dsl.lazy import Lazy
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from victor_dsl.components.tools.mcp import launch
+else:
+    asyncio = Lazy("asyncio")
+    launch = Lazy("victor_dsl.components.tools.mcp.launch")
 
 __all__ = ["EXAMPLE", "Config", "build"]
 
@@ -20,6 +32,23 @@ cost: free
 
 def build(config: Config, context: Context) -> AbstractAsyncContextManager[ToolSource]:
     """The tools; the server is started, or connected to, when they are entered."""
-    from victor_dsl.components.tools.mcp.source import mcp_tools
+    return _opened(config, context)
 
-    return mcp_tools(config, context)
+
+@asynccontextmanager
+async def _opened(config: Config, context: Context) -> AsyncIterator[ToolSource]:
+    """The tools. The server starts while the SDK is imported, which takes about as long."""
+    secrets = {name: context.secret(secret) for name, secret in config.secret_env.items()}
+    process = None
+    if config.command is not None:
+        directory = config.cwd or str(context.directory)
+        process = launch.Launch(config.command, directory, {**config.env, **secrets})
+    try:
+        if process is not None:
+            await process.start_early()
+        source = await asyncio.to_thread(importlib.import_module, "victor_dsl.components.tools.mcp.source")
+        async with source.mcp_tools(config, context, process, secrets.values()) as tools:
+            yield tools
+    finally:
+        if process is not None:
+            await process.close()

@@ -1,48 +1,26 @@
-"""An MCP server as a process: messages over its pipes, its standard error to the log, and no process left behind.
-
-On Linux `supervisor.py` stands between this process and the server.
-"""
+"""An MCP server as a process: messages over its pipes, its standard error to the log, and no process left behind."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
-import shutil
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from attrs import frozen
-from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
 
 from victor_dsl.components.tools.mcp import supervisor
+from victor_dsl.components.tools.mcp.launch import CHUNK_BYTES, GRACE_SECONDS, Launch, Started, stop
 from victor_dsl.components.tools.mcp.messages import END_BYTES, MOST_MESSAGE_BYTES, TooLong, as_bytes, read
 from victor_dsl.storage.ending import to_the_end
 
 Received = SessionMessage | Exception
 Streams = tuple[MemoryObjectReceiveStream[Received], MemoryObjectSendStream[SessionMessage]]
 
-GRACE_SECONDS = 2.0
-"""How long a server may take to end after its input is closed, and again after SIGTERM."""
-
-CHUNK_BYTES = 64 * 1024
 SHOWN_CHARACTERS = 200
-
-
-@frozen
-class Launch:
-    """How a server is started. Of this process's environment it gets only the few variables that every program needs."""
-
-    command: Sequence[str]
-    directory: str
-    environment: Mapping[str, str]
 
 
 class Lines:
@@ -92,7 +70,7 @@ async def server_process(
     `on_end` is called once with the reason if the server ends by itself, `on_stderr` with each line of its standard error,
     and `on_stray_line` with each line of its standard output that is not a message. Raises OSError where it cannot be started.
     """
-    process = await _start(launch)
+    process = await launch.start()
     try:
         incoming, received = anyio.create_memory_object_stream[Received](0)
         sent, outgoing = anyio.create_memory_object_stream[SessionMessage](0)
@@ -105,63 +83,11 @@ async def server_process(
             finally:
                 group.cancel_scope.cancel()
     finally:
-        await to_the_end(_stop(process))
-
-
-@frozen
-class _Started:
-    """A server; `control` is the pipe to its supervisor, where it has one."""
-
-    process: Process
-    control: int | None
-
-    def tell(self, what: bytes) -> None:
-        """Writes to the supervisor."""
-        if self.control is not None:
-            with suppress(OSError):  # it has ended
-                os.write(self.control, what)
-
-
-async def _start(launch: Launch) -> _Started:
-    """Starts the server. Raises OSError."""
-    environment = {**get_default_environment(), **launch.environment}
-    supervised = sys.platform == "linux" and Path(sys.executable).name.startswith(("python", "pypy"))
-    command, read, write = list(launch.command), None, None
-    try:
-        if supervised:
-            _check_program(command[0], launch.directory, environment)
-            read, write = os.pipe()
-            command = [sys.executable, "-I", "-S", supervisor.__file__, str(read), *command]
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE,
-            cwd=launch.directory,
-            env=environment,
-            start_new_session=True,
-            pass_fds=() if read is None else (read,),
-        )
-    except BaseException:
-        if write is not None:
-            os.close(write)
-        raise
-    finally:
-        if read is not None:
-            os.close(read)
-    return _Started(process, write)
-
-
-def _check_program(program: str, directory: str, environment: Mapping[str, str]) -> None:
-    """Raises the OSError that starting the program would raise."""
-    path = str(Path(directory, program)) if os.sep in program else program
-    if shutil.which(path, path=environment.get("PATH")) is None:
-        number = errno.EACCES if os.sep in program and Path(path).exists() else errno.ENOENT
-        raise OSError(number, os.strerror(number), program)
+        await to_the_end(stop(process))
 
 
 async def _read(
-    started: _Started,
+    started: Started,
     incoming: MemoryObjectSendStream[Received],
     on_end: Callable[[str], None],
     on_stray_line: Callable[[str], None],
@@ -239,50 +165,6 @@ async def _read_errors(process: Process, on_stderr: Callable[[str], None]) -> No
             text = line.first if isinstance(line, TooLong) else line
             if text.strip():
                 on_stderr(text.decode("utf-8", "replace").rstrip())
-
-
-async def _stop(started: _Started) -> None:
-    """Ends the server and all that it started, by ever stronger means: its input is closed, then SIGTERM, then SIGKILL."""
-    process = started.process
-    assert process.stdin is not None
-    with suppress(OSError):
-        process.stdin.close()
-    started.tell(supervisor.CLOSING)
-    if not await _ended(process):
-        _signal(process, signal.SIGTERM)
-        await _ended(process)
-    if started.control is None or process.returncode is not None:
-        _signal(process, signal.SIGKILL)  # in any case: the server may have ended and left children behind
-    else:
-        started.tell(supervisor.KILL)
-    await _ended(process)
-    if started.control is not None:
-        os.close(started.control)
-    # A process that left the group may keep a pipe open for ever; the transport is closed all the same.
-    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 -- asyncio offers no other way
-    await asyncio.sleep(0)
-
-
-async def _ended(process: Process) -> bool:
-    try:
-        async with asyncio.timeout(GRACE_SECONDS):
-            await asyncio.gather(process.wait(), _drained(process))
-    except TimeoutError:
-        return False
-    return True
-
-
-async def _drained(process: Process) -> None:
-    """Reads what the server still prints: it may not end before its output is read."""
-    for stream in (process.stdout, process.stderr):
-        assert stream is not None
-        while await stream.read(CHUNK_BYTES):
-            pass
-
-
-def _signal(process: Process, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
 
 
 def _reason(code: int | None) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from fnmatch import fnmatchcase
 from functools import partial
@@ -17,8 +17,9 @@ from mcp.client import Transport
 from victor_dsl.components.http_tools import Redaction, is_text_type, secret_headers
 from victor_dsl.components.tools.mcp.config import Config
 from victor_dsl.components.tools.mcp.connection import Connection, OnLost, Server
+from victor_dsl.components.tools.mcp.launch import Launch
 from victor_dsl.components.tools.mcp.oauth import TokenSource
-from victor_dsl.components.tools.mcp.process import Launch, server_process
+from victor_dsl.components.tools.mcp.process import server_process
 from victor_dsl.components.tools.mcp.streamable_http import http_server
 from victor_dsl.errors import ComponentError, ToolError
 from victor_dsl.language.component import Context
@@ -37,10 +38,15 @@ logger = logging.getLogger("victor_dsl.mcp")
 
 
 @asynccontextmanager
-async def mcp_tools(config: Config, context: Context) -> AsyncIterator[McpTools]:
-    """The tools, connected. Raises ComponentError where the server cannot be reached."""
+async def mcp_tools(
+    config: Config, context: Context, launch: Launch | None, secrets: Collection[str]
+) -> AsyncIterator[McpTools]:
+    """The tools, connected to the server that `launch` starts, or that has the Config's URL. `secrets` are those of its environment.
+
+    Raises ComponentError where the server cannot be reached.
+    """
     kind = InstructiveMcpTools if config.instructions else McpTools
-    tools = kind(config, _server(config, context), context)
+    tools = kind(config, _server(config, context, launch, secrets), context)
     try:
         await tools.open()
         yield tools
@@ -204,19 +210,17 @@ def _of_bytes(what: str, type: str, base64: str) -> Part:
     return text_part(bytes_note(content, f"{what}: {type}"))
 
 
-def _server(config: Config, context: Context) -> Server:
-    environment = {name: context.secret(secret) for name, secret in config.secret_env.items()}
+def _server(config: Config, context: Context, launch: Launch | None, secrets: Collection[str]) -> Server:
     headers = secret_headers(config.secret_headers, config.bearer_token, context)
     client_secret = context.secret(config.auth.client_secret) if config.auth is not None else ""
-    redaction = Redaction([*environment.values(), *headers.values(), client_secret])
+    redaction = Redaction([*secrets, *headers.values(), client_secret])
     tokens = None
     if config.auth is not None:
         tokens = TokenSource(config.auth, client_secret, config.url or "", context.clock, redaction)
 
     def transport(on_lost: OnLost) -> Transport:
-        if config.command is None:
+        if launch is None:
             return http_server(config.url or "", {**config.headers, **headers}, config.startup_seconds, tokens)
-        launch = Launch(config.command, config.cwd or str(context.directory), {**config.env, **environment})
         last_words: deque[str] = deque(maxlen=1)
 
         def on_stderr(line: str) -> None:
