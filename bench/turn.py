@@ -108,7 +108,7 @@ async def _measure(spec: Path, rounds: int, turns: int) -> list[list[str]]:
 
         async def turn(i: int) -> None:
             answer = await orchestrator.answer(Request(id=i, session=f"s{i % 50}", messages=messages))
-            if error := answer.as_json()["error"]:
+            if error := answer.to_dict()["error"]:
                 raise SystemExit(f"the turn failed: {error}")
 
         for i in range(turns):

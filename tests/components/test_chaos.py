@@ -18,7 +18,6 @@ from victor_dsl.runtime.delivery import storing
 from victor_dsl.values.event import Event
 from victor_dsl.values.history import Choice, History
 from victor_dsl.values.message import Message, Reply, ToolCall
-from victor_dsl.values.outcome import Answer
 from victor_dsl.values.request import Request
 from victor_dsl.values.settings import Layer
 from victor_dsl.values.tool import Tool
@@ -194,7 +193,7 @@ def _silent(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, "victor_dsl")
 
 
-async def answers(stage: Stage, chaos: Chaos, where: str, act: Any) -> tuple[Answer, Answer]:
+async def answers(stage: Stage, chaos: Chaos, where: str, act: Any) -> tuple[Reply, Reply]:
     """A turn in which a method misbehaves, and the next one."""
     async with stage.orchestrator(SPEC) as orchestrator:
         assert (await orchestrator.answer(Request(message="a", session="s"))).error is None

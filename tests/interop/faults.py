@@ -30,8 +30,7 @@ from tests.components.models.recorded import (
     openai_whole,
 )
 from victor_dsl.errors import ModelError
-from victor_dsl.values.message import Delta
-from victor_dsl.values.outcome import Answer
+from victor_dsl.values.message import Delta, Reply
 from victor_dsl.values.request import Request
 
 MODES = ("streamed", "whole", "comments")
@@ -166,7 +165,7 @@ class Outcome:
 
     fault: Fault
     scale: float
-    answers: list[Answer] = field(factory=list)
+    answers: list[Reply] = field(factory=list)
     shown: list[str] = field(factory=list)
     seconds: float = 0.0
     first: list[float] = field(factory=list)

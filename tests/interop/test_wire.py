@@ -31,7 +31,7 @@ from tests.components.models.test_failures import GOOD, failing
 from tests.interop.refusals import IN_A_STREAM, REFUSALS, TOO_LONG, Refusal
 from victor_dsl.components.models.openai import _short_id
 from victor_dsl.errors import ModelError, RequestError
-from victor_dsl.values.chat_format import message_from_json, message_to_json, restore_message
+from victor_dsl.values.chat_format import message_from_json, restore_message
 from victor_dsl.values.message import Message, Reply, ToolCall
 from victor_dsl.values.settings import Settings, Thinking
 from victor_dsl.values.tool import Tool
@@ -326,7 +326,7 @@ async def test_what_a_provider_needs_back_is_sent_back_to_it_alone(
         calls = {"tool_calls": [_call("a", "weather", "{}", **(expected.get("tool_calls") or [{}])[0])]}
         answer = whole(openai_whole({"content": None, **expected, **calls}, "tool_calls"))
     reply = await _answered("openai", answer, streaming=streaming)
-    stored = restore_message(json.loads(json.dumps(message_to_json(reply.message))))
+    stored = restore_message(json.loads(json.dumps(reply.message.as_json())))
     assert stored == reply.message
     result = Message("tool", "Rain.", tool_call_id="a")
     turn = HELLO.replace(messages=(*HELLO.messages, stored, result))

@@ -185,7 +185,7 @@ async def test_a_reply_line_carries_what_the_provider_wants_back(
         text += "context_window: 100000}}\nsettings: {model: main, thinking: {budget_tokens: 2000}}\n"
         async with victor_dsl.open(_spec(tmp_path, text), env={"KEY": "k"}) as orchestrator:
             first = await orchestrator.answer(read_request({"messages": [ask], "tools": [tool]}))
-            line = json.loads(json.dumps(first.as_json()))
+            line = json.loads(json.dumps(first.to_dict()))
             assert [call["id"] for call in line["tool_calls"]] == ["a"]
             result = {"role": "tool", "tool_call_id": "a", "content": "Rain."}
             second = await orchestrator.answer(

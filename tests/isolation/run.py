@@ -177,7 +177,7 @@ async def _session(
             continue
         answer = task.result()
         findings.latency_s = answer.latency_ms / 1000
-        findings.look("answer", tenant.mark, json.dumps(answer.as_json()))
+        findings.look("answer", tenant.mark, json.dumps(answer.to_dict()))
         if answer.error is None:
             seen.append(text)
         else:

@@ -10,7 +10,6 @@ from attrs import define, field
 from tests.runtime.stage import Says, Spy, Stage, Toolbox, call
 from victor_dsl.errors import ModelError
 from victor_dsl.values.message import Delta, Message, Reply, Usage
-from victor_dsl.values.outcome import Answer
 from victor_dsl.values.request import Request
 from victor_dsl.values.turn import Turn
 
@@ -58,7 +57,7 @@ def broken(kind: Any = "bad_response", **more: Any) -> ModelError:
     return ModelError("it broke off", kind=kind, **more)
 
 
-async def run(stage: Stage, mode: str, main: list[Any], spare: list[Any], more: str = "") -> tuple[Answer, Shown, Spy]:
+async def run(stage: Stage, mode: str, main: list[Any], spare: list[Any], more: str = "") -> tuple[Reply, Shown, Spy]:
     async def good(vars: Any) -> str:
         return "result"
 
@@ -125,7 +124,8 @@ async def test_text_held_back_goes_out_with_each_complete_answer(stage: Stage) -
     main = [Streams(["I look. "], call("good")), Streams(["It "], broken())]
     answer, shown, _ = await run(stage, "hold", main, [Streams(["Ra", "in."])])
     assert (answer.text, shown.text) == ("Rain.", "I look. Rain.")
-    assert [delta.text for delta in shown.deltas] == ["I look. ", "Ra", "in."]
+    pieces = [(delta.kind, str(delta)) for delta in shown.deltas]
+    assert pieces == [("text", "I look. "), ("tool_call", ""), ("text", "Ra"), ("text", "in.")]
 
 
 async def test_an_answer_is_not_continued_once_a_tool_call_began(stage: Stage) -> None:

@@ -10,8 +10,7 @@ import pytest
 
 from tests.runtime.stage import Gate, Says, Spy, Stage, Toolbox, call
 from victor_dsl.errors import ModelError
-from victor_dsl.values.message import Delta, Usage
-from victor_dsl.values.outcome import Answer
+from victor_dsl.values.message import Delta, Reply, Usage
 from victor_dsl.values.request import Request
 from victor_dsl.values.turn import Turn
 
@@ -102,7 +101,7 @@ async def test_a_redacted_failed_turn_is_stored_redacted(stage: Stage) -> None:
     assert "ann" not in first
 
 
-async def failed(stage: Stage, *replies: Any) -> tuple[Answer, Spy]:
+async def failed(stage: Stage, *replies: Any) -> tuple[Reply, Spy]:
     async def ignore(delta: Delta) -> None:
         """Nobody looks."""
 

@@ -17,7 +17,6 @@ from victor_dsl.compiler import compile_spec
 from victor_dsl.errors import ModelError
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.message import Delta, Message, Reply, Usage
-from victor_dsl.values.outcome import Answer
 from victor_dsl.values.request import API_KEY, Request
 from victor_dsl.values.turn import Emit, Handler, Turn
 
@@ -53,7 +52,7 @@ def asked(text: str = "hi", key: str | None = KEY, **more: str) -> Request:
     return Request(message=text, metadata={} if key is None else {API_KEY: key}, **more)  # type: ignore[arg-type]
 
 
-def code(answer: Answer) -> str | None:
+def code(answer: Reply) -> str | None:
     return None if answer.error is None else str(answer.error.as_json()["code"])
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from attrs import evolve
 
-from tests.runtime.stage import Gate, Notes, Piece, Says, Spy, Stage, settle
+from tests.runtime.stage import Gate, Notes, Piece, Says, Spy, Stage, Toolbox, call, settle
 from victor_dsl.errors import ModelError, Refused, RequestError, StoreError, UsageError
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.event import uuid7
@@ -99,7 +100,7 @@ async def test_the_answer_is_the_reply_line_of_the_contract(stage: Stage) -> Non
     async with stage.orchestrator(GIVEN) as orchestrator:
         answer = await orchestrator.answer(Request(id=3, session="s", tenant="acme", message="how?"))
         plan = orchestrator.program.plan_for("acme", {}).digest
-    line = answer.as_json()
+    line = answer.to_dict()
     assert line.pop("latency_ms") > 0
     assert line == {
         "id": 3,
@@ -127,7 +128,7 @@ async def test_an_error_is_told_in_the_answer_and_raised_by_chat(stage: Stage) -
     stage.objects["models/main"] = Says([ModelError("no such model", kind="bad_request")])
     spy = stage.objects["exporters/given"] = Spy()
     async with stage.orchestrator(GIVEN + SPIED) as orchestrator:
-        line = (await orchestrator.answer(Request(id=1, message="a"))).as_json()
+        line = (await orchestrator.answer(Request(id=1, message="a"))).to_dict()
         with pytest.raises(ModelError, match="no such model"):
             await orchestrator.chat("a", session_id="s")
     assert line["error"] == {"code": "model-bad_request", "message": "models/main: no such model"}
@@ -247,6 +248,36 @@ async def test_a_stream_gives_the_reply_in_pieces(stage: Stage) -> None:
     assert "".join(pieces) == answer.text == "three little words"
 
 
+async def test_a_stream_shows_a_tool_call_when_the_tool_begins_to_run(stage: Stage) -> None:
+    heard: list[Delta] = []
+
+    async def emit(delta: Delta) -> None:
+        heard.append(delta)
+
+    async def before(vars: Mapping[str, Any]) -> str:
+        assert [delta.kind for delta in heard] == ["tool_call"]
+        return "Rain."
+
+    stage.objects["models/main"] = Says([[call("good", '{"city": "Rome"}'), call("bad", id="c2")], "It rains."])
+    stage.objects["tools/given"] = Toolbox({"good": before})
+    async with stage.orchestrator(GIVEN + "tools: [given]") as orchestrator:
+        reply = await orchestrator.chat("How is it?", emit=emit)
+    assert reply.text == "It rains."
+    assert [delta.tool_call and (delta.tool_call.name, delta.tool_call.arguments) for delta in heard] == [
+        ("good", '{"city": "Rome"}')
+    ], "the unknown tool did not run"
+
+
+async def test_chat_gives_the_whole_reply(stage: Stage) -> None:
+    async with stage.orchestrator(ECHO) as orchestrator:
+        reply = await orchestrator.chat("Hi", session_id="s", tenant=None)
+    line = reply.to_dict()
+    assert (line["reply"], line["session"], line["model"], line["error"]) == ("Hi", "s", "main", None)
+    assert line["id"] == reply.id
+    assert line["latency_ms"] > 0
+    assert json.loads(json.dumps(line)) == line
+
+
 async def test_an_emit_that_raises_is_the_callers_own_error(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     async def emit(delta: Delta) -> None:
         raise ConnectionResetError("the client went away")
@@ -362,7 +393,7 @@ async def test_calls_of_the_callers_tools_end_the_turn_and_leave_no_call_open_in
         answer = await orchestrator.answer(Request(message="a", session="s", tools=(Tool("weather"),)))
         await orchestrator.chat("b", session_id="s")
     assert answer.stop_reason == "tool_calls"
-    assert answer.as_json()["tool_calls"][0]["function"] == {"name": "weather", "arguments": "{}"}
+    assert answer.to_dict()["tool_calls"][0]["function"] == {"name": "weather", "arguments": "{}"}
     assert [message.role for message in model.turns[1].messages] == ["user", "assistant", "tool", "user"]
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from victor_dsl.errors import RequestError
-from victor_dsl.values.chat_format import message_from_json, message_to_json, restore_message
+from victor_dsl.values.chat_format import message_from_json, restore_message
 from victor_dsl.values.message import Message, ToolCall
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -36,13 +36,13 @@ messages = st.one_of(
 
 @given(messages)
 def test_what_was_written_is_read_back_the_same(message: Message) -> None:
-    assert message_from_json(message_to_json(message)) == message
-    assert restore_message(message_to_json(message)) == message
+    assert message_from_json(message.as_json()) == message
+    assert restore_message(message.as_json()) == message
 
 
 def test_an_assistant_that_only_calls_tools_has_null_content() -> None:
     message = Message("assistant", None, (ToolCall("c1", "f", "{}"),))
-    assert message_to_json(message) == {"role": "assistant", "content": None, "tool_calls": [CALL]}
+    assert message.as_json() == {"role": "assistant", "content": None, "tool_calls": [CALL]}
 
 
 def test_an_answer_sent_back_with_its_unread_keys_is_accepted() -> None:

@@ -314,10 +314,10 @@ class HostedModel:
         """Sends a request and adds its answer; the text and the thoughts that it brings are also added to `streamed`."""
         if not body.get("stream"):
             text, thoughts = answer.add_whole(await self._http.post(body))
-            delta = Delta(join_surrogates(text), join_surrogates(thoughts))
-            streamed += (delta.text, delta.reasoning)
             if turn.streaming:
-                await turn.emit(delta)
+                await _pass_on(text, thoughts, turn, streamed)
+            else:
+                streamed += (join_surrogates(text), join_surrogates(thoughts))
             return
         text, thoughts = NO_PIECE
         async with aclosing(self._http.stream(body, stream)) as events:
@@ -327,12 +327,19 @@ class HostedModel:
                 thoughts += more_thoughts
                 if not (text or thoughts) or _ends_in_half(text) or _ends_in_half(thoughts):
                     continue
-                delta = Delta(join_surrogates(text), join_surrogates(thoughts))
-                streamed += (delta.text, delta.reasoning)
-                await turn.emit(delta)
+                await _pass_on(text, thoughts, turn, streamed)
                 text = thoughts = ""
-        if text or thoughts:
-            await turn.emit(Delta(join_surrogates(text), join_surrogates(thoughts)))
+        await _pass_on(text, thoughts, turn, streamed)
+
+
+async def _pass_on(text: str, thoughts: str, turn: Turn, streamed: list[str]) -> None:
+    """Adds what arrived to `streamed`, and emits it: each kind is a piece of its own, and thoughts come before the text."""
+    if thoughts:
+        streamed.append(thoughts := join_surrogates(thoughts))
+        await turn.emit(Delta(reasoning=thoughts))
+    if text:
+        streamed.append(text := join_surrogates(text))
+        await turn.emit(Delta(text))
 
 
 def _extras(message: Message) -> Iterator[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from attrs import evolve
 
 from victor_dsl.errors import StoreError
 from victor_dsl.transport.json_values import is_shallow
-from victor_dsl.values.chat_format import ROLES, message_to_json, restore_message
+from victor_dsl.values.chat_format import ROLES, restore_message
 from victor_dsl.values.message import Message
 
 MOST_LEVELS = 200
@@ -22,7 +22,7 @@ MOST_LEVELS = 200
 def messages_to_text(messages: Sequence[Message]) -> str:
     """A turn's messages as a JSON list in the OpenAI chat format, with one more key: `said`."""
     value = [
-        message_to_json(message) if message.said is None else {**message_to_json(message), "said": message.said}
+        message.as_json() if message.said is None else {**message.as_json(), "said": message.said}
         for message in messages
     ]
     try:

@@ -26,8 +26,8 @@ from victor_dsl.runtime.rendering import RenderedRequests, render
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.storage.permissions import exposure
 from victor_dsl.values.event import Contents, Event, uuid7
-from victor_dsl.values.message import Delta, Reply, StopReason
-from victor_dsl.values.outcome import Answer, Rendered
+from victor_dsl.values.message import NO_MESSAGE, Delta, Reply, StopReason
+from victor_dsl.values.outcome import Rendered
 from victor_dsl.values.request import API_KEY, Request, check_request
 from victor_dsl.values.turn import Emit, Trace, Turn, discard, forget
 
@@ -103,8 +103,8 @@ class Orchestrator:
         """Lets running turns finish, delivers all events, and closes each node after those that need it."""
         await to_the_end(self._close())
 
-    async def answer(self, request: Request, emit: Emit | None = None) -> Answer:
-        """The answer to a request, with any error in it. `emit` gets the pieces of the reply as they come."""
+    async def answer(self, request: Request, emit: Emit | None = None) -> Reply:
+        """The reply to a request, with any error in it. `emit` gets the pieces of the reply as they come."""
         self._must_be_open()
         if not self._shared.answering:
             raise UsageError("this orchestrator only renders; open it with answering=True")
@@ -140,11 +140,10 @@ class Orchestrator:
             settings=settings or {},
             metadata={} if api_key is None else {API_KEY: api_key},
         )
-        answer = await self.answer(request, emit)
-        if answer.error is not None:
-            raise answer.error
-        assert answer.message is not None
-        return Reply(answer.message, answer.usage, answer.stop_reason, answer.response_model, answer.model)
+        reply = await self.answer(request, emit)
+        if reply.error is not None:
+            raise reply.error
+        return reply
 
     async def reload(self, program: Program) -> None:
         """Runs new turns on another program; running turns finish on the program that they began with.
@@ -192,7 +191,7 @@ class Orchestrator:
         finally:
             generation.end(turn)
 
-    async def _answer(self, generation: Generation, turn: Turn) -> Answer:
+    async def _answer(self, generation: Generation, turn: Turn) -> Reply:
         started = self._clock.monotonic()
         request, trace = turn.request, turn.trace
         failure: VictorError | None = None
@@ -212,19 +211,19 @@ class Orchestrator:
         if failure is not None:
             turn.record("error", error_data(failure))
         self._record(turn, latency_ms, stop_reason)
-        return Answer(
+        return Reply(
+            NO_MESSAGE if reply is None else reply.message,
+            trace.usage,
+            stop_reason,
+            None if reply is None else reply.response_model,
+            trace.model if reply is None else reply.model or trace.model,
             id=turn.id if request.id is None else request.id,
             session=trace.session,
             tenant=trace.tenant,
-            message=None if reply is None else reply.message,
-            stop_reason=stop_reason,
             variants=trace.arms,
-            usage=trace.usage,
             latency_ms=latency_ms,
             plan=trace.plan,
             error=failure,
-            model=trace.model if reply is None else reply.model or trace.model,
-            response_model=None if reply is None else reply.response_model,
         )
 
     def _record(self, turn: Turn, latency_ms: float, stop_reason: StopReason) -> None:

@@ -24,7 +24,7 @@ from victor_dsl.runtime import deferred_tools
 from victor_dsl.runtime.coordinators.tool_selection import allowed
 from victor_dsl.runtime.middleware import Layer, chain
 from victor_dsl.values.images import MOST_IMAGE_BYTES, is_image, text_part
-from victor_dsl.values.message import Content, Message, Part, Reply, ToolCall, without_lone_surrogates
+from victor_dsl.values.message import Content, Delta, Message, Part, Reply, ToolCall, without_lone_surrogates
 from victor_dsl.values.tokens import CHARACTERS_PER_TOKEN, MESSAGE_OVERHEAD, text_tokens
 from victor_dsl.values.tool import api_tool_name
 from victor_dsl.values.turn import Turn
@@ -123,6 +123,8 @@ class ToolCalls:
         assert call is not None
         tool = turn.callable_tools()[call.name]
         source = self._sources[tool.source or ""]
+        if turn.streaming:
+            await turn.emit(Delta(tool_call=call))
         limit = asyncio.timeout(source.timeout_seconds)
         try:
             async with limit:

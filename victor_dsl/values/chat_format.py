@@ -39,33 +39,6 @@ ANSWER_KEYS = frozenset({"refusal", "annotations", "audio", "function_call", "wr
 _CALL_KEYS = frozenset({"id", "type", "function", "index"})
 
 
-def message_to_json(message: Message) -> dict[str, Any]:
-    """The message in the chat format. What is not set is left out, but for an assistant's `content`, which is null."""
-    content = message.content
-    json: dict[str, Any] = {"role": message.role}
-    if content is not None or message.role == "assistant":
-        json["content"] = list(content) if isinstance(content, tuple) else content
-    if message.tool_calls:
-        json["tool_calls"] = [call_to_json(call, call.name, call.arguments) for call in message.tool_calls]
-    if message.tool_call_id is not None:
-        json["tool_call_id"] = message.tool_call_id
-    if message.name is not None:
-        json["name"] = message.name
-    if message.pinned:
-        json["pinned"] = True
-    if message.extra:
-        json.update(message.extra)
-    if message.written_by is not None:
-        json["written_by"] = message.written_by
-    return json
-
-
-def call_to_json(call: ToolCall, name: str, arguments: str) -> dict[str, Any]:
-    """A tool call in the chat format, under that name and with those arguments."""
-    json = {"id": call.id, "type": "function", "function": {"name": name, "arguments": arguments}}
-    return {**json, **call.extra} if call.extra else json
-
-
 def message_from_json(value: Any, where: str = "message") -> Message:
     """The message that a caller wrote. Raises RequestError that names the place: `messages[2].tool_calls[0].id`.
 
@@ -76,7 +49,7 @@ def message_from_json(value: Any, where: str = "message") -> Message:
 
 
 def restore_message(value: Mapping[str, Any]) -> Message:
-    """The inverse of `message_to_json`, for what it wrote itself: nothing is checked."""
+    """The inverse of `Message.as_json`, for what it wrote itself: nothing is checked."""
     content = value.get("content")
     role = value["role"]
     return Message(

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
-from victor_dsl.values.frozen import value
+from victor_dsl.errors import VictorError
+from victor_dsl.values.frozen import FrozenMap, value
 from victor_dsl.values.tokens import MESSAGE_OVERHEAD, Size, TokenCounter, extra_tenths, part_tokens, text_tokens
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -32,6 +33,11 @@ class ToolCall:
     arguments: str
     extra: Mapping[str, Any] | None = field(default=None, hash=False)
 
+    def as_json(self) -> dict[str, Any]:
+        """The call in the OpenAI chat format."""
+        function = {"name": self.name, "arguments": self.arguments}
+        return {"id": self.id, "type": "function", "function": function, **(self.extra or {})}
+
 
 @frozen
 class Message:
@@ -50,6 +56,26 @@ class Message:
     extra: Mapping[str, Any] | None = field(default=None, kw_only=True, hash=False)
     written_by: str | None = field(default=None, kw_only=True)
     said: str | None = field(default=None, kw_only=True)
+
+    def as_json(self) -> dict[str, Any]:
+        """The message in the OpenAI chat format. What is not set is left out, but for an assistant's `content`, which is null."""
+        content = self.content
+        json: dict[str, Any] = {"role": self.role}
+        if content is not None or self.role == "assistant":
+            json["content"] = list(content) if isinstance(content, tuple) else content
+        if self.tool_calls:
+            json["tool_calls"] = [call.as_json() for call in self.tool_calls]
+        if self.tool_call_id is not None:
+            json["tool_call_id"] = self.tool_call_id
+        if self.name is not None:
+            json["name"] = self.name
+        if self.pinned:
+            json["pinned"] = True
+        if self.extra:
+            json.update(self.extra)
+        if self.written_by is not None:
+            json["written_by"] = self.written_by
+        return json
 
     def own_words(self) -> str:
         """The text without the template that the spec puts around it."""
@@ -190,14 +216,32 @@ NO_USAGE = Usage()
 
 @frozen
 class Delta:
-    """A piece of a streamed reply: its text, or the model's thoughts about it.
+    """A piece of a streamed turn: of its text, of the model's thoughts (`reasoning`), a tool call that begins to run, or a `restart`.
 
-    `restart` takes back all text of the reply that was streamed before: the answer broke off, and begins anew.
+    `kind` says which. `text` and `str(delta)` are the reply's own text, and empty for all else, so they can be shown as they come.
+    A restart takes back all text that was streamed before: the answer broke off, and begins anew.
+
+    >>> pieces = [Delta(reasoning="A greeting."), Delta("Good "), Delta("day!")]
+    >>> "".join(map(str, pieces)), [piece.kind for piece in pieces]
+    ('Good day!', ['reasoning', 'text', 'text'])
     """
 
     text: str = ""
     reasoning: str = ""
     restart: bool = False
+    tool_call: ToolCall | None = None
+
+    @property
+    def kind(self) -> Literal["text", "reasoning", "tool_call", "restart"]:
+        """What this is a piece of."""
+        if self.restart:
+            return "restart"
+        if self.tool_call is not None:
+            return "tool_call"
+        return "reasoning" if self.reasoning and not self.text else "text"
+
+    def __str__(self) -> str:
+        return self.text
 
 
 StopReason = Literal["stop", "length", "tool_calls", "content_filter", "max_tool_rounds", "error", "cancelled"]
@@ -205,9 +249,15 @@ StopReason = Literal["stop", "length", "tool_calls", "content_filter", "max_tool
 
 @value
 class Reply:
-    """What a handler returns. A tool's reply is a message of role `tool`.
+    """The reply to a request, and what every handler returns; a tool's reply is a message of role `tool`.
 
-    `model` is the spec's name of the model that answered; `response_model` is what the server calls that model.
+    `model` is the spec's name of the model that answered, or was asked last; `response_model` is what the server calls it.
+    The fields after it are set when the turn ends, and handlers leave them alone. With an `error` there is no reply: the message
+    is empty, and `stop_reason` is `error`.
+
+    >>> reply = Reply(Message("assistant", "Good day!"), id="1", session="s1")
+    >>> reply.text, reply.to_dict()["session"]
+    ('Good day!', 's1')
     """
 
     message: Message
@@ -215,6 +265,47 @@ class Reply:
     stop_reason: StopReason = "stop"
     response_model: str | None = None
     model: str | None = None
+    id: str | int = ""
+    session: str = ""
+    tenant: str | None = None
+    variants: Mapping[str, str] = field(default=FrozenMap(), hash=False)
+    latency_ms: float = 0.0
+    plan: str = ""
+    error: VictorError | None = None
+
+    @property
+    def text(self) -> str:
+        """The reply's text; empty where there is none."""
+        return self.message.text()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The reply as a reply line: JSON values alone, so a web framework can return it.
+
+        It has `tool_calls` if the caller is to answer some. `message` is then what the caller sends back before the
+        results, with all that the provider wants back.
+        """
+        line: dict[str, Any] = {
+            "id": self.id,
+            "session": self.session,
+            "tenant": self.tenant,
+            "reply": self.text,
+            "stop_reason": self.stop_reason,
+            "model": self.model,
+            "response_model": self.response_model,
+            "variants": dict(self.variants),
+            "usage": self.usage.as_json(),
+            "latency_ms": round(self.latency_ms, 3),
+            "plan": self.plan,
+            "error": None if self.error is None else self.error.as_json(),
+        }
+        if self.message.tool_calls:
+            line["message"] = self.message.as_json()
+            line["tool_calls"] = line["message"]["tool_calls"]
+        return line
+
+
+NO_MESSAGE = Message("assistant", "")
+"""The message of a reply that has an `error` instead."""
 
 
 def _sum(a: Any, b: Any) -> Any:

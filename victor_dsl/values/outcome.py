@@ -1,4 +1,4 @@
-"""The outcome of a request: its answer, or what the model would have been sent."""
+"""The outcome of rendering a request: what the model would have been sent."""
 
 from __future__ import annotations
 
@@ -8,61 +8,9 @@ from typing import Any
 from attrs import frozen
 
 from victor_dsl.errors import VictorError
-from victor_dsl.values.chat_format import message_to_json
-from victor_dsl.values.frozen import value
-from victor_dsl.values.message import Message, StopReason, Usage
+from victor_dsl.values.message import Message
 from victor_dsl.values.settings import Origin
 from victor_dsl.values.turn import CompactionRecord, Contribution, Mending
-
-
-@value(kw_only=True, eq=False)
-class Answer:
-    """The answer to a request: a `message`, or an `error`, and then `stop_reason` is `error`.
-
-    `model` is the spec's name of the model that answered, or was asked last; `response_model` what its server calls it.
-    """
-
-    id: str | int
-    session: str
-    tenant: str | None
-    message: Message | None
-    stop_reason: StopReason
-    variants: Mapping[str, str]
-    usage: Usage
-    latency_ms: float
-    plan: str
-    error: VictorError | None = None
-    model: str | None = None
-    response_model: str | None = None
-
-    @property
-    def text(self) -> str:
-        """The reply's text; empty where there is none."""
-        return self.message.text() if self.message is not None else ""
-
-    def as_json(self) -> dict[str, Any]:
-        """The answer as a reply line, with `tool_calls` if the caller is to answer some.
-
-        `message` is what the caller then sends back before the results, with all that the provider wants back.
-        """
-        line: dict[str, Any] = {
-            "id": self.id,
-            "session": self.session,
-            "tenant": self.tenant,
-            "reply": self.text,
-            "stop_reason": self.stop_reason,
-            "model": self.model,
-            "response_model": self.response_model,
-            "variants": dict(self.variants),
-            "usage": self.usage.as_json(),
-            "latency_ms": round(self.latency_ms, 3),
-            "plan": self.plan,
-            "error": None if self.error is None else self.error.as_json(),
-        }
-        if self.message is not None and self.message.tool_calls:
-            line["message"] = message_to_json(self.message)
-            line["tool_calls"] = line["message"]["tool_calls"]
-        return line
 
 
 @frozen(kw_only=True, eq=False)
@@ -179,7 +127,7 @@ class Rendered:
                 }
                 for piece in self.contributors
             ],
-            "messages": [message_to_json(message) for message in self.messages],
+            "messages": [message.as_json() for message in self.messages],
             "kept": list(self.kept),
             "tools": list(self.tools),
             "sent_tools": list(self.sent_tools),

@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 from attrs import evolve
 
-from victor_dsl.values.chat_format import message_to_json
 from victor_dsl.values.message import Message, Part, without_lone_surrogates
 from victor_dsl.values.redaction.detectors import DETECTORS
 from victor_dsl.values.redaction.messages import MessageRedactor
@@ -54,7 +53,7 @@ class TrafficWriter:
                 line[name] = self._pseudonym(value)
             else:
                 line[name] = self._within.value(value) if name in VALUES else value
-        line["messages"] = [message_to_json(self._message(message)) for message in messages]
+        line["messages"] = [self._message(message).as_json() for message in messages]
         try:
             return orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE)
         except TypeError:  # orjson refuses lone surrogates and numbers over 64 bits

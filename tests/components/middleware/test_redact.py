@@ -248,6 +248,25 @@ async def test_reply_and_stream_are_redacted_alike(tmp_path: Path) -> None:
     assert [call.arguments for call in reply.message.tool_calls] == ['{"to":"[email]"}', "[email]"]
 
 
+async def test_the_arguments_of_a_streamed_tool_call_are_redacted_and_come_after_the_text(tmp_path: Path) -> None:
+    heard: list[tuple[str, str]] = []
+
+    async def emit(delta: Delta) -> None:
+        heard.append((delta.kind, delta.text or (delta.tool_call.arguments if delta.tool_call else "")))
+
+    async def answers(turn: Turn) -> Reply:
+        await turn.emit(Delta("I pay 4111 1111 1111"))
+        await turn.emit(Delta(tool_call=ToolCall("c1", "pay", f'{{"to": "{MAIL}"}}')))
+        await turn.emit(Delta("1111 is paid."))
+        return Reply(Message("assistant", "1111 is paid."))
+
+    async with harness("redact", tmp_path, answers) as guard:
+        await guard(a_turn(emit=emit, streaming=True))
+    assert "".join(text for kind, text in heard if kind == "text") == "I pay 4111 1111 11111111 is paid."
+    call = heard.index(("tool_call", '{"to":"[email]"}'))
+    assert "".join(text for _, text in heard[:call]) == "I pay 4111 1111 1111"
+
+
 async def test_a_stream_that_breaks_off_does_not_leak_its_delayed_end(tmp_path: Path) -> None:
     async def breaks(turn: Turn) -> Reply:
         await turn.emit(Delta("mail bob@exam"))

@@ -20,7 +20,7 @@ from tests.components.models.recorded import (
     spoken,
 )
 from victor_dsl.errors import ModelError
-from victor_dsl.values.chat_format import message_to_json, restore_message
+from victor_dsl.values.chat_format import restore_message
 from victor_dsl.values.message import Message, Reply, ToolCall
 from victor_dsl.values.settings import Settings, Thinking
 from victor_dsl.values.tool import Tool
@@ -228,7 +228,7 @@ async def test_every_setting_that_the_api_has_is_sent() -> None:
 
 async def test_the_reasoning_of_an_answer_goes_back_to_its_model_alone() -> None:
     reply = await answered(response(LOOK))
-    stored = restore_message(json.loads(json.dumps(message_to_json(reply.message))))
+    stored = restore_message(json.loads(json.dumps(reply.message.as_json())))
     assert stored == reply.message
     turn = HELLO.replace(messages=(*HELLO.messages, stored, Message("tool", "Rain.", tool_call_id="call_1")))
     items = (await sent(turn))["input"]

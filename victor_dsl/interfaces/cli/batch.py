@@ -23,8 +23,8 @@ from victor_dsl.interfaces.cli.resuming import changed_spec, fingerprints
 from victor_dsl.lazy import Lazy
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.codec import read_request
-from victor_dsl.values.message import Usage
-from victor_dsl.values.outcome import Answer, Rendered, Tokens
+from victor_dsl.values.message import NO_MESSAGE, Reply
+from victor_dsl.values.outcome import Rendered, Tokens
 from victor_dsl.workbench.batch import (
     Job,
     Ledger,
@@ -182,7 +182,7 @@ class _Run:
                 if self.batch.explain is not None:
                     say("\n".join([f"line {line.number}:", *self.batch.explain(rendered)]))
                 return rendered.as_json(explain=self.batch.explain is not None)
-            answer = (await orchestrator.answer(request)).as_json()
+            answer = (await orchestrator.answer(request)).to_dict()
             if self.digests is not None:
                 self.digests.add(line)
             return answer
@@ -229,18 +229,13 @@ class _Run:
 
 def _unanswered(line: Line, error: VictorError) -> dict[str, Any]:
     """The reply line of a line that never became a request."""
-    return Answer(
+    return Reply(
         id=line.id,
         session=line.session or str(line.id),
-        tenant=None,
-        message=None,
+        message=NO_MESSAGE,
         stop_reason="error",
-        variants={},
-        usage=Usage(),
-        latency_ms=0.0,
-        plan="",
         error=error,
-    ).as_json()
+    ).to_dict()
 
 
 def _unrendered(line: Line, error: VictorError) -> dict[str, Any]:

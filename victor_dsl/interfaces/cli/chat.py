@@ -21,13 +21,13 @@ from victor_dsl.interfaces.cli.output import Page, say
 from victor_dsl.interfaces.watching import Compile, Watcher, watched
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.event import uuid7
-from victor_dsl.values.outcome import Answer
+from victor_dsl.values.message import Reply
 from victor_dsl.values.turn import Emit
 
 PROMPT = "> "
 QUIT = ("/quit", "/exit")
 
-Ask = Callable[[str, Emit | None], Answer]
+Ask = Callable[[str, Emit | None], Reply]
 
 
 def chat(program: Program, caller: Caller, recompile: Compile, *, watch: bool, as_json: bool) -> int:
@@ -118,8 +118,8 @@ def _conversation(program: Program, caller: Caller, recompile: Compile, *, watch
     threading.Thread(target=serve, name="conversation").start()
     loop, orchestrator, watcher = opened.result()
 
-    def ask(message: str, emit: Emit | None) -> Answer:
-        async def answer() -> Answer:
+    def ask(message: str, emit: Emit | None) -> Reply:
+        async def answer() -> Reply:
             try:
                 await watcher.look()  # a prompt that was just edited answers this message
                 return await orchestrator.answer(caller.request(message), emit)

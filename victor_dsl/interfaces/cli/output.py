@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     import orjson
 
     from victor_dsl.source import excerpt
-    from victor_dsl.values.message import Delta
-    from victor_dsl.values.outcome import Answer
+    from victor_dsl.values.message import Delta, Reply
 else:
     orjson = Lazy("orjson")
     excerpt = Lazy("victor_dsl.source.excerpt")
@@ -86,10 +85,10 @@ class Page:
             self._write(text)
             self._shown.append(text)
 
-    def show(self, answer: Answer, *, as_json: bool) -> int:
+    def show(self, answer: Reply, *, as_json: bool) -> int:
         """Shows an answer's reply, or its reply line; an error goes to stderr. The exit code."""
         if as_json:
-            print_json(answer.as_json(), indent=False)
+            print_json(answer.to_dict(), indent=False)
         elif answer.error:
             self.break_off()
         else:

@@ -20,7 +20,7 @@ from victor_dsl.interfaces.cli.chat import chat
 from victor_dsl.interfaces.cli.compiling import Surroundings, compile_or_exit
 from victor_dsl.interfaces.cli.output import Page, harmless, say
 from victor_dsl.runtime.orchestrator import Orchestrator
-from victor_dsl.values.outcome import Answer
+from victor_dsl.values.message import Reply
 from victor_dsl.values.request import Request
 from victor_dsl.workbench.batch.output import Mode
 
@@ -154,7 +154,7 @@ def _answer_one(program: Program, request: Request, *, as_json: bool) -> int:
     """Shows the reply, streamed on a terminal, or prints the reply line; the exit code."""
     page = Page()
 
-    async def answer() -> Answer:
+    async def answer() -> Reply:
         async with Orchestrator(program) as orchestrator:
             return await orchestrator.answer(request, page.emit if page.streams and not as_json else None)
 

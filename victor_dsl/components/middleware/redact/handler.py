@@ -27,7 +27,7 @@ class Redact:
             inner = self.reshape(turn)
             if not turn.streaming:
                 return self._reply(await handler(inner))
-            stream = _Stream(turn.emit, self.redactor)
+            stream = _Stream(turn.emit, self._of)
             try:
                 reply = await handler(inner.replace(emit=stream.take))
             except ModelError:
@@ -60,10 +60,10 @@ class Redact:
 
 @define
 class _Stream:
-    """Redacts text and thoughts, and passes them on."""
+    """Redacts text, thoughts and tool calls, and passes them on."""
 
     emit: Emit
-    redactor: Redactor
+    redact: MessageRedactor
     _text: RedactedStream = field(init=False)
     _thoughts: RedactedStream = field(init=False)
 
@@ -71,21 +71,32 @@ class _Stream:
         self._begin()
 
     def _begin(self) -> None:
-        self._text, self._thoughts = RedactedStream(self.redactor), RedactedStream(self.redactor)
+        self._text, self._thoughts = RedactedStream(self.redact.redactor), RedactedStream(self.redact.redactor)
 
     async def take(self, delta: Delta) -> None:
+        if delta.tool_call is not None:
+            await self.end()  # the answer that calls the tool is complete
+            self._begin()
+            await self.emit(evolve(delta, tool_call=self.redact.call(delta.tool_call)))
+            return
         if delta.restart:
             self._begin()  # what was held back of the broken answer is taken back too
         text = self._text.feed(delta.text) if delta.text else ""
         thoughts = self._thoughts.feed(delta.reasoning) if delta.reasoning else ""
-        if text or thoughts or delta.restart:
-            await self.emit(Delta(text, thoughts, delta.restart))
+        if delta.restart:
+            await self.emit(Delta(text, thoughts, restart=True))
+        else:
+            await self._pass_on(text, thoughts)
 
     def waiting(self) -> str:
         """The text that was not passed on yet."""
         return self._text.waiting()
 
     async def end(self) -> None:
-        text, thoughts = self._text.end(), self._thoughts.end()
-        if text or thoughts:
-            await self.emit(Delta(text, thoughts))
+        await self._pass_on(self._text.end(), self._thoughts.end())
+
+    async def _pass_on(self, text: str, thoughts: str) -> None:
+        if thoughts:
+            await self.emit(Delta(reasoning=thoughts))
+        if text:
+            await self.emit(Delta(text))

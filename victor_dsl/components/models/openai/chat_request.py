@@ -19,7 +19,7 @@ from victor_dsl.components.api_tools import (
 from victor_dsl.components.foreign_parts import chat_part
 from victor_dsl.components.models.openai.prompt_cache import CacheFields
 from victor_dsl.errors import RequestError
-from victor_dsl.values.chat_format import CONTENT_BLOCKS, RESPONSE_ITEMS, call_to_json
+from victor_dsl.values.chat_format import CONTENT_BLOCKS, RESPONSE_ITEMS
 from victor_dsl.values.message import Message, Part, ToolCall
 from victor_dsl.values.tool import Tool, api_tool_name
 from victor_dsl.values.turn import Turn
@@ -132,11 +132,9 @@ class ChatRequest:
         return written
 
     def _call(self, call: ToolCall, message: Message, ids: CallIds) -> dict[str, Any]:
-        bare = call if call.extra is None or self._owns(message) else ToolCall(call.id, call.name, call.arguments)
-        return {
-            **call_to_json(bare, api_tool_name(call.name), object_arguments(call.arguments)),
-            "id": ids.of_call(call.id),
-        }
+        extra = call.extra if self._owns(message) else None
+        sent = ToolCall(ids.of_call(call.id), api_tool_name(call.name), object_arguments(call.arguments), extra)
+        return {**sent.as_json(), "id": sent.id}
 
     def _fill_in(self, written: dict[str, Any]) -> None:
         """Adds what the model requires beside calls, and lacks where another model made them. Gemini names this stand-in."""
