@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.compiler.conftest import Compile, Programme
+from victor_dsl.graph.plan import Plan
 from victor_dsl.language.schema import schema
 from victor_dsl.values.settings import Origin
 
@@ -196,6 +197,12 @@ def test_messages_count_in_the_context_budget(compile: Compile) -> None:
     assert [d.message.split(" (")[0] for d in over.diagnostics] == ["1,000 tokens are reserved"]
 
 
+def written(plan: Plan) -> dict[str, Origin]:
+    """Who wrote each message."""
+    found = {id: plan.origin(id) for id in plan.roles.messages}
+    return found if plan.roles.message is None else {**found, "message": plan.origin(plan.roles.message)}
+
+
 def test_a_plan_has_the_messages_and_who_wrote_each(program: Programme) -> None:
     text = (
         HEAD
@@ -222,29 +229,29 @@ variants:
     base = made.plan_for(None, {})
     assert base.roles.messages == ("messages/0", "messages/1")
     assert base.roles.message == "message/template"
-    assert {name: (origin.source, origin.line) for name, origin in base.origins.items()} == {
+    assert {name: (origin.source, origin.line) for name, origin in written(base).items()} == {
         "messages/0": ("spec", 6), "messages/1": ("spec", 7), "message": ("spec", 8),
     }  # fmt: skip
     warm = made.plan_for("acme", {"tone": "warm"})
-    assert warm.origins == {
+    assert written(warm) == {
         "messages/0": Origin("tenant acme", "victor.yml", 13),
         "messages/1": Origin("tenant acme", "victor.yml", 14),
         "message": Origin("arm tone.warm", "victor.yml", 22),
     }
     plain = made.plan_for("plain", {})
-    assert (plain.roles.messages, plain.roles.message, plain.origins) == ((), None, {})
+    assert (plain.roles.messages, plain.roles.message, written(plain)) == ((), None, {})
     assert len({plan.digest for plan in (base, warm, plain)}) == 3
 
 
 def test_a_section_that_is_null_has_no_messages(program: Programme) -> None:
     plan = program(HEAD + "messages: null\nmessage: null\n").plan_for(None, {})
-    assert (plan.roles.messages, plan.roles.message, plan.origins) == ((), None, {})
+    assert (plan.roles.messages, plan.roles.message, written(plan)) == ((), None, {})
 
 
 def test_an_overlay_may_add_messages_that_keep_their_own_lines(program: Programme) -> None:
     overlay = "tenants:\n  acme:\n    with:\n      +messages: [{role: user, text: A}, {role: assistant, text: b}]\n"
     plan = program(HEAD + EXAMPLES + overlay).plan_for("acme", {})
-    assert [(origin.source, origin.line) for origin in plan.origins.values()] == [
+    assert [(origin.source, origin.line) for origin in written(plan).values()] == [
         ("spec", 6), ("spec", 7), ("tenant acme", 11), ("tenant acme", 11),
     ]  # fmt: skip
 

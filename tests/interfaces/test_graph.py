@@ -53,6 +53,14 @@ def test_a_tenants_and_an_arms_plan_are_drawn_as_they_are(victor: Victor, spec: 
     assert "spare (echo)  answers" in victor("graph", spec, "--arm", "tone=warm").out
 
 
+def test_an_item_that_an_overlay_changes_is_placed_there(victor: Victor, folder: Path) -> None:
+    changed = SPEC.replace("{settings: {model: spare}}", "{contributors: {tone: {text: hu}}}")
+    (folder / "victor.yml").write_text(changed)
+    lines = victor("graph", "victor.yml", "--arm", "tone=warm").out.splitlines()
+    assert next(line for line in lines if "tone (text)" in line).endswith("  victor.yml:15 (arm tone.warm)")
+    assert next(line for line in lines if "late (text)" in line).endswith("  victor.yml:11")
+
+
 def test_the_specs_messages_are_stages_with_their_lines(victor: Victor, folder: Path) -> None:
     messages = "messages:\n  - {role: user, text: Hi}\n  - {role: assistant, template: Ho}\n"
     (folder / "victor.yml").write_text(f'{SPEC}{messages}message: {{template: "<q>{{{{ message }}}}</q>"}}\n')

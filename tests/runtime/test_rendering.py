@@ -178,6 +178,31 @@ async def test_only_values_that_are_in_force_have_an_origin(stage: Stage) -> Non
     assert {path.removeprefix("settings.") for path in rendered.origins} == set(rendered.settings)
 
 
+async def test_the_pieces_of_the_prompt_have_the_origins_of_their_overlays(stage: Stage) -> None:
+    stage.objects["models/main"] = Says(["a"])
+    spec = """
+    models: {main: {type: given}}
+    contributors:
+      - {type: text, name: style, text: Be brief.}
+      - {type: text, text: Be kind.}
+    variants:
+      tone: {arms: {control: {}, warm: {with: {contributors: {style: {text: Be warm.}}}}}}
+    """
+    async with stage.orchestrator(spec, answering=False) as orchestrator:
+        base, warm = [
+            (await orchestrator.render(Request(message="a", arms=arms))).as_json()["origins"]
+            for arms in ({"tone": "control"}, {"tone": "warm"})
+        ]
+    style = {"source": "spec", "file": base["contributors.text"]["file"], "line": 6}
+    assert {name: base[name] for name in base if name.startswith("contributors")} == {
+        "contributors.style": style,
+        "contributors.text": {**style, "line": 7},
+    }
+    arm = {**style, "source": "arm tone.warm", "line": 9}
+    assert warm["contributors.style"] == {**arm, "layers": [style, arm]}
+    assert warm["contributors.text"] == base["contributors.text"]
+
+
 async def test_only_system_messages_are_refused_before_anything_is_sent(stage: Stage) -> None:
     async with stage.orchestrator("models: {main: {type: echo}}") as orchestrator:
         request = Request(messages=(Message("system", "Be kind."),))

@@ -22,7 +22,8 @@ from victor_dsl.compiler.additions import Additions
 from victor_dsl.compiler.check import Checker
 from victor_dsl.compiler.checked import Checked
 from victor_dsl.compiler.conflicts import arms_over_tenants, disagreeing_arms
-from victor_dsl.compiler.extends import complete, documents, merge_family, nulls, read_family
+from victor_dsl.compiler.extends import complete, documents, members, merge_family, nulls, read_family
+from victor_dsl.compiler.history import History
 from victor_dsl.compiler.link import Linker
 from victor_dsl.compiler.lint import lint
 from victor_dsl.compiler.lint.input import LintInput
@@ -142,7 +143,7 @@ def _compile(
         return Compilation(None, tuple(found), files, files.versions)
 
     checker = Checker(registry)
-    variations = Variations(document, checker, nulls(family))
+    variations = Variations(document, checker, nulls(family), History(members(family)))
     linker = Linker()
     base = variations.make(None, {})
     if too_many := variations.too_many():

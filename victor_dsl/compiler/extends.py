@@ -166,8 +166,13 @@ def nulls(family: Family) -> dict[Path, Located]:
 
 def documents(family: Family) -> list[Located]:
     """Every document of the tree, the top one first."""
-    *parents, top = _lineage(family)
-    return [member.document for member in (top, *parents) if member.document is not None]
+    found = members(family)
+    return [*found[-1:], *found[:-1]]
+
+
+def members(family: Family) -> tuple[Located, ...]:
+    """Every document of the tree, each after those that it extends."""
+    return tuple(member.document for member in _lineage(family) if member.document is not None)
 
 
 def complete(family: Family) -> bool:

@@ -17,6 +17,7 @@ from victor_dsl.compiler.stability import Stability
 from victor_dsl.compiler.templates.sources import sources
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.graph.plan import Node, Plan, PromptPolicy, Roles
+from victor_dsl.graph.written import Key, Writers, nearest_origin
 from victor_dsl.language.annotations import FilePath, Secret, annotated_fields, nested_secrets
 from victor_dsl.language.component import TextPlace
 from victor_dsl.language.config import Around, Config, ModelConfig
@@ -25,7 +26,7 @@ from victor_dsl.language.spec import VERSION
 from victor_dsl.source.interpolate import Interpolated, as_written
 from victor_dsl.source.reader import Included
 from victor_dsl.values.additions import with_additions
-from victor_dsl.values.settings import Layer, lifted_fields
+from victor_dsl.values.settings import Layer, joined, lifted_fields
 
 ASIDE = ("databases", "exporters", "sessions")
 """Sections that are no part of the request path, and so of the digest, unless a node of it needs theirs."""
@@ -50,6 +51,7 @@ class Lowering:
         for id in _dependency_order(needs):
             nodes[id], meanings[id] = self._node(items[id], needs[id], nodes, meanings)
         roles = _roles(checked, self.stability.sent(variation))
+        writers = _writers(checked, variation.writers())
         prompt = checked.spec.prompt if checked.spec and checked.spec.prompt else None
         policy = PromptPolicy(prompt.max_tokens, prompt.overflow) if prompt else PromptPolicy()
         return Plan(
@@ -63,7 +65,7 @@ class Lowering:
             written_name=str(as_written(variation.source.at(("name",)).value)),
             models=variation.models,
             inputs=variation.inputs,
-            origins=variation.origins,
+            writers=writers,
             locked=_locked(checked),
             tenants=self.tenants if checked.spec is not None and checked.spec.unknown_tenants == "refuse" else None,
             prompt=policy,
@@ -185,6 +187,31 @@ def _roles(checked: Checked, contributors: Sequence[Item]) -> Roles:
         messages=ids("messages"),
         message=next(iter(ids("message")), None),
     )
+
+
+def _writers(checked: Checked, written: Mapping[Key, Writers]) -> dict[str, Writers]:
+    """Who wrote each node, and each input."""
+    found: dict[str, Writers] = {}
+    for section, items in checked.sections.items():
+        is_named = section != "message" and (section not in KINDS or KINDS[section].shape != "one")
+        for top in items:
+            key = (section, top.id.partition("/")[2]) if is_named else (section,)
+            if key not in written:  # nobody wrote it: the default
+                continue
+            writers = written[key]
+            for item in top.family():
+                found[item.id] = writers if item is top else _below(writers, item.id[len(top.id) + 1 :])
+    inputs = {"/".join(key): writers for key, writers in written.items() if key[0] == "inputs"}
+    return found | inputs
+
+
+def _below(writers: Writers, path: str) -> Writers:
+    """Who wrote a nested item: its fields, or the whole that it is a part of, such as a list."""
+    fields = {field[len(path) + 1 :]: origin for field, origin in writers.items() if field.startswith(f"{path}.")}
+    if not fields:
+        return {"": nearest_origin(writers, path)}
+    say = dict.fromkeys(one for origin in fields.values() for one in (origin.layers or (origin,)))
+    return {"": joined([*say][::-1]), **fields}
 
 
 def _locked(checked: Checked) -> dict[str, str]:

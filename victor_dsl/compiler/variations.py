@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import combinations, product
 from typing import Any, NamedTuple
 
@@ -13,15 +13,17 @@ from victor_dsl.compiler.additions import Additions
 from victor_dsl.compiler.check import Checker
 from victor_dsl.compiler.checked import Checked, Item
 from victor_dsl.compiler.guards import Guards
+from victor_dsl.compiler.history import History
 from victor_dsl.compiler.layers import layer_of, model_layers
 from victor_dsl.compiler.overlays import Overlay, name_of, type_of
 from victor_dsl.compiler.removals import Change, blamed, change, removal
 from victor_dsl.compiler.work import Work
+from victor_dsl.graph.written import Key, Writers, Written
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.located import Located, Path
 from victor_dsl.values.inputs import Inputs
-from victor_dsl.values.settings import LIFTED, Layer, Origin, merge_deep
+from victor_dsl.values.settings import LIFTED, Layer, merge_deep
 
 MOST_COMBINATIONS = 256
 """Up to so many, every combination of tenant and arms is checked; over it every pair of overlays is."""
@@ -30,8 +32,6 @@ _LACKS = re.compile(r" lacks '([^']+)'$")
 
 MOST_PAIRS = 4_096
 """Of arms of different experiments; a spec that has more is refused."""
-
-_WITH_ORIGINS = ("messages", "message", "inputs")
 
 Arms = tuple[tuple[str, str], ...]
 """Arms by experiment, in the order of the spec: a key of caches."""
@@ -48,8 +48,7 @@ class Piece(NamedTuple):
 @frozen(eq=False)
 class Variation:
     """The spec for one tenant (None: no overlay) and some arms. `overlays` are the layers over the providers, `models` those
-    of models with settings of their own; `source` is the document with its tenants and experiments, as it was written. `origins`
-    are those of the spec's messages: `messages/0`, `message`."""
+    of models with settings of their own; `source` is the document with its tenants and experiments, as it was written."""
 
     tenant: str | None
     arms: Arms
@@ -58,7 +57,7 @@ class Variation:
     spec: Layer
     overlays: tuple[Layer, ...]
     models: Mapping[str, Layer]
-    origins: Mapping[str, Origin]
+    history: History
     nulls: Mapping[Path, Located]
 
     @property
@@ -78,6 +77,17 @@ class Variation:
     def change(self, fault: Diagnostic, *path: str) -> Change | None:
         """What an overlay changes of an item, for a fault that comes of it and stands below."""
         return change(self.source, self._overlays, fault, path)
+
+    def writers(self) -> Mapping[Key, Writers]:
+        """Who wrote each item."""
+        return self.history.writers(self._layers())
+
+    def all_written(self) -> list[Written]:
+        """All that its layers write, the lowest first."""
+        return self.history.written(self._layers())
+
+    def _layers(self) -> Iterator[tuple[str, Located]]:
+        return ((name, self.source.at(path)) for name, path in self._overlays)
 
     @property
     def _overlays(self) -> Iterator[tuple[str, Path]]:
@@ -168,6 +178,7 @@ class Variations:
     document: Located
     checker: Checker
     _nulls: Mapping[Path, Located]
+    history: History
     _faults: list[Diagnostic] = field(factory=list)
     tenants: dict[str, Located] = field(init=False)
     experiments: dict[str, dict[str, Located]] = field(init=False)
@@ -211,9 +222,8 @@ class Variations:
             before = len(self.checker.diagnostics) if layers else 0  # the base was checked for its guards
             checked = self.checker.check(self._merged(tenant, arms))
             models = self._model_layers(checked.sections["models"])
-            origins = self._origins(tenant, arms, layers)
             self._made[key] = Variation(
-                tenant, arms, self.document, checked, self._spec, tuple(layers), models, origins, self._nulls
+                tenant, arms, self.document, checked, self._spec, tuple(layers), models, self.history, self._nulls
             )
             self.checker.diagnostics[before:] = [
                 self._made[key].blamed(fault) for fault in self.checker.diagnostics[before:]
@@ -303,24 +313,6 @@ class Variations:
             self._faults += self._guards.faults(over, laid, at)
         return laid
 
-    def _origins(self, tenant: str | None, arms: Arms, layers: Sequence[Layer]) -> Mapping[str, Origin]:
-        """Who wrote each message of the spec and each default of an input: the lowest layer with which it is there."""
-        document, base = self._merged(tenant, arms), self._made.get((None, ()))
-        if base is not None and all(document.get(name) is self.document.get(name) for name in _WITH_ORIGINS):
-            return base.origins
-        last = _written(document)
-        if not last:
-            return {}
-        writers: dict[int, str] = {}
-        below = [self.document, *([] if tenant is None else [self._merged(tenant, ())])]
-        below += [self._merged(tenant, arms[: n + 1]) for n in range(len(arms))]
-        for document, layer in zip(below, (self._spec, *layers), strict=True):
-            for written in _written(document).values():
-                writers.setdefault(id(written), layer.source)
-        return {
-            name: Origin(writers[id(written)], written.span.file, written.span.line) for name, written in last.items()
-        }
-
     def _tenant_layer(self, tenant: str) -> Layer:
         if tenant not in self._layers:
             self._layers[tenant] = self._layer(f"tenant {tenant}", self.tenants[tenant], _tenant_path(tenant))
@@ -354,17 +346,6 @@ def middleware_types(document: Located) -> dict[str, str]:
 def _maps(section: Located | None) -> Iterator[tuple[str, Located]]:
     if section is not None and isinstance(section.value, dict):
         yield from ((name, item) for name, item in section.value.items() if isinstance(item.value, dict))
-
-
-def _written(document: Located) -> dict[str, Located]:
-    """The messages of a document, and the defaults of its inputs, by name."""
-    examples, template, inputs = (document.get(name) for name in _WITH_ORIGINS)
-    listed = examples.value if examples is not None and isinstance(examples.value, list) else []
-    found = {f"messages/{i}": item for i, item in enumerate(listed)}
-    for name, declared in inputs.value.items() if inputs is not None and isinstance(inputs.value, dict) else ():
-        if (default := declared.get("default")) is not None:
-            found[f"inputs.{name}"] = default
-    return found if template is None or template.value is None else {**found, "message": template}
 
 
 def _with(holder: Located) -> Located:

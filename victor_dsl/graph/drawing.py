@@ -173,8 +173,14 @@ def _tree(plan: Plan, stops: tuple[Stop, ...], indent: str) -> Iterator[tuple[st
         uses = [need for need in stop.node.needs if need in plan.by_id and not need.startswith(f"{stop.node.id}.")]
         note = f"  {stop.note}" if stop.note else ""
         arrow = f"  → {', '.join(uses)}" if uses else ""
-        yield f"{indent}{'└' if last else '├'}─ {stop.label}{note}{arrow}", stop.node.place
+        yield f"{indent}{'└' if last else '├'}─ {stop.label}{note}{arrow}", _place(plan, stop.node)
         yield from _tree(plan, stop.nested, indent + ("   " if last else "│  "))
+
+
+def _place(plan: Plan, node: Node) -> str:
+    """Where a node was written; where an overlay changed it, there."""
+    origin = plan.origin(node.id)
+    return str(origin) if origin.file else node.place
 
 
 def _caption(stop: Stop) -> str:

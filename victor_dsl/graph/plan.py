@@ -13,6 +13,7 @@ from attrs import field, frozen
 
 from victor_dsl.errors import Refused
 from victor_dsl.experiments.assignment import Experiment
+from victor_dsl.graph.written import Writers, nearest_origin
 from victor_dsl.language.component import TextPlace
 from victor_dsl.language.config import Around, Config, ProviderConfig
 from victor_dsl.language.kinds import MESSAGES
@@ -110,8 +111,8 @@ class Plan:
     above them, the lowest first. `models` are the layers of models with settings of their own: that of the model which
     answers is just above `spec`. `request` lists the settings that a request may set beyond the usual ones, `inputs` what it
     must or may give. `locked` has the globs of values that only the layers `spec` and `models` may set, each with its place.
-    Where turns of unknown tenants are refused, `tenants` are those of the spec. `origins` says who wrote each message of the
-    spec (`messages/0`, `message`) and the default of each input (`inputs.plan`). `written_name` is the name as drawings show
+    Where turns of unknown tenants are refused, `tenants` are those of the spec. `writers` says who wrote each node, each of its
+    fields and each input (`inputs/plan`); it is no part of the digest. `written_name` is the name as drawings show
     it: a reference instead of its value. `digest`
     does not depend on how the spec is formatted.
     """
@@ -128,7 +129,7 @@ class Plan:
     digest: str
     models: Mapping[str, Layer] = field(factory=dict)
     inputs: Inputs = field(factory=dict)
-    origins: Mapping[str, Origin] = field(factory=dict)
+    writers: Mapping[str, Writers] = field(factory=dict)
     written_name: str = field(kw_only=True)
     locked: Mapping[str, str] = field(factory=dict)
     tenants: frozenset[str] | None = None
@@ -138,6 +139,10 @@ class Plan:
         parts = [f"tenant {self.tenant}"] if self.tenant is not None else []
         parts += [f"arm {experiment}.{arm}" for experiment, arm in self.arms.items()]
         return f"the plan of {' with '.join(parts)}" if parts else "the base plan"
+
+    def origin(self, id: str, field: str = "") -> Origin:
+        """Who wrote a node or an input, or one of its fields (`model.temperature`); the default where nobody did."""
+        return nearest_origin(self.writers.get(id, {}), field)
 
     def unknown_tenant(self, tenant: str | None, *, suggests: bool) -> Refused | None:
         """Why a turn of the tenant is refused, unless a provider knows it; `suggests` says that other tenants may be named."""

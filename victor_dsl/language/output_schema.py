@@ -215,8 +215,8 @@ def rendered_schema() -> Json:
                 "settings": {"type": "object", "description": "The settings in force, by name."},
                 "origins": {
                     "type": "object",
-                    "description": "Where each value in force came from, by its dotted path, and who wrote each message of the spec: "
-                    "`messages/0`, `message`.",
+                    "description": "Where each value in force came from, by its dotted path, and who wrote each piece of the "
+                    "prompt (`contributors.NAME`) and each message of the spec (`messages/0`, `message`).",
                     "additionalProperties": _object(
                         _ORIGIN,
                         {

@@ -7,9 +7,10 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from itertools import takewhile
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from victor_dsl.errors import RequestError, VictorError
+from victor_dsl.graph.plan import Plan
 from victor_dsl.language.boundary import component_error, is_fault
 from victor_dsl.runtime.coordinators.compaction_memory import WIDTH, fingerprints, leading_same
 from victor_dsl.runtime.coordinators.config import REQUEST
@@ -20,13 +21,10 @@ from victor_dsl.values.frozen import FrozenMap
 from victor_dsl.values.message import messages_tokens
 from victor_dsl.values.outcome import CacheUse, Explained, Rendered, Tokens
 from victor_dsl.values.request import Request, check_request
-from victor_dsl.values.settings import TOOL_LISTS, Layer, Origin, Settings
+from victor_dsl.values.settings import DEFAULT, TOOL_LISTS, Layer, Origin, Settings, joined
 from victor_dsl.values.tokens import text_tokens
 from victor_dsl.values.tool import Tool, tools_tokens
 from victor_dsl.values.turn import Mending, Turn
-
-DEFAULT = Origin("default")
-
 
 MOST_SESSIONS = 1_000
 """How many sessions' last rendered requests are remembered; over that, the one rendered longest ago is forgotten."""
@@ -107,7 +105,7 @@ class _Progress:
 
     async def go(self, generation: Generation) -> None:
         self.turn, plan = await generation.planned(self.turn.replace(rendering=True))
-        self.written = plan.origins
+        self.written = _written(plan)
         lease = await generation.pipelines.take(plan)
         try:
             await self._steps(lease.resource)
@@ -186,6 +184,16 @@ class _Progress:
         return tuple(others[index] for index in indices)
 
 
+def _written(plan: Plan) -> dict[str, Origin]:
+    """Who wrote each piece of the prompt, each message of the spec and the default of each input."""
+    found = {f"contributors.{plan.by_id[id].name}": plan.origin(id) for id in plan.roles.contributors}
+    for name in plan.inputs:
+        if (default := plan.writers.get(f"inputs/{name}", {}).get("default")) is not None:
+            found[f"inputs.{name}"] = default
+    found |= {id: plan.origin(id) for id in plan.roles.messages}
+    return found if plan.roles.message is None else {**found, "message": plan.origin(plan.roles.message)}
+
+
 def _settings_as_json(settings: Settings) -> dict[str, Any]:
     """The settings that are set, as JSON values."""
     return {key: value for key, value in settings.model_dump(mode="json", exclude_none=True).items() if value != {}}
@@ -194,7 +202,7 @@ def _settings_as_json(settings: Settings) -> dict[str, Any]:
 def origins(turn: Turn, written: Mapping[str, Origin] = FrozenMap()) -> dict[str, Origin]:
     """The origin of each value in force, by its dotted path: `settings.temperature`, `vars.product`, `inputs.customer`.
 
-    And that of each message of the spec. `written` are those of the plan.
+    And that of each piece of the prompt and message of the spec. `written` are those of the plan.
     """
     paths = [*_leaves(_settings_as_json(turn.settings), ("settings",)), *_leaves(turn.vars, ("vars",))]
     found = {".".join(path): _origin(path, turn.layers) for path in paths}
@@ -220,19 +228,12 @@ def _origin(path: tuple[str, ...], layers: tuple[Layer, ...]) -> Origin:
             if here is None:
                 if path in TOOL_LISTS:
                     break
-                return _joined(added)
+                return joined(added)
         else:
             added.append(_place(path, layer))
             if path not in layer.added and path not in TOOL_LISTS:
-                return _joined(added)
-    return _joined(added)
-
-
-def _joined(origins: list[Origin]) -> Origin:
-    """One origin of what these gave, the highest first."""
-    if not origins:
-        return DEFAULT
-    return origins[0] if len(origins) == 1 else evolve(origins[0], layers=tuple(origins[::-1]))
+                return joined(added)
+    return joined(added)
 
 
 def _place(path: tuple[str, ...], layer: Layer) -> Origin:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal, Self, get_args
 
-from attrs import Factory, frozen
+from attrs import Factory, evolve, frozen
 from pydantic import AfterValidator, BaseModel, Field, Strict, create_model, model_validator
 
 from victor_dsl.values.frozen import freeze
@@ -236,6 +236,27 @@ class Origin:
         """The origin as `victor render` shows it."""
         origin: dict[str, Any] = {"source": self.source, "file": self.file, "line": self.line}
         return {**origin, "layers": [layer.as_json() for layer in self.layers]} if self.layers else origin
+
+    def __str__(self) -> str:
+        if not self.file:
+            return self.source
+        return self.place if self.source == "spec" else f"{self.place} ({self.source})"
+
+    @property
+    def place(self) -> str:
+        """Where it was written: `victor.yml:12`; empty where that is nowhere."""
+        return self.file or "" if self.line is None else f"{self.file}:{self.line}"
+
+
+def joined(origins: Sequence[Origin]) -> Origin:
+    """One origin of a value that these layers make together, the highest first; the default if there is none."""
+    if not origins:
+        return DEFAULT
+    return origins[0] if len(origins) == 1 else evolve(origins[0], layers=tuple(origins[::-1]))
+
+
+DEFAULT = Origin("default")
+"""The origin of what no layer writes."""
 
 
 @frozen(eq=False)
