@@ -42,7 +42,7 @@ def test_a_kind_alone_lists_that_kind(victor: Victor, kind: str) -> None:
     [
         ("midleware", "there is no command or kind 'midleware'; did you mean 'middleware'?"),
         ("lst", "there is no command or kind 'lst'; did you mean 'list'?"),
-        ("models/openai", "there is no command 'models/openai'; did you mean 'show models/openai'?"),
+        ("models/opnai", "models has no 'opnai'; did you mean 'openai'?"),
         ("zzz", "commands and kinds: compaction, contributors,"),
     ],
 )
@@ -74,7 +74,7 @@ def test_a_shown_component_as_json_has_its_schema(victor: Victor) -> None:
     [
         ("models/ecko", "models has no 'ecko'; did you mean 'echo'?"),
         ("modles/echo", "there is no kind 'modles'; did you mean 'models'?"),
-        ("echo", "did you mean models/echo?"),
+        ("echo", "did you mean 'models/echo'?"),
         ("nothing", "'nothing' is not of the form KIND/TYPE"),
         ("models/", "models has no ''"),
         ("models/../x", "models has no '../x'"),

@@ -18,7 +18,7 @@ class Config(DatabaseConfig):
     Connections are opened when needed: while the server is away, turns that need it fail, and the first turn after its
     return succeeds. `victor db migrate` creates the tables that other components use, with row-level security for
     tenants. Superusers and roles with BYPASSRLS are exempt from it, and the tables' owner can switch it off: use another role
-    in `dsn`, and give it its rights by `victor db migrate --runtime-role`.
+    in `dsn`, and give it its rights by `victor db migrate --runtime-role ROLE`.
     """
 
     dialect: ClassVar[str | None] = "postgres"

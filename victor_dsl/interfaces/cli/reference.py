@@ -35,18 +35,20 @@ _TYPE_WORDS = {
 
 
 class _Components(Group):
-    """The commands about components. In place of a command, a kind lists that kind."""
+    """The commands about components. In place of a command, a kind lists that kind, and KIND/TYPE shows that component."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the first argument names, or `list` where it is a kind. Raises UsageError."""
+        """The command that the first argument names, `list` where it is a kind, or `show` for KIND/TYPE. Raises UsageError."""
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
             if name in KINDS:
                 return list_components.name, list_components, ["--kind", *args]
             if "/" in name:
-                raise UsageError(f"there is no command '{name}'; did you mean 'show {name}'?")
+                return show.name, show, args
+            if full := _full_names(name):
+                raise UsageError(f"there is no command or kind '{name}'; did you mean {full}?")
             names = [*self.list_commands(ctx), *KINDS]
             raise UsageError(
                 f"there is no command or kind '{name}'; {suggest(name, names, what='commands and kinds', most=len(names))}"
@@ -59,7 +61,8 @@ class _Components(Group):
 def components(context: click.Context) -> None:
     """List the components that a spec may name, or show one with all its fields.
 
-    Without a command it lists all; with a kind, those of that kind: `victor components middleware`.
+    Without a command it lists all; with a kind, those of that kind: `victor components middleware`. With KIND/TYPE it shows one:
+    `victor components middleware/auth`.
     """
     if context.invoked_subcommand is None:
         context.invoke(list_components)
@@ -235,11 +238,17 @@ def _warn(error: BrokenComponent) -> None:
     say(warning_line(str(error)))
 
 
+def _full_names(type: str) -> str:
+    """The components of that type, `'compaction/x' or 'middleware/x'`; empty where there are none."""
+    registry = Registry()
+    return " or ".join(f"'{kind}/{type}'" for kind in KINDS if type in registry.types(kind))
+
+
 def _found(name: str) -> Component:
     kind, slash, type = name.partition("/")
     if not slash:
-        kinds = [k for k in KINDS if name in Registry().types(k)]
-        hint = f"; did you mean {' or '.join(f'{k}/{name}' for k in kinds)}?" if kinds else ", such as models/openai"
+        full = _full_names(name)
+        hint = f"; did you mean {full}?" if full else ", such as models/openai"
         raise UsageError(f"'{name}' is not of the form KIND/TYPE{hint}")
     registry = Registry()
     _kinds(kind)
