@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "fmt": ("fmt", "Write specs in their canonical layout."),
     "render": ("render", "Show what the model would be sent, and why."),
     "run": ("run", "Answer one message, a chat, or a batch of requests."),
+    "record": ("record", "Record what an application asks a model, through a proxy."),
     "db": ("db", "Create the tables that components use."),
     "dead-letters": ("dead_letters", "Show or replay events that an exporter did not accept."),
     "graph": ("plans", "Draw a spec's request path."),

@@ -1,0 +1,1 @@
+"""Records the requests that pass between an application and a model's API, as request lines."""
