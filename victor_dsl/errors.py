@@ -24,7 +24,7 @@ Faults of a spec are diagnostics, collected and placed; `SpecError` only carries
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 EXIT_OK = 0
 EXIT_SPEC = 1
@@ -127,10 +127,37 @@ class Unauthenticated(Refused):
     code = "unauthenticated"
 
 
+class Limit(NamedTuple):
+    """A limit of callers: its name in `settings.limits`, what it counts by (tenant, user, session or key), and whose it is.
+
+    `subject` identifies whose it is, and `whose` is for people. `interval_s` is how long the limit takes to allow as much again as the
+    refused turn asked for; `places` is the number of turns that may run at once, where that is the limit.
+    """
+
+    name: str
+    per: str
+    subject: str
+    whose: str
+    interval_s: float | None = None
+    places: int | None = None
+
+
 class LimitReached(Refused):
-    """A limit of the caller is used up."""
+    """A limit of the caller is used up. `limit` is None where no waiting helps: the turn is larger than the limit."""
 
     code = "limit-reached"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        node: str | None = None,
+        hint: str | None = None,
+        retry_after_s: float | None = None,
+        limit: Limit | None = None,
+    ) -> None:
+        super().__init__(message, node=node, hint=hint, retry_after_s=retry_after_s)
+        self.limit = limit
 
 
 class ComponentError(VictorError):

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from attrs import define, evolve, field, frozen
 
-from victor_dsl.errors import EXIT_OK, EXIT_OUTSIDE, UsageError, VictorError
+from victor_dsl.errors import EXIT_OK, EXIT_OUTSIDE, Limit, LimitReached, UsageError, VictorError
 from victor_dsl.graph.plan import Program
+from victor_dsl.interfaces.cli import running
 from victor_dsl.interfaces.cli.caller import Caller
-from victor_dsl.interfaces.cli.output import count_of, say, warning_line
+from victor_dsl.interfaces.cli.output import count_of, harmless, say, warning_line
 from victor_dsl.interfaces.cli.resuming import changed_spec, fingerprints
 from victor_dsl.lazy import Lazy
 from victor_dsl.runtime.orchestrator import Orchestrator
@@ -28,6 +29,8 @@ from victor_dsl.values.outcome import Rendered, Tokens
 from victor_dsl.workbench.batch import (
     Job,
     Ledger,
+    Limited,
+    Limits,
     Line,
     LineDigests,
     Output,
@@ -39,15 +42,22 @@ from victor_dsl.workbench.batch import (
     run_lines,
     write_record,
 )
+from victor_dsl.workbench.batch.engine import until_stopped
+from victor_dsl.workbench.batch.limits import Waiting
 from victor_dsl.workbench.batch.output import Mode
 
 if TYPE_CHECKING:
-    from rich import console, progress
+    from rich import console, markup, progress
 else:
-    console, progress = Lazy("rich.console"), Lazy("rich.progress")
+    console, markup, progress = Lazy("rich.console"), Lazy("rich.markup"), Lazy("rich.progress")
 
 GRACE_S = 5.0
 """How long lines in progress may continue after an interrupt."""
+
+SHOW_SECONDS = 0.1
+
+SHOWN_LIMITS = 2
+"""How many limits that lines wait for are shown in the progress bar."""
 
 SHOWN_ERRORS = 10
 """How many failed lines are reported one by one; the output has them all."""
@@ -68,6 +78,8 @@ class Batch:
     """Asks the lines again that have an error in the output that is resumed."""
     force: bool = False
     """Resumes also where the spec or an answered line has changed."""
+    waits: bool = True
+    """Asks lines again that a limit of the spec refuses, when the limit allows it."""
     explain: Callable[[Rendered], Iterable[str]] | None = None
     """Gives the lines that are printed beside each rendered request."""
 
@@ -91,7 +103,7 @@ class Batch:
                     answers = output.answered() if self.mode == "resume" else ()
                     ledger = stack.enter_context(Ledger(answers, () if digests is None or self.force else digests))
                     run = _Run(self, output, record, digests, errors_before=ledger.errors)
-                    asyncio.run(run.all(stream, ledger))
+                    running.run(run.all(stream, ledger), on_signal=run.stop)
         return run.ended()
 
     def _record(self) -> RunRecord:
@@ -133,29 +145,30 @@ class _Run:
     began: float = field(factory=time.monotonic)
     stopping: asyncio.Event = field(factory=asyncio.Event)
     signals: list[int] = field(factory=list)
+    work: asyncio.Future[Tally] | None = None
 
     async def all(self, stream: BinaryIO, ledger: Ledger) -> None:
         """Answers every line of the stream; after a signal, only those in progress."""
-        async with Orchestrator(self.batch.program, answering=not self.batch.renders) as orchestrator:
-            with _progress(stream) as show_progress:
-                job = self._job(orchestrator, show_progress)
-                work = asyncio.ensure_future(
-                    run_lines(
-                        read_lines(stream),
-                        ledger,
-                        job,
-                        concurrency=self.batch.concurrency,
-                        ahead=1 if self.batch.renders else None,  # renders come in the order of the input
-                        stopping=self.stopping,
-                        tally=self.tally,
-                    )
+        orchestrator = Orchestrator(self.batch.program, answering=not self.batch.renders)
+        async with running.shown_opening(orchestrator):
+            limits = Limits(partial(until_stopped, self.stopping), reached=self._report_limit)
+            async with _progress(stream, self._progress_of(limits)):
+                work = run_lines(
+                    read_lines(stream),
+                    ledger,
+                    self._job(orchestrator),
+                    concurrency=self.batch.concurrency,
+                    ahead=1 if self.batch.renders else None,  # renders come in the order of the input
+                    stopping=self.stopping,
+                    tally=self.tally,
+                    limits=limits,
                 )
-                with self._signals(work):
-                    try:
-                        await work
-                    except asyncio.CancelledError:
-                        if not self.signals:
-                            raise
+                self.work = asyncio.ensure_future(work)
+                try:
+                    await self.work
+                except asyncio.CancelledError:
+                    if not self.signals:
+                        raise
 
     def ended(self) -> int:
         """Prints how the run ended; the exit code."""
@@ -173,8 +186,20 @@ class _Run:
             say("--resume --retry-errors asks the lines with an error again")
         return EXIT_OUTSIDE if tally.errors or self.errors_before else EXIT_OK
 
-    def _job(self, orchestrator: Orchestrator, show_progress: Callable[[Tally, float], None] | None) -> Job:
-        async def answer(line: Line) -> Mapping[str, Any]:
+    def stop(self, number: int) -> bool:
+        """Takes a signal: the first lets the lines in progress finish for a while, the second cancels them. False before the first line."""
+        if self.work is None:
+            return False
+        self.signals.append(number)
+        if self.stopping.is_set():
+            self.work.cancel()
+        else:
+            self.stopping.set()
+            asyncio.get_running_loop().call_later(GRACE_S, self.work.cancel)
+        return True
+
+    def _job(self, orchestrator: Orchestrator) -> Job:
+        async def answer(line: Line) -> Mapping[str, Any] | Limited:
             request = self.batch.caller.complete(read_request(line.data))
             request = evolve(request, id=line.id, turn_id=self.record.turn_id(line.id, line.attempts))
             if self.batch.renders:
@@ -182,10 +207,13 @@ class _Run:
                 if self.batch.explain is not None:
                     say("\n".join([f"line {line.number}:", *self.batch.explain(rendered)]))
                 return rendered.as_json(explain=self.batch.explain is not None)
-            answer = (await orchestrator.answer(request)).to_dict()
-            if self.digests is not None:
+            answer = await orchestrator.answer(request)
+            if self.digests is not None and not line.attempts:
                 self.digests.add(line)
-            return answer
+            written, error = answer.to_dict(), answer.error
+            if self.batch.waits and isinstance(error, LimitReached) and error.limit is not None:
+                return Limited(written, error.limit, error.retry_after_s)
+            return written
 
         def fail(line: Line, error: VictorError) -> Mapping[str, Any]:
             failed = _unrendered(line, error) if self.batch.renders else _unanswered(line, error)
@@ -197,34 +225,31 @@ class _Run:
                 say(warning_line(f"{self.batch.input}:{line.number}: {error['message']}"))
                 if self.tally.errors == SHOWN_ERRORS:
                     say("further errors are only in the output")
-            if show_progress is not None:
-                show_progress(self.tally, time.monotonic() - self.began)
 
         def report_pause(seconds: float) -> None:
             say(f"a model refuses requests for their rate: continuing in {seconds:.0f} s, with fewer lines at a time")
 
         return Job(answer, fail, self.output.write, watch, self.batch.caller.session, report_pause)
 
-    @contextmanager
-    def _signals(self, work: asyncio.Future[Tally]) -> Iterator[None]:
-        """The first signal lets the lines in progress finish for a while, the second cancels them."""
-        loop = asyncio.get_running_loop()
+    def _report_limit(self, limit: Limit) -> None:
+        whose = f"{limit.whose} has" if limit.whose else f"the {limit.per} has"
+        say(f"{harmless(whose)} reached its limit {limit.name}: its lines wait for it (--no-wait refuses them)")
 
-        def stop(number: int) -> None:
-            self.signals.append(number)
-            if self.stopping.is_set():
-                work.cancel()
-            else:
-                self.stopping.set()
-                loop.call_later(GRACE_S, work.cancel)
+    def _progress_of(self, limits: Limits) -> Callable[[], tuple[int, str]]:
+        def progress_now() -> tuple[int, str]:
+            tally, seconds = self.tally, time.monotonic() - self.began
+            rate = tally.answered / seconds if seconds > 0 else 0.0
+            errors = f"  [red]{count_of(tally.errors, 'error')}[/red]" if tally.errors else ""
+            waiting = "".join(f"  {markup.escape(_waits(found))}" for found in limits.waiting()[:SHOWN_LIMITS])
+            lines = f"{tally.answered + tally.skipped:,} lines  {rate:,.1f}/s{errors}{waiting}"
+            return tally.done_bytes, lines
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop, int(number))
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
+        return progress_now
+
+
+def _waits(found: Waiting) -> str:
+    whose = f"{found.limit.whose}'s limit" if found.limit.whose else "the limit"
+    return f"waiting for {harmless(whose)}, {found.seconds:.0f} s"
 
 
 def _unanswered(line: Line, error: VictorError) -> dict[str, Any]:
@@ -283,11 +308,11 @@ def _is_same(stream: BinaryIO, output: str) -> bool:
     return stat.S_ISREG(one.st_mode) and os.path.samestat(one, other)
 
 
-@contextmanager
-def _progress(stream: BinaryIO) -> Iterator[Callable[[Tally, float], None] | None]:
-    """Shows a run's tally after so many seconds in a progress bar; None where stderr is no terminal."""
+@asynccontextmanager
+async def _progress(stream: BinaryIO, now: Callable[[], tuple[int, str]]) -> AsyncIterator[None]:
+    """Shows a progress bar, where stderr is a terminal: `now` returns how many bytes of the input are done, and a description."""
     if not sys.stderr.isatty():
-        yield None
+        yield
         return
     status = os.fstat(stream.fileno())
     size = status.st_size if stat.S_ISREG(status.st_mode) else None
@@ -303,11 +328,16 @@ def _progress(stream: BinaryIO) -> Iterator[Callable[[Tally, float], None] | Non
     )
     task = bar.add_task("starting", total=size)
 
-    def show(tally: Tally, seconds: float) -> None:
-        rate = tally.answered / seconds if seconds > 0 else 0.0
-        errors = f"  [red]{tally.errors:,} errors[/red]" if tally.errors else ""
-        lines = f"{tally.answered + tally.skipped:,} lines  {rate:,.1f}/s{errors}"
-        bar.update(task, completed=tally.done_bytes, description=lines)
+    async def show() -> None:
+        while True:
+            done, description = now()
+            bar.update(task, completed=done, description=description)
+            await asyncio.sleep(SHOW_SECONDS)
 
     with bar:
-        yield show
+        showing = asyncio.create_task(show(), name="progress bar")
+        try:
+            yield
+        finally:
+            showing.cancel()
+            await asyncio.wait([showing])

@@ -27,8 +27,12 @@ _CONTROLS |= {ord("\t"): "\t", ord("\n"): "\n", ord("\r"): None}
 
 
 def say(text: str) -> None:
-    """Prints a line for people, on stderr."""
-    click.echo(text, err=True, color=is_colourful(sys.stderr))
+    """Prints a line for people, on stderr.
+
+    Not by `click.echo`: it writes past what stands in for `sys.stderr` while a progress bar, a prompt or a reply is shown.
+    """
+    sys.stderr.write((text if is_colourful(sys.stderr) else click.unstyle(text)) + "\n")
+    sys.stderr.flush()
 
 
 def error_line(text: str) -> str:

@@ -48,6 +48,11 @@ LOGGERS = ("victor", "victor_dsl")
     help="How many lines of a batch are answered at the same time.",
 )
 @click.option(
+    "--no-wait",
+    is_flag=True,
+    help="Write an error for a line that `settings.limits` refuse, instead of asking it again when they allow it.",
+)
+@click.option(
     "--watch",
     is_flag=True,
     help="In a chat, reload the spec when it changes, not only its prompts; SIGHUP does so at once.",
@@ -69,6 +74,7 @@ def run(
     force: bool,
     overwrite: bool,
     concurrency: int,
+    no_wait: bool,
     watch: bool,
     as_json: bool,
     session: str | None,
@@ -93,8 +99,9 @@ def run(
     order. A bad line becomes an error object, and the other lines run. --resume leaves lines with an error as they are;
     --resume --retry-errors asks them again, and their new reply lines replace the old ones. Where the spec has changed,
     or an answered line, --resume says so and stops; with --force it continues, and with --retry-errors a changed spec
-    is only reported. Where a provider refuses requests for
-    their rate, the batch pauses and continues with fewer lines at a time.
+    is only reported. Where a provider refuses requests for their rate, the batch pauses and continues with fewer lines
+    at a time. A line that a limit of the spec refuses waits until the limit allows it, and other lines go on; with
+    --no-wait it becomes an error.
 
     Exits 3 when a message was not answered, or while the output of a batch has an error.
     """
@@ -120,7 +127,15 @@ def run(
         if input_ is not None:
             mode: Mode = "resume" if resume else "overwrite" if overwrite else "new"
             batch = Batch(
-                program, caller, input_, output or "-", mode, concurrency, retry_errors=retry_errors, force=force
+                program,
+                caller,
+                input_,
+                output or "-",
+                mode,
+                concurrency,
+                retry_errors=retry_errors,
+                force=force,
+                waits=not no_wait,
             )
             code = batch.run()
         elif message is not None:
@@ -155,7 +170,7 @@ def _answer_one(program: Program, request: Request, *, as_json: bool) -> int:
     page = Page()
 
     async def answer() -> Reply:
-        async with Orchestrator(program) as orchestrator:
+        async with running.shown_opening(Orchestrator(program)) as orchestrator:
             return await orchestrator.answer(request, page.emit if page.streams and not as_json else None)
 
     return page.show(running.run(answer()), as_json=as_json)

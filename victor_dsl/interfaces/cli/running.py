@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import islice, product
 from typing import Any, TypeVar
@@ -16,13 +16,17 @@ from attrs import evolve
 from victor_dsl.errors import Refused, VictorError
 from victor_dsl.graph.plan import Node, Plan, Program
 from victor_dsl.interfaces.cli.output import say, warning_line
+from victor_dsl.interfaces.cli.waits import Waits
 from victor_dsl.language.registry import Registry
 from victor_dsl.runtime.coordinators.config import ConfigCoordinator
 from victor_dsl.runtime.nodes import LiveNodes
+from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.storage.permissions import EXPOSED
 from victor_dsl.values.turn import Turn
 
 T = TypeVar("T")
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 EXIT_TERMINATED = 128 + signal.SIGTERM
 NOBODY = "victor-validate"
@@ -32,36 +36,48 @@ MOST_PLANS = 1_000
 """How many plans `validate --connect` looks at. Each tenant has its turn before the next combination of arms."""
 
 
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The coroutine's result. SIGTERM ends it as Ctrl-C does, with everything closed.
+def run(coroutine: Coroutine[Any, Any, T], *, on_signal: Callable[[int], bool] = lambda _: False) -> T:
+    """The coroutine's result. SIGINT and SIGTERM cancel it, so that it closes everything; a further one changes nothing.
 
-    Raises KeyboardInterrupt on SIGINT; ends the command with 143 on SIGTERM.
+    `on_signal` gets each signal first, and returns whether it has dealt with it. Raises KeyboardInterrupt on SIGINT; ends the command
+    with 143 on SIGTERM.
     """
-    terminated = False
+    ended_by: int | None = None
 
-    async def until_terminated() -> T:
+    async def until_ended() -> T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
 
-        def terminate() -> None:
-            nonlocal terminated
-            terminated = True
-            if task is not None:
+        def end(number: int) -> None:
+            nonlocal ended_by
+            if not on_signal(number) and ended_by is None:
+                ended_by = number
                 task.cancel()
 
-        loop.add_signal_handler(signal.SIGTERM, terminate)
-        try:
-            return await coroutine
-        finally:
-            loop.remove_signal_handler(signal.SIGTERM)
+        for number in SIGNALS:
+            loop.add_signal_handler(number, end, int(number))
+        return await coroutine  # asyncio removes the handlers with the loop: a signal while tasks end must not kill
 
     gc.freeze()
     gc.enable()
     try:
-        return asyncio.run(until_terminated())
+        return asyncio.run(until_ended())
     except asyncio.CancelledError:
-        if terminated:
+        if ended_by == signal.SIGINT:
+            raise KeyboardInterrupt from None
+        if ended_by == signal.SIGTERM:
             raise click.exceptions.Exit(EXIT_TERMINATED) from None
         raise
+
+
+@asynccontextmanager
+async def shown_opening(orchestrator: Orchestrator) -> AsyncIterator[Orchestrator]:
+    """The orchestrator, open. What it waits for while it opens and closes is shown, on a terminal."""
+    with Waits(orchestrator) as waits:
+        async with orchestrator:
+            waits.pause()
+            yield orchestrator
+            waits.resume()
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from victor_dsl.workbench.batch.engine import Job, Tally, run_lines
 from victor_dsl.workbench.batch.ledger import Ledger, LineDigests
+from victor_dsl.workbench.batch.limits import Limited, Limits
 from victor_dsl.workbench.batch.lines import Line, read_lines
 from victor_dsl.workbench.batch.output import Output
 from victor_dsl.workbench.batch.run_record import RunRecord, read_record, record_path, write_record
@@ -9,6 +10,8 @@ from victor_dsl.workbench.batch.run_record import RunRecord, read_record, record
 __all__ = [
     "Job",
     "Ledger",
+    "Limited",
+    "Limits",
     "Line",
     "LineDigests",
     "Output",

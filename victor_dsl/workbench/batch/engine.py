@@ -14,6 +14,7 @@ from attrs import define, evolve, field
 from victor_dsl.errors import ComponentError, VictorError
 from victor_dsl.language.boundary import component_error, is_fault
 from victor_dsl.workbench.batch.ledger import Ledger
+from victor_dsl.workbench.batch.limits import MOST_WAITING, Limited, Limits
 from victor_dsl.workbench.batch.lines import Line
 from victor_dsl.workbench.batch.pace import Pace, wait_after
 
@@ -35,13 +36,13 @@ class Tally:
 class Job:
     """What to do with each line.
 
-    `answer` returns a line's output object. For a line with an error, and where `answer` raises, `fail` returns the
+    `answer` returns a line's output object, or `Limited` where the line is to be asked again when a limit of the spec allows it. For a line with an error, and where `answer` raises, `fail` returns the
     object. `write` stores it; an error of `write` ends the run. `watch` is called after that. `session` is the session
     of lines that name none; with None each such line is a session of its own. `slowed` is called when the run pauses for so
     many seconds because a provider refuses requests for their rate.
     """
 
-    answer: Callable[[Line], Awaitable[Mapping[str, Any]]]
+    answer: Callable[[Line], Awaitable[Mapping[str, Any] | Limited]]
     fail: Callable[[Line, VictorError], Mapping[str, Any]]
     write: Callable[[Mapping[str, Any]], None]
     watch: Callable[[Line, Mapping[str, Any]], None]
@@ -59,15 +60,17 @@ async def run_lines(
     stopping: asyncio.Event | None = None,
     tally: Tally | None = None,
     pace: Pace | None = None,
+    limits: Limits | None = None,
 ) -> Tally:
     """Does the job for every line that the ledger admits; returns the counts.
 
     At most `concurrency` lines are worked on at a time, and at most `ahead` are in memory, waiting ones included. Once
     `stopping` is set no further line is begun, and those begun are finished. A line that a provider refuses for its rate is
-    asked again at a slower pace. Raises what reading the lines or `write` raises, and ComponentError if a line got no output.
+    asked again at a slower pace; one that a limit of the spec refuses, when that allows it. Raises what reading the lines or `write` raises, and ComponentError if a line got no output.
     """
-    pace = pace or Pace(concurrency, partial(_wait, stopping) if stopping else asyncio.sleep)
-    run = _Run(job, ledger, pace, ahead or 16 * concurrency, tally or Tally(), stopping)
+    wait = partial(until_stopped, stopping) if stopping else asyncio.sleep
+    pace, limits = pace or Pace(concurrency, wait), limits or Limits(wait)
+    run = _Run(job, ledger, pace, limits, ahead or 16 * concurrency, tally or Tally(), stopping)
     try:
         async with asyncio.TaskGroup() as group:
             reading = group.create_task(run.read(lines, group))
@@ -86,6 +89,7 @@ class _Run:
     job: Job
     ledger: Ledger
     pace: Pace
+    limits: Limits
     ahead: int
     tally: Tally
     stopping: asyncio.Event | None
@@ -114,12 +118,16 @@ class _Run:
                 group.create_task(self.work(session))
 
     async def make_room(self, size: int) -> None:
-        while self.pending and (self.pending >= self.ahead or self.pending_bytes + size > AHEAD_BYTES):
+        while self.pending and (self.is_full() or self.pending_bytes + size > AHEAD_BYTES):
             self.room.clear()
             await self.room.wait()
         self.pending += 1
         self.unwritten += 1
         self.pending_bytes += size
+
+    def is_full(self) -> bool:
+        """Whether there are enough lines in memory. Those that wait for a limit leave the room to others."""
+        return self.pending - min(self.limits.count, MOST_WAITING) >= self.ahead
 
     async def work(self, session: str | int) -> None:
         queue = self.waiting[session]
@@ -137,20 +145,26 @@ class _Run:
         del self.waiting[session]
 
     async def final_output(self, line: Line) -> Mapping[str, Any] | None:
-        """The line's output, after so many attempts as a provider's rate limit takes; None once the run is stopped."""
-        while True:
-            async with self.pace as began:
-                if self.stopped():
-                    return None
-                output = await self.output(line)
-            line = evolve(line, attempts=line.attempts + 1)
-            if (seconds := wait_after(output, line.attempts)) is None:
-                self.pace.succeed()
-                return output
-            if self.pace.slow_down(seconds, began) and self.job.slowed is not None:
-                self.job.slowed(seconds)
+        """The line's output, after so many attempts as the limits of the spec and of a provider take; None once the run is stopped."""
+        async with self.limits.line(line) as limited:
+            while True:
+                self.room.set()  # the line may begin to wait
+                await limited.ready()
+                async with self.pace as began:
+                    if self.stopped():
+                        return None
+                    output = await self.output(line)
+                line = evolve(line, attempts=line.attempts + 1)
+                if isinstance(output, Limited):
+                    if not limited.refused(output):
+                        return output.output
+                elif (seconds := wait_after(output, line.attempts - limited.refusals)) is None:
+                    self.pace.succeed()
+                    return output
+                elif self.pace.slow_down(seconds, began) and self.job.slowed is not None:
+                    self.job.slowed(seconds)
 
-    async def output(self, line: Line) -> Mapping[str, Any]:
+    async def output(self, line: Line) -> Mapping[str, Any] | Limited:
         if line.error is not None:
             return self.job.fail(line, line.error)
         try:
@@ -161,7 +175,7 @@ class _Run:
             return self.job.fail(line, component_error(error))
 
 
-async def _wait(stopping: asyncio.Event, seconds: float) -> None:
+async def until_stopped(stopping: asyncio.Event, seconds: float) -> None:
     """Sleeps, but no longer than until the run is stopped."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):

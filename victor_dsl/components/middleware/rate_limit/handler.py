@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 from attrs import define, field, frozen
 
-from victor_dsl.components.usage_buckets import Buckets, Demand, Verdict
-from victor_dsl.errors import LimitReached, Refused, StoreError
+from victor_dsl.components.usage_buckets import MINUTE, Buckets, Demand, Verdict
+from victor_dsl.errors import Limit, LimitReached, Refused, StoreError
 from victor_dsl.language.component import Context
 from victor_dsl.values.event import uuid7
 from victor_dsl.values.message import Delta, Reply, Usage, messages_tokens
@@ -43,21 +43,20 @@ class RateLimit:
                 uuid7(), limits.requests_per_minute, limits.tokens_per_minute, limits.concurrency, estimate.reserve
             )
             buckets = self.buckets(turn.pipeline)
-            subject = _subject(self.per, turn)
-            if not await self._take(buckets, subject, demand, estimate):
+            if not await self._take(buckets, turn, demand, estimate):
                 return await handler(turn)
-            return await self._run(handler, turn, _Grant(buckets, subject, demand, estimate.input))
+            return await self._run(handler, turn, _Grant(buckets, _subject(self.per, turn), demand, estimate.input))
 
         return limited
 
-    async def _take(self, buckets: Buckets, subject: str, demand: Demand, estimate: _Estimate) -> bool:
+    async def _take(self, buckets: Buckets, turn: Turn, demand: Demand, estimate: _Estimate) -> bool:
         """Whether the turn is counted; False if it cannot be counted but may run. Raises LimitReached and Refused."""
         limit = demand.tokens_per_minute
         if limit is not None and estimate.input > limit:
             message = f"the turn has {estimate.input:,} tokens, more than tokens_per_minute ({limit:,g}) ever allows"
             raise LimitReached(message, node=self.context.node)
         try:
-            verdict = await buckets.take(subject, demand)
+            verdict = await buckets.take(_subject(self.per, turn), demand)
         except StoreError as error:
             self._report(error)
             if not self.refuses_uncounted:
@@ -65,7 +64,7 @@ class RateLimit:
             message = "limits cannot be checked at the moment"
             raise Refused(message, node=self.context.node, retry_after_s=RETRY_SECONDS) from error
         if verdict.broken is not None:
-            raise self._limit_reached(verdict, demand)
+            raise self._limit_reached(verdict, demand, turn)
         return True
 
     async def _run(self, handler: Handler, turn: Turn, grant: _Grant) -> Reply:
@@ -97,16 +96,22 @@ class RateLimit:
         except StoreError as error:
             self._report(error)  # the reservation stays as it is
 
-    def _limit_reached(self, verdict: Verdict, demand: Demand) -> LimitReached:
-        limit = {
-            "requests_per_minute": demand.requests_per_minute,
-            "tokens_per_minute": demand.tokens_per_minute,
-            "concurrency": demand.concurrency,
-        }[verdict.broken or ""]
-        wait_s = verdict.retry_after_s
+    def _limit_reached(self, verdict: Verdict, demand: Demand, turn: Turn) -> LimitReached:
+        name, wait_s = verdict.broken or "", verdict.retry_after_s
+        requests, tokens, places = demand.requests_per_minute, demand.tokens_per_minute, demand.concurrency
+        whose = {"tenant": turn.tenant, "user": turn.user, "session": turn.session, "key": None}[self.per]
+        limit = Limit(name, self.per, _subject(self.per, turn), whose or "")
+        most: float = 0
+        match name:
+            case "requests_per_minute" if requests:
+                most, limit = requests, limit._replace(interval_s=MINUTE / requests)
+            case "tokens_per_minute" if tokens:
+                most, limit = tokens, limit._replace(interval_s=demand.tokens * MINUTE / tokens)
+            case "concurrency" if places:
+                most, limit = places, limit._replace(places=places)
         when = "when another turn has ended" if wait_s is None else f"in {wait_s:.1f} s"
-        message = f"this {self.per} has reached its limit {verdict.broken}: {limit:g}; try again {when}"
-        return LimitReached(message, node=self.context.node, retry_after_s=wait_s)
+        message = f"this {self.per} has reached its limit {name}: {most:g}; try again {when}"
+        return LimitReached(message, node=self.context.node, retry_after_s=wait_s, limit=limit)
 
     def _report(self, error: StoreError) -> None:
         outcome = "refused" if self.refuses_uncounted else "allowed without being counted"
