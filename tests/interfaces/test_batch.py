@@ -389,3 +389,24 @@ def test_an_arm_that_is_no_longer_there_is_a_changed_spec(victor: Victor, folder
 
 def test_force_is_for_resumed_runs(victor: Victor) -> None:
     assert "--force requires --resume" in victor(*RUN, "--force").err
+
+
+LIMITED = OFFLINE + "settings: {limits: {requests_per_minute: 60}}\nmiddleware: [rate_limit]\n"
+
+
+def test_a_batch_waits_for_the_limits_of_its_own_spec(victor: Victor, folder: Path) -> None:
+    (folder / "victor.yml").write_text(LIMITED)
+    (folder / "in.jsonl").write_text('{"message": "one"}\n' * 62)  # two more than a minute's worth
+    done = victor("run", "victor.yml", "--input", "in.jsonl", "--output", "out.jsonl")
+    answers = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
+    assert (done.code, len(answers), {answer["error"] is None for answer in answers}) == (0, 62, {True})
+    said = "the tenant has reached its limit requests_per_minute: its lines wait for it (--no-wait refuses them)\n"
+    assert done.err.count(said) == 1
+
+
+def test_no_wait_refuses_what_a_limit_does_not_allow(victor: Victor, folder: Path) -> None:
+    (folder / "victor.yml").write_text(LIMITED.replace("60", "2"))
+    done = victor("run", "victor.yml", "--input", "-", "--no-wait", stdin='{"message": "one"}\n' * 3)
+    errors = [line["error"] for line in done.lines if line["error"]]
+    assert (done.code, [error["code"] for error in errors]) == (3, ["limit-reached"])
+    assert errors[0]["retry_after_s"] > 0

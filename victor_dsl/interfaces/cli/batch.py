@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import stat
 import sys
 import time
@@ -55,6 +56,9 @@ GRACE_S = 5.0
 """How long lines in progress may continue after an interrupt."""
 
 SHOW_SECONDS = 0.1
+
+NARROW = 70
+"""The columns of the rest of the progress bar."""
 
 SHOWN_LIMITS = 2
 """How many limits that lines wait for are shown in the progress bar."""
@@ -240,9 +244,9 @@ class _Run:
             tally, seconds = self.tally, time.monotonic() - self.began
             rate = tally.answered / seconds if seconds > 0 else 0.0
             errors = f"  [red]{count_of(tally.errors, 'error')}[/red]" if tally.errors else ""
-            waiting = "".join(f"  {markup.escape(_waits(found))}" for found in limits.waiting()[:SHOWN_LIMITS])
-            lines = f"{tally.answered + tally.skipped:,} lines  {rate:,.1f}/s{errors}{waiting}"
-            return tally.done_bytes, lines
+            waiting = ", ".join(_waits(found) for found in limits.waiting()[:SHOWN_LIMITS])
+            pace = markup.escape(waiting) or f"{rate:,.1f}/s"
+            return tally.done_bytes, f"{tally.answered + tally.skipped:,} lines{errors}  {pace}"
 
         return progress_now
 
@@ -320,7 +324,7 @@ async def _progress(stream: BinaryIO, now: Callable[[], tuple[int, str]]) -> Asy
     bar = progress.Progress(
         progress.SpinnerColumn(),
         progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
+        progress.BarColumn(bar_width=max(10, min(40, shutil.get_terminal_size().columns - NARROW))),
         *(end if size else ()),
         progress.TimeElapsedColumn(),
         console=console.Console(file=sys.stderr),

@@ -85,7 +85,9 @@ class Waits:
         if line or self._line:
             columns = max(10, shutil.get_terminal_size().columns - 1)
             shown = line if len(line) <= columns else f"{line[: columns - 1]}…"
-            self._stream.write("\r\x1b[K" + (click.style(shown, dim=True) if shown and is_colourful(self._stream) else shown))
+            self._stream.write(
+                "\r\x1b[K" + (click.style(shown, dim=True) if shown and is_colourful(self._stream) else shown)
+            )
             self._stream.flush()
         self._line = line
 

@@ -37,7 +37,7 @@ class Limited:
 
 
 class Waiting(NamedTuple):
-    """How many lines wait for a limit, and in how many seconds the next of them is asked."""
+    """How many lines wait for a limit, and in how many seconds the last of them is asked."""
 
     limit: Limit
     lines: int
@@ -80,7 +80,7 @@ class Limits:
         """The limits that lines wait for."""
         now = self.now()
         found = [(queue, [at for at in queue.times if at > now]) for queue in self._queues.values()]
-        return [Waiting(queue.limit, len(times), min(times) - now) for queue, times in found if times]
+        return [Waiting(queue.limit, len(times), max(times) - now) for queue, times in found if times]
 
     @asynccontextmanager
     async def line(self, line: Line) -> AsyncIterator[LimitedLine]:
