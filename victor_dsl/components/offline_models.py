@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from victor_dsl.components.prices import own_prices, reported_usage
+from victor_dsl.components.prices import Prices, own_prices, reported_usage
 from victor_dsl.language.config import ModelConfig
 from victor_dsl.values.message import Delta, Message, Usage, messages_tokens
 from victor_dsl.values.tokens import text_tokens
@@ -14,11 +14,19 @@ from victor_dsl.values.turn import Turn
 _WORD = re.compile(r"\s*\S+\s*|\s+")
 
 
+class OfflineConfig(ModelConfig):
+    """The fields of a model without a server, whose prices are those that the spec writes."""
+
+    def prices(self) -> Prices | None:
+        """Its prices, or None without those of input and output."""
+        return own_prices(self)
+
+
 class UsageEstimate:
     """Estimates the usage of a turn as `values.tokens` does."""
 
-    def __init__(self, config: ModelConfig) -> None:
-        self.prices = own_prices(config)
+    def __init__(self, config: OfflineConfig) -> None:
+        self.prices = config.prices()
 
     def usage(self, turn: Turn, answer: Message) -> Usage:
         """The tokens of a turn and its answer, and their cost where the spec has a price."""

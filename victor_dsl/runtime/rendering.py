@@ -135,6 +135,7 @@ class _Progress:
             kept=self._kept(),
             tools=turn.selection.offered if turn.selection is not None else (),
             sent_tools=tuple(turn.callable_tools()) if offered else (),
+            definitions=tuple(turn.callable_tools().values()) if offered else (),
             tokens=Tokens(
                 system=text_tokens(turn.system or ""),
                 messages=messages_tokens(sent),

@@ -10,6 +10,7 @@ from attrs import frozen
 from victor_dsl.errors import VictorError
 from victor_dsl.values.message import Message
 from victor_dsl.values.settings import Origin
+from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import CompactionRecord, Contribution, Mending
 
 
@@ -78,7 +79,7 @@ class Rendered:
 
     `kept` and the indices of `mending` point into the input: the request's `messages`, or the session's history followed by
     its `message`. `tools` are the names selected for this turn, best first, and `sent_tools` those sent, in the order sent:
-    what earlier turns were offered is sent, too. `explained` has one entry for each message of the input.
+    what earlier turns were offered is sent, too, and `definitions` are theirs. `explained` has one entry for each message of the input.
     """
 
     id: str | int | None
@@ -100,6 +101,7 @@ class Rendered:
     mending: Mending | None = None
     explained: tuple[Explained, ...] = ()
     cache: CacheUse = CacheUse()
+    definitions: tuple[Tool, ...] = ()
 
     def as_json(self, *, explain: bool = False) -> dict[str, Any]:
         """The rendered turn as `victor render` prints it; `explain` adds why each message was kept or left out.

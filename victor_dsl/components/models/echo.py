@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from victor_dsl.components.offline_models import UsageEstimate, stream_words
+from victor_dsl.components.offline_models import OfflineConfig, UsageEstimate, stream_words
 from victor_dsl.language.component import Context
-from victor_dsl.language.config import ModelConfig
 from victor_dsl.values.message import Message, Reply
 from victor_dsl.values.turn import Turn
 
 
-class Config(ModelConfig):
+class Config(OfflineConfig):
     """Answers with the latest user message, at once and without a network."""
 
     prefix: str = Field("", description="A text before every answer.", examples=["You said: "])

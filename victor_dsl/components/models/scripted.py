@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal, Self
 import orjson
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from victor_dsl.components.offline_models import UsageEstimate, stream_words
+from victor_dsl.components.offline_models import OfflineConfig, UsageEstimate, stream_words
 from victor_dsl.components.prices import reported_usage
 from victor_dsl.errors import ComponentError, ModelError, ModelErrorKind
 from victor_dsl.language.component import Context
-from victor_dsl.language.config import FilePath, Model, ModelConfig
+from victor_dsl.language.config import FilePath, Model
 from victor_dsl.language.kinds import Model as LiveModel
 from victor_dsl.values.message import Message, Reply, StopReason, ToolCall, Usage
 from victor_dsl.values.turn import Turn
@@ -82,7 +82,7 @@ WrittenStep = Annotated[Step, BeforeValidator(_text_as("content"), str | Step)]
 """A step as people write it: a bare text is its content."""
 
 
-class Config(ModelConfig):
+class Config(OfflineConfig):
     """Answers from a script. Every session starts at the beginning.
 
     An answer with a `request` is used for that request only; the others follow in order.

@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "validate": ("validate", "Find every fault of a spec, without secrets or network."),
     "fmt": ("fmt", "Write specs in their canonical layout."),
     "render": ("render", "Show what the model would be sent, and why."),
+    "plan": ("plan", "Show what a change of a spec does, also to recorded requests."),
     "run": ("run", "Answer one message, a chat, or a batch of requests."),
     "record": ("record", "Record what an application asks a model, through a proxy."),
     "db": ("db", "Create the tables that components use."),

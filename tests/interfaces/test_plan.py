@@ -1,0 +1,377 @@
+"""`victor plan`: changes in meaning, and what they do to recorded requests."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.interfaces.conftest import Victor
+
+OLD = """\
+victor: 1
+name: shop
+models:
+  main: {type: echo, context_window: 4000, input_usd_per_million: 2, output_usd_per_million: 8}
+  spare: {type: echo, context_window: 4000, input_usd_per_million: 1, output_usd_per_million: 4}
+settings: {model: main, temperature: 0.5}
+vars: {product: Acme}
+contributors:
+  - {type: file, name: base, path: base.md, priority: 90}
+  - {type: text, name: tone, text: Answer briefly.}
+  - {type: template, name: who, template: "The customer is {{ session }}.", priority: 10}
+tools:
+  - {type: python, name: lookup, function: "tools:lookup"}
+middleware:
+  - {type: timeout, seconds: 60}
+  - logging
+variants:
+  warmth:
+    arms: {control: {weight: 1}, warm: {weight: 1, with: {contributors: {tone: {text: Answer warmly.}}}}}
+tenants:
+  acme: {with: {contributors: {tone: {text: Answer formally.}}}}
+"""
+
+TOOLS = '''\
+def lookup(order: str) -> str:
+    """Finds an order."""
+    return order
+'''
+
+
+@pytest.fixture
+def shop(folder: Path) -> Path:
+    """A folder with a spec `old.yml`, and traffic of eight sessions."""
+    (folder / "old.yml").write_text(OLD)
+    (folder / "base.md").write_text("You work for a shop.\nBe kind.\n")
+    (folder / "tools.py").write_text(TOOLS)
+    lines = [{"id": i, "session": f"s{i % 8}", "message": f"Where is order {i}?"} for i in range(24)]
+    lines[3]["tenant"] = "acme"
+    (folder / "traffic.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+@pytest.fixture
+def plan(shop: Path, victor: Victor) -> Callable[..., dict[str, Any]]:
+    """The document of a plan from `old.yml` to a text."""
+
+    def plan(new: str, *options: str) -> dict[str, Any]:
+        (shop / "new.yml").write_text(new)
+        done = victor("plan", "old.yml", "new.yml", "--format", "json", *options)
+        assert done.code == 0, done.err
+        document: dict[str, Any] = done.json
+        return document
+
+    return plan
+
+
+Plan = Callable[..., dict[str, Any]]
+
+
+def test_what_means_the_same_is_no_change(plan: Plan, shop: Path) -> None:
+    (shop / "parent.yml").write_text(
+        "victor: 1\nname: shop\nvars: {product: Acme}\nmiddleware:\n  - timeout\n  - {type: logging}\n"
+    )
+    new = OLD.replace("vars: {product: Acme}\n", "").replace(
+        "name: shop\n", "extends: parent.yml\n# a comment\nname: shop\n"
+    )
+    new = new.replace("middleware:\n  - {type: timeout, seconds: 60}\n  - logging\n", "compaction: {type: salience}\n")
+    new = new.replace("{model: main, temperature: 0.5}", "{temperature: 0.5, model: main}")
+    found = plan(new)
+    assert found["changes"] == []
+    assert found["affected"] == {"base": False, "tenants": [], "arms": [], "restarts": []}
+
+
+def test_each_change_has_its_path_values_and_place(plan: Plan) -> None:
+    new = OLD.replace("Answer briefly.", "Answer at length.").replace("seconds: 60", "seconds: 30")
+    new = new.replace("temperature: 0.5", "temperature: 0.5, max_tokens: 100").replace("vars: {product: Acme}\n", "")
+    found = plan(new)["changes"]
+    assert [(one["path"], one["kind"], one["old"], one["new"]) for one in found] == [
+        ("/contributors/tone/text", "changed", "Answer briefly.", "Answer at length."),
+        ("/middleware/timeout/seconds", "changed", 60, 30),
+        ("/settings/max_tokens", "added", None, 100),
+        ("/vars", "removed", {"product": "Acme"}, None),
+    ]
+    assert [(one["file"], one["line"]) for one in found] == [
+        ("new.yml", 9),
+        ("new.yml", 14),
+        ("new.yml", 6),
+        ("old.yml", 7),
+    ]
+
+
+def test_a_new_item_is_one_change_and_an_old_one_too(plan: Plan) -> None:
+    new = OLD.replace("  - logging\n", "  - logging\n  - {type: retry, attempts: 5}\n")
+    new = new.replace('  - {type: template, name: who, template: "The customer is {{ session }}.", priority: 10}\n', "")
+    found = plan(new)["changes"]
+    assert [(one["path"], one["kind"]) for one in found] == [
+        ("/contributors/who", "removed"),
+        ("/middleware/retry", "added"),
+    ]
+    assert found[1]["new"] == {"type": "retry", "attempts": 5}
+
+
+def test_the_order_of_middleware_counts_and_that_of_models_does_not(plan: Plan) -> None:
+    lines = OLD.splitlines(keepends=True)
+    lines[3], lines[4] = lines[4], lines[3]
+    lines[14], lines[15] = lines[15], lines[14]
+    found = plan("".join(lines))["changes"]
+    assert [(one["path"], one["old"], one["new"]) for one in found] == [
+        ("/middleware", ["timeout", "logging"], ["logging", "timeout"])
+    ]
+
+
+def test_tenants_and_arms_are_affected_where_their_plan_differs(plan: Plan) -> None:
+    found = plan(OLD.replace("Answer formally.", "Answer in French."))
+    assert [one["path"] for one in found["changes"]] == ["/tenants/acme/with/contributors/tone/text"]
+    assert found["affected"] == {"base": False, "tenants": ["acme"], "arms": [], "restarts": ["contributors/tone"]}
+    found = plan(OLD.replace("Answer warmly.", "Answer heartily."))
+    assert found["affected"]["arms"] == ["warmth.warm"]
+    found = plan(OLD.replace("Answer briefly.", "Answer at length."))
+    assert found["affected"]["base"]
+    assert found["affected"]["tenants"] == []
+
+
+def test_secrets_are_shown_as_references(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_KEY", "sk-very-secret-text")
+    found = plan(
+        OLD.replace("  spare:", "  other: {type: openai, model: gpt-4o, api_key: '${env:SHOP_KEY}'}\n  spare:")
+    )
+    added = next(one for one in found["changes"] if one["path"] == "/models/other")
+    assert added["new"] == {"type": "openai", "model": "gpt-4o", "api_key": "${env:SHOP_KEY}"}
+    assert "very-secret" not in json.dumps(found)
+
+
+def test_the_text_of_a_prompt_file_and_of_a_tool_is_part_of_the_meaning(victor: Victor, repository: Path) -> None:
+    (repository / "base.md").write_text("You work for a shop.\nBe very kind.\n")
+    (repository / "tools.py").write_text(TOOLS.replace("Finds", "Looks up"))
+    found = victor("plan", "HEAD:old.yml", "--format", "json").json["changes"]
+    assert [one["path"] for one in found] == ["/contributors/base/path", "/tools/lookup/function/source"]
+    assert found[0]["new"] == "You work for a shop.\nBe very kind.\n"
+    text = victor("plan", "HEAD:old.yml").out
+    assert "    - Be kind.\n    + Be very kind.\n" in text
+
+
+@pytest.fixture
+def repository(shop: Path) -> Path:
+    """The folder as a git repository with one commit."""
+    git(shop, "init", "-q", "-b", "main")
+    git(shop, "add", ".")
+    git(shop, "commit", "-qm", "first")
+    return shop
+
+
+def git(folder: Path, *arguments: str) -> None:
+    """Runs git as somebody."""
+    who = ("-c", "user.name=Ann", "-c", "user.email=ann@example.com", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def test_a_spec_of_a_ref_has_its_own_files_and_its_own_python(victor: Victor, repository: Path) -> None:
+    (repository / "tools.py").write_text(TOOLS.replace("lookup(order: str)", "lookup(order: str, year: int = 0)"))
+    done = victor("plan", "main:old.yml", "old.yml", "--traffic", "traffic.jsonl", "--format", "json")
+    assert done.json["traffic"]["tools"]["changed"] == {"lookup": 24}
+    assert done.json["traffic"]["tokens"]["new"]["total"] > done.json["traffic"]["tokens"]["old"]["total"]
+    assert not list(repository.glob("victor-plan-*"))
+
+
+def test_a_ref_from_a_folder_below_the_top(victor: Victor, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (repository / "below").mkdir()
+    (repository / "below" / "spec.yml").write_text(
+        OLD.replace("path: base.md", "path: ../base.md").replace("tools:lookup", "shop:lookup")
+    )
+    (repository / "below" / "shop.py").write_text(TOOLS)
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "second")
+    monkeypatch.chdir(repository / "below")
+    for name in ("HEAD:below/spec.yml", "HEAD:./spec.yml", "HEAD:spec.yml"):
+        done = victor("plan", name, "spec.yml", "--format", "json", "--traffic", "../traffic.jsonl")
+        assert (done.json["changes"], done.json["traffic"]["changed"]) == ([], 0)
+        assert done.json["affected"]["restarts"] == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("mian:old.yml", "git has no commit 'mian' (did you mean 'main'?)"),
+        ("main:odl.yml", "'main' has no file 'odl.yml' (did you mean 'main:old.yml'?)"),
+        ("main:../old.yml", "'../old.yml' lies outside the repository"),
+        ("-x:old.yml", "git has no commit '-x'"),
+    ],
+)
+@pytest.mark.usefixtures("repository")
+def test_a_ref_that_cannot_be_read_exits_3(victor: Victor, spec: str, message: str) -> None:
+    done = victor("plan", "--", spec, "old.yml")
+    assert done.code == 3
+    assert message in done.err
+
+
+def test_a_shallow_clone_is_named(
+    victor: Victor, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "old.yml").write_text(OLD.replace("Acme", "Apex"))
+    git(repository, "commit", "-qam", "second")
+    git(repository, "clone", "-q", "--depth", "1", f"file://{repository}", str(tmp_path / "clone"))
+    monkeypatch.chdir(tmp_path / "clone")
+    done = victor("plan", "HEAD~1:old.yml", "old.yml")
+    assert done.code == 3
+    assert "this clone is shallow: get the ref with `git fetch --depth 1 origin HEAD~1`" in done.err
+
+
+def test_no_repository_exits_3(victor: Victor, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(shop.parent))
+    done = victor("plan", "main:old.yml", "old.yml")
+    assert (done.code, "not in a git repository" in done.err) == (3, True)
+
+
+def test_links_of_a_ref_that_leave_the_tree_are_not_followed(victor: Victor, repository: Path) -> None:
+    outside = repository.parent / "outside.md"
+    outside.write_text("secret of this machine")
+    (repository / "base.md").unlink()
+    (repository / "base.md").symlink_to(outside)
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "link")
+    done = victor("plan", "HEAD:old.yml", "old.yml", "--format", "json")
+    [fault] = [one for one in done.json["diagnostics"]["old"] if one["severity"] == "error"]
+    assert (fault["code"], fault["file"]) == ("missing-file", "HEAD:old.yml")
+
+
+def test_figures_are_those_of_two_separate_renders(victor: Victor, shop: Path) -> None:
+    new = OLD.replace("Answer briefly.", "Answer at length with examples.").replace(
+        "control: {weight: 1}", "control: {weight: 3}"
+    )
+    (shop / "new.yml").write_text(new)
+    rendered = {}
+    for name in ("old", "new"):
+        assert victor("render", f"{name}.yml", "--input", "traffic.jsonl", "--output", f"{name}.jsonl").code == 0
+        rendered[name] = [json.loads(line) for line in (shop / f"{name}.jsonl").read_text().splitlines()]
+    traffic = victor("plan", "old.yml", "new.yml", "--traffic", "traffic.jsonl", "--format", "json").json["traffic"]
+    pairs = list(zip(rendered["old"], rendered["new"], strict=True))
+    sent = ("system", "messages", "sent_tools", "settings")
+    assert traffic["requests"] == len(pairs)
+    assert traffic["changed"] == sum(any(a[key] != b[key] for key in sent) for a, b in pairs)
+    for name, lines in rendered.items():
+        totals = [line["tokens"]["total"] for line in lines]
+        assert traffic["tokens"][name]["total"] == sum(totals)
+        assert traffic["tokens"][name]["p50"] in totals
+        assert traffic["cache"][name] == pytest.approx(
+            sum(line["cache"]["stable_tokens"] for line in lines) / sum(totals)
+        )
+        assert traffic["cost_usd"][name] == pytest.approx(sum(totals) * 2 / 1_000_000)
+    moved = {a["session"] for a, b in pairs if a["variants"] != b["variants"]}
+    assert traffic["arms_moved"] == ({"warmth": len(moved)} if moved else {})
+
+
+def test_one_change_of_the_system_prompt_is_shown_once(plan: Plan) -> None:
+    new = OLD.replace("The customer is {{ session }}.", "Our customer is {{ session }}.")
+    traffic = plan(new, "--traffic", "traffic.jsonl")["traffic"]
+    [diff] = traffic["system_diffs"]
+    assert (diff["requests"], diff["example"]) == (24, 0)
+    assert diff["diff"].splitlines()[-2:] == ["- The customer is s0.", "+ Our customer is s0."]
+
+
+def test_tools_gained_and_lost_are_counted(plan: Plan, shop: Path) -> None:
+    (shop / "tools.py").write_text(
+        TOOLS + '\n\ndef refund(order: str) -> str:\n    """Pays back."""\n    return order\n'
+    )
+    new = OLD.replace('name: lookup, function: "tools:lookup"', 'name: refund, function: "tools:refund"')
+    traffic = plan(new, "--traffic", "traffic.jsonl")["traffic"]
+    assert (traffic["tools"]["gained"], traffic["tools"]["lost"]) == ({"refund": 24}, {"lookup": 24})
+
+
+def test_bad_lines_and_foreign_tenants_are_errors_of_both_sides(plan: Plan, shop: Path) -> None:
+    with (shop / "traffic.jsonl").open("a") as file:
+        file.write('{"broken\n{"id": 0, "message": "again"}\n{"message": "hi", "tenant": "nobody"}\n')
+    traffic = plan(OLD + "unknown_tenants: refuse\n", "--traffic", "traffic.jsonl")["traffic"]
+    assert (traffic["requests"], traffic["errors"]["old"], traffic["errors"]["new"]) == (27, 2, 3)
+    assert {code: one["line"] for code, one in traffic["errors"]["all"].items()} == {
+        "bad-line": 25,
+        "repeated-id": 26,
+        "refused": 27,
+    }
+    assert list(traffic["errors"]["gained"]) == ["refused"]
+
+
+def test_timestamps_make_costs_of_a_month_and_recorded_output_is_counted(plan: Plan, shop: Path) -> None:
+    lines = [
+        {"message": "hi", "timestamp": "2026-01-01T00:00:00.000000Z", "usage": {"output_tokens": 1000}},
+        {"message": "hi", "timestamp": "2026-01-11T00:00:00.000000Z"},
+    ]
+    (shop / "traffic.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    cost = plan(OLD, "--traffic", "traffic.jsonl")["traffic"]["cost_usd"]
+    assert cost["old"] > 1000 * 8 / 1_000_000
+    assert cost["monthly"]["old"] == pytest.approx(cost["old"] * 3.04375)
+
+
+@pytest.mark.parametrize(
+    ("condition", "change", "code"),
+    [
+        ("cost>4%", ("Answer briefly.", "Answer briefly and then explain at length how you found it."), 1),
+        ("cost>500%", ("Answer briefly.", "Answer briefly and then explain."), 0),
+        ("tokens>10", ("Answer briefly.", "Answer briefly and then explain."), 1),
+        ("errors", ("tenants:\n", "unknown_tenants: refuse\ntenants:\n"), 0),
+        ("errors", ("max_tokens", "max_tokens"), 0),
+        ("arms-moved", ("warm: {weight: 1", "warm: {weight: 1000"), 1),
+        ("arms-moved", ("warm: {weight: 1", "warm: {weight: 1.0"), 0),
+        ("cache>1%", ("The customer is {{ session }}.", "{{ session }}: {{ session | length }}"), 0),
+    ],
+)
+def test_fail_on_exits_1_where_it_holds(
+    victor: Victor, shop: Path, condition: str, change: tuple[str, str], code: int
+) -> None:
+    (shop / "new.yml").write_text(OLD.replace(*change))
+    done = victor("plan", "old.yml", "new.yml", "--traffic", "traffic.jsonl", "--fail-on", condition)
+    assert (done.code, f"--fail-on {condition}" in done.err) == (code, bool(code)), done.out + done.err
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ("cots>5%", "did you mean 'cost'?"),
+        ("cost>=5%", "write `cost`, `cost>5%` or `cost>5`"),
+        ("errors>5%", "errors is a number of them"),
+        ("latency", "measures"),
+        ("", "measures"),
+    ],
+)
+@pytest.mark.usefixtures("shop")
+def test_a_wrong_condition_is_a_usage_error(victor: Victor, condition: str, message: str) -> None:
+    done = victor("plan", "old.yml", "old.yml", "--traffic", "traffic.jsonl", "--fail-on", condition)
+    assert (done.code, message in done.err) == (2, True), done.err
+
+
+def test_a_new_spec_with_faults_exits_1_and_what_can_be_compared_is(victor: Victor, shop: Path) -> None:
+    (shop / "new.yml").write_text(OLD.replace("- logging", "- loging").replace("0.5", "0.6"))
+    done = victor("plan", "old.yml", "new.yml", "--format", "json", "--traffic", "traffic.jsonl")
+    assert done.code == 1
+    assert done.err.startswith("new.yml:16:")
+    assert "/settings/temperature" in [one["path"] for one in done.json["changes"]]
+    assert done.json["traffic"] is None
+
+
+def test_markdown_stays_in_its_code_blocks(victor: Victor, shop: Path) -> None:
+    hostile = "@everyone ````\\n</details>\\n```\\n# Approved |\\n[x](javascript:1) <img src=x>"
+    (shop / "new.yml").write_text(OLD.replace("text: Answer briefly.", f'text: "{hostile}"'))
+    shown = victor("plan", "old.yml", "new.yml", "--format", "markdown", "--traffic", "traffic.jsonl").out
+    fence, outside = "", []
+    for line in shown.splitlines():
+        if not fence and line.startswith("```"):
+            fence = line[: len(line) - len(line.lstrip("`"))]
+        elif fence and line == fence:
+            fence = ""
+        elif not fence:
+            outside.append(line)
+    assert not fence
+    assert not any(word in line for line in outside for word in ("@everyone", "# Approved", "<img"))
+
+
+def test_html_is_one_file_without_scripts(victor: Victor, shop: Path) -> None:
+    (shop / "new.yml").write_text(OLD.replace("Answer briefly.", "<script>alert(1)</script>"))
+    shown = victor("plan", "old.yml", "new.yml", "--format", "html", "--traffic", "traffic.jsonl").out
+    assert "&lt;script&gt;alert(1)" in shown
+    assert "<script" not in shown
+    assert "http" not in shown.replace("http-equiv", "")

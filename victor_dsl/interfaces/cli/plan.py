@@ -1,0 +1,192 @@
+"""`victor plan`: what a change of a spec does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from victor_dsl.errors import EXIT_OK, EXIT_SPEC, UsageError
+from victor_dsl.interfaces.cli import options
+from victor_dsl.interfaces.cli.app import Command
+from victor_dsl.interfaces.cli.output import is_colourful, print_json, say
+from victor_dsl.lazy import Lazy
+from victor_dsl.workbench.plan.changes import changes
+from victor_dsl.workbench.plan.comparison import MEASURES, Comparison, Condition, failures
+from victor_dsl.workbench.plan.effects import affected
+from victor_dsl.workbench.plan.figures import Traffic
+from victor_dsl.workbench.plan.git_tree import GitSpec
+from victor_dsl.workbench.plan.html import as_html
+from victor_dsl.workbench.plan.markdown import as_markdown
+from victor_dsl.workbench.plan.renderings import Records
+from victor_dsl.workbench.plan.side import Side, placed, started
+from victor_dsl.workbench.plan.text import as_text
+
+if TYPE_CHECKING:
+    from rich import console, progress
+else:
+    console, progress = Lazy("rich.console"), Lazy("rich.progress")
+
+FORMATS = ("text", "json", "markdown", "html")
+COLUMNS = 120
+
+
+@click.command("plan", cls=Command, example="victor plan main:victor.yml victor.yml --traffic traffic.jsonl")
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="[NEW]", required=False)
+@click.option("--traffic", metavar="FILE.jsonl", help="Request lines that both specs render; - is stdin.")
+@click.option(
+    "--format", "format_", type=click.Choice(FORMATS), default="text", show_default=True, help="How it is shown."
+)
+@click.option(
+    "--fail-on",
+    "fail_on",
+    metavar="CONDITION",
+    multiple=True,
+    help=f"Exit with 1 where a measure gets worse: {', '.join(MEASURES)}; alone, or by more than a number or a share, as in "
+    "'cost>5%'. May be repeated. Needs --traffic.",
+)
+@options.untrusted
+@options.environment
+def plan(
+    old: str,
+    new: str | None,
+    traffic: str | None,
+    format_: str,
+    fail_on: tuple[str, ...],
+    *,
+    untrusted: bool,
+    env_files: tuple[str, ...],
+    state: str | None,
+) -> None:
+    """Show what a change of a spec does: what differs in meaning, whom it affects, and what it does to recorded requests.
+
+    OLD and NEW are files, or GIT-REF:PATH. Where NEW is left out, it is the file that OLD names at a ref. Neither formatting
+    nor comments count, nor where a value is written.
+
+    With --traffic both specs render every request, as `victor render` does; no model is called. Exits 1 where a condition of
+    --fail-on holds or NEW has faults, 3 where a git ref cannot be read.
+    """
+    new = _new(old, new)
+    options.check_stdin(old, new)
+    if "-" in {old, new} and traffic == "-":
+        raise click.UsageError("a spec and the traffic cannot both be stdin")
+    conditions = [Condition.read(text) for text in fail_on]
+    if conditions and traffic is None:
+        raise click.UsageError("--fail-on requires --traffic: each condition is about requests")
+    with ExitStack() as stack:
+        file = None if traffic is None else stack.enter_context(_file(traffic))
+        places = [stack.enter_context(placed(name, untrusted=untrusted)) for name in (old, new)]
+        for place in places:
+            if place.tree is not None and place.tree.partial:
+                say(f"{place.name}: the repository is large, so only the spec's folder is read at this ref")
+        reading = options.reading()
+        task = {
+            "traffic": file,
+            "env_files": [os.path.abspath(name) for name in env_files],
+            "state": None if state is None else os.path.abspath(state),
+            "untrusted": untrusted,
+            "max_size": reading.max_size,
+            "show_outside": reading.show_outside,
+            "colour": is_colourful(sys.stderr),
+            "now": time.time(),
+        }
+        sides = stack.enter_context(started(places, task))
+        for side in sides:
+            side.read()
+            if side.text:
+                say(side.text)
+        comparison = _compared(sides[0], sides[1], file)
+    comparison.failed = failures(conditions, comparison.traffic)
+    _show(comparison, format_)
+    for failure in comparison.failed:
+        say(f"--fail-on {failure}")
+    code = sides[1].exit_code or sides[0].exit_code * (comparison.traffic is None and file is not None)
+    raise click.exceptions.Exit(code or (EXIT_SPEC if comparison.failed else EXIT_OK))
+
+
+def _new(old: str, new: str | None) -> str:
+    if new is not None:
+        return new
+    git = GitSpec.read(old)
+    if git is None:
+        raise click.UsageError("pass NEW as well: only that of a GIT-REF:PATH can be left out")
+    return git.path
+
+
+def _compared(old: Side, new: Side, traffic: str | None) -> Comparison:
+    comparison = Comparison(old.place.name, new.place.name)
+    comparison.diagnostics = {"old": old.diagnostics, "new": new.diagnostics}
+    if old.tree is not None and new.tree is not None:
+        comparison.changes = list(changes(old.tree, new.tree))
+    if old.outline is None or new.outline is None:
+        return comparison
+    comparison.affected = affected(old.outline, new.outline)
+    if traffic is not None:
+        units = {name: unit for name, unit in new.outline.units.items() if old.outline.units.get(name) == unit}
+        comparison.traffic = Traffic(Records(old.messages()), Records(new.messages()), units)
+        with _progress(os.path.getsize(traffic)) as show:
+            for done in comparison.traffic.compare():
+                show(done, comparison.traffic)
+    return comparison
+
+
+def _show(comparison: Comparison, format_: str) -> None:
+    if format_ == "json":
+        print_json(comparison.as_json())
+    elif format_ == "markdown":
+        click.echo(as_markdown(comparison), nl=False)
+    elif format_ == "html":
+        click.echo(as_html(comparison), nl=False)
+    else:
+        columns = shutil.get_terminal_size((COLUMNS, 0)).columns if sys.stdout.isatty() else COLUMNS
+        click.echo(as_text(comparison, columns), nl=False, color=is_colourful(sys.stdout))
+
+
+@contextmanager
+def _file(traffic: str) -> Iterator[str]:
+    """The traffic as a file that both sides can read."""
+    if traffic == "-":
+        with NamedTemporaryFile(suffix=".jsonl") as copy:
+            shutil.copyfileobj(sys.stdin.buffer, copy)
+            copy.flush()
+            yield copy.name
+        return
+    try:
+        with Path(traffic).open("rb"):
+            pass
+    except OSError as error:
+        raise UsageError(f"--traffic {traffic}: {error.strerror}") from error
+    yield os.path.abspath(traffic)
+
+
+@contextmanager
+def _progress(size: int) -> Iterator[Any]:
+    """Shows how far the comparison is, where stderr is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    bar = progress.Progress(
+        progress.SpinnerColumn(),
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.TextColumn("{task.percentage:>3.0f} %  ETA"),
+        progress.TimeRemainingColumn(compact=True),
+        console=console.Console(file=sys.stderr),
+        transient=True,
+    )
+    task = bar.add_task("rendering", total=size)
+
+    def show(done: int, traffic: Traffic) -> None:
+        bar.update(task, completed=done, description=f"{traffic.requests:,} requests, {traffic.changed:,} changed")
+
+    with bar:
+        yield show
