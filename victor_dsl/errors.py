@@ -53,6 +53,11 @@ class VictorError(Exception):
     """An error that a person can act on: what was tried, on which node, what to do.
 
     `code` is the word that JSON output carries; `node` is the id of the node, such as `models/main`.
+
+        try:
+            reply = await app.chat("Hello!")
+        except victor_dsl.VictorError as error:
+            print(error.code, error.node, error)
     """
 
     code = "error"
@@ -75,7 +80,16 @@ class VictorError(Exception):
 
 
 class SpecError(VictorError):
-    """The spec has faults; `diagnostics` lists every one of them."""
+    """The spec has faults; `diagnostics` lists every one of them.
+
+        try:
+            victor_dsl.load("broken.yml")
+        except victor_dsl.SpecError as error:
+            for diagnostic in error.diagnostics:
+                print(diagnostic.span.line, diagnostic.message, diagnostic.hint)
+
+    `victor_dsl.compile` returns them instead.
+    """
 
     code = "spec"
     exit_code = EXIT_SPEC
@@ -92,21 +106,45 @@ class BrokenComponent(VictorError):
 
 
 class UsageError(VictorError):
-    """A command or a Python call is used wrongly."""
+    """A command or a Python call is used wrongly.
+
+        try:
+            victor_dsl.run("victor.yml", victor_dsl.Request(message="Hello!"), tenant="acme")
+        except victor_dsl.UsageError as error:
+            print(error.hint)
+
+    Its hint says what to call instead.
+    """
 
     code = "usage"
     exit_code = EXIT_USAGE
 
 
 class RequestError(VictorError):
-    """A request is malformed, or asks for what requests may not set."""
+    """A request is malformed, or asks for what requests may not set.
+
+        try:
+            await app.chat("Hello!", settings={"temprature": 1})
+        except victor_dsl.RequestError as error:
+            print(error)
+
+    The same request fails again.
+    """
 
     code = "bad-request"
     exit_code = EXIT_SPEC
 
 
 class Refused(VictorError):
-    """The turn may not run. `retry_after_s` says when it may, where that is known."""
+    """The turn may not run.
+
+        try:
+            await app.chat("Hello!", tenant="acme")
+        except victor_dsl.Refused as error:
+            print(error.code, error.retry_after_s)
+
+    `retry_after_s` says when it may, where that is known.
+    """
 
     code = "refused"
 
@@ -122,7 +160,15 @@ class Refused(VictorError):
 
 
 class Unauthenticated(Refused):
-    """The caller's key is missing or not valid, or does not allow what the request asks for."""
+    """The caller's key is missing or not valid, or does not allow what the request asks for.
+
+        try:
+            await app.chat("Hello!", api_key="vk_…")
+        except victor_dsl.Unauthenticated as error:
+            print(error)
+
+    For a web app this is the status 401.
+    """
 
     code = "unauthenticated"
 
@@ -143,7 +189,15 @@ class Limit(NamedTuple):
 
 
 class LimitReached(Refused):
-    """A limit of the caller is used up. `limit` is None where no waiting helps: the turn is larger than the limit."""
+    """A limit of the caller is used up.
+
+        try:
+            await app.chat("Hello!")
+        except victor_dsl.LimitReached as error:
+            print(f"try again in {error.retry_after_s} s")
+
+    For a web app this is the status 429. `limit` is None where no waiting helps: the turn is larger than the limit.
+    """
 
     code = "limit-reached"
 
@@ -197,13 +251,26 @@ class StoreError(ComponentError):
 
 
 class TimedOut(ComponentError):
-    """A turn exceeded its time limit."""
+    """A turn exceeded its time limit.
+
+        try:
+            await app.chat("Hello!")
+        except victor_dsl.TimedOut as error:
+            print(error)
+
+    The limit is that of the middleware `timeout`.
+    """
 
     code = "timeout"
 
 
 class ModelError(ComponentError):
     """A model did not give a usable answer.
+
+        try:
+            await app.chat("Hello!")
+        except victor_dsl.ModelError as error:
+            print(error.kind, error.status, "later" if error.transient else "never")
 
     `kind` is one of a few words; `status` is the HTTP status where there was one. Kinds in `TRANSIENT` may
     pass by themselves, so a retry is worth it. A fallback stands in for those in `STAND_IN`, which another model may not have.

@@ -11,7 +11,6 @@ from jsonschema import Draft202012Validator
 import victor_dsl
 from tests.interfaces.conftest import OFFLINE, Victor
 from victor_dsl.errors import RequestError
-from victor_dsl.values.request import Request
 
 SPEC = (
     OFFLINE
@@ -120,9 +119,7 @@ async def test_inputs_are_given_in_python(folder: Path) -> None:
         assert (await orchestrator.chat("x", inputs={"customer": "Ada"})).message.text() == "x"
         with pytest.raises(RequestError, match=r"inputs\.customr is not declared; did you mean 'customer'"):
             await orchestrator.chat("x", inputs={"customr": "Ada"})
-    rendered = await victor_dsl.render(
-        folder / "victor.yml", Request(message="x", inputs={"customer": "Ada", "order": {"id": 7}})
-    )
+        rendered = await orchestrator.render("x", inputs={"customer": "Ada", "order": {"id": 7}})
     assert rendered.system == "Ada, free, 7"
 
 

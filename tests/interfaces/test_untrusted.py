@@ -73,7 +73,7 @@ def test_an_untrusted_spec_runs_none_and_is_refused_at_the_place(
 
 async def test_python_callers_can_refuse_it_too(ran: Path) -> None:
     with pytest.raises(SpecError, match="untrusted-code"):
-        await victor_dsl.render("victor.yml", "Hi", untrusted=True)
+        victor_dsl.load("victor.yml", untrusted=True)
     with pytest.raises(SpecError, match="untrusted-code"):
         async with victor_dsl.open("victor.yml", untrusted=True):
             pass

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 from victor_dsl.compiler import Compilation, compile_spec
-from victor_dsl.errors import EXIT_OUTSIDE, SpecError
+from victor_dsl.errors import EXIT_OUTSIDE, SpecError, UsageError
 from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces.watching import log_retirements, watched
 from victor_dsl.language.registry import Registry
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.source.reader import Files
+from victor_dsl.values.message import Reply
 from victor_dsl.values.outcome import Rendered
 from victor_dsl.values.request import Request
 
@@ -35,6 +38,9 @@ def compile(
     files: Files | None = None,
 ) -> Compilation:
     """Compiles a spec; returns its program and all diagnostics. An error in the spec is a diagnostic, not raised.
+
+        for diagnostic in victor_dsl.compile("victor.yml").diagnostics:
+            print(f"line {diagnostic.span.line}: {diagnostic.message}")
 
     `env` replaces the process's environment, `state` the folder `.victor` beside the spec. An `untrusted` spec may not
     name functions to import, programs to start or files outside its folder, and gets no variables and no secrets. `today` is the date by which models count as retired, the current one
@@ -65,6 +71,9 @@ def load(
 ) -> Program:
     """Compiles a spec to a program that can run. Raises SpecError, which has all diagnostics.
 
+        program = victor_dsl.load("victor.yml")
+        print(program.name)
+
     A model that its provider has retired is logged, and does not keep the spec from running.
     """
     compilation = compile(
@@ -91,9 +100,16 @@ async def open(
     state: PathLike | None = None,
     registry: Registry | None = None,
     watch: bool = False,
+    answering: bool = True,
     untrusted: bool = False,
 ) -> AsyncIterator[Orchestrator]:
     """Opens the orchestrator of a spec inside `async with`. Raises SpecError, ComponentError or SecretError.
+
+        async with victor_dsl.open("victor.yml") as app:
+            reply = await app.chat("Hello!", session_id="s1")
+
+    Leaving the block lets running turns finish and delivers their events. With `answering=False` it only renders: no model is opened, and
+    no secret is needed.
 
     A changed prompt, template or other file whose text a plan holds makes new plans, about a second later; with `watch` a
     change of the spec itself does so, too. Running turns finish on the plan that they began with. What has errors, cannot be
@@ -107,30 +123,102 @@ async def open(
             state=state,
             registry=registry,
             require_environment=True,
-            require_secrets=True,
+            require_secrets=answering,
             untrusted=untrusted,
             allow_retired=True,
             files=files,
         )
 
-    program = load(path, env=env, state=state, registry=registry, untrusted=untrusted)
-    async with Orchestrator(program, registry=registry) as orchestrator, watched(orchestrator, recompile, spec=watch):
+    program = load(path, env=env, state=state, registry=registry, require_secrets=answering, untrusted=untrusted)
+    async with (
+        Orchestrator(program, registry=registry, answering=answering) as orchestrator,
+        watched(orchestrator, recompile, spec=watch),
+    ):
         yield orchestrator
 
 
-async def render(
+def run(
     path: PathLike,
-    request: Request | str,
+    message: str | Request,
     *,
+    session_id: str | None = None,
+    tenant: str | None = None,
+    user: str | None = None,
+    api_key: str | None = None,
+    vars: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    env: Mapping[str, str] | None = None,
+    state: PathLike | None = None,
+    registry: Registry | None = None,
+    untrusted: bool = False,
+) -> Reply:
+    """The reply to one message, for scripts without async: opens the spec, answers, and closes it. Raises what `chat` raises.
+
+        reply = victor_dsl.run("victor.yml", "Hello!")
+        print(reply.text)
+
+    Raises UsageError inside a running event loop.
+    """
+
+    async def answer() -> Reply:
+        async with open(path, env=env, state=state, registry=registry, untrusted=untrusted) as app:
+            return await app.chat(
+                message,
+                session_id=session_id,
+                tenant=tenant,
+                user=user,
+                api_key=api_key,
+                vars=vars,
+                inputs=inputs,
+                settings=settings,
+            )
+
+    _refuse_in_loop("run", "async with victor_dsl.open(…) as app: reply = await app.chat(…)")
+    return asyncio.run(answer())
+
+
+def render(
+    path: PathLike,
+    message: str | Request,
+    *,
+    session_id: str | None = None,
+    tenant: str | None = None,
+    user: str | None = None,
+    vars: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
     env: Mapping[str, str] | None = None,
     state: PathLike | None = None,
     registry: Registry | None = None,
     untrusted: bool = False,
 ) -> Rendered:
-    """What the model would be sent for a request or a message. No model is called, and no secret is needed."""
-    program = load(path, env=env, state=state, registry=registry, require_secrets=False, untrusted=untrusted)
-    async with Orchestrator(program, registry=registry, answering=False) as orchestrator:
-        return await orchestrator.render(Request(message=request) if isinstance(request, str) else request)
+    """What the model would be sent for a message. No model is called, and no secret is needed.
+
+        rendered = victor_dsl.render("victor.yml", "Hello!", tenant="acme")
+        print(rendered.system, rendered.tokens.limit)
+
+    Raises UsageError inside a running event loop.
+    """
+
+    async def rendered() -> Rendered:
+        program = load(path, env=env, state=state, registry=registry, require_secrets=False, untrusted=untrusted)
+        async with Orchestrator(program, registry=registry, answering=False) as app:
+            return await app.render(
+                message, session_id=session_id, tenant=tenant, user=user, vars=vars, inputs=inputs, settings=settings
+            )
+
+    _refuse_in_loop("render", "async with victor_dsl.open(…, answering=False) as app: await app.render(…)")
+    return asyncio.run(rendered())
+
+
+def _refuse_in_loop(name: str, instead: str) -> None:
+    """Raises UsageError if an event loop runs in this thread, as in async functions and notebooks."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise UsageError(f"{name} cannot wait inside a running event loop", hint=f"use `{instead}`")
 
 
 def _spec_error(compilation: Compilation) -> SpecError:

@@ -9,6 +9,8 @@ from random import Random
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from attrs import evolve
+
 from victor_dsl.errors import ComponentError, EmitError, Refused, UsageError, VictorError
 from victor_dsl.graph.plan import Program
 from victor_dsl.language.boundary import component_error, describe, internal_error, is_fault
@@ -23,19 +25,25 @@ from victor_dsl.runtime.delivery.queue import ExporterQueue
 from victor_dsl.runtime.generation import Generation, Shared
 from victor_dsl.runtime.nodes import LiveNodes, SystemClock, Waiting
 from victor_dsl.runtime.rendering import RenderedRequests, render
+from victor_dsl.runtime.reply_stream import Pieces, ReplyStream
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.storage.permissions import exposure
 from victor_dsl.values.event import Contents, Event, uuid7
 from victor_dsl.values.message import NO_MESSAGE, Delta, Reply, StopReason
 from victor_dsl.values.outcome import Rendered
-from victor_dsl.values.request import API_KEY, Request, check_request
+from victor_dsl.values.request import API_KEY, Request, check_request, request_of
 from victor_dsl.values.turn import Emit, Trace, Turn, discard, forget
 
 logger = logging.getLogger("victor_dsl")
 
 
 class Orchestrator:
-    """Runs a program inside `async with`; it can be opened once.
+    """Answers and renders requests; `victor_dsl.open` opens it.
+
+        async with victor_dsl.open("victor.yml") as app:
+            reply = await app.chat("Hello!")
+
+    Used without `open`, it runs a program inside `async with`, and can be opened once.
 
     With `answering=False` it only renders: no model, exporter or admission is opened. Plans other than the base plan
     are opened when a turn first needs them.
@@ -66,6 +74,7 @@ class Orchestrator:
         self._state: Literal["new", "opening", "open", "closed"] = "new"
         self._reloading = asyncio.Lock()
         self._opening: asyncio.Task[None] | None = None  # the generation that a reload opens
+        self._streams: dict[asyncio.Task[Reply], Pieces] = {}
         self._retiring: dict[Generation, asyncio.Task[None]] = {}
 
     @property
@@ -103,11 +112,19 @@ class Orchestrator:
         """Lets running turns finish, delivers all events, and closes each node after those that need it."""
         await to_the_end(self._close())
 
-    async def answer(self, request: Request, emit: Emit | None = None) -> Reply:
-        """The reply to a request, with any error in it. `emit` gets the pieces of the reply as they come."""
+    async def answer(self, request: Request, emit: Emit | None = None, *, api_key: str | None = None) -> Reply:
+        """The reply to a request, with any error in it.
+
+            reply = await app.answer(victor_dsl.Request(message="Hello!", tenant="acme"), api_key="vk_…")
+            print(reply.text if reply.error is None else reply.error)
+
+        `emit` gets the pieces of the reply as they come, and `auth` the `api_key`.
+        """
         self._must_be_open()
         if not self._shared.answering:
             raise UsageError("this orchestrator only renders; open it with answering=True")
+        if api_key is not None:
+            request = evolve(request, metadata={**request.metadata, API_KEY: api_key})
         generation = self._current
         turn = self._turn(request, emit, trusted=generation.trusts_callers)
         generation.begin(turn)
@@ -118,7 +135,7 @@ class Orchestrator:
 
     async def chat(
         self,
-        text: str,
+        message: str | Request,
         *,
         session_id: str | None = None,
         tenant: str | None = None,
@@ -129,21 +146,44 @@ class Orchestrator:
         settings: Mapping[str, Any] | None = None,
         emit: Emit | None = None,
     ) -> Reply:
-        """The reply to a message in a session. `api_key` is for `auth`. Raises what `answer` returns as `error`."""
-        request = Request(
-            message=text,
-            session=session_id,
-            tenant=tenant,
-            user=user,
-            vars=vars or {},
-            inputs=inputs or {},
-            settings=settings or {},
-            metadata={} if api_key is None else {API_KEY: api_key},
+        """The reply to a message in a session.
+
+            reply = await app.chat("Hello!", session_id="s1")
+            print(reply.text)
+
+        `api_key` is for `auth`. Raises what `answer` returns as `error`.
+        """
+        request = request_of(
+            message, session=session_id, tenant=tenant, user=user, vars=vars, inputs=inputs, settings=settings
         )
-        reply = await self.answer(request, emit)
+        reply = await self.answer(request, emit, api_key=api_key)
         if reply.error is not None:
             raise reply.error
         return reply
+
+    def stream(
+        self,
+        message: str | Request,
+        *,
+        session_id: str | None = None,
+        tenant: str | None = None,
+        user: str | None = None,
+        api_key: str | None = None,
+        vars: Mapping[str, Any] | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> ReplyStream:
+        """The reply to a message in pieces, for `async for`.
+
+            async for piece in app.stream("Hello!", session_id="s1"):
+                print(piece, end="", flush=True)
+
+        After the loop, the stream's `reply` is the whole reply. Leaving the loop earlier cancels the turn.
+        """
+        request = request_of(
+            message, session=session_id, tenant=tenant, user=user, vars=vars, inputs=inputs, settings=settings
+        )
+        return ReplyStream(lambda emit: self.answer(request, emit, api_key=api_key), self._streams)
 
     async def reload(self, program: Program) -> None:
         """Runs new turns on another program; running turns finish on the program that they began with.
@@ -180,8 +220,27 @@ class Orchestrator:
         self._analytics.record_outside_turns("reload", {"ok": False, "plan": plan, "error": data["code"]})
         self._analytics.record_outside_turns("error", {**data, "message": error.message, "plan": plan})
 
-    async def render(self, request: Request) -> Rendered:
-        """What the model would be sent. No model is called, nothing is admitted, counted or written."""
+    async def render(
+        self,
+        message: str | Request,
+        *,
+        session_id: str | None = None,
+        tenant: str | None = None,
+        user: str | None = None,
+        vars: Mapping[str, Any] | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Rendered:
+        """What the model would be sent.
+
+            rendered = await app.render("Hello!", tenant="acme")
+            print(rendered.system)
+
+        No model is called, nothing is admitted, counted or written.
+        """
+        request = request_of(
+            message, session=session_id, tenant=tenant, user=user, vars=vars, inputs=inputs, settings=settings
+        )
         self._must_be_open()
         generation = self._current
         turn = self._turn(request, None, trusted=True).replace(record=forget)
@@ -299,6 +358,8 @@ class Orchestrator:
 
     async def _close(self) -> None:
         self._state = "closed"
+        for pieces in self._streams.values():
+            pieces.lift_bound()  # nobody may read them any more, and their turns shall end
         if self._opening is not None:
             self._opening.cancel()
         async with self._reloading:  # a reload that was under way has closed what it opened

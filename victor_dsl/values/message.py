@@ -43,6 +43,13 @@ class ToolCall:
 class Message:
     """One message. `content` is text, a tuple of parts, or None where an assistant only calls tools.
 
+        said = [
+            victor_dsl.Message("user", "I am Ada."),
+            victor_dsl.Message("assistant", "Hello, Ada!"),
+            victor_dsl.Message("user", "Who am I?"),
+        ]
+        reply = await app.chat(victor_dsl.Request(messages=said))
+
     `extra` are further fields that the provider of an answer needs back, such as `reasoning_content`; `written_by` is the
     model to which they belong. `said` is what the user said, where the content has it in the spec's template.
     """
@@ -221,9 +228,10 @@ class Delta:
     `kind` says which. `text` and `str(delta)` are the reply's own text, and empty for all else, so they can be shown as they come.
     A restart takes back all text that was streamed before: the answer broke off, and begins anew.
 
-    >>> pieces = [Delta(reasoning="A greeting."), Delta("Good "), Delta("day!")]
-    >>> "".join(map(str, pieces)), [piece.kind for piece in pieces]
-    ('Good day!', ['reasoning', 'text', 'text'])
+        async for piece in app.stream("Hello!"):
+            if piece.kind == "tool_call":
+                print(f"[{piece.tool_call.name}]")
+            print(piece, end="", flush=True)
     """
 
     text: str = ""
@@ -255,9 +263,8 @@ class Reply:
     The fields after it are set when the turn ends, and handlers leave them alone. With an `error` there is no reply: the message
     is empty, and `stop_reason` is `error`.
 
-    >>> reply = Reply(Message("assistant", "Good day!"), id="1", session="s1")
-    >>> reply.text, reply.to_dict()["session"]
-    ('Good day!', 's1')
+        reply = await app.chat("Hello!", session_id="s1")
+        print(reply.text, reply.model, reply.usage.output_tokens, reply.to_dict())
     """
 
     message: Message

@@ -77,6 +77,9 @@ class Explained:
 class Rendered:
     """What the model would be sent, and why; after an error, as far as the turn came.
 
+        rendered = victor_dsl.render("victor.yml", "Hello!")
+        print(rendered.system, rendered.settings["model"], rendered.as_json()["tokens"])
+
     `kept` and the indices of `mending` point into the input: the request's `messages`, or the session's history followed by
     its `message`. `tools` are the names selected for this turn, best first, and `sent_tools` those sent, in the order sent:
     what earlier turns were offered is sent, too, and `definitions` are theirs. `explained` has one entry for each message of the input.

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from victor_dsl.errors import RequestError
+from victor_dsl.errors import RequestError, UsageError
 from victor_dsl.values.faults import kind_of
 from victor_dsl.values.frozen import FrozenMap
 from victor_dsl.values.message import Message
@@ -21,9 +21,20 @@ KEY_ID = "key_id"
 """What `auth` puts in the key's place: a short name that reveals nothing of the key."""
 
 
+def _messages(given: Sequence[Message] | None) -> tuple[Message, ...] | None:
+    return tuple(given) if isinstance(given, list) else given  # type: ignore[return-value] # check_request reports the rest
+
+
+def _tools(given: Sequence[Tool]) -> tuple[Tool, ...]:
+    return tuple(given) if isinstance(given, list) else given  # type: ignore[return-value] # as above
+
+
 @frozen(kw_only=True, eq=False)
 class Request:
-    """One request, with either a `message` or `messages`, which is the whole conversation.
+    """One request, with either a `message` or `messages`, which is the whole conversation. Raises RequestError for both.
+
+        request = victor_dsl.Request(message="Hello!", session="s1", tenant="acme")
+        reply = await app.answer(request)
 
     `id` is returned unchanged. The caller answers calls of the caller's own `tools`. `arms` forces arms of experiments;
     only trusted callers can set it, not request lines. With a `turn_id` the caller can repeat a turn, and its events have
@@ -36,14 +47,31 @@ class Request:
     tenant: str | None = None
     user: str | None = None
     message: str | None = None
-    messages: tuple[Message, ...] | None = None
+    messages: tuple[Message, ...] | None = field(default=None, converter=_messages)
     vars: Mapping[str, Any] = FrozenMap()
     inputs: Mapping[str, Any] = FrozenMap()
     settings: Mapping[str, Any] = FrozenMap()
-    tools: tuple[Tool, ...] = ()
+    tools: tuple[Tool, ...] = field(default=(), converter=_tools)
     arms: Mapping[str, str] = FrozenMap()
     turn_id: str | None = None
     metadata: Mapping[str, Any] = field(default=FrozenMap(), repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.message is not None and self.messages is not None:
+            raise RequestError(
+                "message and messages are both given", hint="give one: messages is the whole conversation"
+            )
+
+
+def request_of(message: str | Request, **fields: Any) -> Request:
+    """The request of a message; a request stays as it is. Raises UsageError where both say something."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    if not isinstance(message, Request):
+        return Request(message=message, **given)
+    if given:
+        names = ", ".join("session_id" if name == "session" else name for name in given)
+        raise UsageError(f"a Request has everything itself; it came with {names}", hint="put them into the Request")
+    return message
 
 
 def check_request(request: Request) -> None:

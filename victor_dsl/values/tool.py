@@ -33,6 +33,11 @@ _RESOLVED = ("$ref", *COMBINING)
 class Tool:
     """A tool's definition: `parameters` is a JSON Schema object.
 
+        city = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+        tool = victor_dsl.Tool("weather", "The weather in a city.", city)
+        reply = await app.chat(victor_dsl.Request(message="How is it in Rome?", tools=[tool]))
+        calls = reply.message.tool_calls
+
     `cost` is a tier and `cost_usd` the price of one call, where known; `domain` is a free word that selection may use.
     `source` is the id of the node that answers calls, or None for a tool of the request, whose calls the caller answers.
     """
