@@ -18,7 +18,6 @@ from victor_dsl.compiler import compile_spec
 SPECS = sorted(
     path.relative_to(FOLDER).as_posix() for name in ("victor*.yml", "offline.yml") for path in FOLDER.rglob(name)
 )
-UNTIL_TESTS_RUN = {"from-others/promptfoo-smoke": ["no-effect"]}
 WITH_A_README = sorted(path.parent.name for path in FOLDER.glob("*/README.md"))
 
 
@@ -26,7 +25,7 @@ WITH_A_README = sorted(path.parent.name for path in FOLDER.glob("*/README.md"))
 def test_an_example_is_valid_without_a_warning_or_a_variable(spec: str) -> None:
     name, _, file = spec.rpartition("/")
     with contextlib.chdir(FOLDER / name):
-        assert [d.code for d in compile_spec(file, environment={}).diagnostics] == UNTIL_TESTS_RUN.get(name, [])
+        assert [d.code for d in compile_spec(file, environment={}).diagnostics] == []
 
 
 @pytest.mark.parametrize("name", examples())

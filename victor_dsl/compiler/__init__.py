@@ -1,6 +1,6 @@
 """The compiler: text in, a Program out, by a list of passes. Each returns its result and its diagnostics.
 
-reader -> extends -> interpolate -> (for each variation: overlays -> check -> link) -> lint; for each plan, on demand: lower
+reader -> extends -> spec_tests -> interpolate -> (for each variation: overlays -> check -> link) -> lint; for each plan, on demand: lower
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from victor_dsl.compiler.lint import lint
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.lower import Lowering
 from victor_dsl.compiler.overlays import Overlay
+from victor_dsl.compiler.spec_tests import SECTION as TESTS
+from victor_dsl.compiler.spec_tests import SpecTest, Tests
 from victor_dsl.compiler.stability import Stability
 from victor_dsl.compiler.stages import Stage, StageChecked, every_stage, joined
 from victor_dsl.compiler.templates.sources import Templates
@@ -54,7 +56,7 @@ class Compilation:
     """The result of compiling: a program, or None if a diagnostic is an error; and the files for excerpts.
 
     `sources` are all files that were looked for; `stages` the values of variables in `extends` that are not set, with which the
-    spec was compiled.
+    spec was compiled. `tests` are those of the spec, and `test_folders` where globs look for files with further ones.
     """
 
     program: Program | None
@@ -62,6 +64,8 @@ class Compilation:
     files: Files
     sources: Mapping[str, FileVersion] = field(factory=dict, repr=False)
     stages: tuple[str, ...] = ()
+    tests: tuple[SpecTest, ...] = ()
+    test_folders: frozenset[str] = frozenset()
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
@@ -81,6 +85,7 @@ def compile_spec(
     untrusted: bool = False,
     today: date | None = None,
     allow_retired: bool = False,
+    tests: bool = True,
 ) -> Compilation:
     """Compiles the spec in a file (`-`: standard input), and every overlay in it.
 
@@ -91,7 +96,7 @@ def compile_spec(
     date of `today`, models that their providers retire are reported: a retired one is an error, unless `allow_retired`.
 
     Where a variable that is not set chooses a file of `extends`, the spec is compiled with each file that it could choose, and
-    its program is that of the default.
+    its program is that of the default. Without `tests` those of the spec are neither read nor checked.
     """
     files = files or Files()
     files.root = root_of(name) if untrusted else None
@@ -106,6 +111,7 @@ def compile_spec(
         require_secrets=require_secrets,
         today=today,
         allow_retired=allow_retired,
+        tests=tests,
     )
     stages, faults = ([], []) if require_environment else every_stage(files, name, environment)
     if stages or faults:
@@ -124,6 +130,7 @@ def _compile(
     require_secrets: bool,
     today: date | None,
     allow_retired: bool,
+    tests: bool,
 ) -> Compilation:
     """The passes, for one environment."""
     family = read_family(files, name, environment)
@@ -135,11 +142,16 @@ def _compile(
     found += faults
     if document is None or not isinstance(document.value, dict):
         return Compilation(None, tuple(found), files, files.versions)
+    spec_tests = Tests(files)
+    left_out = not tests and TESTS in document.value
+    document = _without_tests(document) if left_out else spec_tests.read(document, documents(family))
+    found += spec_tests.diagnostics
+    written = [*documents(family), *spec_tests.documents]
     document, interpolation = interpolate(document, environment, files)
     found += interpolation
     hidden = HiddenValues(document)
     if version := _version(document):
-        found = hidden.hide(sort_diagnostics([*found, version], documents(family)))
+        found = hidden.hide(sort_diagnostics([*found, version], written))
         return Compilation(None, tuple(found), files, files.versions)
 
     checker = Checker(registry)
@@ -148,7 +160,7 @@ def _compile(
     base = variations.make(None, {})
     if too_many := variations.too_many():
         found += [*variations.diagnostics, *checker.diagnostics, too_many]
-        found = hidden.hide(sort_diagnostics(found, documents(family)))
+        found = hidden.hide(sort_diagnostics(found, written))
         return Compilation(None, tuple(found), files, files.versions)
     every = tuple(variations.all())
     for variation in every:
@@ -179,9 +191,11 @@ def _compile(
             variables=require_environment,
             secrets=require_secrets,
         )
+    if left_out:  # a test may use a model, as its judge
+        found = [fault for fault in found if fault.code != "unused-name" or fault.path[:1] != ("models",)]
     if not complete(family):
         found = [fault for fault in found if fault.code not in _OF_ABSENCE]
-    diagnostics = tuple(hidden.hide(sort_diagnostics(found, documents(family))))
+    diagnostics = tuple(hidden.hide(sort_diagnostics(found, written)))
     if any(d.severity == "error" for d in diagnostics) or not _known(subject):
         return Compilation(None, diagnostics, files, {**files.versions, **included.versions})
     read_from = {one.span.file for one in documents(family)}  # a text that was only parsed has no version
@@ -201,7 +215,19 @@ def _compile(
             **included.versions,
         },
     )
-    return Compilation(program, diagnostics, files, {**files.versions, **included.versions})
+    return Compilation(
+        program,
+        diagnostics,
+        files,
+        {**files.versions, **included.versions},
+        tests=spec_tests.checked(document, base.checked.spec),
+        test_folders=frozenset(spec_tests.folders),
+    )
+
+
+def _without_tests(document: Located) -> Located:
+    kept = {key: child for key, child in document.value.items() if key != TESTS}
+    return Located(kept, document.span, document.key_span)
 
 
 def _every_stage(
@@ -215,18 +241,18 @@ def _every_stage(
     """The spec compiled with each stage; the program is that of the default."""
     checked: list[StageChecked] = []
     sources: dict[str, FileVersion] = dict(files.versions)
-    program = None
+    default: Compilation | None = None
     for stage in stages:
         own = {**environment, **stage.values}
         compilation = compile_in(own)
         checked.append(StageChecked(stage, compilation.diagnostics, documents(read_family(files, name, own))))
         sources |= compilation.sources
-        program = compilation.program if stage.is_default else program
+        default = compilation if stage.is_default else default
     every = [document for one in checked for document in one.documents]
     diagnostics = tuple(sort_diagnostics([*faults, *joined(checked)], every))
-    if any(d.severity == "error" for d in diagnostics):
-        program = None
-    return Compilation(program, diagnostics, files, sources, tuple(map(str, stages)))
+    program = None if default is None or any(d.severity == "error" for d in diagnostics) else default.program
+    tests = () if default is None else default.tests
+    return Compilation(program, diagnostics, files, sources, tuple(map(str, stages)), tests)
 
 
 def _without_anchors(document: Located) -> Located:

@@ -14,6 +14,10 @@ from victor_dsl.values.settings import MODEL_SETTINGS, SETTING_NAMES
 def with_section_hint(fault: Diagnostic) -> Diagnostic:
     """A fault of a spec's sections. The hint knows all of the language: its version, the sections, overlays."""
     path = fault.path
+    if (
+        path[:1] == ("tests",) and len(path) > 1
+    ):  # its number there is that of the test among all, parameters multiplied
+        return evolve(fault, message=fault.message.removeprefix(f"tests[{path[1]}]").removeprefix("."))
     if fault.code == "missing-key" and fault.message.endswith("lacks 'victor'"):
         hint = f"add `victor: {VERSION}`"
     elif fault.code != "unknown-key":

@@ -36,6 +36,7 @@ def compile(
     today: date | None = None,
     allow_retired: bool = False,
     files: Files | None = None,
+    tests: bool = True,
 ) -> Compilation:
     """Compiles a spec; returns its program and all diagnostics. An error in the spec is a diagnostic, not raised.
 
@@ -44,7 +45,8 @@ def compile(
 
     `env` replaces the process's environment, `state` the folder `.victor` beside the spec. An `untrusted` spec may not
     name functions to import, programs to start or files outside its folder, and gets no variables and no secrets. `today` is the date by which models count as retired, the current one
-    by default; a retired model is an error, unless `allow_retired`. `files` may have read some of the files already.
+    by default; a retired model is an error, unless `allow_retired`. `files` may have read some of the files already. Without
+    `tests` those of the spec are neither read nor checked.
     """
     return compile_spec(
         os.fspath(path),
@@ -57,6 +59,7 @@ def compile(
         untrusted=untrusted,
         today=today or datetime.now(UTC).date(),
         allow_retired=allow_retired,
+        tests=tests,
     )
 
 
@@ -85,6 +88,7 @@ def load(
         require_secrets=require_secrets,
         untrusted=untrusted,
         allow_retired=True,
+        tests=False,
     )
     if compilation.program is None:
         raise _spec_error(compilation)
@@ -127,6 +131,7 @@ async def open(
             untrusted=untrusted,
             allow_retired=True,
             files=files,
+            tests=False,
         )
 
     program = load(path, env=env, state=state, registry=registry, require_secrets=answering, untrusted=untrusted)

@@ -37,7 +37,8 @@ class Component:
     admission finds out, so it must follow `auth`; `enforces` names the `settings.limits` that it enforces; `required` says that tenants and arms
     may not remove or change it unless its item allows that. Of contributors,
     `varies` says that the text may differ from turn to turn; of providers, `reads_environment` that all values come from the
-    environment, so that `validate --env` can judge them.
+    environment, so that `validate --env` can judge them. Of models, `offline` says that it answers without a network, and so
+    also in tests without a recording.
     """
 
     kind: Kind
@@ -52,6 +53,7 @@ class Component:
     required: bool = False
     varies: bool = False
     reads_environment: bool = False
+    offline: bool = False
 
     @property
     def summary(self) -> str:

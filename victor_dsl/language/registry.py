@@ -90,7 +90,7 @@ class Registry:
 
 def describe(kind: Kind, type: str, module: ModuleType) -> Component:
     """The component that a module is: its `Config`, `build`, `EXAMPLE`, and `VERSION`, `AROUND`, `AFTER_AUTH`,
-    `ENFORCES`, `REQUIRED`, `VARIES` and `READS_ENVIRONMENT` where it has them."""
+    `ENFORCES`, `REQUIRED`, `VARIES`, `READS_ENVIRONMENT` and `OFFLINE` where it has them."""
     around: Around | Sequence[Around] = getattr(module, "AROUND", "turn")
     for needed in ("Config", "build", "EXAMPLE"):
         if not hasattr(module, needed):
@@ -108,4 +108,5 @@ def describe(kind: Kind, type: str, module: ModuleType) -> Component:
         required=getattr(module, "REQUIRED", False),
         varies=getattr(module, "VARIES", False),
         reads_environment=getattr(module, "READS_ENVIRONMENT", False),
+        offline=getattr(module, "OFFLINE", False),
     )

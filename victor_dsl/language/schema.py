@@ -11,6 +11,7 @@ from victor_dsl.language.component import Component
 from victor_dsl.language.kinds import KINDS, Kind
 from victor_dsl.language.registry import Registry
 from victor_dsl.language.spec import OWN, UNTOUCHABLE, VERSION, Spec, section_rank
+from victor_dsl.language.spec_tests import Test
 
 Json = dict[str, Any]
 
@@ -52,6 +53,7 @@ def schema(registry: Registry | None = None, broken: Callable[[BrokenComponent],
     for group in ("Settings", "ModelSettings", "Limits", "ToolLimits"):
         for name, described in definitions[group]["properties"].items():
             definitions[group]["properties"][name] = _or_reference(described)
+    properties["tests"] = _with_files(properties["tests"])
     definitions["Reference"] = {
         "type": "string",
         "pattern": r"\$\{(env|file):[^}]+\}",
@@ -69,7 +71,39 @@ def schema(registry: Registry | None = None, broken: Callable[[BrokenComponent],
         "patternProperties": {f"^{OWN}": {"description": "A place for anchors; it has no effect by itself."}},
         "$defs": dict(sorted(definitions.items())),
     }
-    return {"$schema": result.pop("$schema"), "$id": result.pop("$id"), "title": "victor spec", **_tidy(result)}
+    tidied = _tidy(result)
+    for name in (Test.__name__, *Test.model_json_schema()["$defs"]):
+        tidied["$defs"][name] = _with_parameters(tidied["$defs"][name])
+    return {"$schema": result.pop("$schema"), "$id": result.pop("$id"), "title": "victor spec", **tidied}
+
+
+_PARAMETER: Json = {
+    "type": "string",
+    "pattern": r"^\(\(\s*[A-Za-z_]\w*\s*\)\)$",
+    "description": "A parameter of the test, one of `each`.",
+}
+
+
+def _with_files(tests: Json) -> Json:
+    """The section `tests`, whose items may also be files."""
+    file: Json = {
+        "type": "string",
+        "minLength": 1,
+        "description": "A file with a list of tests, or a glob of such files.",
+    }
+    return {
+        key: [{**arm, "items": {"anyOf": [arm["items"], file]}} if arm.get("type") == "array" else arm for arm in value]
+        if key == "anyOf"
+        else value
+        for key, value in tests.items()
+    }
+
+
+def _with_parameters(value: Any) -> Any:
+    """The schema of a part of a test: wherever a variable may stand, a parameter of the test may, too."""
+    if isinstance(value, list):
+        return [*map(_with_parameters, value), *([_PARAMETER] if _REFERENCE in value else [])]
+    return {key: _with_parameters(child) for key, child in value.items()} if isinstance(value, dict) else value
 
 
 def component_schema(component: Component, definitions: Json) -> Json:

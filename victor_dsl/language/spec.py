@@ -19,6 +19,7 @@ from pydantic.functional_validators import ModelWrapValidatorHandler
 
 from victor_dsl.language.config import Name, TemplateConfig
 from victor_dsl.language.kinds import KINDS
+from victor_dsl.language.spec_tests import Test
 from victor_dsl.values.additions import take_additions, with_additions
 from victor_dsl.values.codec import json_faults
 from victor_dsl.values.faults import Faulty
@@ -160,63 +161,6 @@ class Tenant(Model):
     )
 
 
-class Given(Model):
-    """The request of a test."""
-
-    message: str | None = Field(None, description="The user's message.")
-    messages: list[dict[str, Any]] | None = Field(None, description="A whole conversation, in the OpenAI chat format.")
-    session: str | None = Field(None, description="The session's id.")
-    tenant: str | None = Field(None, description="The tenant.")
-    user: str | None = Field(None, description="The user.")
-    arms: dict[str, str] | None = Field(None, description="Arms to force, by experiment.")
-    vars: dict[VarName, Any] | None = Field(None, description="Vars of the request.")
-    inputs: dict[VarName, Any] | None = Field(None, description="Inputs of the request.")
-    settings: dict[str, Any] | None = Field(None, description="Settings of the request.")
-
-
-class TextMatch(Model):
-    """What a text must be like; every field given must hold."""
-
-    contains: str | list[str] | None = Field(None, description="Texts that must be in it.")
-    lacks: str | list[str] | None = Field(None, description="Texts that must not be in it.")
-    matches: str | None = Field(None, description="A regular expression that must be found in it.")
-    equals: str | None = Field(None, description="The whole text.")
-
-
-class ListMatch(Model):
-    """What a list of names must be like."""
-
-    include: list[str] | None = Field(None, description="Names that must be in it.")
-    exclude: list[str] | None = Field(None, description="Names that must not be in it.")
-
-
-class Bounds(Model):
-    """What a number must be like."""
-
-    at_least: float | None = Field(None, description="The least value.")
-    at_most: float | None = Field(None, description="The greatest value.")
-
-
-class Expectation(Model):
-    """What a test expects of the rendered turn and of the reply."""
-
-    system: TextMatch | None = Field(None, description="The system prompt.")
-    reply: TextMatch | None = Field(None, description="The reply's text.")
-    tools: ListMatch | None = Field(None, description="The names of the tools offered.")
-    settings: dict[str, Any] | None = Field(None, description="Settings in force, by name.")
-    tokens: Bounds | None = Field(None, description="The request's tokens in all.")
-    latency_ms: Bounds | None = Field(None, description="The turn's latency, in milliseconds.")
-    cost_usd: Bounds | None = Field(None, description="The turn's cost, in US dollars.")
-
-
-class Test(Model):
-    """One test of the spec."""
-
-    name: str = Field(min_length=1, description="What the test checks, in one sentence.")
-    given: Given = Field(description="The request.")
-    expect: Expectation = Field(description="The expected result.")
-
-
 class Spec(Model):
     """A spec outside the sections of the kinds."""
 
@@ -274,7 +218,22 @@ class Spec(Model):
         + ".",
         json_schema_extra={"items": {"enum": [*sorted(SETTING_NAMES)]}},
     )
-    tests: list[Test] | None = Field(None, description="Tests of the spec itself. They are not run yet.")
+    tests: list[Test] | None = Field(
+        None,
+        description="Tests of the spec, which `victor test` runs. An item may also be a file with a list of tests, or a glob of such "
+        "files, relative to this file. Nothing else depends on them, and commands that run the spec do not read them.",
+        min_length=1,
+        examples=[
+            [
+                "tests/*.yml",
+                {
+                    "name": "acme reads of HIPAA",
+                    "given": {"message": "hi", "tenant": "acme"},
+                    "expect": {"system": {"contains": "HIPAA"}},
+                },
+            ]
+        ],
+    )
 
 
 OWN = "x-"

@@ -46,7 +46,8 @@ class Orchestrator:
     Used without `open`, it runs a program inside `async with`, and can be opened once.
 
     With `answering=False` it only renders: no model, exporter or admission is opened. Plans other than the base plan
-    are opened when a turn first needs them.
+    are opened when a turn first needs them. Orchestrators with the same `nodes` share live objects, and nothing that they
+    remember of turns.
     """
 
     def __init__(
@@ -57,11 +58,14 @@ class Orchestrator:
         clock: Clock | None = None,
         random: Random | None = None,
         answering: bool = True,
+        nodes: LiveNodes | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._random = random or Random()  # noqa: S311 - jitter
         self._analytics = AnalyticsCoordinator(program.name, self._clock, self._deliver)
-        self._nodes = LiveNodes(registry, self._report, clock=self._clock, random=self._random, answering=answering)
+        self._nodes = nodes or LiveNodes(
+            registry, self._report, clock=self._clock, random=self._random, answering=answering
+        )
         memory = ContextMemory(compactions=CompactionMemory(of_renders=not answering))
         self._shared = Shared(
             self._nodes, self._analytics, self._clock, answering, memory, random=self._random, report=self._report
@@ -283,6 +287,7 @@ class Orchestrator:
             latency_ms=latency_ms,
             plan=trace.plan,
             error=failure,
+            exchange=trace.exchange,
         )
 
     def _record(self, turn: Turn, latency_ms: float, stop_reason: StopReason) -> None:

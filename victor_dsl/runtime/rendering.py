@@ -101,6 +101,7 @@ class _Progress:
         self.conversation = turn
         self.limit: int | None = None
         self.error: VictorError | None = None
+        self.listed: tuple[Tool, ...] = ()
         self.written: Mapping[str, Origin] = {}
 
     async def go(self, generation: Generation) -> None:
@@ -117,6 +118,8 @@ class _Progress:
         for step in pipeline.rendering():
             self.turn = await step(self.turn)
             self.limit = pipeline.window(self.turn)
+            if self.turn.selection is None:
+                self.listed = self.turn.tools
 
     def rendered(self, cache: CacheUse) -> Rendered:
         turn, sent = self.turn, self.turn.with_examples().messages
@@ -146,6 +149,7 @@ class _Progress:
             plan=turn.trace.plan,
             error=self.error,
             mending=self._mending(),
+            listed_tools=tuple(tool.name for tool in self.listed),
             explained=tuple(self._explained()),
             cache=cache,
         )

@@ -35,6 +35,7 @@ MAX_ALL_COMPONENTS_BYTES = 64 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BEGIN = "begin with `victor: 1`; `victor init` writes a spec"
+_BEGIN_LIST = "write each item as `- {…}`"
 
 
 Stamp = tuple[int, int, int]
@@ -62,7 +63,7 @@ class FileVersion:
 
 @frozen
 class ReadResult:
-    """A file's document, a map, and the faults found; None where no map could be read."""
+    """A file's document, a map or for `read_list` a list, and the faults found; None where none could be read."""
 
     document: Located | None
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -83,6 +84,7 @@ class Files:
         self.texts: set[str] = set()
         self._documents = documents or {}
         self._results: dict[str, ReadResult] = {}
+        self._lists: dict[str, ReadResult] = {}
         self._texts: dict[str, str] = {}
         self._lines: dict[str, list[str]] = {}
 
@@ -99,6 +101,21 @@ class Files:
         except (OSError, ValueError) as error:
             return ReadResult(None, (unreadable(name, error),))
         return self._results[name]
+
+    def read_list(self, name: str) -> ReadResult:
+        """The document of a file that holds a list. It is read as `read` reads a map, and neither reads what the other has."""
+        try:
+            check_inside(name, self.root)
+            if name not in self._lists:
+                data = self._bytes(name, self.max_bytes)
+                if len(data) > self.max_bytes:
+                    self._lists[name] = too_large(name, self.max_bytes)
+                else:
+                    self._texts[name] = text = _text(data)
+                    self._lists[name] = _parse(data, text, name, list)
+        except (OSError, ValueError) as error:
+            return ReadResult(None, (unreadable(name, error),))
+        return self._lists[name]
 
     def size(self, name: str) -> int:
         """The bytes of a file that was read."""
@@ -117,9 +134,8 @@ class Files:
     def parse(self, data: bytes, name: str) -> ReadResult:
         """The document that a file's bytes hold; JSON where the name ends in `.json`, else YAML."""
         self._lines.pop(name, None)
-        text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8", "replace").removeprefix("\ufeff")
-        self._texts[name] = text
-        result = self._results[name] = _parse(data, text, name)
+        self._texts[name] = text = _text(data)
+        result = self._results[name] = _parse(data, text, name, dict)
         return result
 
     def text(self, name: str, limit: int = MAX_BYTES) -> str:
@@ -301,7 +317,11 @@ def _slashes(path: str) -> str:
     return path.replace(os.path.sep, "/") if os.path.sep != "/" else path
 
 
-def _parse(data: bytes, text: str, name: str) -> ReadResult:
+def _text(data: bytes) -> str:
+    return data.decode("utf-16" if data.startswith(_UTF16) else "utf-8", "replace").removeprefix("\ufeff")
+
+
+def _parse(data: bytes, text: str, name: str, wanted: type[object]) -> ReadResult:
     top = Span(name, 1, 1, 1, 1)
     if data.startswith(_UTF16):
         return _fault("not-utf8", "the file is UTF-16, not UTF-8", top, "save it as UTF-8")
@@ -315,18 +335,26 @@ def _parse(data: bytes, text: str, name: str) -> ReadResult:
         return _fault(
             "not-utf8", message, span, "this looks like a binary file" if binary else "save the file as UTF-8"
         )
+    begin = _BEGIN if wanted is dict else _BEGIN_LIST
     if not text.strip():
-        return _fault("empty-file", "the file is empty", top, _BEGIN)
+        return _fault("empty-file", "the file is empty", top, begin)
     document, diagnostics = (compose_json if name.lower().endswith(".json") else compose_yaml)(text, name)
-    if document is not None and not isinstance(document.value, dict):
-        what = "a list" if isinstance(document.value, list) else "a single value"
+    if document is not None and not isinstance(document.value, wanted):
+        what = (
+            "a list"
+            if isinstance(document.value, list)
+            else "a map"
+            if isinstance(document.value, dict)
+            else "a single value"
+        )
         if document.value is None:
-            fault = Diagnostic("empty-file", "the file contains no value", top, hint=_BEGIN)
+            fault = Diagnostic("empty-file", "the file contains no value", top, hint=begin)
             return ReadResult(None, (*(d for d in diagnostics if d.code != "empty-value"), fault))
-        fault = Diagnostic("not-a-map", f"the top of the file is {what}, not a map", document.span, hint=_BEGIN)
+        code, right = ("not-a-map", "a map") if wanted is dict else ("wrong-type", "a list")
+        fault = Diagnostic(code, f"the top of the file is {what}, not {right}", document.span, hint=begin)
         return ReadResult(None, (*diagnostics, fault))
     if document is None and not diagnostics:
-        return _fault("empty-file", "the file contains only comments", top, _BEGIN)
+        return _fault("empty-file", "the file contains only comments", top, begin)
     return ReadResult(document, tuple(diagnostics))
 
 

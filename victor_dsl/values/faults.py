@@ -143,7 +143,8 @@ def faults_of(model: type[BaseModel], value: Any, errors: Sequence[Any], subject
         elif kind == "extra_forbidden":
             misspelt.add((path[:-1], nearest(str(path[-1]), field_names(model, path[:-1]))))
     for path, types in wanted.items():
-        if any(len(other) > len(path) and other[: len(path)] == path for other, _ in found):
+        within = (other for (other, _), fault in found.items() if len(other) > len(path) or fault.kind in RULES)
+        if any(other[: len(path)] == path for other in within):
             del found[path, "wrong-type"]  # the other type of a union was meant, and has a fault within
         elif len(set(types)) > 1:  # a union: pydantic has an error for each of its types
             message = subject.must(path, f"be {' or '.join(dict.fromkeys(types))}", value_at(value, path))

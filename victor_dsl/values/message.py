@@ -261,7 +261,8 @@ class Reply:
 
     `model` is the spec's name of the model that answered, or was asked last; `response_model` is what the server calls it.
     The fields after it are set when the turn ends, and handlers leave them alone. With an `error` there is no reply: the message
-    is empty, and `stop_reason` is `error`.
+    is empty, and `stop_reason` is `error`. `exchange` has the turn's messages before the reply: the user's, then tool calls
+    and their results.
 
         reply = await app.chat("Hello!", session_id="s1")
         print(reply.text, reply.model, reply.usage.output_tokens, reply.to_dict())
@@ -279,6 +280,7 @@ class Reply:
     latency_ms: float = 0.0
     plan: str = ""
     error: VictorError | None = None
+    exchange: tuple[Message, ...] = ()
 
     @property
     def text(self) -> str:

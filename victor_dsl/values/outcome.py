@@ -82,7 +82,8 @@ class Rendered:
 
     `kept` and the indices of `mending` point into the input: the request's `messages`, or the session's history followed by
     its `message`. `tools` are the names selected for this turn, best first, and `sent_tools` those sent, in the order sent:
-    what earlier turns were offered is sent, too, and `definitions` are theirs. `explained` has one entry for each message of the input.
+    what earlier turns were offered is sent, too, and `definitions` are theirs. `listed_tools` are all that there are to select from.
+    `explained` has one entry for each message of the input.
     """
 
     id: str | int | None
@@ -102,6 +103,7 @@ class Rendered:
     plan: str
     error: VictorError | None = None
     mending: Mending | None = None
+    listed_tools: tuple[str, ...] = ()
     explained: tuple[Explained, ...] = ()
     cache: CacheUse = CacheUse()
     definitions: tuple[Tool, ...] = ()

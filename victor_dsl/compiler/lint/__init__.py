@@ -38,6 +38,11 @@ from victor_dsl.compiler.lint.safety import (
     secrets_are_encrypted,
 )
 from victor_dsl.compiler.lint.settings import models_accept_their_settings, response_formats_are_valid
+from victor_dsl.compiler.lint.spec_tests import (
+    tests_can_be_told_apart,
+    tests_give_requests,
+    tests_name_what_there_is,
+)
 from victor_dsl.compiler.lint.templates import templates_are_sound
 from victor_dsl.compiler.lint.texts import no_text_is_a_template, no_text_is_cut_short
 from victor_dsl.compiler.lint.tools import chosen_tools_exist, results_fit_the_windows, tools_are_not_too_many
@@ -82,6 +87,9 @@ RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
     context_budget,
     every_name_is_used,
     every_key_has_an_effect,
+    tests_can_be_told_apart,
+    tests_give_requests,
+    tests_name_what_there_is,
 )
 
 

@@ -108,7 +108,7 @@ def _vars(variation: Variation, sources: Iterable[Path]) -> Iterator[tuple[Path,
             yield (*source, "vars", name), var
 
 
-UNREAD: tuple[Path, ...] = (("tests",), ("variants", "*", "metrics"), ("variants", "*", "control"))
+UNREAD: tuple[Path, ...] = (("variants", "*", "metrics"), ("variants", "*", "control"))
 """Keys of the language that this version checks and does not read; `*` is any name."""
 
 
@@ -119,17 +119,19 @@ def every_name_is_used(subject: LintInput) -> Iterator[Diagnostic]:
         base.spec is not None and "model" in (base.spec.request or ())
     )
     only = only_model(base.sections["models"])
+    tests = (base.spec.tests if base.spec is not None else None) or ()
+    used = subject.used | {("models", test.expect.judge.model) for test in tests if test.expect.judge is not None}
     for kind in ("models", "databases", "embedders"):
         if kind == "models" and (len(base.sections[kind]) < 2 or from_outside):
             continue
-        if kind == "models" and not any(of == kind for of, _ in subject.used):
+        if kind == "models" and not any(of == kind for of, _ in used):
             continue  # none is chosen, which has a rule of its own
         names = {item.id.split("/", 1)[1] for item in base.sections[kind]}
-        if any(of == kind and name not in names for of, name in subject.used):
+        if any(of == kind and name not in names for of, name in used):
             continue  # one of them may be meant by the name that is not there
         for item in base.sections[kind]:
             name = item.id.split("/", 1)[1]
-            if (kind, name) not in subject.used and item is not only:
+            if (kind, name) not in used and item is not only:
                 yield Diagnostic(
                     "unused-name",
                     f"nothing uses '{name}' of {kind}",

@@ -19,6 +19,7 @@ class Config(OfflineConfig):
     )
 
 
+OFFLINE = True
 EXAMPLE = '{type: echo, prefix: "You said: "}'
 
 

@@ -114,6 +114,7 @@ class Config(OfflineConfig):
         return self
 
 
+OFFLINE = True
 EXAMPLE = "{type: scripted, replies: [Hello!, {error: rate_limited}, It is on its way.]}"
 
 

@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "fmt": ("fmt", "Write specs in their canonical layout."),
     "render": ("render", "Show what the model would be sent, and why."),
     "plan": ("plan", "Show what a change of a spec does, also to recorded requests."),
+    "test": ("test", "Run the tests of a spec, with recorded answers."),
     "run": ("run", "Answer one message, a chat, or a batch of requests."),
     "record": ("record", "Record what an application asks a model, through a proxy."),
     "db": ("db", "Create the tables that components use."),

@@ -34,7 +34,13 @@ class Surroundings:
     reading: Reading = field(factory=reading)
 
     def compile(
-        self, spec: str, files: Files | None = None, *, require_environment: bool, require_secrets: bool
+        self,
+        spec: str,
+        files: Files | None = None,
+        *,
+        require_environment: bool,
+        require_secrets: bool,
+        tests: bool = False,
     ) -> Compilation:
         """The spec compiled to run, though a provider may have retired its model; see `compile_spec`."""
         with bounded() if self.untrusted else nullcontext():
@@ -48,6 +54,7 @@ class Surroundings:
                 untrusted=self.untrusted,
                 today=datetime.now(UTC).date(),
                 allow_retired=True,
+                tests=tests,
             )
 
 

@@ -68,6 +68,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
             "repeated-fallback",
         ),
         *("model-retired", "model-retires", "setting-refused", "setting-not-sent", "bad-response-format"),
+        "no-tests",
         *("large-results", "too-many-tools", "unknown-tool", "message-order", "lost-message"),
     ),
 }
