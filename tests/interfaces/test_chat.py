@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import select
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import pyte
 import pytest
 
-from tests.interfaces.conftest import ROOT
+from tests.interfaces.conftest import OFFLINE, ROOT, Victor
 
 pytest.importorskip("pty")
 
@@ -31,6 +36,34 @@ class Terminal:
         assert process.stdout is not None
         self.process, self.keys, self.screen = process, process.stdin, process.stdout
         self.shown = b""
+        self._screen = pyte.Screen(80, 200)  # so high that nothing scrolls away
+        self._emulator = pyte.ByteStream(self._screen)
+
+    def until(self, condition: Callable[[list[str]], bool]) -> list[str]:
+        """The rows of the screen, once they fulfil a condition: what a user of the terminal sees."""
+        while not condition(rows := self.rows()):
+            ready = select.select([self.screen], [], [], PATIENCE_S)[0]
+            piece = os.read(self.screen.fileno(), 4096) if ready else b""
+            assert piece, "\n".join(["the terminal ended, or shows only:", *rows])
+            self._emulator.feed(piece)
+        return rows
+
+    def rows(self) -> list[str]:
+        """What the screen shows, without blanks at the ends."""
+        rows = [row.rstrip() for row in self._screen.display]
+        while rows and not rows[-1]:
+            rows.pop()
+        return rows
+
+    def prompt(self, typed: str = "") -> list[str]:
+        """The rows of the screen, once the last is the prompt with what was typed."""
+        return self.until(lambda rows: bool(rows) and rows[-1] == f"> {typed}".rstrip())
+
+    def ended(self) -> tuple[int, list[str]]:
+        """The exit code, and the rows of the screen at the end."""
+        while piece := os.read(self.screen.fileno(), 4096):
+            self._emulator.feed(piece)
+        return self.process.wait(PATIENCE_S), self.rows()
 
     def type(self, text: str) -> None:
         """Types a text."""
@@ -75,7 +108,7 @@ def terminal(folder: Path, *arguments: str, **environment: str) -> Iterator[Term
 
 def test_a_chat_answers_line_by_line_until_quit(folder: Path) -> None:
     with terminal(folder, "run", "victor.yml") as chat:
-        chat.wait_for("/quit or Ctrl-D ends the chat, Ctrl-C stops an answer.")
+        chat.wait_for("demo: /help lists the commands, Ctrl-C stops an answer, Ctrl-D ends the chat")
         for text in ("one", "two"):
             chat.wait_for("> ")
             chat.type(f"{text}\n")
@@ -160,3 +193,247 @@ def test_a_batch_shows_its_progress_on_a_terminal(folder: Path) -> None:
     assert code == 0
     assert "lines" in text
     assert "500 lines answered, in " in text
+
+
+SHOP = """\
+victor: 1
+name: demo
+models:
+  main: {type: openai, base_url: "http://127.0.0.1:PORT/v1", model: m, context_window: 9000}
+contributors: [{type: file, path: role.md}]
+tools: [{type: python, name: lookup_order, function: "shop:lookup_order"}]
+middleware: [{type: logging, level: debug}]
+"""
+TOOLS = '''
+import asyncio, logging, pathlib
+
+async def lookup_order(order: int) -> str:
+    """Looks an order up."""
+    logging.getLogger("shop").warning("the log of a tool")
+    if order == 13:
+        raise ValueError("no such order")
+    print("printed by a tool")
+    return f"order {order} is on its way"
+'''
+
+
+class Model:
+    """A server that streams what a test says: `pieces` of a text, or a call of a tool."""
+
+    def __init__(self) -> None:
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = self.server.getsockname()[1]
+        self.bodies: list[dict[str, Any]] = []
+
+    def accept(self) -> Answering:
+        """The next request, to be answered."""
+        connection, _ = self.server.accept()
+        connection.settimeout(PATIENCE_S)
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += connection.recv(65536)
+        head, _, body = received.partition(b"\r\n\r\n")
+        length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])  # type: ignore[index]
+        while len(body) < length:
+            body += connection.recv(65536)
+        self.bodies.append(json.loads(body))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+        return Answering(connection)
+
+
+class Answering:
+    """An answer under way."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+
+    def send(self, delta: dict[str, Any], finish: str | None = None) -> None:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        self.connection.sendall(b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n")
+
+    def text(self, text: str) -> None:
+        self.send({"content": text})
+
+    def call(self, *calls: tuple[str, str]) -> None:
+        """Calls tools, and ends the answer."""
+        functions = [
+            {"index": at, "id": f"c{at}", "type": "function", "function": {"name": name, "arguments": arguments}}
+            for at, (name, arguments) in enumerate(calls)
+        ]
+        self.send({"tool_calls": functions})
+        self.end("tool_calls")
+
+    def end(self, reason: str = "stop") -> None:
+        self.send({}, reason)
+        self.connection.sendall(b"data: [DONE]\n\n")
+        self.connection.close()
+
+
+@pytest.fixture
+def model(folder: Path) -> Iterator[Model]:
+    server = Model()
+    (folder / "victor.yml").write_text(SHOP.replace("PORT", str(server.port)))
+    (folder / "shop.py").write_text(TOOLS)
+    (folder / "role.md").write_text("You help.")
+    with server.server:
+        yield server
+
+
+@pytest.mark.parametrize("options", [(), ("-v",)])
+def test_lines_of_others_never_run_into_a_reply(folder: Path, model: Model, options: tuple[str, ...]) -> None:
+    with terminal(folder, "run", "victor.yml", *options, TERM="xterm") as chat:
+        chat.prompt()
+        chat.type("where is order 4711?\r")
+        first = model.accept()
+        first.text("Let me")
+        chat.until(lambda rows: rows[-1] == "Let me")
+        first.text(" look.")
+        first.call(("lookup_order", '{"order": 4711}'))
+        second = model.accept()
+        second.text("It is\non its")
+        chat.until(lambda rows: rows[-1] == "on its")
+        second.text(" way.")
+        second.end()
+        rows = chat.prompt()
+        chat.type("/quit\r")
+        assert chat.ended()[0] == 0
+    assert rows[1:3] == ["> where is order 4711?", "Let me look."]
+    (tool,) = (at for at, row in enumerate(rows) if row.startswith("⚙ lookup_order(order=4711) … ok, "))
+    (logged,) = (at for at, row in enumerate(rows) if row.endswith(" warning the log of a tool"))
+    printed, said = rows.index("printed by a tool"), rows.index("It is")
+    assert logged < tool < said
+    assert printed < tool
+    assert rows[said + 1] == "on its way."
+    assert any(" debug turn session=" in row for row in rows) == (options == ("-v",))
+
+
+def test_tool_calls_that_run_together_have_a_line_each(folder: Path, model: Model) -> None:
+    with terminal(folder, "run", "victor.yml", "two orders", "-q", TERM="xterm") as run:
+        model.accept().call(("lookup_order", '{"order": 1}'), ("lookup_order", '{"order": 13}'))
+        second = model.accept()
+        second.text("Done.")
+        second.end()
+        code, rows = run.ended()
+    calls = [row.rpartition(",")[0] for row in rows if row.startswith("⚙")]
+    assert (code, rows[-1]) == (0, "Done.")
+    assert calls == ["⚙ lookup_order(order=1) … ok", "⚙ lookup_order(order=13) … failed"]
+    results = [message["content"] for message in model.bodies[1]["messages"] if message["role"] == "tool"]
+    assert results[0] == "order 1 is on its way"
+
+
+def test_a_reload_is_said_above_the_prompt_and_what_was_typed_stays(folder: Path, model: Model) -> None:
+    with terminal(folder, "run", "victor.yml", TERM="xterm") as chat:
+        chat.prompt()
+        chat.type("half a mess")
+        chat.prompt("half a mess")
+        (folder / "role.md").write_text("You help well.")
+        chat.until(lambda rows: any("the spec is reloaded (role.md): plan " in row for row in rows))
+        chat.prompt("half a mess")
+        chat.type("age\r")
+        answer = model.accept()
+        answer.text("Yes.")
+        answer.end()
+        chat.prompt()
+        (folder / "role.md").write_text("")
+        chat.until(lambda rows: "the previous spec stays in force: role.md: the file is empty" in "".join(rows))
+        chat.prompt()
+        chat.type("/quit\r")
+        assert chat.ended()[0] == 0
+    sent = model.bodies[0]["messages"]
+    assert [message["content"] for message in sent] == ["You help well.", "half a message"]
+
+
+def test_pasted_lines_are_one_message_and_blanks_are_none(folder: Path) -> None:
+    with terminal(folder, "run", "victor.yml", TERM="xterm") as chat:
+        chat.prompt()
+        chat.type("   \r")
+        chat.type("\x1b[200~one\ntwo\x1b[201~")
+        chat.until(lambda rows: rows[-2:] == ["> one", "  two"])
+        chat.type("\r")
+        rows = chat.prompt()
+        chat.type("/quit\r")
+        assert chat.ended()[0] == 0
+    assert rows[1:] == [">", "> one", "  two", "one", "two", ">"]
+
+
+def test_the_commands_of_a_chat(folder: Path) -> None:
+    with terminal(folder, "run", "victor.yml", TERM="xterm") as chat:
+        chat.prompt()
+        chat.type("/help\r")
+        chat.until(lambda rows: any("what the model would be sent for the next message" in row for row in rows))
+        chat.prompt()
+        chat.type("/hepl\r")
+        chat.until(lambda rows: any("there is no command /hepl; did you mean '/help'?" in row for row in rows))
+        chat.prompt()
+        chat.type("/new\r")
+        chat.until(lambda rows: any(row.startswith("a new session begins: ") for row in rows))
+        chat.prompt()
+        chat.type(" /etc is a folder\r")
+        chat.until(lambda rows: "/etc is a folder" in rows)
+        chat.prompt()
+        chat.type("/render And now?\r")
+        chat.until(lambda rows: sum("And now?" in row for row in rows) > 1)
+        chat.prompt()
+        chat.type("\x04")
+        code, rows = chat.ended()
+    assert code == 0
+    assert not any("Traceback" in row for row in rows)
+
+
+def test_a_chat_without_a_terminal_has_the_same_commands(victor: Victor) -> None:
+    done = victor("run", "victor.yml", stdin="one\n  \n/new\n/hepl\ntwo\n/quit\nthree\n")
+    assert (done.code, done.out) == (0, "one\ntwo\n")
+    assert "a new session begins: " in done.err
+    assert "there is no command /hepl; did you mean '/help'?" in done.err
+
+
+def test_an_empty_message_is_not_sent(victor: Victor) -> None:
+    done = victor("run", "victor.yml", " \n")
+    assert (done.code, done.out) == (2, "")
+    assert "the message is empty" in done.err
+
+
+def test_ctrl_c_at_an_editing_prompt_gives_up_the_line(folder: Path) -> None:
+    with terminal(folder, "run", "victor.yml", TERM="xterm") as chat:
+        chat.prompt()
+        chat.type("half a message")
+        chat.prompt("half a message")
+        chat.type("\x03")
+        chat.until(lambda rows: "(/quit or Ctrl-D ends the chat)" in rows)
+        chat.prompt()
+        chat.type("\x04")
+        assert chat.ended()[0] == 0
+
+
+def test_a_signal_ends_a_chat_at_its_prompt(folder: Path) -> None:
+    with terminal(folder, "run", "victor.yml", TERM="xterm") as chat:
+        chat.prompt()
+        spawner = chat.process.pid
+        children = Path(f"/proc/{spawner}/task/{spawner}/children").read_text().split()
+        os.kill(int(children[0]), signal.SIGTERM)
+        assert chat.ended()[0] == 128 + signal.SIGTERM
+
+
+def test_what_is_waited_for_is_shown_and_erased(folder: Path) -> None:
+    (folder / "slow.py").write_text("import time\ntime.sleep(600)\n")
+    tool = {"type": "mcp", "name": "files", "command": [sys.executable, "slow.py"], "startup_seconds": 2}
+    (folder / "victor.yml").write_text(f"{OFFLINE}tools: [{json.dumps(tool)}]\n")
+    with terminal(folder, "run", "victor.yml", "hello", TERM="xterm") as run:
+        run.until(lambda rows: any(row.startswith("opening tools/files (") for row in rows))
+        code, rows = run.ended()
+    assert code == 3
+    assert rows[0].startswith("error: tools/files: ")
+    assert "did not answer within 2 s" in "".join(rows)
+    assert not any("opening" in row for row in rows)
+
+
+def test_log_lines_are_above_the_progress_bar(folder: Path) -> None:
+    (folder / "victor.yml").write_text(OFFLINE + "middleware: [logging]\n")
+    (folder / "in.jsonl").write_text('{"message": "one"}\n' * 30)
+    arguments = ("run", "victor.yml", "--input", "in.jsonl", "--output", "out.jsonl")
+    with terminal(folder, *arguments, TERM="xterm") as run:
+        code, rows = run.ended()
+    begun = [row for row in rows if re.match(r"\d\d:\d\d:\d\d info turn session=", row)]
+    assert (code, len(begun)) == (0, 30)
+    assert sum("info turn" in row for row in rows) == 30
+    assert rows[-1].startswith("30 lines answered, in ")

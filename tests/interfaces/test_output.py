@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from victor_dsl.interfaces.cli.output import Page
+from victor_dsl.interfaces.cli.replies import Page
 from victor_dsl.values.message import Delta
 
 

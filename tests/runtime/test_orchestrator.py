@@ -13,7 +13,7 @@ import pytest
 from attrs import evolve
 
 from tests.runtime.stage import Gate, Notes, Piece, Says, Spy, Stage, Toolbox, call, settle
-from victor_dsl.errors import ModelError, Refused, RequestError, StoreError, UsageError
+from victor_dsl.errors import ModelError, Refused, RequestError, StoreError, ToolError, UsageError
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.event import uuid7
 from victor_dsl.values.message import Delta, Message, Reply, ToolCall
@@ -248,7 +248,7 @@ async def test_a_stream_gives_the_reply_in_pieces(stage: Stage) -> None:
     assert "".join(pieces) == answer.text == "three little words"
 
 
-async def test_a_stream_shows_a_tool_call_when_the_tool_begins_to_run(stage: Stage) -> None:
+async def test_a_stream_shows_a_tool_call_when_the_tool_begins_to_run_and_when_it_has_ended(stage: Stage) -> None:
     heard: list[Delta] = []
 
     async def emit(delta: Delta) -> None:
@@ -263,9 +263,31 @@ async def test_a_stream_shows_a_tool_call_when_the_tool_begins_to_run(stage: Sta
     async with stage.orchestrator(GIVEN + "tools: [given]") as orchestrator:
         reply = await orchestrator.chat("How is it?", emit=emit)
     assert reply.text == "It rains."
-    assert [delta.tool_call and (delta.tool_call.name, delta.tool_call.arguments) for delta in heard] == [
-        ("good", '{"city": "Rome"}')
-    ], "the unknown tool did not run"
+    begun, ended = heard  # the unknown tool did not run
+    assert begun.tool_call is not None
+    assert ended.tool_result is not None
+    assert (begun.tool_call.name, begun.tool_call.arguments) == ("good", '{"city": "Rome"}')
+    assert (ended.kind, str(ended), ended.tool_result.id) == ("tool_result", "", begun.tool_call.id)
+    assert (ended.tool_result.name, ended.tool_result.ok) == ("good", True)
+
+
+async def test_a_stream_says_that_a_tool_has_failed(stage: Stage) -> None:
+    heard: list[Delta] = []
+
+    async def emit(delta: Delta) -> None:
+        heard.append(delta)
+
+    async def fails(vars: Mapping[str, Any]) -> str:
+        raise ToolError("no such order")
+
+    stage.objects["models/main"] = Says([[call("bad")], "Sorry."])
+    stage.objects["tools/given"] = Toolbox({"bad": fails})
+    async with stage.orchestrator(GIVEN + "tools: [given]") as orchestrator:
+        await orchestrator.chat("How is it?", emit=emit)
+    assert [(delta.kind, delta.tool_result and delta.tool_result.ok) for delta in heard] == [
+        ("tool_call", None),
+        ("tool_result", False),
+    ]
 
 
 async def test_chat_gives_the_whole_reply(stage: Stage) -> None:

@@ -71,7 +71,7 @@ async def test_pieces_come_while_the_model_still_writes_and_tool_calls_among_the
             heard.append((piece.kind, str(piece)))
             if piece.text == "It ":
                 gate.opened.set()
-    assert heard == [("tool_call", ""), ("reasoning", ""), ("text", "It "), ("text", "rains.")]
+    assert heard == [("tool_call", ""), ("tool_result", ""), ("reasoning", ""), ("text", "It "), ("text", "rains.")]
 
 
 async def test_an_error_of_the_turn_is_raised_from_the_loop(stage: Stage) -> None:

@@ -19,7 +19,7 @@ from victor_dsl.source.reader import STDIN, Files, FileVersion, Stamp, stamp
 
 T = TypeVar("T")
 
-logger = logging.getLogger("victor_dsl")
+logger = logging.getLogger("victor_dsl.reload")
 
 LOOK_SECONDS = 1.0
 
@@ -28,6 +28,9 @@ SETTLE_SECONDS = 0.2
 
 MOST_WAITS = 25
 """How often such a file is waited for before the next look."""
+
+SHOWN = 3
+"""How many changed files are named."""
 
 Compile = Callable[[Files], Compilation]
 """Compiles the spec with the files that are read already; it reads the others."""
@@ -124,7 +127,9 @@ class Watcher:
         self._refused = None
         log_retirements(compilation)
         await self._orchestrator.reload(program)
-        logger.info("the spec is reloaded: plan %s", program.plan_for(None, {}).digest[:12])
+        logger.info(
+            "the spec is reloaded (%s): plan %s", _changed(before, program), program.plan_for(None, {}).digest[:12]
+        )
         return True
 
     def _followed(self, files: Mapping[str, FileVersion]) -> dict[str, Stamp | None]:
@@ -174,6 +179,14 @@ def _stamps(files: dict[str, Stamp | None]) -> dict[str, Stamp | None]:
 
 def _contents(program: Program) -> dict[str, bytes | None]:
     return {name: version.data for name, version in {**program.documents, **program.texts}.items()}
+
+
+def _changed(before: Program, now: Program) -> str:
+    """The names of the files that differ, for people."""
+    old, new = _contents(before), _contents(now)
+    names = sorted(os.path.relpath(name) for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more if names else "its files are the same"
 
 
 def _lost_texts(before: Program, compilation: Compilation) -> Iterator[str]:

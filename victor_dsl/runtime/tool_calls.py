@@ -24,7 +24,16 @@ from victor_dsl.runtime import deferred_tools
 from victor_dsl.runtime.coordinators.tool_selection import allowed
 from victor_dsl.runtime.middleware import Layer, chain
 from victor_dsl.values.images import MOST_IMAGE_BYTES, is_image, text_part
-from victor_dsl.values.message import Content, Delta, Message, Part, Reply, ToolCall, without_lone_surrogates
+from victor_dsl.values.message import (
+    Content,
+    Delta,
+    Message,
+    Part,
+    Reply,
+    ToolCall,
+    ToolResult,
+    without_lone_surrogates,
+)
 from victor_dsl.values.tokens import CHARACTERS_PER_TOKEN, MESSAGE_OVERHEAD, text_tokens
 from victor_dsl.values.tool import api_tool_name
 from victor_dsl.values.turn import Turn
@@ -118,13 +127,29 @@ class ToolCalls:
         return Message("tool", content, tool_call_id=call.id, name=call.name)
 
     async def _call(self, turn: Turn) -> Reply:
-        """The innermost handler: one call of one tool."""
+        """The innermost handler: one call of one tool. A stream has its begin and its end."""
         call = turn.call
         assert call is not None
+        if not turn.streaming:
+            return await self._made(call, turn)
+        await turn.emit(Delta(tool_call=call))
+        started = self._clock.monotonic()
+
+        async def end(*, ok: bool) -> None:
+            latency_ms = round((self._clock.monotonic() - started) * 1000, 3)
+            await turn.emit(Delta(tool_result=ToolResult(call.id, call.name, ok, latency_ms)))
+
+        try:
+            reply = await self._made(call, turn)
+        except Exception:
+            await end(ok=False)
+            raise
+        await end(ok=True)
+        return reply
+
+    async def _made(self, call: ToolCall, turn: Turn) -> Reply:
         tool = turn.callable_tools()[call.name]
         source = self._sources[tool.source or ""]
-        if turn.streaming:
-            await turn.emit(Delta(tool_call=call))
         limit = asyncio.timeout(source.timeout_seconds)
         try:
             async with limit:

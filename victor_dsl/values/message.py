@@ -222,8 +222,19 @@ NO_USAGE = Usage()
 
 
 @frozen
+class ToolResult:
+    """How a tool call ended: its id, the tool's name, whether it worked, and how long it took."""
+
+    id: str
+    name: str
+    ok: bool
+    latency_ms: float
+
+
+@frozen
 class Delta:
-    """A piece of a streamed turn: of its text, of the model's thoughts (`reasoning`), a tool call that begins to run, or a `restart`.
+    """A piece of a streamed turn: of its text, of the model's thoughts (`reasoning`), a tool call that begins to run, its end
+    (`tool_result`), or a `restart`.
 
     `kind` says which. `text` and `str(delta)` are the reply's own text, and empty for all else, so they can be shown as they come.
     A restart takes back all text that was streamed before: the answer broke off, and begins anew.
@@ -238,12 +249,15 @@ class Delta:
     reasoning: str = ""
     restart: bool = False
     tool_call: ToolCall | None = None
+    tool_result: ToolResult | None = None
 
     @property
-    def kind(self) -> Literal["text", "reasoning", "tool_call", "restart"]:
+    def kind(self) -> Literal["text", "reasoning", "tool_call", "tool_result", "restart"]:
         """What this is a piece of."""
         if self.restart:
             return "restart"
+        if self.tool_result is not None:
+            return "tool_result"
         if self.tool_call is not None:
             return "tool_call"
         return "reasoning" if self.reasoning and not self.text else "text"

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import importlib
+import os
+import re
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 
-from attrs import evolve
+from attrs import define, evolve, field
 
-from victor_dsl.errors import EXIT_OK
+from victor_dsl.errors import EXIT_OK, VictorError
 from victor_dsl.graph.plan import Program
+from victor_dsl.interfaces.cli import running
 from victor_dsl.interfaces.cli.caller import Caller
-from victor_dsl.interfaces.cli.output import Page, say
+from victor_dsl.interfaces.cli.output import error_line, harmless, print_json, say
+from victor_dsl.interfaces.cli.prompt import PROMPT, Asks, Lines, Prompt
+from victor_dsl.interfaces.cli.replies import Page
 from victor_dsl.interfaces.watching import Compile, Watcher, watched
+from victor_dsl.nearest import suggest
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.event import uuid7
 from victor_dsl.values.message import Reply
-from victor_dsl.values.turn import Emit
 
-PROMPT = "> "
-QUIT = ("/quit", "/exit")
+COMMANDS = {
+    "/help": "this list",
+    "/render [MESSAGE]": "what the model would be sent for the next message",
+    "/new": "begin a new session",
+    "/quit": "end the chat; so does Ctrl-D",
+}
 
-Ask = Callable[[str, Emit | None], Reply]
+A_MESSAGE = "(the next message)"
+"""Stands for it in `/render`."""
+
+_COMMAND = re.compile(r"(/[A-Za-z]+)(?:\s+(.*))?", re.DOTALL)
 
 
 def chat(program: Program, caller: Caller, recompile: Compile, *, watch: bool, as_json: bool) -> int:
@@ -38,125 +45,110 @@ def chat(program: Program, caller: Caller, recompile: Compile, *, watch: bool, a
     The exit code: 0 on a terminal, where the user saw each error; elsewhere 3 when a message was not answered.
     """
     caller = evolve(caller, session=caller.session or uuid7())
-    on_terminal = sys.stdin.isatty()
-    if on_terminal:
-        say(f"{program.name}: /quit or Ctrl-D ends the chat, Ctrl-C stops an answer.")
-    page, worst = Page(), EXIT_OK
-    with _conversation(program, caller, recompile, watch=watch) as ask:
-        for message in _messages_typed() if on_terminal else _messages_piped():
+    talk = _Chat(program, caller, recompile, watch=watch, as_json=as_json, on_terminal=sys.stdin.isatty())
+    return running.run(talk.run(), on_signal=talk.interrupt)
+
+
+@define(eq=False)
+class _Chat:
+    program: Program
+    caller: Caller
+    recompile: Compile
+    watch: bool
+    as_json: bool
+    on_terminal: bool
+    page: Page = field(factory=Page)
+    worst: int = EXIT_OK
+    answering: asyncio.Task[Reply] | None = None
+    asks: Asks | None = None
+
+    def interrupt(self, number: int) -> bool:
+        """Takes SIGINT where it stops an answer, or belongs to the prompt."""
+        if number != signal.SIGINT or self.asks is None or not self.on_terminal:
+            return False
+        if self.answering is not None:
+            self.answering.cancel()
+        else:
+            self.asks.interrupt()
+        return True
+
+    async def run(self) -> int:
+        """Answers until the end; the exit code."""
+        if self.on_terminal:
+            say(
+                f"{harmless(self.program.name)}: /help lists the commands, Ctrl-C stops an answer, Ctrl-D ends the chat"
+            )
+        orchestrator = Orchestrator(self.program)
+        async with (
+            running.shown_opening(orchestrator),
+            watched(orchestrator, self.recompile, spec=self.watch) as watcher,
+        ):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, watcher.request)
+            self.asks = self._asks()
+            async for message in self.asks.messages():
+                command = _COMMAND.fullmatch(message.rstrip())
+                if command is not None and command[1] in ("/quit", "/exit"):
+                    break
+                if command is not None:
+                    await self._command(command[1], (command[2] or "").strip(), orchestrator)
+                elif message.strip():
+                    await self._answer(message.strip(), orchestrator, watcher)
+        return EXIT_OK if self.on_terminal else self.worst
+
+    def _asks(self) -> Asks:
+        shows = self.on_terminal and sys.stdout.isatty()
+        if shows and os.environ.get("TERM") != "dumb":
+            return Prompt([name.split()[0] for name in COMMANDS])
+        return Lines(PROMPT if shows else "")
+
+    async def _answer(self, message: str, orchestrator: Orchestrator, watcher: Watcher) -> None:
+        emit = self.page.emit if self.page.streams and not self.as_json else None
+
+        async def answer() -> Reply:
+            await watcher.look()  # a prompt that was just edited answers this message
+            return await orchestrator.answer(self.caller.request(message), emit)
+
+        with self.page.answering():
+            self.answering = asyncio.create_task(answer(), name="answer")
             try:
-                answer = ask(message, page.emit if page.streams and not as_json else None)
-            except KeyboardInterrupt:
-                page.break_off()
-                if not on_terminal:
+                reply = await self.answering
+            except asyncio.CancelledError:
+                self.page.break_off()
+                if asyncio.current_task().cancelling():  # type: ignore[union-attr]
                     raise
                 say("(stopped)")
-                continue
-            worst = max(worst, page.show(answer, as_json=as_json))
-    return EXIT_OK if on_terminal else worst
-
-
-def _messages_typed() -> Iterator[str]:
-    with contextlib.suppress(ImportError):
-        importlib.import_module("readline")  # where it exists, input() has editing and history
-    prompt = PROMPT if sys.stdout.isatty() else ""
-    while True:
-        try:
-            message = input(prompt).strip()
-        except EOFError:
-            say("")
-            return
-        except KeyboardInterrupt:
-            say("\n(/quit or Ctrl-D ends the chat)")
-            continue
-        if message in QUIT:
-            return
-        if message:
-            yield message
-
-
-def _messages_piped() -> Iterator[str]:
-    for text in sys.stdin:
-        message = text.strip()
-        if message in QUIT:
-            return
-        if message:
-            yield message
-
-
-@contextmanager
-def _conversation(program: Program, caller: Caller, recompile: Compile, *, watch: bool) -> Iterator[Ask]:
-    """A function that answers a message. The event loop runs in another thread, so that this one can wait for the keyboard.
-
-    An interrupt while it waits for an answer cancels that answer, and is raised again when the answer has ended.
-    """
-    opened: Future[tuple[asyncio.AbstractEventLoop, Orchestrator, Watcher]] = Future()
-    closing: list[Callable[[], object]] = []
-
-    async def live() -> None:
-        done = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        async with Orchestrator(program) as orchestrator, watched(orchestrator, recompile, spec=watch) as watcher:
-            closing.append(lambda: loop.call_soon_threadsafe(done.set))
-            opened.set_result((loop, orchestrator, watcher))
-            await done.wait()
-
-    def serve() -> None:
-        # Ctrl-C must reach the thread at the keyboard: delivered here, it would not wake that one. Threads and tool
-        # servers that this thread starts inherit the mask.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            asyncio.run(live())
-        except BaseException as error:  # noqa: BLE001 - passed to the thread that waits
-            ended.set_exception(error)
-            if not opened.done():
-                opened.set_exception(error)
-        else:
-            ended.set_result(None)
-
-    ended: Future[None] = Future()
-    threading.Thread(target=serve, name="conversation").start()
-    loop, orchestrator, watcher = opened.result()
-
-    def ask(message: str, emit: Emit | None) -> Reply:
-        async def answer() -> Reply:
-            try:
-                await watcher.look()  # a prompt that was just edited answers this message
-                return await orchestrator.answer(caller.request(message), emit)
+            else:
+                self.worst = max(self.worst, self.page.show(reply, as_json=self.as_json))
             finally:
-                over.set()
+                if not self.answering.done():
+                    self.answering.cancel()
+                    await asyncio.wait([self.answering])
+                self.answering = None
 
-        over = threading.Event()
-        future = asyncio.run_coroutine_threadsafe(answer(), loop)
+    async def _command(self, name: str, rest: str, orchestrator: Orchestrator) -> None:
+        commands: dict[str, Callable[[str, Orchestrator], Awaitable[None]]] = {
+            "/help": self._help,
+            "/render": self._render,
+            "/new": self._new,
+        }
+        if name not in commands:
+            say(
+                f"there is no command {name}; {suggest(name, [*commands, '/quit'])}. A message may begin with '/' after a blank."
+            )
+            return
         try:
-            return future.result()
-        except KeyboardInterrupt:
-            future.cancel()
-            over.wait()
-            raise
+            await commands[name](rest, orchestrator)
+        except VictorError as error:
+            say(error_line(str(error)))
 
-    try:
-        with _signals(lambda: loop.call_soon_threadsafe(watcher.request)):
-            yield ask
-    finally:
-        closing[0]()
-        ended.result()
+    async def _help(self, _: str, __: Orchestrator) -> None:
+        width = max(map(len, COMMANDS))
+        say("\n".join(f"{name:{width}}  {what}" for name, what in COMMANDS.items()))
 
+    async def _new(self, _: str, __: Orchestrator) -> None:
+        self.caller = evolve(self.caller, session=uuid7())
+        say(f"a new session begins: {self.caller.session}")
 
-@contextmanager
-def _signals(reload: Callable[[], object]) -> Iterator[None]:
-    """Lets SIGTERM end the chat with everything closed, and SIGHUP reload the spec."""
-
-    def end(number: int, _: object) -> None:
-        sys.exit(128 + number)
-
-    def again(_: int, __: object) -> None:
-        reload()
-
-    handlers = {signal.SIGTERM: end, signal.SIGHUP: again}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    async def _render(self, message: str, orchestrator: Orchestrator) -> None:
+        rendered = await orchestrator.render(self.caller.request(message or A_MESSAGE))
+        print_json(rendered.as_json())

@@ -1,11 +1,9 @@
-"""Where output goes: documents and replies to stdout, text about them to stderr, colour to terminals alone."""
+"""Where output goes: documents to stdout, text about them to stderr, colour to terminals alone."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import unicodedata
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
     import orjson
 
     from victor_dsl.source import excerpt
-    from victor_dsl.values.message import Delta, Reply
 else:
     orjson = Lazy("orjson")
     excerpt = Lazy("victor_dsl.source.excerpt")
@@ -70,74 +67,6 @@ def print_json(document: Any, *, indent: bool = True) -> None:
 def without_controls(text: str) -> str:
     """A model's text for a terminal: all control characters but tab and line break are replaced, so that none drives it."""
     return text.translate(_CONTROLS)
-
-
-class Page:
-    """Where replies are shown: streamed and without control characters on a terminal, whole and unchanged elsewhere."""
-
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = sys.stdout if stream is None else stream
-        self.streams = self._stream.isatty()
-        self._shown: list[str] = []
-
-    async def emit(self, delta: Delta) -> None:
-        """Shows a piece of a reply, or takes back what was shown of it. Thoughts are not shown."""
-        if delta.restart:
-            self._take_back()
-        if delta.text:
-            text = without_controls(delta.text)
-            self._write(text)
-            self._shown.append(text)
-
-    def show(self, answer: Reply, *, as_json: bool) -> int:
-        """Shows an answer's reply, or its reply line; an error goes to stderr. The exit code."""
-        if as_json:
-            print_json(answer.to_dict(), indent=False)
-        elif answer.error:
-            self.break_off()
-        else:
-            self._finish(answer.text)
-            if answer.stop_reason != "stop":
-                say(f"(the reply ended early: {answer.stop_reason})")
-        return report(answer.error)
-
-    def break_off(self) -> None:
-        """Ends the line of a reply that stopped half-way."""
-        if self._shown:
-            self._write("\n")
-        self._shown.clear()
-
-    def _take_back(self) -> None:
-        """Erases the reply so far; a terminal that cannot do that goes on in a new line."""
-        if self._shown and os.environ.get("TERM") == "dumb":
-            self._write("\n")
-        elif self._shown:
-            up = _rows("".join(self._shown), shutil.get_terminal_size().columns) - 1
-            self._write("\r" + (f"\x1b[{up}A" if up else "") + "\x1b[J")
-        self._shown.clear()
-
-    def _finish(self, reply: str) -> None:
-        """Shows a reply, unless it was streamed, and ends its line."""
-        if not self._shown:
-            self._write(without_controls(reply) if self.streams else reply)
-        self._write("\n")
-        self._shown.clear()
-
-    def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
-
-
-def _rows(text: str, width: int) -> int:
-    """How many rows of a terminal a text takes that begins in the first column."""
-    cells = (sum(map(_cells, line.expandtabs())) for line in text.split("\n"))
-    return sum(max(1, -(-count // max(1, width))) for count in cells)
-
-
-def _cells(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def report(error: VictorError | None) -> int:

@@ -18,14 +18,17 @@ from victor_dsl.interfaces.cli.batch import Batch
 from victor_dsl.interfaces.cli.caller import Caller
 from victor_dsl.interfaces.cli.chat import chat
 from victor_dsl.interfaces.cli.compiling import Surroundings, compile_or_exit
-from victor_dsl.interfaces.cli.output import Page, harmless, say
+from victor_dsl.interfaces.cli.output import harmless, say
+from victor_dsl.interfaces.cli.replies import Page
 from victor_dsl.runtime.orchestrator import Orchestrator
-from victor_dsl.values.message import Reply
 from victor_dsl.values.request import Request
 from victor_dsl.workbench.batch.output import Mode
 
 LOGGERS = ("victor", "victor_dsl")
 """The spec's own middleware log under the first, the package under the second."""
+
+RELOADS = "victor_dsl.reload"
+"""The logger of `interfaces/watching.py`."""
 
 
 @click.command("run", cls=Command, example='victor run victor.yml "Where is my order?"')
@@ -123,7 +126,8 @@ def run(
         inputs=inputs,
         api_key=api_key,
     )
-    with _log_on_stderr(quiet=quiet, verbose=verbose):
+    chats = input_ is None and message is None
+    with _log_on_stderr(quiet=quiet or (chats and not verbose), verbose=verbose, reloads=chats and not quiet):
         if input_ is not None:
             mode: Mode = "resume" if resume else "overwrite" if overwrite else "new"
             batch = Batch(
@@ -140,6 +144,8 @@ def run(
             code = batch.run()
         elif message is not None:
             text = sys.stdin.read() if message == "-" else message
+            if not text.strip():
+                raise click.UsageError("the message is empty")
             code = _answer_one(program, caller.request(text), as_json=as_json)
         else:
             recompile = partial(surroundings.compile, spec, require_environment=True, require_secrets=True)
@@ -169,29 +175,41 @@ def _answer_one(program: Program, request: Request, *, as_json: bool) -> int:
     """Shows the reply, streamed on a terminal, or prints the reply line; the exit code."""
     page = Page()
 
-    async def answer() -> Reply:
-        async with running.shown_opening(Orchestrator(program)) as orchestrator:
-            return await orchestrator.answer(request, page.emit if page.streams and not as_json else None)
+    code: list[int] = []
 
-    return page.show(running.run(answer()), as_json=as_json)
+    async def answer() -> None:
+        async with running.shown_opening(Orchestrator(program)) as orchestrator:
+            with page.answering():
+                reply = await orchestrator.answer(request, page.emit if page.streams and not as_json else None)
+                code.append(page.show(reply, as_json=as_json))
+
+    running.run(answer())
+    return code[0]
 
 
 @contextmanager
-def _log_on_stderr(*, quiet: bool, verbose: bool) -> Iterator[None]:
-    """Shows log lines of level info and above; with `quiet` only warnings, with `verbose` all."""
+def _log_on_stderr(*, quiet: bool, verbose: bool, reloads: bool) -> Iterator[None]:
+    """Shows log lines of level info and above; with `quiet` only warnings, with `verbose` all. `reloads` are shown also when quiet.
+
+    Of other packages, warnings are shown.
+    """
     level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
+    levels = {**dict.fromkeys(LOGGERS, level), RELOADS: logging.INFO if reloads else logging.NOTSET}
     handler = _Stderr()
-    loggers = [logging.getLogger(name) for name in LOGGERS]
-    before = [(logger.level, logger.propagate) for logger in loggers]
-    for logger in loggers:
+    before = [(logger, logger.level, logger.propagate) for logger in map(logging.getLogger, levels)]
+    handled = [logging.getLogger(), *map(logging.getLogger, LOGGERS)]
+    for logger in handled:
         logger.addHandler(handler)
-        logger.setLevel(level)
-        logger.propagate = False
+    for name, its_level in levels.items():
+        logging.getLogger(name).setLevel(its_level)
+    for name in LOGGERS:
+        logging.getLogger(name).propagate = False
     try:
         yield
     finally:
-        for logger, (old_level, propagated) in zip(loggers, before, strict=True):
+        for logger in handled:
             logger.removeHandler(handler)
+        for logger, old_level, propagated in before:
             logger.setLevel(old_level)
             logger.propagate = propagated
 

@@ -76,8 +76,10 @@ async def shown_opening(orchestrator: Orchestrator) -> AsyncIterator[Orchestrato
     with Waits(orchestrator) as waits:
         async with orchestrator:
             waits.pause()
-            yield orchestrator
-            waits.resume()
+            try:
+                yield orchestrator
+            finally:
+                waits.resume()
 
 
 @asynccontextmanager

@@ -54,8 +54,8 @@ class Line:
 async def read_lines(stream: BinaryIO) -> AsyncIterator[Line]:
     """All lines but blank ones, in order. Raises OSError if the stream cannot be read."""
     number, text, length = 0, bytearray(), 0
-    async with contextlib.aclosing(_chunks(stream)) as chunks:
-        async for chunk in chunks:
+    async with contextlib.aclosing(chunks(stream)) as read:
+        async for chunk in read:
             pieces = chunk.split(b"\n")
             for piece in pieces[:-1]:
                 length += len(piece)
@@ -128,7 +128,7 @@ def _bad(number: int, what: str, size: int) -> Line:
     return Line(number, number, error=BadLine(what), size=size)
 
 
-async def _chunks(stream: BinaryIO) -> AsyncGenerator[bytes, None]:
+async def chunks(stream: BinaryIO) -> AsyncGenerator[bytes, None]:
     """The stream's bytes as they come, read by a thread.
 
     The thread is a daemon, so that waiting for a terminal or a pipe does not keep the process from ending.

@@ -79,6 +79,9 @@ class _Stream:
             self._begin()
             await self.emit(evolve(delta, tool_call=self.redact.call(delta.tool_call)))
             return
+        if delta.tool_result is not None:
+            await self.emit(delta)
+            return
         if delta.restart:
             self._begin()  # what was held back of the broken answer is taken back too
         text = self._text.feed(delta.text) if delta.text else ""
