@@ -37,6 +37,7 @@ from victor_dsl.compiler.templates.sources import Templates
 from victor_dsl.compiler.variations import Variations
 from victor_dsl.experiments.assignment import Experiment
 from victor_dsl.graph.plan import Arms, Plan, Program
+from victor_dsl.graph.written import Written
 from victor_dsl.language.registry import Registry
 from victor_dsl.language.spec import OWN, VERSION, Spec
 from victor_dsl.source.diagnostic import Diagnostic, sort_diagnostics
@@ -288,6 +289,10 @@ def _program(
             return lowering.plan(spec.name, variations.make(tenant, dict(arms)))
         return _scratch(lowering).plan(spec.name, _scratch(variations).make(tenant, dict(arms)))
 
+    def all_written(tenant: str | None, arms: Arms) -> Sequence[Written]:
+        known = variations if variations.has(tenant, dict(arms)) else _scratch(variations)
+        return known.make(tenant, dict(arms)).all_written()
+
     return Program(
         name=spec.name,
         file=file,
@@ -297,6 +302,7 @@ def _program(
         tenants=lowering.tenants,
         opted_out=variations.opted_out,
         compile_plan=compile_plan,
+        all_written=all_written,
         environment=environment,
         untrusted=untrusted,
         documents=documents,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, cast
@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from victor_dsl.errors import Refused
 from victor_dsl.experiments.assignment import Experiment
-from victor_dsl.graph.written import Writers, nearest_origin
+from victor_dsl.graph.written import Writers, Written, nearest_origin
 from victor_dsl.language.component import TextPlace
 from victor_dsl.language.config import Around, Config, ProviderConfig
 from victor_dsl.language.kinds import MESSAGES
@@ -178,7 +178,8 @@ class Plan:
 class Program:
     """A compiled spec.
 
-    `compile_plan` makes the plan of a tenant's overlay (None: no overlay) and arms; `plan_for` caches it. `tenants` are
+    `compile_plan` makes the plan of a tenant's overlay (None: no overlay) and arms; `plan_for` caches it. `all_written` gives
+    what the layers of that plan write, the lowest first. `tenants` are
     those with an overlay of their own. `directory` is the spec's folder, `state` the folder of local state. `documents`
     are the spec and the files that it extends; `texts` are those whose content its plans hold: prompts, templates, what
     `${file:…}` names. `environment` is what `${env:…}` reads; secrets are looked up in it when nodes
@@ -193,6 +194,7 @@ class Program:
     tenants: frozenset[str]
     opted_out: Mapping[str, frozenset[str]]
     compile_plan: Callable[[str | None, Arms], Plan]
+    all_written: Callable[[str | None, Arms], Sequence[Written]]
     environment: Mapping[str, str] = field(repr=False)
     untrusted: bool = False
     documents: Mapping[str, FileVersion] = field(factory=dict, repr=False)

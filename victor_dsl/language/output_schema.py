@@ -238,7 +238,8 @@ def rendered_schema() -> Json:
                             "priority": {"type": "integer"},
                             "tokens": _COUNT,
                             "dropped": {"type": "boolean"},
-                        }
+                        },
+                        {"why": {**_TEXT, "description": "Why the piece was dropped or cut; absent where it was not."}},
                     ),
                 },
                 "messages": {

@@ -152,6 +152,10 @@ class _Progress:
             listed_tools=tuple(tool.name for tool in self.listed),
             explained=tuple(self._explained()),
             cache=cache,
+            vars=turn.vars,
+            inputs=turn.inputs,
+            layers=turn.layers,
+            selection=turn.selection,
         )
 
     def _kept(self) -> tuple[int, ...]:
@@ -210,7 +214,7 @@ def origins(turn: Turn, written: Mapping[str, Origin] = FrozenMap()) -> dict[str
     And that of each piece of the prompt and message of the spec. `written` are those of the plan.
     """
     paths = [*_leaves(_settings_as_json(turn.settings), ("settings",)), *_leaves(turn.vars, ("vars",))]
-    found = {".".join(path): _origin(path, turn.layers) for path in paths}
+    found = {".".join(path): origin_of(path, turn.layers) for path in paths}
     given = turn.request.inputs or {}
     for path in _leaves(turn.inputs, ("inputs",)):
         default = written.get(".".join(path[:2]), DEFAULT)
@@ -218,7 +222,7 @@ def origins(turn: Turn, written: Mapping[str, Origin] = FrozenMap()) -> dict[str
     return found | {name: origin for name, origin in written.items() if not name.startswith("inputs.")}
 
 
-def _origin(path: tuple[str, ...], layers: tuple[Layer, ...]) -> Origin:
+def origin_of(path: tuple[str, ...], layers: tuple[Layer, ...]) -> Origin:
     """The origin in the highest layer that has the path; the default if that value is null, or no layer has it.
 
     Of a list that adds to others, as those of tools always do, with those in all of its layers.
@@ -235,13 +239,14 @@ def _origin(path: tuple[str, ...], layers: tuple[Layer, ...]) -> Origin:
                     break
                 return joined(added)
         else:
-            added.append(_place(path, layer))
+            added.append(place_in(path, layer))
             if path not in layer.added and path not in TOOL_LISTS:
                 return joined(added)
     return joined(added)
 
 
-def _place(path: tuple[str, ...], layer: Layer) -> Origin:
+def place_in(path: tuple[str, ...], layer: Layer) -> Origin:
+    """Where a layer writes a value that it has."""
     for length in range(len(path), 0, -1):
         if (origin := layer.origins.get(".".join(path[:length]))) is not None:
             return origin

@@ -8,10 +8,11 @@ from typing import Any
 from attrs import frozen
 
 from victor_dsl.errors import VictorError
+from victor_dsl.values.frozen import FrozenMap
 from victor_dsl.values.message import Message
-from victor_dsl.values.settings import Origin
+from victor_dsl.values.settings import Layer, Origin
 from victor_dsl.values.tool import Tool
-from victor_dsl.values.turn import CompactionRecord, Contribution, Mending
+from victor_dsl.values.turn import CompactionRecord, Contribution, Mending, SelectionRecord
 
 
 @frozen(kw_only=True, eq=False)
@@ -83,7 +84,8 @@ class Rendered:
     `kept` and the indices of `mending` point into the input: the request's `messages`, or the session's history followed by
     its `message`. `tools` are the names selected for this turn, best first, and `sent_tools` those sent, in the order sent:
     what earlier turns were offered is sent, too, and `definitions` are theirs. `listed_tools` are all that there are to select from.
-    `explained` has one entry for each message of the input.
+    `explained` has one entry for each message of the input. `vars`, `inputs`, the `layers` of values (the lowest first) and the
+    `selection` of tools are for pages that people read.
     """
 
     id: str | int | None
@@ -106,6 +108,10 @@ class Rendered:
     listed_tools: tuple[str, ...] = ()
     explained: tuple[Explained, ...] = ()
     cache: CacheUse = CacheUse()
+    vars: Mapping[str, Any] = FrozenMap()
+    inputs: Mapping[str, Any] = FrozenMap()
+    layers: tuple[Layer, ...] = ()
+    selection: SelectionRecord | None = None
     definitions: tuple[Tool, ...] = ()
 
     def as_json(self, *, explain: bool = False) -> dict[str, Any]:
@@ -124,16 +130,7 @@ class Rendered:
             "settings": dict(self.settings),
             "origins": {path: origin.as_json() for path, origin in self.origins.items()},
             "system": self.system,
-            "contributors": [
-                {
-                    "type": piece.type,
-                    "name": piece.name,
-                    "priority": piece.priority,
-                    "tokens": piece.tokens,
-                    "dropped": piece.dropped,
-                }
-                for piece in self.contributors
-            ],
+            "contributors": [piece.as_json() for piece in self.contributors],
             "messages": [message.as_json() for message in self.messages],
             "kept": list(self.kept),
             "tools": list(self.tools),

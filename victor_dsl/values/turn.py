@@ -127,13 +127,29 @@ class DeferredTools:
 
 @frozen
 class Contribution:
-    """One contributor's piece of the system prompt; `tokens` are those that it has in the prompt."""
+    """One contributor's piece of the system prompt; `tokens` are those that it has in the prompt.
+
+    `text` is the piece as it stands there; `why` says why it was dropped or cut, and is empty where it was not.
+    """
 
     type: str
     name: str
     priority: int
     tokens: int
     dropped: bool = False
+    text: str = field(default="", eq=False, repr=False)
+    why: str = field(default="", eq=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """The piece as `victor render` shows it; its text is a part of the system prompt."""
+        piece = {
+            "type": self.type,
+            "name": self.name,
+            "priority": self.priority,
+            "tokens": self.tokens,
+            "dropped": self.dropped,
+        }
+        return {**piece, "why": self.why} if self.why else piece
 
 
 @define(eq=False)

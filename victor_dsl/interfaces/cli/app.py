@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "db": ("db", "Create the tables that components use."),
     "dead-letters": ("dead_letters", "Show or replay events that an exporter did not accept."),
     "graph": ("plans", "Draw a spec's request path."),
+    "why": ("why", "Show which layers set a value or a piece of the prompt."),
     "assign": ("plans", "Print the arms of units in the experiments."),
     "components": ("reference", "List the components, or show one with all its fields."),
     "explain": ("reference", "Explain a diagnostic's code by example."),

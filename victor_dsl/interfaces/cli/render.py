@@ -17,6 +17,7 @@ from victor_dsl.interfaces.cli.batch import Batch
 from victor_dsl.interfaces.cli.caller import Caller, plan_of
 from victor_dsl.interfaces.cli.compiling import Surroundings, compile_or_exit
 from victor_dsl.interfaces.cli.output import count_of, print_json, report, say, without_controls
+from victor_dsl.interfaces.cli.pages import page_text, render_page
 from victor_dsl.interfaces.request_lines import example_request
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.source.redaction import redacted
@@ -45,8 +46,10 @@ READ_CHARACTERS = 2_000
 @click.option(
     "--explain-compaction",
     is_flag=True,
-    help="Give the reason why each message was kept or left out: a table on stderr, and `messages` in `compaction`.",
+    help="Give the reason why each message was kept or left out: on the page, or as a table on stderr and `messages` in "
+    "`compaction`.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on a terminal, too.")
 @options.caller
 @options.untrusted
 @options.environment
@@ -58,6 +61,7 @@ def render(
     *,
     example: bool,
     explain_compaction: bool,
+    as_json: bool,
     session: str | None,
     tenant: str | None,
     user: str | None,
@@ -70,8 +74,9 @@ def render(
 ) -> None:
     """Show exactly what the model would be sent, and where each value comes from. No model is called.
 
-    Prints one JSON object for each request, in the order of the input. No caller is checked, nothing is counted or
-    written to a session. Exits 3 when a request could not be rendered; its object says why.
+    On a terminal, --message shows a page. Elsewhere, and with --input, --output or --json, it is one JSON object for each
+    request, in the order of the input. No caller is checked, nothing is counted or written to a session. Exits 3 when a
+    request could not be rendered; its object says why.
 
     `messages` is what compaction kept of a long history, `kept` its positions in the input. For the reasons:
 
@@ -102,11 +107,12 @@ def render(
         ).run()
     else:
         text = sys.stdin.read() if message == "-" else str(message)
-        code = _render_one(program, caller.request(text), explains=explain_compaction)
+        for_people = sys.stdout.isatty() and not as_json
+        code = _render_one(program, caller.request(text), explains=explain_compaction, for_people=for_people)
     raise click.exceptions.Exit(code)
 
 
-def _render_one(program: Program, request: Request, *, explains: bool) -> int:
+def _render_one(program: Program, request: Request, *, explains: bool, for_people: bool) -> int:
     """Prints the rendered request, and with `explains` why each message was kept or left out; the exit code.
 
     Like the first line of a batch it has the id 1, which is also its session if it has none: arms depend on it, so the
@@ -119,6 +125,9 @@ def _render_one(program: Program, request: Request, *, explains: bool) -> int:
             return await orchestrator.render(request)
 
     rendered = running.run(rendered_request())
+    if for_people:
+        click.echo(page_text(render_page(rendered, program.file, explain=explains)), nl=False, color=True)
+        return EXIT_OK if rendered.error is None else rendered.error.exit_code
     if explains:
         say("\n".join(_reasons(rendered)))
     print_json(rendered.as_json(explain=explains), indent=sys.stdout.isatty())

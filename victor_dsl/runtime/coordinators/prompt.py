@@ -43,10 +43,10 @@ class _Source:
     latest: tuple[str, _Piece] | None = None
     varies: bool = False
 
-    def piece(self, text: str, *, dropped: bool = False) -> _Piece:
-        tokens = 0 if dropped else text_tokens(text)
-        contribution = Contribution(self.node.type, self.node.name, self.config.priority, tokens, dropped)
-        return _Piece("" if dropped else text, contribution)
+    def piece(self, text: str, *, dropped: bool = False, why: str = "") -> _Piece:
+        text, tokens = ("", 0) if dropped else (text, text_tokens(text))
+        contribution = Contribution(self.node.type, self.node.name, self.config.priority, tokens, dropped, text, why)
+        return _Piece(text, contribution)
 
     def piece_of(self, text: str) -> _Piece:
         """The piece of a contributed text, made once for the same text. Raises BudgetError as `_within_budget` does."""
@@ -115,7 +115,7 @@ class PromptCoordinator:
             lowest_first = sorted(range(len(cut)), key=lambda place: (self._sources[place].config.priority, -place))
             for place in lowest_first:
                 if cut[place].text:
-                    cut[place] = self._sources[place].piece("", dropped=True)
+                    cut[place] = self._sources[place].piece("", dropped=True, why=self._why(pieces))
                     if (shorter := _join(cut)) and estimated_tokens(shorter) <= most:
                         return cut
         raise BudgetError(
@@ -125,13 +125,18 @@ class PromptCoordinator:
 
     def _truncated(self, pieces: list[_Piece], most: int) -> list[_Piece]:
         """The prompt cut at its end; a piece of which nothing is left is dropped."""
-        room = len(first_tokens(_join(pieces), most))
+        room, whole = len(first_tokens(_join(pieces), most)), self._why(pieces)
         for place, piece in enumerate(pieces):
             if piece.text:
                 text = piece.text[: max(room, 0)]
                 room -= len(text) + len(GAP)
-                pieces[place] = self._sources[place].piece(text, dropped=not text)
+                why = piece.contribution.why if text == piece.text else whole
+                pieces[place] = self._sources[place].piece(text, dropped=not text, why=why)
         return pieces
+
+    def _why(self, pieces: list[_Piece]) -> str:
+        """Why pieces are dropped or cut to fit the budget of the whole prompt."""
+        return f"the prompt has {estimated_tokens(_join(pieces)):,} tokens; prompt.max_tokens allows {self._policy.max_tokens:,}"
 
 
 def _missing(source: _Source, error: BaseException, turn: Turn) -> _Piece:
@@ -140,7 +145,7 @@ def _missing(source: _Source, error: BaseException, turn: Turn) -> _Piece:
     if not source.config.optional:
         raise failure from error
     turn.record("error", error_data(failure))
-    return source.piece("", dropped=True)
+    return source.piece("", dropped=True, why=failure.message)
 
 
 def _within_budget(source: _Source, text: str) -> _Piece:
@@ -149,10 +154,11 @@ def _within_budget(source: _Source, text: str) -> _Piece:
     most = source.config.max_tokens
     if most is None or estimated_tokens(text) <= most:
         return source.piece(text)
+    why = f"the piece has {estimated_tokens(text):,} tokens; its max_tokens allows {most:,}"
     if source.config.overflow == "drop":
-        return source.piece("", dropped=True)
+        return source.piece("", dropped=True, why=why)
     if source.config.overflow == "truncate":
-        return source.piece(first_tokens(text, most))
+        return source.piece(first_tokens(text, most), why=why)
     raise BudgetError(
         f"{source.node.place}: the piece has {estimated_tokens(text)} tokens; its max_tokens allows {most}",
         node=source.node.id,

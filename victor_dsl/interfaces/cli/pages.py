@@ -1,0 +1,384 @@
+"""Pages that people read on a terminal: what a request is rendered to, and who had a say in a value.
+
+They use the basic colours, bold and dim, and say everything in words, too. Texts of prompts and callers are shown without secrets, and
+cannot drive the terminal.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from victor_dsl.interfaces.cli.output import count_of, harmless, is_colourful
+from victor_dsl.interfaces.why import NO_VALUE, Why
+from victor_dsl.lazy import Lazy
+from victor_dsl.source.redaction import redacted
+from victor_dsl.values.message import Message
+from victor_dsl.values.outcome import Explained, Rendered
+from victor_dsl.values.settings import DEFAULT, Origin
+from victor_dsl.values.turn import Contribution
+
+if TYPE_CHECKING:
+    from rich import box, console, padding, rule, table, text
+else:
+    box, console, padding = Lazy("rich.box"), Lazy("rich.console"), Lazy("rich.padding")
+    rule, table, text = Lazy("rich.rule"), Lazy("rich.table"), Lazy("rich.text")
+
+Page = Iterable[Any]
+"""Things that rich prints, one below the other."""
+
+_PADDING = re.compile(r"(?: |(\x1b\[0m))+$", re.MULTILINE)
+LEAST_WIDTH = 40
+MOST_WIDTH = 120
+"""Longer lines are hard to read."""
+FIRST_MESSAGES, LAST_MESSAGES = 2, 8
+"""How many messages of a long history are shown, unless all are asked for."""
+READ_CHARACTERS = 2_000
+"""How much of a message is read for its first words: secrets in it are hidden before the text is cut."""
+READ_VALUE = 240
+"""The longest value that is shown."""
+
+PLACE, NUMBER, HEAD, FAINT, GOOD, BAD = "cyan", "bold", "bold", "dim", "green", "red"
+PARTS = (("system", "█", "blue"), ("messages", "▓", "green"), ("tools", "▒", "magenta"), ("free", "░", "dim"))
+"""The parts of the budget: each has a character of its own, so that colour is not needed."""
+
+
+def terminal_width() -> int:
+    """The columns of the terminal on stdout."""
+    return max(LEAST_WIDTH, min(shutil.get_terminal_size().columns, MOST_WIDTH))
+
+
+def page_text(page: Page, width: int | None = None, *, colour: bool | None = None) -> str:
+    """A page as text of a width, by default as stdout shows it."""
+    written = io.StringIO()
+    colour = is_colourful(sys.stdout) if colour is None else colour
+    terminal = console.Console(
+        file=written,
+        width=width or terminal_width(),
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        legacy_windows=False,
+        soft_wrap=False,
+    )
+    for part in page:
+        terminal.print(part)
+    return _PADDING.sub(r"\1", written.getvalue())
+
+
+def render_page(rendered: Rendered, spec: str, *, explain: bool = False) -> Page:
+    """What the model would be sent, and why. `spec` is the name of the spec's file; `explain` shows every message of the input."""
+    yield from _top(rendered, spec)
+    yield from _system(rendered)
+    yield from _messages(rendered, explain=explain)
+    yield from _tools(rendered)
+    if rendered.settings:
+        yield from _values(rendered)
+    yield from _budget(rendered)
+    if rendered.error is not None:
+        yield ""
+        yield text.Text.assemble(("error: ", f"bold {BAD}"), _shown(str(rendered.error)))
+
+
+def why_page(found: Why) -> Page:
+    """Who had a say in a key."""
+    value = [] if found.value is NO_VALUE or any(found.fields) else [" = ", _line(as_json(found.value))]
+    yield text.Text.assemble((_line(found.key), HEAD), *value)
+    for note in found.notes:
+        yield text.Text(f"  {_line(note)}", FAINT)
+    wide = any(found.fields)
+    grid = table.Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style=FAINT)
+    for name in (*(("field",) if wide else ()), "layer", "value", "written at", ""):
+        grid.add_column(name, overflow="fold", no_wrap=name in ("layer", "written at"))
+    for path, says in found.fields.items():
+        for index, say in enumerate(says):
+            cells = [text.Text((_line(path) or "(all of it)") if index == 0 else "", HEAD)] if wide else []
+            cells += [
+                text.Text(_line(say.source)),
+                text.Text(_line(as_json(say.value))),
+                text.Text(_line(say.place), PLACE),
+            ]
+            about = ("; " if say.in_force and say.note else "") + _line(say.note)
+            cells.append(text.Text.assemble(("in force" if say.in_force else "", GOOD), about))
+            grid.add_row(*cells, style="" if say.in_force or say.note else FAINT)
+    if grid.rows:
+        yield ""
+        yield grid
+
+
+def _top(rendered: Rendered, spec: str) -> Page:
+    about = [f"plan {rendered.plan[:12]}"] if rendered.plan else []
+    about += [f"tenant {rendered.tenant}"] if rendered.tenant is not None else []
+    about += [f"arm {experiment}.{arm}" for experiment, arm in rendered.variants.items()]
+    if model := rendered.settings.get("model"):
+        about.append(f"model {model}")
+    about.append(f"session {rendered.session}")
+    yield text.Text.assemble((_line(spec), HEAD), *(f" · {_line(word)}" for word in about))
+
+
+def _values(rendered: Rendered) -> Page:
+    """Settings, vars and inputs, each with its origin."""
+    parts = (("settings", rendered.settings), ("vars", rendered.vars), ("inputs", rendered.inputs))
+    rows = [(part, path, value) for part, values in parts for path, value in _leaves(values, part)]
+    yield from _heading("Values")
+    grid = _grid(3)
+    for part, path, value in rows:
+        name = path if part != "settings" else path.removeprefix("settings.")
+        grid.add_row(_line(name), _line(as_json(value)), _origin(rendered.origins.get(path, DEFAULT)))
+    yield grid
+
+
+def _leaves(values: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{path}.{key}")
+        else:
+            yield f"{path}.{key}", value
+
+
+def _system(rendered: Rendered) -> Page:
+    dropped = sum(piece.dropped for piece in rendered.contributors)
+    about = [count_of(rendered.tokens.system, "token")] if rendered.system else ["none"]
+    if rendered.error is not None and not rendered.contributors:
+        about = ["not made"]
+    about += [f"{dropped} of {count_of(len(rendered.contributors), 'piece')} dropped"] if dropped else []
+    yield from _heading("System prompt", *about)
+    for piece in rendered.contributors:
+        yield _piece_head(piece, rendered.origins.get(f"contributors.{piece.name}"))
+        if piece.why:
+            yield _indented(text.Text(f"{'dropped' if piece.dropped else 'cut'}: {_shown(piece.why)}", "yellow"))
+        elif not piece.text:
+            yield _indented(text.Text("no text for this request", FAINT))
+        if piece.text:
+            yield _indented(text.Text(_shown(piece.text)))
+    own = "\n\n".join(piece.text for piece in rendered.contributors if piece.text)
+    if more := rendered.system[len(own) :].strip("\n"):
+        yield _ruled(text.Text("system messages of the request", HEAD), text.Text(""))
+        yield _indented(text.Text(_shown(more)))
+
+
+def _piece_head(piece: Contribution, origin: Origin | None) -> Any:
+    name = piece.name if piece.name == piece.type else f"{piece.name} ({piece.type})"
+    left = text.Text.assemble((_line(name), HEAD), "  ", _origin(origin) if origin is not None else "")
+    right = text.Text("dropped", "yellow") if piece.dropped else text.Text(count_of(piece.tokens, "token"))
+    return _ruled(left, right)
+
+
+def _ruled(left: Any, right: Any) -> Any:
+    """One line: what is on the left, a rule, what is on the right."""
+    grid = table.Table.grid(expand=True, padding=(0, 1, 0, 0))
+    grid.add_column(overflow="fold")
+    grid.add_column(ratio=1, min_width=3)
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_row(left, rule.Rule(style=FAINT), right)
+    return grid
+
+
+def _messages(rendered: Rendered, *, explain: bool) -> Page:
+    few_shot = rendered.messages[: len(rendered.messages) - len(_sent(rendered))]
+    rows = rendered.explained
+    if not rows and not few_shot:
+        return
+    yield from _heading("Messages", *_about_messages(rendered))
+    if few_shot:
+        grid = _grid(4, wide=2)
+        for index, message in enumerate(few_shot):
+            origin = rendered.origins.get(f"messages/{index}", DEFAULT)
+            grid.add_row(text.Text("few-shot", FAINT), message.role, _shown(_words(message)), _origin(origin))
+        yield grid
+    if not rows:
+        return
+    grid = table.Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, expand=True, header_style=FAINT)
+    for name in ("index", "role", "tokens", "kept"):
+        grid.add_column(name, justify="right" if name in ("index", "tokens") else "left", no_wrap=True)
+    grid.add_column("why", max_width=28, overflow="fold")
+    grid.add_column("text", ratio=1, overflow="fold")
+    for row in _short(rows, everything=explain):
+        if row is None:
+            hidden = rows[FIRST_MESSAGES:-LAST_MESSAGES]
+            kept = sum(one.kept for one in hidden)
+            grid.add_row(
+                "…", "", "", "", "", f"{count_of(len(hidden), 'message')}, {kept} kept: --explain-compaction shows all"
+            )
+            continue
+        words = text.Text(_shown(_words(row.message)))
+        if row is not rows[-1]:
+            words = text.Text(_line(_words(row.message)[:READ_CHARACTERS]), no_wrap=True, overflow="ellipsis")
+        mark = text.Text("yes", GOOD) if row.kept else text.Text("no", BAD)
+        grid.add_row(
+            str(row.index),
+            row.message.role,
+            f"{row.tokens:,}",
+            mark,
+            _line(row.why),
+            words,
+            style="" if row.kept else FAINT,
+        )
+    yield grid
+    if "message" in rendered.origins:
+        yield text.Text.assemble("the user's words stand in the template of ", _origin(rendered.origins["message"]))
+
+
+def _sent(rendered: Rendered) -> Sequence[Message]:
+    """The messages that are sent without those of the spec, which are the first."""
+    examples = sum(name.startswith("messages/") for name in rendered.origins)
+    return rendered.messages[examples:]
+
+
+def _short(rows: Sequence[Explained], *, everything: bool) -> Iterator[Explained | None]:
+    """The rows to show; None stands for those left out."""
+    if everything or len(rows) <= FIRST_MESSAGES + LAST_MESSAGES + 1:
+        yield from rows
+        return
+    yield from rows[:FIRST_MESSAGES]
+    yield None
+    yield from rows[-LAST_MESSAGES:]
+
+
+def _about_messages(rendered: Rendered) -> Iterator[str]:
+    """What compaction and the mending of the conversation did."""
+    yield count_of(rendered.tokens.messages, "token")
+    kept = [row for row in rendered.explained if row.kept]
+    if len(kept) < len(rendered.explained):
+        yield f"{len(kept)} of {len(rendered.explained):,} kept"
+    if (record := rendered.compaction) is not None:
+        stands_in = ", the fallback of one that failed" if record.fallback else ""
+        again = " (as before)" if record.reused else ""
+        yield f"compaction by {record.type}{stands_in}{again}: {record.before:,} → {record.after:,} tokens, target {record.target:,}"
+    if (mending := rendered.mending) is not None:
+        for done, indices in (
+            ("tool calls got a stand-in result in", mending.closed),
+            ("results without a call left out", mending.left_out),
+            ("results moved behind their call", mending.moved),
+        ):
+            if indices:
+                yield f"{done}: {', '.join(map(str, indices))}"
+
+
+def _tools(rendered: Rendered) -> Page:
+    if not rendered.sent_tools:
+        return
+    selection = rendered.selection
+    about = [count_of(rendered.tokens.tools, "token")]
+    if selection is not None:
+        stands_in = ", the fallback of one that failed" if selection.fallback else ""
+        about.append(
+            f"{len(selection.offered)} of {selection.candidates}, chosen by {selection.type}{stands_in}, best first"
+        )
+    if sum(tool.tokens for tool in rendered.definitions) > rendered.tokens.tools:
+        about.append("the model finds their definitions when it needs them")
+    yield from _heading("Tools", *about)
+    known = {tool.name: tool for tool in rendered.definitions}
+    grid = _grid(4, wide=3)
+    chosen = [*rendered.tools]
+    for name in [*chosen, *(name for name in rendered.sent_tools if name not in chosen)]:
+        rank = f"{chosen.index(name) + 1}." if name in chosen else "·"
+        tool = known.get(name)
+        tokens = "" if tool is None else count_of(tool.tokens, "token")
+        words = "" if tool is None else _line(tool.description)
+        if name not in chosen:
+            words = f"(offered before in this session) {words}"
+        grid.add_row(rank, text.Text(_line(name), HEAD), text.Text(tokens, FAINT), words)
+    yield grid
+
+
+def _budget(rendered: Rendered) -> Page:
+    tokens = rendered.tokens
+    sizes = {"system": tokens.system, "messages": tokens.messages, "tools": tokens.tools}
+    total = sum(sizes.values())
+    if tokens.limit is None:
+        yield from _heading("Budget", count_of(total, "token"), "the model's window is not known")
+    else:
+        share = f"{100 * total / tokens.limit:.1f} %" if tokens.limit else ""
+        yield from _heading("Budget", f"{total:,} of {tokens.limit:,} tokens ({share})")
+        sizes["free"] = max(0, tokens.limit - total)
+    yield _Bar(sizes)
+    legend = text.Text()
+    for part, sign, style in PARTS:
+        if part in sizes:
+            legend.append(f"{sign} ", style).append(f"{part} {sizes[part]:,}   ")
+    yield legend
+    cache = rendered.cache
+    if rendered.error is not None:
+        return
+    if cache.changed_at is not None:
+        words = f"{cache.stable_tokens:,} tokens as in the session's last request, then {cache.changed_at} changed"
+    elif cache.stable_tokens:
+        words = f"{cache.stable_tokens:,} tokens as in the session's last request, which this one continues"
+    else:
+        words = "nothing to compare with: the session's first request here"
+    yield text.Text.assemble(("prompt cache ", FAINT), words)
+
+
+class _Bar:
+    """A bar as wide as the page, one part for each size; a part that is not empty has at least one cell."""
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        self._sizes = sizes
+
+    def __rich_console__(self, terminal: console.Console, options: console.ConsoleOptions) -> Iterator[Any]:
+        parts = [part for part in PARTS if self._sizes.get(part[0])]
+        total = sum(self._sizes.values()) or 1
+        room = options.max_width
+        cells = {part[0]: max(1, round(room * self._sizes[part[0]] / total)) for part in parts}
+        if cells:
+            largest = max(cells, key=cells.__getitem__)
+            cells[largest] += room - sum(cells.values())
+        yield text.Text.assemble(*((sign * cells[name], style) for name, sign, style in parts))
+
+
+def _heading(title: str, *about: str) -> Page:
+    yield ""
+    rest = f"  {' · '.join(about)}" if about else ""
+    yield text.Text.assemble((title.upper(), HEAD), rest)
+
+
+def _grid(columns: int, *, wide: int | None = None) -> Any:
+    """A table without lines; the column `wide` takes what room the others leave."""
+    grid = table.Table.grid(padding=(0, 2, 0, 0), expand=wide is not None)
+    for column in range(columns):
+        grid.add_column(ratio=1 if column == wide else None, overflow="fold")
+    return grid
+
+
+def _indented(content: Any) -> Any:
+    return padding.Padding(content, (0, 0, 0, 2))
+
+
+def _origin(origin: Origin) -> Any:
+    """A place with its layer; below it those that it lies upon."""
+    shown = text.Text(_line(str(origin)), PLACE)
+    if len(origin.layers) > 1:
+        shown.append(f" over {', '.join(_line(str(one)) for one in origin.layers[-2::-1])}", FAINT)
+    return shown
+
+
+def as_json(value: Any) -> str:
+    """A value in one line, as JSON."""
+    words = redacted(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS, default=str).decode())
+    return words if len(words) <= READ_VALUE else f"{words[:READ_VALUE]}…"
+
+
+def _words(message: Message) -> str:
+    words = message.text()
+    if words.strip():
+        return words
+    return ", ".join(f"{call.name}({call.arguments})" for call in message.tool_calls)
+
+
+def _shown(words: str) -> str:
+    """A text of others, in its lines."""
+    return harmless(redacted(words))
+
+
+def _line(words: str) -> str:
+    """A text of others, in one line."""
+    return harmless(" ".join(redacted(words).split()))
