@@ -276,17 +276,13 @@ def _tools(rendered: Rendered) -> Page:
     if sum(tool.tokens for tool in rendered.definitions) > rendered.tokens.tools:
         about.append("the model finds their definitions when it needs them")
     yield from _heading("Tools", *about)
-    known = {tool.name: tool for tool in rendered.definitions}
+    ranks = {name: rank for rank, name in enumerate(rendered.tools, 1)}
     grid = _grid(4, wide=3)
-    chosen = [*rendered.tools]
-    for name in [*chosen, *(name for name in rendered.sent_tools if name not in chosen)]:
-        rank = f"{chosen.index(name) + 1}." if name in chosen else "·"
-        tool = known.get(name)
-        tokens = "" if tool is None else count_of(tool.tokens, "token")
-        words = "" if tool is None else _line(tool.description)
-        if name not in chosen:
-            words = f"(offered before in this session) {words}"
-        grid.add_row(rank, text.Text(_line(name), HEAD), text.Text(tokens, FAINT), words)
+    for tool in sorted(rendered.definitions, key=lambda tool: ranks.get(tool.name, len(ranks) + 1)):
+        before = "" if tool.name in ranks else "(offered before in this session) "
+        tokens = text.Text(count_of(tool.tokens, "token"), FAINT)
+        name = text.Text(_line(tool.name), HEAD)
+        grid.add_row(f"{ranks[tool.name]}." if not before else "·", name, tokens, before + _line(tool.description))
     yield grid
 
 
