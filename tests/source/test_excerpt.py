@@ -28,6 +28,17 @@ def test_the_whole_of_a_diagnostic() -> None:
     )
 
 
+def test_a_hint_wider_than_the_terminal_goes_on_below_itself() -> None:
+    hint = "did you mean 'temperature'? keys: " + ", ".join(["broken_stream", "fallbacks", "frequency-penalty"] * 2)
+    fault = Diagnostic("code", "wrong", Span("a.yml", 1, 1, 1, 2), hint=hint)
+    assert render(fault, Files(), width=61).split("\n")[1:] == [
+        "     = hint: did you mean 'temperature'? keys: broken_stream,",
+        "             fallbacks, frequency-penalty, broken_stream,",
+        "             fallbacks, frequency-penalty",
+    ]
+    assert render(fault, Files()).split("\n")[1:] == [f"     = hint: {hint}"]
+
+
 def test_colour_is_only_paint() -> None:
     files = Files()
     (fault,) = files.parse(b"a: 1\na: 2\n", "a.yml").diagnostics

@@ -11,6 +11,7 @@ Columns on the screen are not characters: tabs, wide and combining characters ar
 
 from __future__ import annotations
 
+import textwrap
 import unicodedata
 from collections.abc import Sequence
 from typing import Protocol
@@ -35,8 +36,8 @@ class Lines(Protocol):
         ...
 
 
-def render(diagnostic: Diagnostic, files: Lines, *, colour: bool = False) -> str:
-    """One diagnostic, several lines, without a line break at the end."""
+def render(diagnostic: Diagnostic, files: Lines, *, colour: bool = False, width: int | None = None) -> str:
+    """One diagnostic, several lines, without a line break at the end. With a `width` a longer hint goes on below."""
     span = diagnostic.span
     severity = _paint(diagnostic.severity, _RED if diagnostic.severity == "error" else _YELLOW, colour=colour)
     place = _paint(f"{printable(span.file)}:{span.line}:{span.column}:", _BOLD, colour=colour)
@@ -47,12 +48,23 @@ def render(diagnostic: Diagnostic, files: Lines, *, colour: bool = False) -> str
     out += _source(span, files, margin, _RED if diagnostic.severity == "error" else _YELLOW, colour=colour)
     note = f"{' ' * margin} {_paint('=', _BLUE, colour=colour)}"
     if diagnostic.hint:
-        out.append(f"{note} {_paint('hint:', _BOLD, colour=colour)} {printable(diagnostic.hint)}")
+        out.append(
+            f"{note} {_paint('hint:', _BOLD, colour=colour)} {_wrapped(printable(diagnostic.hint), margin + 9, width)}"
+        )
     for other in diagnostic.related:
         where = f"{printable(other.span.file)}:{other.span.line}:{other.span.column}:"
         out.append(f"{note} {_paint(where, _BOLD, colour=colour)} {printable(other.message)}")
         out += _source(other.span, files, margin, _BLUE, colour=colour)
     return "\n".join(out)
+
+
+def _wrapped(text: str, indent: int, width: int | None) -> str:
+    """A text that begins after `indent` columns, in lines of a width."""
+    if width is None or indent + _width(text) <= width:
+        return text
+    room = max(width - indent, 20)
+    lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
+    return f"\n{' ' * indent}".join(lines)
 
 
 def printable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import PurePath
@@ -137,7 +138,8 @@ def as_text(found: Found, colour: bool, most: int = 100) -> str:
     """Every diagnostic with its lines of the spec, a caret under the token and the hint; then the verdict."""
     diagnostics, omitted = found.first(most)
     lines = _InsideLines(found)
-    shown = [excerpt.render(diagnostic, lines, colour=colour) for diagnostic in diagnostics]
+    width = shutil.get_terminal_size().columns if colour else None
+    shown = [excerpt.render(diagnostic, lines, colour=colour, width=width) for diagnostic in diagnostics]
     if omitted:
         shown.append(f"… and {omitted:,} more")
     verdict = summary(found)

@@ -100,7 +100,7 @@ def why_page(found: Why) -> Page:
         grid.add_column(name, overflow="fold", no_wrap=name in ("layer", "written at"))
     for path, says in found.fields.items():
         for index, say in enumerate(says):
-            cells = [text.Text((_line(path) or "(all of it)") if index == 0 else "", HEAD)] if wide else []
+            cells = [text.Text((_line(path) or "(all of it)") if index == 0 else "", f"{HEAD} not dim")] if wide else []
             cells += [
                 text.Text(_line(say.source)),
                 text.Text(_line(as_json(say.value))),
@@ -108,7 +108,7 @@ def why_page(found: Why) -> Page:
             ]
             about = ("; " if say.in_force and say.note else "") + _line(say.note)
             cells.append(text.Text.assemble(("in force" if say.in_force else "", GOOD), about))
-            grid.add_row(*cells, style="" if say.in_force or say.note else FAINT)
+            grid.add_row(*cells, style="" if say.in_force or not any(one.in_force for one in says) else FAINT)
     if grid.rows:
         yield ""
         yield grid
