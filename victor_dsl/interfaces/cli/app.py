@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "plan": ("plan", "Show what a change of a spec does, also to recorded requests."),
     "test": ("test", "Run the tests of a spec, with recorded answers."),
     "run": ("run", "Answer one message, a chat, or a batch of requests."),
+    "import": ("import_", "Write a spec from a file of LiteLLM, promptfoo and others."),
     "record": ("record", "Record what an application asks a model, through a proxy."),
     "db": ("db", "Create the tables that components use."),
     "dead-letters": ("dead_letters", "Show or replay events that an exporter did not accept."),
@@ -89,7 +91,7 @@ class _Commands(Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"victor_dsl.interfaces.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        command: click.Command = getattr(module, _function(cmd_name))
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -105,6 +107,11 @@ class _Commands(Group):
     def short_helps(self, ctx: click.Context) -> Mapping[str, str]:  # noqa: ARG002
         """Each command's name and short help."""
         return {name: short_help for name, (_, short_help) in COMMANDS.items()}
+
+
+def _function(command: str) -> str:
+    """The name of a command's function; a word of Python's has an underscore behind it."""
+    return f"{command}_" if keyword.iskeyword(command) else command.replace("-", "_")
 
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
