@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 
+import click
 from attrs import define, evolve, field
 
 from victor_dsl.errors import EXIT_OK, VictorError
@@ -16,9 +17,11 @@ from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces.cli import running
 from victor_dsl.interfaces.cli.caller import Caller
 from victor_dsl.interfaces.cli.output import error_line, harmless, print_json, say
+from victor_dsl.interfaces.cli.pages import page_text, render_page, why_page
 from victor_dsl.interfaces.cli.prompt import PROMPT, Asks, Lines, Prompt
 from victor_dsl.interfaces.cli.replies import Page
 from victor_dsl.interfaces.watching import Compile, Watcher, watched
+from victor_dsl.interfaces.why import why
 from victor_dsl.nearest import suggest
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.event import uuid7
@@ -27,6 +30,7 @@ from victor_dsl.values.message import Reply
 COMMANDS = {
     "/help": "this list",
     "/render [MESSAGE]": "what the model would be sent for the next message",
+    "/why KEY": "which layers set a value or a piece of the prompt",
     "/new": "begin a new session",
     "/quit": "end the chat; so does Ctrl-D",
 }
@@ -129,6 +133,7 @@ class _Chat:
         commands: dict[str, Callable[[str, Orchestrator], Awaitable[None]]] = {
             "/help": self._help,
             "/render": self._render,
+            "/why": self._why,
             "/new": self._new,
         }
         if name not in commands:
@@ -151,4 +156,18 @@ class _Chat:
 
     async def _render(self, message: str, orchestrator: Orchestrator) -> None:
         rendered = await orchestrator.render(self.caller.request(message or A_MESSAGE))
-        print_json(rendered.as_json())
+        if sys.stdout.isatty() and not self.as_json:
+            click.echo(page_text(render_page(rendered, orchestrator.program.file)), nl=False, color=True)
+        else:
+            print_json(rendered.as_json())
+
+    async def _why(self, key: str, orchestrator: Orchestrator) -> None:
+        if not key:
+            say("name a setting, a var, an input or a piece of the prompt: /why temperature")
+            return
+        rendered = await orchestrator.render(self.caller.request(A_MESSAGE))
+        found = why(orchestrator.program, rendered, key)
+        if self.as_json:
+            print_json(found.as_json())
+        else:
+            click.echo(page_text(why_page(found)), nl=False)
