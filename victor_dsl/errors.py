@@ -17,6 +17,7 @@
     │   └── ModelError           a model did not answer; `kind` says why
     ├── EmitError                the caller's own `emit` raised, for example because its client disconnected
     ├── BudgetError              the turn cannot fit the model's context window
+    ├── LockError                exit 1: what the spec would run is not what `victor.lock` says
     └── SecretError              a secret or variable that the spec names is missing
 
 Faults of a spec are diagnostics, collected and placed; `SpecError` only carries them to a Python caller.
@@ -328,6 +329,13 @@ class BudgetError(VictorError):
     """What must be sent does not fit the model's context window, or a stated budget."""
 
     code = "over-budget"
+
+
+class LockError(VictorError):
+    """What the spec would run is not what `victor.lock` says, or there is no such file."""
+
+    code = "lock-drift"
+    exit_code = EXIT_SPEC
 
 
 class SecretError(VictorError):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain, islice, product
 from pathlib import Path
 from typing import Literal, cast
 
@@ -17,6 +18,7 @@ from victor_dsl.graph.written import Writers, Written, nearest_origin
 from victor_dsl.language.component import TextPlace
 from victor_dsl.language.config import Around, Config, ProviderConfig
 from victor_dsl.language.kinds import MESSAGES
+from victor_dsl.language.lock import Lock
 from victor_dsl.nearest import suggest
 from victor_dsl.source.located import Span
 from victor_dsl.source.reader import FileVersion
@@ -30,6 +32,9 @@ Arms = tuple[tuple[str, str], ...]
 
 PLANS_CACHED = 256
 """How many plans of a program are cached. The base plan always is."""
+
+MOST_PLANS = 1_000
+"""How many plans `distinct_nodes` looks at. Each tenant has its turn before the next combination of arms."""
 
 BASE: tuple[None, Arms] = (None, ())
 """The key of the base plan: no overlay, no arms."""
@@ -183,7 +188,7 @@ class Program:
     those with an overlay of their own. `directory` is the spec's folder, `state` the folder of local state. `documents`
     are the spec and the files that it extends; `texts` are those whose content its plans hold: prompts, templates, what
     `${file:…}` names. `environment` is what `${env:…}` reads; secrets are looked up in it when nodes
-    are opened. An `untrusted` spec gets no secrets.
+    are opened. An `untrusted` spec gets no secrets. With a `lock` no turn runs whose servers list other tools.
     """
 
     name: str
@@ -199,6 +204,7 @@ class Program:
     untrusted: bool = False
     documents: Mapping[str, FileVersion] = field(factory=dict, repr=False)
     texts: Mapping[str, FileVersion] = field(factory=dict, repr=False)
+    lock: Lock | None = field(default=None, repr=False)
     _plans: OrderedDict[tuple[str | None, Arms], Plan] = field(init=False, repr=False, factory=OrderedDict)
     _compiling: threading.Lock = field(init=False, repr=False, factory=threading.Lock)
 
@@ -227,6 +233,18 @@ class Program:
             with suppress(KeyError):  # another thread may have forgotten it just now
                 self._plans.move_to_end(key)
         return plan
+
+    def distinct_nodes(self) -> Iterator[tuple[Plan, Node]]:
+        """Every node of every plan, each (id, fingerprint) once, those of the base plan first. Of many plans, `MOST_PLANS`."""
+        seen = set()
+        arms = [[(experiment.name, arm) for arm in experiment.arms] for experiment in self.experiments]
+        others = islice(product(product(*arms), (None, *sorted(self.tenants))), MOST_PLANS)
+        for combination, tenant in chain([((), None)], others):
+            plan = self.plan_for(tenant, dict(combination))
+            for node in plan.nodes:
+                if (node.id, node.fingerprint) not in seen:
+                    seen.add((node.id, node.fingerprint))
+                    yield plan, node
 
     def _key(self, tenant: str | None, arms: Mapping[str, str]) -> tuple[str | None, Arms]:
         overlay = tenant if tenant in self.tenants else None

@@ -10,9 +10,12 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
+
 from victor_dsl.compiler import Compilation, compile_spec
 from victor_dsl.errors import EXIT_OUTSIDE, SpecError, UsageError
 from victor_dsl.graph.plan import Program
+from victor_dsl.interfaces import locking
 from victor_dsl.interfaces.watching import log_retirements, watched
 from victor_dsl.language.registry import Registry
 from victor_dsl.runtime.orchestrator import Orchestrator
@@ -71,13 +74,15 @@ def load(
     registry: Registry | None = None,
     require_secrets: bool = True,
     untrusted: bool = False,
+    locked: bool = False,
 ) -> Program:
     """Compiles a spec to a program that can run. Raises SpecError, which has all diagnostics.
 
         program = victor_dsl.load("victor.yml")
         print(program.name)
 
-    A model that its provider has retired is logged, and does not keep the spec from running.
+    A model that its provider has retired is logged, and does not keep the spec from running. `locked` requires that models and
+    servers are those of `victor.lock`, or raises LockError.
     """
     compilation = compile(
         path,
@@ -93,7 +98,7 @@ def load(
     if compilation.program is None:
         raise _spec_error(compilation)
     log_retirements(compilation)
-    return compilation.program
+    return locking.locked(compilation.program) if locked else compilation.program
 
 
 @asynccontextmanager
@@ -106,6 +111,7 @@ async def open(
     watch: bool = False,
     answering: bool = True,
     untrusted: bool = False,
+    locked: bool = False,
 ) -> AsyncIterator[Orchestrator]:
     """Opens the orchestrator of a spec inside `async with`. Raises SpecError, ComponentError or SecretError.
 
@@ -117,11 +123,12 @@ async def open(
 
     A changed prompt, template or other file whose text a plan holds makes new plans, about a second later; with `watch` a
     change of the spec itself does so, too. Running turns finish on the plan that they began with. What has errors, cannot be
-    opened or has lost its text is logged and reported as an `error` event, and the old plans go on.
+    opened or has lost its text is logged and reported as an `error` event, and the old plans go on. With `locked` a turn fails
+    (LockError) whose MCP servers list other tools than `victor.lock` has.
     """
 
     def recompile(files: Files) -> Compilation:
-        return compile(
+        compilation = compile(
             path,
             env=env,
             state=state,
@@ -133,8 +140,13 @@ async def open(
             files=files,
             tests=False,
         )
+        if locked and compilation.program is not None:
+            return evolve(compilation, program=locking.locked(compilation.program))
+        return compilation
 
-    program = load(path, env=env, state=state, registry=registry, require_secrets=answering, untrusted=untrusted)
+    program = load(
+        path, env=env, state=state, registry=registry, require_secrets=answering, untrusted=untrusted, locked=locked
+    )
     async with (
         Orchestrator(program, registry=registry, answering=answering) as orchestrator,
         watched(orchestrator, recompile, spec=watch),
@@ -157,6 +169,7 @@ def run(
     state: PathLike | None = None,
     registry: Registry | None = None,
     untrusted: bool = False,
+    locked: bool = False,
 ) -> Reply:
     """The reply to one message, for scripts without async: opens the spec, answers, and closes it. Raises what `chat` raises.
 
@@ -167,7 +180,7 @@ def run(
     """
 
     async def answer() -> Reply:
-        async with open(path, env=env, state=state, registry=registry, untrusted=untrusted) as app:
+        async with open(path, env=env, state=state, registry=registry, untrusted=untrusted, locked=locked) as app:
             return await app.chat(
                 message,
                 session_id=session_id,
@@ -197,6 +210,7 @@ def render(
     state: PathLike | None = None,
     registry: Registry | None = None,
     untrusted: bool = False,
+    locked: bool = False,
 ) -> Rendered:
     """What the model would be sent for a message. No model is called, and no secret is needed.
 
@@ -207,7 +221,9 @@ def render(
     """
 
     async def rendered() -> Rendered:
-        program = load(path, env=env, state=state, registry=registry, require_secrets=False, untrusted=untrusted)
+        program = load(
+            path, env=env, state=state, registry=registry, require_secrets=False, untrusted=untrusted, locked=locked
+        )
         async with Orchestrator(program, registry=registry, answering=False) as app:
             return await app.render(
                 message, session_id=session_id, tenant=tenant, user=user, vars=vars, inputs=inputs, settings=settings

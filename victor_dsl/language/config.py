@@ -145,6 +145,10 @@ class ToolConfig(Config):
         description="The maximum number of tokens of a result. A longer one is cut, and its last line says so.",
     )
 
+    def lists_tools(self) -> bool:
+        """Whether a server decides what the tools are, so that `victor.lock` has them. The live object then has its `server` name."""
+        return False
+
     def tool(self, name: str, description: str, parameters: Mapping[str, Any], node: str) -> Tool:
         """A tool whose calls the node answers, with the item's cost and domain."""
         return Tool(

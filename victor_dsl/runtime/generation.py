@@ -218,7 +218,10 @@ class Generation:
         async with nodes.open(path_nodes(plan, answering=self._shared.answering), self.program) as objects:
             try:
                 sessions = self._sessions(plan, objects)
-                pipeline = Pipeline(plan, objects, self._shared.clock, memory, models, self._shared.provided, sessions)
+                shared = self._shared
+                pipeline = Pipeline(
+                    plan, objects, shared.clock, memory, models, shared.provided, sessions, self.program.lock
+                )
             except Exception as error:
                 if not is_unforeseen(error):
                     raise

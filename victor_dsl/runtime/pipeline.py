@@ -10,8 +10,9 @@ from victor_dsl.errors import RequestError
 from victor_dsl.graph.plan import Node, Plan
 from victor_dsl.language.boundary import internal_error, is_unforeseen
 from victor_dsl.language.component import Clock
-from victor_dsl.language.config import Around, CompactionConfig, ModelConfig, ToolSelectionConfig
+from victor_dsl.language.config import Around, CompactionConfig, ModelConfig, ToolConfig, ToolSelectionConfig
 from victor_dsl.language.kinds import Contributor, SessionStore, ToolSource
+from victor_dsl.language.lock import Lock, LockedServer
 from victor_dsl.runtime.context_window import ModelWindow
 from victor_dsl.runtime.coordinators.config import ConfigCoordinator
 from victor_dsl.runtime.coordinators.context import ContextCoordinator, ContextMemory
@@ -79,7 +80,7 @@ class Pipeline:
     settle -> middleware (around: turn) -> compose -> add examples -> wrap -> list tools -> select -> fit -> model loop. Rendering takes the same
     steps without the onions and the loop. `models` are the windows of the plan's models by name. `memory` and
     `provided` outlive the pipeline: they have what compaction kept, which tools were offered, and what providers gave in
-    earlier turns. `sessions` is the plan's store.
+    earlier turns. `sessions` is the plan's store. With a `lock`, a turn fails whose servers list other tools.
     """
 
     def __init__(
@@ -91,8 +92,11 @@ class Pipeline:
         models: Mapping[str, ModelWindow],
         provided: ProviderMemory,
         sessions: SessionStore,
+        lock: Lock | None = None,
     ) -> None:
         self.plan = plan
+        self._lock = lock
+        self._locked: dict[str, tuple[Sequence[Tool], str]] = {}  # what the lock has of servers, by node
         self.sessions = sessions
         roles = plan.roles
         self._middleware = tuple((around, (id, objects[id])) for id, around in roles.middleware)
@@ -185,6 +189,8 @@ class Pipeline:
         for place, node, source, by_turn in self._changing:
             try:
                 lists[place] = await (source.tools() if by_turn is None else by_turn.tools_for(turn))
+                if self._lock is not None and cast("ToolConfig", node.config).lists_tools():
+                    await self._check(self._lock, node, source, lists[place], turn)
             except BaseException as error:
                 if not is_unforeseen(error):
                     raise
@@ -200,6 +206,14 @@ class Pipeline:
                     raise RequestError(f"tools[{index}].function.name: the spec has a tool '{tool.name}' already")
             tools += turn.request.tools
         return turn.replace(tools=tools) if tools else turn
+
+    async def _check(self, lock: Lock, node: Node, source: ToolSource, tools: Sequence[Tool], turn: Turn) -> None:
+        """Raises LockError where a server lists other tools than the lock has, or has other instructions."""
+        instructions = await source.contribute(turn) if isinstance(source, Contributor) else ""
+        known, said = self._locked.get(node.id, (None, ""))
+        if tools is not known or instructions != said:  # quick for the same list
+            lock.check_server(node.id, LockedServer.of(getattr(source, "server", ""), instructions, tools))
+            self._locked[node.id] = (tools, instructions)
 
     def _around(self, what: Around) -> tuple[Layer, ...]:
         return tuple(layer for around, layer in self._middleware if around == what)

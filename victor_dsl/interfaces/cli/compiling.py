@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from victor_dsl.compiler import Compilation, compile_spec
 from victor_dsl.compiler.lint.retirement import RETIREMENT_CODES
@@ -20,6 +20,7 @@ from victor_dsl.interfaces.cli.bounded import bounded
 from victor_dsl.interfaces.cli.diagnostics import Found, as_text, summary
 from victor_dsl.interfaces.cli.options import Reading, read_environment, reading
 from victor_dsl.interfaces.cli.output import is_colourful, say
+from victor_dsl.interfaces.locking import locked
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.reader import Files
 
@@ -42,9 +43,12 @@ class Surroundings:
         require_secrets: bool,
         tests: bool = False,
     ) -> Compilation:
-        """The spec compiled to run, though a provider may have retired its model; see `compile_spec`."""
+        """The spec compiled to run, though a provider may have retired its model; see `compile_spec`.
+
+        With `--locked` its program has the lock. Raises LockError where it is not what the lock says.
+        """
         with bounded() if self.untrusted else nullcontext():
-            return compile_spec(
+            compilation = compile_spec(
                 spec,
                 environment=read_environment(self.env_files, os.environ),
                 files=files or Files(max_bytes=self.reading.max_size),
@@ -56,6 +60,9 @@ class Surroundings:
                 allow_retired=True,
                 tests=tests,
             )
+        if self.reading.locked and compilation.program is not None:
+            return evolve(compilation, program=locked(compilation.program))
+        return compilation
 
 
 def compile_or_exit(spec: str, surroundings: Surroundings, *, require_secrets: bool) -> Program:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import os
 import sys
-import tempfile
-from contextlib import suppress
 
 import click
 
@@ -14,7 +11,7 @@ from victor_dsl.errors import EXIT_OK, EXIT_SPEC, VictorError
 from victor_dsl.interfaces.cli import options
 from victor_dsl.interfaces.cli.app import Command
 from victor_dsl.interfaces.cli.diagnostics import Found, as_text
-from victor_dsl.interfaces.cli.output import count_of, is_colourful, say, without_controls
+from victor_dsl.interfaces.cli.output import count_of, is_colourful, replace_file, say, without_controls
 from victor_dsl.language.spec import section_rank
 from victor_dsl.source.json_layout import layout_json
 from victor_dsl.source.layout import MeaningChangedError, layout
@@ -49,7 +46,7 @@ def fmt(names: tuple[str, ...], *, check: bool, diff: bool) -> None:
             if not check:
                 sys.stdout.buffer.write(after)
         elif before != after and not check:
-            _replace(name, after)
+            replace_file(name, after)
     if names != (STDIN,) or check:
         for name in changed:
             say(f"{'would format' if check or diff else 'formatted'} {without_controls(name)}")
@@ -84,23 +81,3 @@ def _difference(name: str, before: bytes, after: bytes) -> str:
     old, new = before.decode("utf-8"), after.decode("utf-8")
     lines = difflib.unified_diff(old.split("\n"), new.split("\n"), name, f"{name} (formatted)", lineterm="")
     return without_controls("".join(f"{line}\n" for line in lines))
-
-
-def _replace(name: str, text: bytes) -> None:
-    """Writes a file in one step, with its permissions; of a link, the file that it names."""
-    target = os.path.realpath(name)
-    status = os.stat(target)
-    handle, new = tempfile.mkstemp(dir=os.path.dirname(target), prefix=f".{os.path.basename(target)}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(text)
-            file.flush()
-            os.fchmod(file.fileno(), status.st_mode & 0o7777)
-            with suppress(PermissionError):  # another user's file keeps its group only where that is allowed
-                os.fchown(file.fileno(), status.st_uid, status.st_gid)
-            os.fsync(file.fileno())
-        os.replace(new, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(new)
-        raise

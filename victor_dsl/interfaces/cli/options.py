@@ -87,10 +87,11 @@ def _refuse_git(ctx: click.Context, word: str) -> None:
 
 @frozen
 class Reading:
-    """How the files of a spec are read and shown: `--max-size` and `--show-outside`."""
+    """How the files of a spec are read and shown: `--max-size`, `--show-outside` and `--locked`."""
 
     max_size: int = MAX_BYTES
     show_outside: bool = False
+    locked: bool = False
 
 
 _READING = f"{__name__}.reading"
@@ -136,6 +137,17 @@ def environment(function: F) -> F:
         metavar="FILE",
         multiple=True,
         help="A file of KEY=VALUE lines for ${env:…}. The environment wins over files, a later file over an earlier one.",
+    )(function)
+
+
+def locked(function: F) -> F:
+    """`--locked`, for every command that runs a spec, or says whether it can run."""
+    return click.option(
+        "--locked",
+        is_flag=True,
+        expose_value=False,
+        callback=_note,
+        help="Require that models, and the tools of MCP servers, are those of victor.lock (else exit 1).",
     )(function)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -75,3 +77,29 @@ def report(error: VictorError | None) -> int:
         return EXIT_OK
     say(error_line(str(error)))
     return error.exit_code
+
+
+def replace_file(name: str, data: bytes) -> None:
+    """Writes a file in one step. One that is there keeps its permissions; of a link, the file that it names is written."""
+    target = os.path.realpath(name)
+    handle, new = tempfile.mkstemp(dir=os.path.dirname(target), prefix=f".{os.path.basename(target)}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            try:
+                status = os.stat(target)
+            except FileNotFoundError:
+                mask = os.umask(0)
+                os.umask(mask)
+                os.fchmod(file.fileno(), 0o666 & ~mask)
+            else:
+                os.fchmod(file.fileno(), status.st_mode & 0o7777)
+                with suppress(PermissionError):  # only some users may leave a file to another
+                    os.fchown(file.fileno(), status.st_uid, status.st_gid)
+            os.fsync(file.fileno())
+        os.replace(new, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(new)
+        raise

@@ -51,6 +51,7 @@ READ_CHARACTERS = 2_000
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on a terminal, too.")
 @options.caller
+@options.locked
 @options.untrusted
 @options.environment
 def render(

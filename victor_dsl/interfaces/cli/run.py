@@ -64,6 +64,7 @@ RELOADS = "victor_dsl.reload"
 @options.caller
 @options.api_key
 @options.log
+@options.locked
 @options.untrusted
 @options.environment
 def run(

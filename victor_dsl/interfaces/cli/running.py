@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from itertools import islice, product
 from typing import Any, TypeVar
 
 import click
 from attrs import evolve
 
 from victor_dsl.errors import Refused, VictorError
-from victor_dsl.graph.plan import Node, Plan, Program
+from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces.cli.output import say, warning_line
 from victor_dsl.interfaces.cli.waits import Waits
 from victor_dsl.language.registry import Registry
@@ -31,9 +30,6 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 EXIT_TERMINATED = 128 + signal.SIGTERM
 NOBODY = "victor-validate"
 """The tenant of a question to a provider where the plan has none."""
-
-MOST_PLANS = 1_000
-"""How many plans `validate --connect` looks at. Each tenant has its turn before the next combination of arms."""
 
 
 def run(coroutine: Coroutine[Any, Any, T], *, on_signal: Callable[[int], bool] = lambda _: False) -> T:
@@ -106,7 +102,7 @@ async def connect(program: Program, registry: Registry) -> list[str]:
 
     live = LiveNodes(registry, report)
     async with AsyncExitStack() as stack:
-        for plan, node in _distinct_nodes(program):
+        for plan, node in program.distinct_nodes():
             try:
                 await stack.enter_async_context(live.open(plan.with_needs([node.id]), program))
             except VictorError as error:
@@ -128,7 +124,7 @@ async def ask_providers(program: Program, registry: Registry, *, environment_onl
         say(warning_line(f"{node}: {message}"))
 
     live = LiveNodes(registry, report)
-    for plan, node in _distinct_nodes(program):
+    for plan, node in program.distinct_nodes():
         component = registry.find(node.kind, node.type)
         if node.kind != "providers" or component is None or (environment_only and not component.reads_environment):
             continue
@@ -142,16 +138,3 @@ async def ask_providers(program: Program, registry: Registry, *, environment_onl
         except VictorError as error:
             failures[str(error)] = None
     return list(failures)
-
-
-def _distinct_nodes(program: Program) -> Iterator[tuple[Plan, Node]]:
-    """Every node of every plan, each (id, fingerprint) once."""
-    seen = set()
-    arms = [[(experiment.name, arm) for arm in experiment.arms] for experiment in program.experiments]
-    tenants = (None, *sorted(program.tenants))
-    for combination, tenant in islice(product(product(*arms), tenants), MOST_PLANS):
-        plan = program.plan_for(tenant, dict(combination))
-        for node in plan.nodes:
-            if (node.id, node.fingerprint) not in seen:
-                seen.add((node.id, node.fingerprint))
-                yield plan, node

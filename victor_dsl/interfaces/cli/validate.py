@@ -21,6 +21,7 @@ from victor_dsl.interfaces.cli.compiling import exit_code
 from victor_dsl.interfaces.cli.diagnostics import FORMATS, Found
 from victor_dsl.interfaces.cli.options import read_environment
 from victor_dsl.interfaces.cli.output import error_line, is_colourful, say
+from victor_dsl.interfaces.locking import check_servers, locked
 from victor_dsl.language.registry import Registry
 from victor_dsl.lazy import Lazy
 from victor_dsl.source.reader import Files
@@ -58,6 +59,7 @@ else:
     "--connect", is_flag=True, help="Open every component, and ask each provider once (else exit 3). Includes --env."
 )
 @options.today
+@options.locked
 @options.untrusted
 @options.environment
 def validate(
@@ -89,7 +91,7 @@ def validate(
                 registry=registry,
                 files=files,
                 state=Path(state) if state else None,
-                require_environment=env or connect,
+                require_environment=env or connect or reading.locked,
                 require_secrets=env or connect,
                 untrusted=untrusted,
                 today=today,
@@ -106,6 +108,12 @@ def validate(
     if shown := show(found, colour, usual if most is None else most):
         click.echo(shown, color=colour)
     code = exit_code(diagnostics, strict=strict)
+    if reading.locked and not code:
+        for compilation in compilations:
+            assert compilation.program is not None, "a spec without errors compiles"
+            program = locked(compilation.program)
+            if connect:
+                running.run(check_servers(program, registry))
     if (env or connect) and not code:
         for compilation in compilations:
             assert compilation.program is not None, "a spec without errors compiles"

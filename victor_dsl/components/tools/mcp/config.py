@@ -132,6 +132,10 @@ class Config(ToolConfig):
         30.0, gt=0, description="The time limit for starting the server, connecting to it and listing its tools."
     )
 
+    def lists_tools(self) -> bool:
+        """Its server does."""
+        return True
+
     @field_validator("url")
     @classmethod
     def _url_is_an_address(cls, url: str | None) -> str | None:

@@ -104,7 +104,7 @@ class Connection:
     """A connection that is made again when it is lost: at once after one that worked, then with growing pauses.
 
     `on_tools` receives the server's tools whenever the connection is made and when they change. `calls` counts the calls in
-    progress. `instructions` are what the server says of its tools.
+    progress. `instructions` are what the server says of its tools, `name` what it calls itself.
 
     The connection is in one of three states, which `_settled` and `_client` express:
 
@@ -117,6 +117,7 @@ class Connection:
     on_tools: Callable[[list[Tool]], None]
     calls: int = 0
     instructions: str = ""
+    name: str = ""
     _client: Client | None = None
     _settled: asyncio.Event = field(factory=asyncio.Event)
     _lost: asyncio.Event = field(
@@ -233,6 +234,7 @@ class Connection:
             await stack.enter_async_context(client)
             tools = await _all_tools(client)
         self.instructions = client.instructions or ""
+        self.name = client.server_info.name if client.server_info is not None else ""
         self.on_tools(tools)
         self._client = client  # before `_settled`: whoever waits for it finds the client
         self._settled.set()

@@ -80,6 +80,11 @@ class McpTools:
         self._connections.clear()
         await to_the_end(_close(connections))
 
+    @property
+    def server(self) -> str:
+        """What the server calls itself."""
+        return self._server.redaction.redact(self._connections[None].name)
+
     async def tools(self) -> Sequence[Tool]:
         return self._tools
 
