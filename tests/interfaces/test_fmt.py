@@ -121,6 +121,9 @@ SPECS = sorted(
 )
 
 
+PARTS = 6
+
+
 def disfigured(text: str, random: Random) -> str:
     """The spec as someone else might have written it: other indentation and line breaks, comments, sections in another order."""
     wide = random.choice([1, 2, 3])
@@ -149,9 +152,10 @@ def result(path: Path, text: str) -> object:
     return (compilation.program and compilation.program.plan_for(None, {}).digest, found)
 
 
-def test_specs_keep_their_digest_and_comments_and_a_second_time_nothing_changes() -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_specs_keep_their_digest_and_comments_and_a_second_time_nothing_changes(part: int) -> None:
     checked = with_digest = 0
-    for path in SPECS:
+    for path in SPECS[part::PARTS]:
         for seed in range(4):
             text = path.read_text(encoding="utf-8", errors="replace")
             text = disfigured(text, Random(seed)) if seed else text
@@ -165,5 +169,5 @@ def test_specs_keep_their_digest_and_comments_and_a_second_time_nothing_changes(
             assert result(path, new) == before, (path, seed)
             checked += 1
             with_digest += isinstance(before, tuple) and before[0] is not None
-    assert checked >= 300
-    assert with_digest >= 100
+    assert checked >= 300 / PARTS
+    assert with_digest >= 10
