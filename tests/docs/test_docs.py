@@ -32,6 +32,8 @@ def _name(page: Path) -> str:
 @pytest.mark.parametrize("page", WRITTEN, ids=_name)
 def test_every_block_of_a_page_is_true(page: Path, tmp_path: Path) -> None:
     story = blocks(page)
+    if any("fastapi" in block.text for block in story if block.language == "python"):
+        pytest.importorskip("fastapi", reason="fastapi is not installed: `./dev test` does it")
     for number, block in enumerate(story):
         if block.file is not None:
             (tmp_path / block.file).parent.mkdir(parents=True, exist_ok=True)
