@@ -102,9 +102,9 @@ def test_a_variable_that_is_not_set_is_a_fault_of_the_surroundings_where_it_is_n
 
 
 def test_nothing_is_expanded_in_keys_and_nothing_twice(program: Programme) -> None:
-    text = SMALL + 'vars: {a: "${env:A}", b: "$${env:A}", c: "${A}", d: "$A"}\n'
+    text = SMALL + 'vars: {a: "${env:A}", b: "$${env:A}", c: "is ${A}", d: "$A"}\n'
     made = program(text, environment={"A": "${env:B}", "B": "no"})
-    assert made.plan_for(None, {}).spec.vars == {"a": "${env:B}", "b": "${env:A}", "c": "${A}", "d": "$A"}
+    assert made.plan_for(None, {}).spec.vars == {"a": "${env:B}", "b": "${env:A}", "c": "is ${A}", "d": "$A"}
 
 
 def test_a_secret_is_a_reference_in_the_plan_whatever_the_environment_has(program: Programme) -> None:
@@ -273,7 +273,9 @@ tools:
         ("contributors:\n  - type: text\n    text: |\n      For the users\n      of {{- user }}.", (10, 10)),
         ('messages: [{role: user, text: "{{ product }}?"}, {role: assistant, text: Yes.}]', (6, 32)),
         ('tenants: {a: {with: {vars: {own: x}, contributors: [{type: text, text: "{{ own }}"}]}}}', (6, 73)),
-        ('contributors: [{type: text, text: "Write {{ name }} in Jinja, or { product }, or {{ 1 }}."}]', None),
+        ('contributors: [{type: text, text: "Help with {{ prodct }}."}]', (6, 46)),
+        ('contributors: [{type: text, text: "{{ prodct }} or {{ product }}"}]', (6, 52)),
+        ('contributors: [{type: text, text: "Write { product }, or {{ 1 }}."}]', None),
         ('contributors: [{type: template, template: "{{ product }}"}]', None),
         ('contributors: [{type: text, text: "' + "{{a" * 100 + "b" * 100_000 + '"}]', None),
     ],

@@ -59,7 +59,8 @@ def test_a_reference_comes_to_its_value(text: str, value: str | None) -> None:
     [
         ("$", "$"),
         ("$NAME", "$NAME"),
-        ("${NAME}", "${NAME}"),
+        ("a ${NAME}", "a ${NAME}"),
+        ("$${NAME}", "${NAME}"),
         ("${}", "${}"),
         ("${", "${"),
         ("${a.b:c}", "${a.b:c}"),

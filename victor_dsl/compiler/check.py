@@ -11,7 +11,13 @@ from pydantic import ValidationError
 
 from victor_dsl.compiler.annotated_values import annotated_values, put, secret_of, text_of
 from victor_dsl.compiler.checked import Checked, Item
-from victor_dsl.compiler.hints import with_item_hint, with_message_hint, with_section_hint
+from victor_dsl.compiler.hints import (
+    model_type_hint,
+    variable_meant,
+    with_item_hint,
+    with_message_hint,
+    with_section_hint,
+)
 from victor_dsl.compiler.overlays import name_of
 from victor_dsl.compiler.validate import PythonValue, to_python, validate
 from victor_dsl.errors import BrokenComponent
@@ -251,6 +257,8 @@ class Checker:
             elsewhere = next((k for k in KINDS if k != kind.name and type in self.registry.types(k)), None)
             if elsewhere and not nearest(type, types):
                 hint += f" ('{type}' belongs under {elsewhere})"
+            elif kind.name == "models" and not nearest(type, types):
+                hint = f"{model_type_hint(type)}; {hint}"
             self._fault("unknown-component", f"{kind.name} has no type '{type}'", span, path, hint)
         return found
 
@@ -311,9 +319,10 @@ class Checker:
                 if written
                 else f"{path[-1]} is a secret and may not be written in the spec"
             )
-            hint = (
-                f'put it in the environment and write `{path[-1]}: "${{env:NAME}}"`, or in a file: `"${{file:path}}"`'
-            )
+            if meant := variable_meant(value.value):
+                hint = f"did you mean the variable? write `{path[-1]}: {meant}`"
+            else:
+                hint = f'put it in the environment and write `{path[-1]}: "${{env:NAME}}"`, or in a file: `"${{file:path}}"`'
             if not written or value.value.references:  # else the reference itself is at fault
                 self._fault("literal-secret", message, value.span, path, hint)
             return Secret("env", "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from attrs import evolve
 
 from victor_dsl.language.kinds import Kind
@@ -10,28 +12,78 @@ from victor_dsl.nearest import suggest
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.values.settings import MODEL_SETTINGS, SETTING_NAMES
 
+FOREIGN = {
+    **dict.fromkeys(
+        ("system", "system_prompt", "prompts", "instructions"),
+        "the system prompt belongs under `contributors`: `contributors: [{type: text, text: …}]`",
+    ),
+    **dict.fromkeys(("mcp", "mcp_servers"), "MCP servers belong under `tools`: `tools: [{type: mcp, …}]`"),
+    **dict.fromkeys(("experiments", "arms"), "experiments belong under `variants`: `variants: {NAME: {arms: {…}}}`"),
+}
+"""How sections of other formats are written here."""
+_NUMBER = re.compile(r"not (\d+(?:\.\d+)?)")
+_VARIABLE = re.compile(
+    r"\$\{\s*(?:env\s*[.:]\s*)?([A-Za-z_]\w*)\s*\}|\$([A-Z][A-Z0-9_]*_(?:DSN|KEY|PASSWORD|SECRET|TOKEN|UR[IL]))"
+)
+
+
+def variable_meant(text: object) -> str | None:
+    """The variable that a text such as `${NAME}`, `${env.NAME}` or `$AN_API_KEY` was meant to be, as a reference that YAML accepts
+    anywhere. Any other text after a `$` may be a secret, and is none."""
+    found = _VARIABLE.fullmatch(text) if isinstance(text, str) else None
+    return f'"${{env:{found[1] or found[2]}}}"' if found else None
+
 
 def with_section_hint(fault: Diagnostic) -> Diagnostic:
     """A fault of a spec's sections. The hint knows all of the language: its version, the sections, overlays."""
-    path = fault.path
+    path, hint = fault.path, None
     if (
         path[:1] == ("tests",) and len(path) > 1
     ):  # its number there is that of the test among all, parameters multiplied
         return evolve(fault, message=fault.message.removeprefix(f"tests[{path[1]}]").removeprefix("."))
     if fault.code == "missing-key" and fault.message.endswith("lacks 'victor'"):
         hint = f"add `victor: {VERSION}`"
-    elif fault.code != "unknown-key":
-        return fault
-    elif len(path) == 1:
-        key = str(path[0])
-        hint = suggest(key, SECTIONS, what="sections", most=len(SECTIONS))
-        if key[:2].lower() in ("x-", "x_"):
-            hint = f"keys of your own begin with `{OWN}`: write `{OWN}{key[2:]}`"
-    elif path[-1] in SECTIONS and (path[0], len(path)) in (("tenants", 3), ("variants", 5)):
-        hint = "write it under `with`"
-    else:
-        return fault
-    return Diagnostic(fault.code, fault.message, fault.span, path, hint)
+    elif fault.code == "wrong-type":
+        hint = _arm_hint(fault)
+    elif fault.code == "unknown-key" and len(path) == 1:
+        hint = _top_hint(str(path[0]))
+    elif fault.code == "unknown-key" and (path[0], len(path)) in (("tenants", 3), ("variants", 5)):
+        hint = _overlay_hint(str(path[-1]))
+    return evolve(fault, hint=hint) if hint else fault
+
+
+def _top_hint(key: str) -> str:
+    """Where a key belongs that is no section."""
+    if key == "model":
+        return (
+            "models are written under `models`; which one answers belongs under `settings`: `settings: {model: NAME}`"
+        )
+    if key in SETTING_NAMES:
+        return f"'{key}' belongs under `settings`: write `settings: {{{key}: …}}`"
+    if key in FOREIGN:
+        return FOREIGN[key]
+    if key[:2].lower() in ("x-", "x_"):
+        return f"keys of your own begin with `{OWN}`: write `{OWN}{key[2:]}`"
+    return suggest(key, SECTIONS, what="sections", most=len(SECTIONS))
+
+
+def _overlay_hint(key: str) -> str | None:
+    """Where a key belongs that a tenant or an arm does not have itself."""
+    within = f"{key}: …" if key in SECTIONS else f"settings: {{{key}: …}}" if key in SETTING_NAMES else None
+    return f"'{key}' belongs under `with`: write `with: {{{within}}}`" if within else None
+
+
+def _arm_hint(fault: Diagnostic) -> str | None:
+    """How arms are written, where they are numbers or a list."""
+    section, _, arms, *names = (*fault.path, "", "", "")[: max(3, len(fault.path))]
+    weight = _NUMBER.search(fault.message)
+    if (section, arms) != ("variants", "arms"):
+        return None
+    if len(names) == 1 and weight:
+        return f"an arm is a map: write `{names[0]}: {{weight: {weight[1]}}}`"
+    if not names and fault.message.endswith("a list"):
+        return "each arm has a name: write `arms: {a: {weight: 1}, b: {weight: 1}}`"
+    return None
 
 
 def with_item_hint(fault: Diagnostic, kind: Kind) -> Diagnostic:
@@ -50,6 +102,15 @@ def with_item_hint(fault: Diagnostic, kind: Kind) -> Diagnostic:
     else:
         return fault
     return Diagnostic(fault.code, message, fault.span, fault.path, hint)
+
+
+def model_type_hint(type: str) -> str:
+    """What to write where the `type` of a model is the name of a model, or of a server."""
+    if type.startswith("claude"):
+        return f"'{type}' is a model, and `type` its API: write `{{type: anthropic, model: {type}}}`"
+    if any(character.isdigit() for character in type):
+        return f"'{type}' looks like a model, and `type` is its API: write `{{type: openai, model: {type}}}`"
+    return "most servers have the API of OpenAI: write `type: openai`, and their address as `base_url`"
 
 
 def with_message_hint(fault: Diagnostic) -> Diagnostic:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from attrs import define, field
 from pydantic import BaseModel, ValidationError
 
+from victor_dsl.compiler.hints import variable_meant
 from victor_dsl.language.annotations import FunctionName, annotated_fields
 from victor_dsl.language.config import Config
 from victor_dsl.source.diagnostic import Diagnostic
@@ -116,6 +117,8 @@ def _placed(faults: list[Fault], located: Located, given: PythonValue, at: Path)
         hint = fault.hint
         if fault.path in given.interpolated and fault.code.startswith("wrong-"):
             hint = None  # it may show the value, which came from outside
+        elif fault.code.startswith("wrong-") and (meant := variable_meant(here.value)):
+            hint = f"did you mean the variable? write {meant}"
         yield Diagnostic(fault.code, fault.message, span, (*at, *fault.path), hint)
 
 

@@ -115,7 +115,7 @@ def syntax_error(error: MarkedYAMLError, file: str, text: str, within: tuple[int
     ):  # as in `{text: Rule: be kind}`
         message, hint = "unexpected ':'", f"a ': ' ends a plain text in […] and {{…}}: {_QUOTE}"
     elif problem in _WORDS and problem.startswith(_EXPECTED):
-        hint = _ended_text(text[:at].splitlines()[-1:], found) or hint
+        hint = _ended_text(text[:at].splitlines()[-1:], text[at : at + 200]) or hint
     related: tuple[Related, ...] = ()
     if found in _CLOSERS.values() and context.startswith("while parsing a block"):
         message, hint = f"this '{found}' closes nothing", "remove it"
@@ -124,9 +124,12 @@ def syntax_error(error: MarkedYAMLError, file: str, text: str, within: tuple[int
     return Diagnostic("yaml-syntax", message, here, hint=hint, related=related)
 
 
-def _ended_text(before: list[str], found: str) -> str | None:
-    """What ended a text before its end, if something did: a quote inside of it, or a bracket. `before` is the line up to there."""
-    ended = before[0].rstrip() if before else ""
+def _ended_text(before: list[str], rest: str) -> str | None:
+    """What ended a text before its end, if something did: a quote inside of it, a bracket, or that of a reference. `before` is the
+    line up to there."""
+    ended, found = before[0].rstrip() if before else "", rest[:1]
+    if ended.endswith("$") and (reference := re.match(r"\{\s*(?:(file):|env[.:])?\s*([^\s{}]+?)\s*\}", rest)):
+        return f'in […] and {{…}} a reference needs quotes: write "${{{reference[1] or "env"}:{reference[2]}}}"'
     if ended[-1:] == "'":
         return "a text in quotes ends at its next quote: write `''` for one inside of it, or put all of it in quotes"
     if ended[-1:] == '"':
@@ -149,7 +152,7 @@ def character_error(file: str, text: str) -> Diagnostic:
 _CORE = "tag:yaml.org,2002:"
 _TAGS = (*SCALAR_TAGS, "map", "seq")
 _KINDS = {"map": "a map", "seq": "a list", "str": "a single value"}
-_NO_TAG = "leave it out; a variable is written `${env:NAME}`, the text of a file `${file:path}`"
+_NO_TAG = 'leave it out; a variable is written `"${env:NAME}"`, the text of a file `"${file:path}"`'
 _WRITTEN = re.compile(r"![^\s,\[\]{}]*")
 
 

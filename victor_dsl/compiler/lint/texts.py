@@ -34,7 +34,7 @@ def no_text_is_cut_short(subject: LintInput) -> Iterator[Diagnostic]:
 
 
 def no_text_is_a_template(subject: LintInput) -> Iterator[Diagnostic]:
-    """Texts with `{{ name }}` of a name that templates would see here: it is sent as it is written."""
+    """Texts with `{{ name }}`: it is sent as it is written, also where templates would see the name."""
     for variation, item in subject.first:
         leaf = item.located.get("text") if item.id.partition("/")[0] in ("contributors", "messages") else None
         text = as_read(leaf.value) if leaf is not None else None
@@ -45,12 +45,15 @@ def no_text_is_a_template(subject: LintInput) -> Iterator[Diagnostic]:
             *variation.inputs,
             *(name for layer in (variation.spec, *variation.overlays) for name in layer.vars),
         }
-        found = next((found for found in _VALUE.finditer(text) if found[1] in known), None)
+        values = list(_VALUE.finditer(text))
+        found = next((found for found in values if found[1] in known), None) or next(iter(values), None)
         if found is not None:
             message = f"a `text` is sent as it is written, with '{found[0][:60]}' in it"
-            hint = "write `template` instead of `text`, which fills it in" + (
+            hint = "was a template meant? write `template` instead of `text`, which fills it in" + (
                 "" if item.id.startswith("messages/") else ": `type: template`, `template: …`"
             )
+            if found[1] not in known:
+                hint += f"; and declare '{found[1]}' under `vars`"
             path = (*item.path, "text")
             yield Diagnostic(
                 "template-in-text", message, _place(subject, leaf, found[0]), path, hint, severity="warning"
