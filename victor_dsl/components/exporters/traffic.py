@@ -55,11 +55,6 @@ class Config(ExporterConfig):
         description="The maximum size in MiB, together with an older file. A file that reaches half of it is renamed to `PATH.1`, "
         "in place of the older one.",
     )
-    queue_size: int = Field(
-        2_000,
-        ge=1,
-        description="The maximum number of events that wait. Beyond it the oldest are dropped and counted.",
-    )
 
     def wants_contents(self) -> bool:
         """Its lines are made of them."""
