@@ -176,7 +176,9 @@ class ToolSelectionConfig(ListedConfig):
         examples=[24],
     )
     fallback: Annotated[str | dict[str, Any] | None, Nested("tool_selection")] = Field(
-        None, description="The selection to use when this one fails or finds nothing. By default all tools are offered."
+        None,
+        description="The selection to use when this one fails or finds nothing. By default all tools are offered; of more than `k`, those that the "
+        "conversation has called most often, then the cheapest.",
     )
 
     @model_validator(mode="after")

@@ -102,7 +102,11 @@ DATA: Mapping[str, Mapping[str, Json]] = {
             "type": ["object", "null"],
             "required": ["type", "candidates", "offered", "fallback", "used"],
             "properties": {
-                "type": {**_TEXT, "description": "The strategy whose selection was taken."},
+                "type": {
+                    **_TEXT,
+                    "description": "The strategy whose selection was taken. Where none found anything, `all`, or "
+                    "with `k` `use_and_cost`: the tools that the conversation has called most often, then the cheapest.",
+                },
                 "candidates": {**_COUNT, "description": "How many tools it selected from."},
                 "offered": {
                     "type": "array",

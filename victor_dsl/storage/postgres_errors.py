@@ -19,10 +19,9 @@ TRANSIENT = (
 )
 """Errors that may go away: no connection, a shutdown, too many connections, a full disk, a deadlock, a timeout (an OSError),
 a server that does not take writes yet after a failover."""
-MIGRATE = "create the tables with 'victor db migrate SPEC'"
 HINTS = (
-    (asyncpg.UndefinedTableError, MIGRATE),
-    (asyncpg.UndefinedColumnError, MIGRATE),
+    (asyncpg.UndefinedTableError, "create the tables with '{migrate}'"),
+    (asyncpg.UndefinedColumnError, "create the tables with '{migrate}'"),
     (asyncpg.InvalidPasswordError, "check the user and password in the dsn"),
     (asyncpg.InvalidAuthorizationSpecificationError, "check the user and password in the dsn"),
     (asyncpg.InvalidCatalogNameError, "check the database in the dsn"),
@@ -56,8 +55,9 @@ class PostgresErrors:
         except asyncpg.ClientConfigurationError:
             raise StoreError(NO_DSN, node=self._node, hint=DSN) from None  # the error quotes the dsn
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-            hint = next((hint for type, hint in HINTS if isinstance(error, type)), None)
-            raise self._error(_first_line(error), hint, transient=_is_transient(error)) from error
+            hint = next((hint for type, hint in HINTS if isinstance(error, type)), "")
+            hint = hint.replace("{migrate}", migrate_command(self._node))
+            raise self._error(_first_line(error), hint or None, transient=_is_transient(error)) from error
         except TimeoutError as error:
             raise self._error(f"PostgreSQL at {self._place} did not answer in time", None, transient=True) from error
         except OSError as error:
@@ -68,6 +68,11 @@ class PostgresErrors:
         if self._password:
             message = message.replace(self._password, "…")
         return StoreError(message, node=self._node, hint=hint, transient=transient)
+
+
+def migrate_command(node: str) -> str:
+    """The command that creates the tables of a database, `databases/main`."""
+    return f"victor db migrate SPEC --database {node.rpartition('/')[2]}"
 
 
 def _is_transient(error: Exception) -> bool:

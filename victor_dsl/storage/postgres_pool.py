@@ -14,7 +14,7 @@ from attrs import frozen
 
 from victor_dsl.errors import StoreError
 from victor_dsl.storage.ending import to_the_end
-from victor_dsl.storage.postgres_errors import DISCONNECTED, PostgresErrors
+from victor_dsl.storage.postgres_errors import DISCONNECTED, PostgresErrors, migrate_command
 from victor_dsl.storage.runtime_role import OWNS_TABLES
 from victor_dsl.storage.tenant_key import EVERYONE, KEY, tenant_key
 
@@ -23,7 +23,7 @@ logger = logging.getLogger("victor_dsl")
 CLOSING_SECONDS = 5.0
 OWNER = (
     "the role in the dsn can switch row-level security off, as it owns the tables; create another role, give it its rights with "
-    "`victor db migrate SPEC --runtime-role ROLE`, and run turns with it in the dsn"
+    "`{migrate} --runtime-role ROLE`, and run turns with it in the dsn"
 )
 ACT_FOR = "SELECT set_config('victor.tenant', $1, true)"
 
@@ -139,7 +139,7 @@ class PostgresPool:
         if not self._looked_at_role:
             self._looked_at_role = True
             if await connection.fetchval(OWNS_TABLES):
-                logger.warning("%s: %s", self._node, OWNER)
+                logger.warning("%s: %s", self._node, OWNER.replace("{migrate}", migrate_command(self._node)))
 
 
 @frozen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -58,6 +59,12 @@ class Tool:
     def definition(self) -> str:
         """The text whose tokens are counted: name, description and the parameters as compact JSON."""
         return f"{self.name}{self.description}{orjson.dumps(self.parameters).decode()}"
+
+
+def price_order(tool: Tool) -> tuple[int, float]:
+    """A key that sorts tools by tier, then by price; those without one come last."""
+    tier = len(COST_TIERS) if tool.cost is None else COST_TIERS.index(tool.cost)
+    return tier, math.inf if tool.cost_usd is None else tool.cost_usd
 
 
 def tools_tokens(tools: Iterable[Tool]) -> int:

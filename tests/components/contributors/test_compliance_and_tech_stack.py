@@ -43,6 +43,10 @@ async def test_each_industry_has_its_rules(tmp_path: Path, industry: str, words:
     assert {name for name, other in compliance.TEXTS.items() if other == said} == {industry}
 
 
+async def test_the_general_guidance_is_three_lines(tmp_path: Path) -> None:
+    assert len((await text(compliance, tmp_path, industry="general")).splitlines()) == 3
+
+
 async def test_own_texts_are_added_to_the_built_in_ones_or_replace_them(tmp_path: Path) -> None:
     texts = {"insurance": "Quote no premium.", "general": "Our own rules."}
     assert await text(compliance, tmp_path, industry="insurance", texts=texts) == "Quote no premium."
@@ -129,5 +133,5 @@ def test_the_texts_are_part_of_the_digest(
 
 def test_the_texts_count_in_the_budget_of_the_window(spec: Callable[..., Path]) -> None:
     head = "victor: 1\nname: x\nmodels: {main: {type: echo, context_window: 300}}\n"
-    path = spec(head + "contributors: [{type: compliance, industry: general}]\n")
+    path = spec(head + "contributors: [{type: compliance, industry: finance}]\n")
     assert [fault.code for fault in compile_spec(str(path), environment={}).diagnostics] == ["over-budget"]

@@ -142,7 +142,9 @@ async def test_recipe_3_many_writers_at_once_race_for_the_pool_and_store_each_ev
 async def test_recipe_3_without_its_table_it_does_not_start_and_says_what_to_run(
     postgres_dsn: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(ComponentError, match=r"no table 'analytics_events' \(run 'victor db migrate SPEC'\)"):
+    with pytest.raises(
+        ComponentError, match=r"no table 'analytics_events' \(run 'victor db migrate SPEC --database app'\)"
+    ):
         async with exporter_to(postgres_dsn, tmp_path):
             pass
 

@@ -15,6 +15,7 @@ from tests.transcripts import message
 from victor_dsl.components.ranking.lexical import LexicalRanking
 from victor_dsl.components.tool_selection.all import All
 from victor_dsl.runtime.coordinators.tool_selection import ToolSelectionCoordinator, allowed
+from victor_dsl.values.message import Message, ToolCall
 from victor_dsl.values.settings import Limits, Settings, ToolLimits
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import SelectionRecord, Turn
@@ -47,13 +48,14 @@ def select(
     k: int | None = None,
     limits: ToolLimits | None = None,
     told: list[tuple[str, Mapping[str, Any]]] | None = None,
+    history: tuple[Message, ...] = (),
     **options: Any,
 ) -> Turn:
     events = [] if told is None else told
     turn = Turn(
         "t",
         "s",
-        (message("user", "remove that file"),),
+        (*history, message("user", "remove that file")),
         settings=Settings(k=k, limits=Limits(tools=limits)),
         tools=tools,
         record=lambda type, data: events.append((type, data)),
@@ -127,7 +129,7 @@ RUBBISH: dict[str, tuple[Any, str]] = {
 def test_a_strategy_that_gives_rubbish_is_replaced_by_all_tools(answer: Any, reason: str) -> None:
     told: list[tuple[str, Mapping[str, Any]]] = []
     turn = select(Gives(answer), k=3, told=told)
-    assert outcome(turn) == (("files__read", "files__write", "files__remove"), "all", True)
+    assert outcome(turn) == (("files__read", "files__write", "files__remove"), "use_and_cost", True)
     assert [type for type, _ in told] == ["error"]
     assert reason in told[0][1]["message"]
 
@@ -137,7 +139,18 @@ def test_the_spec_s_fallback_comes_before_all_tools() -> None:
     assert outcome(select(Gives([]), **found)) == (("lookup_order",), "orders", True)
     assert outcome(select(Gives(OSError("gone")), **found)) == (("lookup_order",), "orders", True)
     empty: dict[str, Any] = {"fallback": Gives([]), "fallback_type": "orders"}
-    assert outcome(select(Gives([]), k=1, **empty)) == (("files__read",), "all", True)
+    assert outcome(select(Gives([]), k=1, **empty)) == (("files__read",), "use_and_cost", True)
+
+
+def test_where_nothing_matches_the_most_used_then_the_cheapest_of_the_tools_are_offered() -> None:
+    dear, cheap, free = Tool("dear", cost="high"), Tool("cheap", cost="low", cost_usd=0.001), Tool("free", cost="free")
+    calls = [ToolCall(f"c{n}", name, "{}") for n, name in enumerate(("dear", "cheap", "dear"))]
+    history = (Message("assistant", "", tuple(calls)), *[message("tool", "", answers=call.id) for call in calls])
+    tools = (READ, dear, cheap, free)
+    assert outcome(select(Gives([]), tools, k=2))[0] == ("free", "cheap")
+    used = select(Gives([]), tools, k=3, history=history)
+    assert outcome(used) == (("dear", "cheap", "free"), "use_and_cost", True)
+    assert outcome(select(Gives([]), tools, k=4, history=history))[:2] == (tuple(t.name for t in tools), "all")
 
 
 @frozen

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from attrs import frozen
 from pydantic import Field
@@ -15,12 +15,17 @@ from victor_dsl.errors import ComponentError, StoreError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import ExporterConfig, Ref
 from victor_dsl.language.kinds import SqlDatabase
+from victor_dsl.lazy import Lazy
 from victor_dsl.values.event import Event
+
+if TYPE_CHECKING:
+    from victor_dsl.storage import postgres_errors
+else:
+    postgres_errors = Lazy("victor_dsl.storage.postgres_errors")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TYPES = ("uuid", "text", "timestamptz", "text", "text", "text", "text", "text", "text")
 """The types in which the columns are sent. JSON is sent as text, whatever codec the connection has for jsonb."""
-MIGRATE = "run 'victor db migrate SPEC'"
 
 
 class Config(ExporterConfig):
@@ -48,7 +53,7 @@ async def build(config: Config, context: Context) -> AsyncIterator[PostgresEvent
         hint = "use type: sqlite"
         raise ComponentError("writes into a database of type postgres only", node=context.node, hint=hint)
     every_tenant = database.for_every_tenant()
-    await _check(every_tenant, table, context.node)
+    await _check(every_tenant, table, context.node, f"run '{postgres_errors.migrate_command(config.database)}'")
     columns = ", ".join(COLUMNS)
     arrays = ", ".join(f"${number}::{type}[]" for number, type in enumerate(TYPES, 1))
     values = ", ".join(f"{c}::jsonb" if c in {"variants", "event_data"} else c for c in COLUMNS)
@@ -76,7 +81,7 @@ class PostgresEvents:
         await self.database.execute([(self.insert, [list(column) for column in zip(*rows, strict=True)])])
 
 
-async def _check(database: SqlDatabase, table: str, node: str) -> None:
+async def _check(database: SqlDatabase, table: str, node: str, hint: str) -> None:
     """Raises ComponentError for a table that cannot be written to. If the server is away, the check is skipped."""
     sql = "SELECT attname::text AS name FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0"
     try:
@@ -86,6 +91,6 @@ async def _check(database: SqlDatabase, table: str, node: str) -> None:
             return
         raise
     if not found:
-        raise ComponentError(f"there is no table '{table}'", node=node, hint=MIGRATE)
+        raise ComponentError(f"there is no table '{table}'", node=node, hint=hint)
     if missing := [column for column in COLUMNS if column not in found]:
-        raise ComponentError(f"the table '{table}' has no column {', '.join(missing)}", node=node, hint=MIGRATE)
+        raise ComponentError(f"the table '{table}' has no column {', '.join(missing)}", node=node, hint=hint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -12,7 +11,7 @@ from victor_dsl.components.ranking.nested import nested
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import ToolSelectionConfig
 from victor_dsl.language.kinds import ToolSelection
-from victor_dsl.values.tool import COST_TIERS, CostTier, Tool
+from victor_dsl.values.tool import COST_TIERS, CostTier, Tool, price_order
 from victor_dsl.values.turn import Turn
 
 
@@ -47,7 +46,7 @@ class Cost:
     async def select(self, tools: Sequence[Tool], turn: Turn) -> Sequence[Tool]:
         found = self.admit(tools)
         if self._config.prefer_cheap:
-            found = sorted(found, key=_price)
+            found = sorted(found, key=price_order)
         return found[: turn.settings.k]
 
     def admit(self, tools: Sequence[Tool]) -> Sequence[Tool]:
@@ -64,11 +63,6 @@ class Cost:
             return True
         usd = 0.0 if tool.cost == "free" and tool.cost_usd is None else tool.cost_usd
         return keep if usd is None else usd <= most_usd
-
-
-def _price(tool: Tool) -> tuple[int, float]:
-    tier = len(COST_TIERS) if tool.cost is None else COST_TIERS.index(tool.cost)
-    return tier, math.inf if tool.cost_usd is None else tool.cost_usd
 
 
 def build(config: Config, context: Context) -> ToolSelection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
@@ -18,7 +19,7 @@ from victor_dsl.runtime.coordinators.offered_tools import NOTHING_OFFERED, Offer
 from victor_dsl.runtime.deferred_tools import defer
 from victor_dsl.values.message import Message
 from victor_dsl.values.settings import Limits, default_settings
-from victor_dsl.values.tool import Tool, tools_tokens
+from victor_dsl.values.tool import Tool, price_order, tools_tokens
 from victor_dsl.values.tool_globs import matches
 from victor_dsl.values.turn import FindTools, SelectionRecord, Turn, forget
 
@@ -45,6 +46,10 @@ MOST_EARLIER = 256
 
 EARLIER_AT_ONCE = 16
 """How many of them a strategy prepares at once: an embedder is called once for all their texts."""
+
+ALL, USE_AND_COST = "all", "use_and_cost"
+"""What stands in where no strategy finds anything: all tools; or where `k` is less, those that the conversation has called most often,
+then the cheapest."""
 
 EARLIER_SECONDS = 5.0
 """After this time the fallback selects for the remaining ones."""
@@ -111,7 +116,8 @@ class _Allowed:
 
 
 class ToolSelectionCoordinator:
-    """Selects a turn's tools by a strategy; by `fallback` if that fails or finds nothing; all of them if both do.
+    """Selects a turn's tools by a strategy; by `fallback` if that fails or finds nothing; if both do, all of them, or the `k` that the
+    conversation has called most often, then the cheapest.
 
     A strategy fails when it raises or selects a tool that it was not offered. If it selects more than `k` tools, the first
     `k` count. A strategy may have a limit, `admit`: tools over it are left out like denied ones.
@@ -172,12 +178,14 @@ class ToolSelectionCoordinator:
                 self._widened = settings, settings.replace(k=most)
             turn = turn.replace(settings=self._widened[1])
         type, ranking, fallback = await self._choose(turn, candidates, first)
+        if type == USE_AND_COST and k is not None and k >= len(candidates.allowed):
+            type, ranking = ALL, tuple(candidates.by_name)
         choice = settings.tool_choice
         if (
             choice is not None and choice in candidates.by_name and choice not in ranking[:k]
         ):  # what must be called is offered in any case
             ranking = (choice, *[name for name in ranking if name != choice])
-        return type, fallback, Selected(ranking, k, most, matches=not (fallback and type == "all"))
+        return type, fallback, Selected(ranking, k, most, matches=not (fallback and type in (ALL, USE_AND_COST)))
 
     def _with_k(self, turn: Turn, candidates: _Allowed) -> Turn:
         """The turn with the `k` in force: without one, a strategy that ranks selects some of the tools if all would cost much."""
@@ -199,7 +207,7 @@ class ToolSelectionCoordinator:
                 turn.replace(messages=(Message("user", query),), tools=candidates.allowed), candidates
             )
             type, names, _ = await self._choose(asking, candidates)
-            return () if type == "all" else [candidates.by_name[name] for name in names]
+            return () if type in (ALL, USE_AND_COST) else [candidates.by_name[name] for name in names]
 
         return find
 
@@ -282,7 +290,15 @@ class ToolSelectionCoordinator:
             else:
                 if names:
                     return type, names[:k], nth > 0
-        return "all", tuple(candidates.by_name)[:k], True
+        if k is None:
+            return ALL, tuple(candidates.by_name), True
+        return USE_AND_COST, _by_use_and_cost(candidates.allowed, turn.messages)[:k], True
+
+
+def _by_use_and_cost(tools: Sequence[Tool], messages: Iterable[Message]) -> tuple[str, ...]:
+    """The names of tools: those called most often in the messages first, then the cheapest, then by their order."""
+    calls = Counter(call.name for message in messages for call in message.tool_calls)
+    return tuple([tool.name for tool in sorted(tools, key=lambda tool: (-calls[tool.name], price_order(tool)))])
 
 
 def _names(selected: Iterable[Tool], offered: Mapping[str, Tool]) -> tuple[str, ...]:
