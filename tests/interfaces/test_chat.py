@@ -377,6 +377,12 @@ def test_the_commands_of_a_chat(folder: Path) -> None:
         chat.type("/why model\r")
         chat.until(lambda rows: any('settings.model = "main"' in row for row in rows))
         chat.prompt()
+        chat.type("/why models.main\r")
+        chat.until(lambda rows: any("victor.yml:4" in row for row in rows))
+        chat.prompt()
+        chat.type("/why models.mian\r")
+        chat.until(lambda rows: any(row.startswith("error: ") and "main" in row for row in rows))
+        chat.prompt()
         chat.type("\x04")
         code, rows = chat.ended()
     assert code == 0
@@ -394,6 +400,30 @@ def test_an_empty_message_is_not_sent(victor: Victor) -> None:
     done = victor("run", "victor.yml", " \n")
     assert (done.code, done.out) == (2, "")
     assert "the message is empty" in done.err
+
+
+def test_keys_during_an_answer_do_not_run_into_it_and_are_typed_at_the_next_prompt(folder: Path, model: Model) -> None:
+    with terminal(folder, "run", "victor.yml", TERM="xterm") as chat:
+        chat.prompt()
+        chat.type("hello\r")
+        answer = model.accept()
+        answer.text("One ")
+        chat.until(lambda rows: rows[-1] == "One")
+        chat.type("next")
+        answer.text("two.")
+        answer.end()
+        rows = chat.prompt("next")
+        chat.type("\x03")
+        chat.prompt()
+        chat.type("and\r")
+        with model.accept().connection:  # the answer is under way
+            chat.type("\x03")
+            stopped = chat.until(lambda rows: "(stopped)" in rows)
+        chat.prompt()
+        chat.type("\x04")
+        assert chat.ended()[0] == 0
+    assert rows[-2:] == ["One two.", "> next"]
+    assert not any("^C" in row or "cancelled" in row for row in stopped)
 
 
 def test_ctrl_c_at_an_editing_prompt_gives_up_the_line(folder: Path) -> None:
@@ -440,3 +470,13 @@ def test_log_lines_are_above_the_progress_bar(folder: Path) -> None:
     assert (code, len(begun)) == (0, 30)
     assert sum("info turn" in row for row in rows) == 30
     assert rows[-1].startswith("30 lines answered, in ")
+
+
+def test_reply_lines_on_a_terminal_are_whole(folder: Path) -> None:
+    (folder / "victor.yml").write_text(OFFLINE + "middleware: [logging]\n")
+    (folder / "in.jsonl").write_text('{"message": "one"}\n' * 30)
+    with terminal(folder, "run", "victor.yml", "--input", "in.jsonl", TERM="xterm") as run:
+        code, shown = run.end()
+    lines = [json.loads(line) for line in shown.splitlines() if line.startswith("{")]
+    assert (code, sorted(line["id"] for line in lines)) == (0, list(range(1, 31)))
+    assert sum(" info turn session=" in line for line in shown.splitlines() if line[:1].isdigit()) == 30

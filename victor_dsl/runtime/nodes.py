@@ -139,7 +139,8 @@ class LiveNodes:
 
         try:
             async with asyncio.TaskGroup() as group:
-                for node in nodes:
+                # Tools first: they start processes, which then run while modules are imported here.
+                for node in sorted(nodes, key=lambda node: node.kind != "tools" or bool(node.needs)):
                     tasks[node.id] = group.create_task(take(node))
         except BaseExceptionGroup as failures:
             first = failures.exceptions[0]

@@ -171,3 +171,42 @@ async def test_a_signal_while_a_server_starts_leaves_no_process(tmp_path: Path, 
     assert run.returncode == 128 + number, errors
     assert b"Traceback" not in errors
     await none_left([int((tmp_path / "pid").read_text())])
+
+
+STUBBORN = """
+import json, os, pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+pathlib.Path("pid").write_text(str(os.getpid()))
+for line in sys.stdin:
+    call = json.loads(line)
+    if call["method"] == "initialize":
+        info = {"name": "stubborn", "version": "1"}
+        result = {"protocolVersion": call["params"]["protocolVersion"], "capabilities": {"tools": {}}, "serverInfo": info}
+    elif call["method"] == "tools/list":
+        result = {"tools": []}
+    else:
+        continue
+    print(json.dumps({"jsonrpc": "2.0", "id": call["id"], "result": result}), flush=True)
+pathlib.Path("closing").touch()
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_while_a_server_ends_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "stubborn.py").write_text(STUBBORN)
+    tool = {"type": "mcp", "name": "stubborn", "command": [sys.executable, "stubborn.py"]}
+    (tmp_path / "victor.yml").write_text(
+        f"victor: 1\nname: t\nmodels: {{main: {{type: echo}}}}\ntools: [{json.dumps(tool)}]\n"
+    )
+    run = in_a_process("run", "victor.yml", "hello", cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    async def closing() -> bool:
+        return (tmp_path / "closing").exists()
+
+    await eventually(closing)
+    run.send_signal(number)
+    reply, errors = run.communicate(timeout=60)
+    assert (run.returncode, reply) == (128 + number, b"hello\n"), errors
+    assert b"Traceback" not in errors
+    await none_left([int((tmp_path / "pid").read_text())])

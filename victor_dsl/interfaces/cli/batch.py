@@ -9,7 +9,7 @@ import stat
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -156,7 +156,8 @@ class _Run:
         orchestrator = Orchestrator(self.batch.program, answering=not self.batch.renders)
         async with running.shown_opening(orchestrator):
             limits = Limits(partial(until_stopped, self.stopping), reached=self._report_limit)
-            async with _progress(stream, self._progress_of(limits)):
+            alone = self.batch.output == "-" and sys.stdout.isatty()  # the lines have the terminal, without a bar
+            async with nullcontext() if alone else _progress(stream, self._progress_of(limits)):
                 work = run_lines(
                     read_lines(stream),
                     ledger,

@@ -18,7 +18,7 @@ from victor_dsl.interfaces.cli import running
 from victor_dsl.interfaces.cli.caller import Caller
 from victor_dsl.interfaces.cli.output import error_line, harmless, print_json, say
 from victor_dsl.interfaces.cli.pages import page_text, render_page, why_page
-from victor_dsl.interfaces.cli.prompt import PROMPT, Asks, Lines, Prompt
+from victor_dsl.interfaces.cli.prompt import PROMPT, Asks, Lines, Prompt, without_echo
 from victor_dsl.interfaces.cli.replies import Page
 from victor_dsl.interfaces.watching import Compile, Watcher, watched
 from victor_dsl.interfaces.why import why
@@ -112,7 +112,7 @@ class _Chat:
             await watcher.look()  # a prompt that was just edited answers this message
             return await orchestrator.answer(self.caller.request(message), emit)
 
-        with self.page.answering():
+        with without_echo(), self.page.answering():
             self.answering = asyncio.create_task(answer(), name="answer")
             try:
                 reply = await self.answering

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+import termios
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from victor_dsl.interfaces.cli.output import say
@@ -87,6 +88,22 @@ class Prompt:
             self._stream.flush()
 
         self._loop.call_soon_threadsafe(application.run_in_terminal, write)
+
+
+@contextmanager
+def without_echo() -> Iterator[None]:
+    """While it is entered, a terminal does not show what is typed, which would run into a reply."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    mode = [*before]
+    mode[3] &= ~termios.ECHO
+    termios.tcsetattr(sys.stdin, termios.TCSANOW, mode)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 
 
 class Lines:

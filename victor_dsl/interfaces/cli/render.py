@@ -122,7 +122,7 @@ def _render_one(program: Program, request: Request, *, explains: bool, for_peopl
     request = evolve(request, id=1)
 
     async def rendered_request() -> Rendered:
-        async with Orchestrator(program, answering=False) as orchestrator:
+        async with running.shown_opening(Orchestrator(program, answering=False)) as orchestrator:
             return await orchestrator.render(request)
 
     rendered = running.run(rendered_request())

@@ -27,8 +27,8 @@ from victor_dsl.workbench.batch.output import Mode
 LOGGERS = ("victor", "victor_dsl")
 """The spec's own middleware log under the first, the package under the second."""
 
-RELOADS = "victor_dsl.reload"
-"""The logger of `interfaces/watching.py`."""
+TOLD = ("victor_dsl.reload", "victor_dsl.dashboard")
+"""What a chat says also when it is quiet: a reload, and the dashboard's address."""
 
 
 @click.command("run", cls=Command, example='victor run victor.yml "Where is my order?"')
@@ -128,7 +128,7 @@ def run(
         api_key=api_key,
     )
     chats = input_ is None and message is None
-    with _log_on_stderr(quiet=quiet or (chats and not verbose), verbose=verbose, reloads=chats and not quiet):
+    with _log_on_stderr(quiet=quiet, verbose=verbose, chats=chats):
         if input_ is not None:
             mode: Mode = "resume" if resume else "overwrite" if overwrite else "new"
             batch = Batch(
@@ -189,13 +189,15 @@ def _answer_one(program: Program, request: Request, *, as_json: bool) -> int:
 
 
 @contextmanager
-def _log_on_stderr(*, quiet: bool, verbose: bool, reloads: bool) -> Iterator[None]:
-    """Shows log lines of level info and above; with `quiet` only warnings, with `verbose` all. `reloads` are shown also when quiet.
+def _log_on_stderr(*, quiet: bool, verbose: bool, chats: bool) -> Iterator[None]:
+    """Shows log lines of level info and above; with `quiet` only warnings, with `verbose` all. Of other packages, warnings are shown.
 
-    Of other packages, warnings are shown.
+    A chat is quiet unless it is `verbose`, and shows how each turn ended by itself; but without `quiet` it shows what `TOLD` names.
     """
-    level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
-    levels = {**dict.fromkeys(LOGGERS, level), RELOADS: logging.INFO if reloads else logging.NOTSET}
+    levels = dict.fromkeys(LOGGERS, logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
+    if chats and not verbose:
+        levels = {"victor": logging.ERROR, "victor_dsl": logging.WARNING}
+        levels |= {} if quiet else dict.fromkeys(TOLD, logging.INFO)
     handler = _Stderr()
     before = [(logger, logger.level, logger.propagate) for logger in map(logging.getLogger, levels)]
     handled = [logging.getLogger(), *map(logging.getLogger, LOGGERS)]

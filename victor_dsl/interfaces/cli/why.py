@@ -60,7 +60,7 @@ def why(
     request = evolve(caller.request(example["message"]), id=1, inputs={**given, **caller.inputs})
 
     async def rendered_request() -> Rendered:
-        async with Orchestrator(program, answering=False) as orchestrator:
+        async with running.shown_opening(Orchestrator(program, answering=False)) as orchestrator:
             return await orchestrator.render(request)
 
     rendered = running.run(rendered_request())

@@ -48,7 +48,6 @@ CLOSING_SECONDS = 2.0
 UNAUTHORIZED = 4401
 TOO_MANY = 4429
 
-logger = logging.getLogger("victor_dsl")
 http_logger = logging.getLogger("victor_dsl.dashboard")
 BAD_REQUEST = (HttpProcessingError, web.RequestPayloadError)
 """What aiohttp raises for a request that is not HTTP, has a line that is too long, or a body that cannot be decoded."""
@@ -99,7 +98,7 @@ async def serving(
         bound = runner.addresses[0][1]
         access.allow_this_machine(bound)
         url = f"http://{f'[{host}]' if ':' in host else host}:{bound}/"
-        logger.info("%s: the dashboard is at %s", node, url)
+        http_logger.info("%s: the dashboard is at %s", node, url)
         beating = asyncio.create_task(_beat(hub), name="beat of the dashboard")
         try:
             yield Dashboard(hub, url)
