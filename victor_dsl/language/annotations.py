@@ -55,6 +55,7 @@ class FilePath:
     - `exists`: the file must exist to compile, but is read at run time
     - `template`: the file is Jinja2 source
     - `values`: the file is a map of `settings` and `vars`
+    - `beside`: a file beside the spec that could be taken for the default of the field
 
     A file may be missing if the same Config sets `optional: true` or a `default`.
     """
@@ -63,6 +64,7 @@ class FilePath:
     template: bool = False
     exists: bool = False
     values: bool = False
+    beside: str | None = None
 
 
 @frozen

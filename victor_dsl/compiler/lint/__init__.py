@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from victor_dsl.compiler.lint.budget import context_budget
 from victor_dsl.compiler.lint.files import included_files_exist, prompts_can_be_seen, provided_values_are_sound
+from victor_dsl.compiler.lint.ignored import files_reach_others
 from victor_dsl.compiler.lint.input import LintInput
 from victor_dsl.compiler.lint.limits import every_limit_is_enforced, every_limiter_has_a_limit
 from victor_dsl.compiler.lint.messages import (
@@ -52,6 +53,7 @@ RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
     no_literal_secrets,
     secrets_are_encrypted,
     included_files_exist,
+    files_reach_others,
     provided_values_are_sound,
     locked_values_stay,
     rights_name_values,

@@ -15,10 +15,11 @@ class Config(file.Config):
     """Adds the project's standards to the system prompt: the text of `.victor/standards.md`, or of another file.
 
     The text is part of the plan, as that of `type: file` is. When the spec is compiled the file must exist, unless the
-    contributor is `optional` or has a `default`.
+    contributor is `optional` or has a `default`. `validate` warns where git ignores the file, and where a `standards.md` beside the spec
+    is not the one that is used.
     """
 
-    path: Annotated[str, FilePath(included=True)] = Field(
+    path: Annotated[str, FilePath(included=True, beside="standards.md")] = Field(
         ".victor/standards.md",
         description="The file, relative to the spec: UTF-8 text. The default is `.victor/standards.md` beside the spec.",
         examples=["docs/standards.md"],

@@ -28,6 +28,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Files and variables": (
         *("unreadable-file", "extends-missing", "extends-cycle", "bad-extends", "siblings-disagree"),
         *("unknown-interpolation", "bad-interpolation", "missing-variable", "missing-secret", "missing-file"),
+        *("ignored-file", "ambiguous-file"),
     ),
     "Keys, values and names": (
         *("unknown-version", "unknown-key", "missing-key", "wrong-type", "wrong-value", "bad-name"),
