@@ -287,6 +287,34 @@ def test_parameters_make_a_test_of_each_set_and_keep_their_types(folder: Path, v
     }, done.out
 
 
+def test_tests_are_request_lines_for_render_run_and_plan(folder: Path, victor: Victor) -> None:
+    spec = SPEC + "variants: {tone: {arms: {control: {}, warm: {with: {settings: {temperature: 0.9}}}}}}\n"
+    (folder / "victor.yml").write_text(spec)
+    (folder / "tests.yml").write_text(
+        """\
+- name: asks ((q))
+  each: [{q: one}, {q: two}]
+  given: {message: ((q)), tenant: clinic, arms: {tone: warm}}
+  expect: {reply: {contains: ((q))}}
+"""
+    )
+    rendered = victor("render", "victor.yml", "--input", "tests.yml").lines
+    assert [(line["id"], line["tenant"], line["variants"]) for line in rendered] == [
+        ("asks one", "clinic", {"tone": "warm"}),
+        ("asks two", "clinic", {"tone": "warm"}),
+    ]
+    assert {line["reply"] for line in victor("run", "victor.yml", "--input", "tests.yml").lines} == {
+        "You said: one",
+        "You said: two",
+    }
+    (folder / "new.yml").write_text(spec.replace("temperature: 0.9", "temperature: 0.8").replace("Acme.", "Acme Ltd."))
+    planned = victor("plan", "victor.yml", "new.yml", "--traffic", "tests.yml", "--format", "json").json
+    assert (planned["traffic"]["requests"], planned["traffic"]["changed"]) == (2, 2)
+    (folder / "tests.yml").write_text("- {name: a, given: {}, expect: {reply: x}}\n")
+    done = victor("render", "victor.yml", "--input", "tests.yml")
+    assert (done.code, "tests.yml:1: given: a test gives either" in done.err) == (2, True), done.err
+
+
 def test_an_expression_selects_tests(folder: Path, victor: Victor) -> None:
     names = ["acme gets HIPAA", "acme gets French", "globex gets German"]
     _tests(

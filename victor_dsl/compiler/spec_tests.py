@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import define, field, frozen
 
+from victor_dsl.compiler.validate import to_python, validate
 from victor_dsl.language.spec import Spec
 from victor_dsl.language.spec_tests import Test
 from victor_dsl.nearest import suggest
 from victor_dsl.source.diagnostic import Diagnostic
-from victor_dsl.source.located import Located, Path, Span
+from victor_dsl.source.located import NOWHERE, Located, Path, Span
 from victor_dsl.source.reader import STDIN, Files, check_inside, resolve, unreadable
 
 MOST_TESTS = 10_000
@@ -65,7 +66,7 @@ class Tests:
         for index, item in enumerate(section.value):
             items = self._named(item, (SECTION, index)) if isinstance(item.value, str) else [item]
             for test in items:
-                found += self._each(test)
+                found += self.each(test)
                 if len(found) > MOST_TESTS:
                     message = f"the spec has more than {MOST_TESTS:,} tests"
                     self._fault(
@@ -129,7 +130,7 @@ class Tests:
         self.paths |= {test.span: (index,) for index, test in enumerate(document.value)}
         return list(document.value)
 
-    def _each(self, test: Located) -> list[Located]:
+    def each(self, test: Located) -> list[Located]:
         """The test once for each set of its parameters, without `each`; a faulty `each` stays, and is reported later."""
         each = test.get("each")
         if each is None or each.value is None or not isinstance(each.value, list) or not each.value:
@@ -164,6 +165,28 @@ class Tests:
 
     def _fault(self, code: str, message: str, span: Span, path: Path, hint: str) -> None:
         self.diagnostics.append(Diagnostic(code, message, span, path, hint))
+
+
+def tests_in(name: str, files: Files) -> tuple[list[SpecTest], list[Diagnostic]]:
+    """The tests of a file by itself, a list of tests or a spec, and its faults; what they name is not looked for."""
+    tests = Tests(files)
+    result = files.read_list(name)
+    if result.document is None and (spec := files.read(name).document) is not None:
+        document = tests.read(spec, [spec])
+    else:
+        tests.diagnostics += result.diagnostics
+        items = [] if result.document is None else result.document.value
+        tests.paths |= {test.span: (index,) for index, test in enumerate(items)}
+        document = Located({SECTION: Located([one for test in items for one in tests.each(test)], NOWHERE)}, NOWHERE)
+    found: list[SpecTest] = []
+    section = document.get(SECTION)
+    for located in section.value if section is not None else ():
+        path = tests.paths.get(located.span, ())
+        test, faults = validate(Test, located, to_python(located), path, "the test")
+        tests.diagnostics += faults
+        if test is not None:
+            found.append(SpecTest(test, located, path))
+    return found, tests.diagnostics
 
 
 _HINT = "write a test: `- {name: it greets, given: {message: hi}, expect: {system: {contains: greet}}}`"

@@ -22,6 +22,7 @@ from victor_dsl.interfaces.cli import running
 from victor_dsl.interfaces.cli.caller import Caller
 from victor_dsl.interfaces.cli.output import count_of, harmless, say, warning_line
 from victor_dsl.interfaces.cli.resuming import changed_spec, fingerprints
+from victor_dsl.interfaces.test_requests import holds_tests, request_lines_of
 from victor_dsl.lazy import Lazy
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.codec import read_request
@@ -205,7 +206,11 @@ class _Run:
 
     def _job(self, orchestrator: Orchestrator) -> Job:
         async def answer(line: Line) -> Mapping[str, Any] | Limited:
-            request = self.batch.caller.complete(read_request(line.data))
+            data, arms = dict(line.data), {}
+            if holds_tests(self.batch.input):
+                arms = data.pop("arms", {})
+            request = self.batch.caller.complete(read_request(data))
+            request = evolve(request, arms={**request.arms, **arms})
             request = evolve(request, id=line.id, turn_id=self.record.turn_id(line.id, line.attempts))
             if self.batch.renders:
                 rendered = await orchestrator.render(request)
@@ -297,6 +302,9 @@ def _opened(path: str) -> Iterator[BinaryIO]:
         yield getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
         return
     with ExitStack() as stack:
+        if holds_tests(path):
+            yield stack.enter_context(request_lines_of(path))
+            return
         try:
             stream = stack.enter_context(Path(path).open("rb", buffering=0))
         except OSError as error:

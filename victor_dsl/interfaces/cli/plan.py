@@ -18,6 +18,7 @@ from victor_dsl.errors import EXIT_OK, EXIT_SPEC, UsageError
 from victor_dsl.interfaces.cli import options
 from victor_dsl.interfaces.cli.app import Command
 from victor_dsl.interfaces.cli.output import is_colourful, print_json, say
+from victor_dsl.interfaces.test_requests import holds_tests, request_lines_of
 from victor_dsl.lazy import Lazy
 from victor_dsl.workbench.plan.changes import changes
 from victor_dsl.workbench.plan.comparison import MEASURES, Comparison, Condition, failures
@@ -42,7 +43,9 @@ COLUMNS = 120
 @click.command("plan", cls=Command, example="victor plan main:victor.yml victor.yml --traffic traffic.jsonl")
 @click.argument("old", metavar="OLD")
 @click.argument("new", metavar="[NEW]", required=False)
-@click.option("--traffic", metavar="FILE.jsonl", help="Request lines that both specs render; - is stdin.")
+@click.option(
+    "--traffic", metavar="FILE.jsonl", help="Request lines that both specs render, or a YAML file of tests; - is stdin."
+)
 @click.option(
     "--format", "format_", type=click.Choice(FORMATS), default="text", show_default=True, help="How it is shown."
 )
@@ -159,6 +162,10 @@ def _file(traffic: str) -> Iterator[str]:
             shutil.copyfileobj(sys.stdin.buffer, copy)
             copy.flush()
             yield copy.name
+        return
+    if holds_tests(traffic):
+        with request_lines_of(traffic) as lines:
+            yield lines.name
         return
     try:
         with Path(traffic).open("rb"):

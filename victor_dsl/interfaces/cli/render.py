@@ -36,7 +36,7 @@ READ_CHARACTERS = 2_000
 @click.command("render", cls=Command, example='victor render victor.yml --message "Where is my order?"')
 @options.spec
 @click.option("--message", metavar="TEXT", help="The user's message; - reads it from stdin.")
-@click.option("--input", "input_", metavar="FILE.jsonl", help="Request lines; - is stdin.")
+@click.option("--input", "input_", metavar="FILE.jsonl", help="Request lines, or a YAML file of tests; - is stdin.")
 @click.option(
     "--output",
     metavar="FILE.jsonl",

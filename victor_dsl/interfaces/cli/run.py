@@ -34,7 +34,9 @@ TOLD = ("victor_dsl.reload", "victor_dsl.dashboard")
 @click.command("run", cls=Command, example='victor run victor.yml "Where is my order?"')
 @options.spec
 @click.argument("message", metavar="[MESSAGE]", required=False)
-@click.option("--input", "input_", metavar="FILE.jsonl", help="A batch: one request a line; - is stdin.")
+@click.option(
+    "--input", "input_", metavar="FILE.jsonl", help="A batch: one request a line, or a YAML file of tests; - is stdin."
+)
 @click.option("--output", metavar="FILE.jsonl", help="Where a batch's reply lines go.  [default: stdout]")
 @click.option("--resume", is_flag=True, help="Continue the run that wrote the output: answer the lines it lacks.")
 @click.option("--retry-errors", is_flag=True, help="With --resume: ask the lines again whose reply line has an error.")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Literal
 
 import click
@@ -21,6 +19,7 @@ from victor_dsl.interfaces.cli.app import Command
 from victor_dsl.interfaces.cli.compiling import Surroundings, exit_code
 from victor_dsl.interfaces.cli.diagnostics import Found, as_text
 from victor_dsl.interfaces.cli.output import count_of, harmless, is_colourful, print_json, say
+from victor_dsl.interfaces.spec_suites import recordings_path
 from victor_dsl.source.reader import Stamp, stamp
 from victor_dsl.workbench.spec_tests import (
     FOLDER,
@@ -174,7 +173,7 @@ class _Run:
         tests = [test for test in compilation.tests if chosen(test.test.name)]
         if not tests:
             return _Tested(spec, ())
-        recordings = Recordings.read(self._recordings(compilation, spec))
+        recordings = Recordings.read(recordings_path(spec, compilation, self.folder))
         self.seen[str(recordings.path)] = stamp(str(recordings.path))
         suite = Suite(compilation.program, recordings, self.asking, self.concurrency, self._command(spec))
         if self.format == "text":
@@ -184,14 +183,6 @@ class _Run:
             _show_failures(results)
         self._keep(recordings, compilation.tests, tests)
         return _Tested(spec, tuple(results))
-
-    def _recordings(self, compilation: Compilation, spec: str) -> Path:
-        assert compilation.program is not None
-        beside = os.path.dirname(spec) if spec != "-" else ""
-        return (
-            Path(self.folder if self.folder is not None else os.path.join(beside, FOLDER))
-            / f"{compilation.program.name}.jsonl"
-        )
 
     def _command(self, spec: str) -> str:
         folder = ["--recordings", self.folder] if self.folder is not None else []

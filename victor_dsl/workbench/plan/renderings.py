@@ -21,7 +21,7 @@ from victor_dsl.values.outcome import Rendered
 from victor_dsl.values.tool import Tool
 from victor_dsl.workbench.batch import Ledger, Line, read_lines
 
-RECORDED = ("timestamp", "usage")
+RECORDED = ("timestamp", "usage", "arms")
 """What a recorded request line has beside its request: when it came, and the usage of its answer."""
 
 MOST_TEXT = 32 * 2**20
@@ -100,7 +100,8 @@ async def render_lines(program: Program, stream: BinaryIO, send: Send, now: floa
                     if line.error is not None:
                         raise line.error
                     request = read_request({key: line.data[key] for key in line.data if key not in RECORDED})
-                    rendered = await orchestrator.render(evolve(request, id=line.id))
+                    request = evolve(request, id=line.id, arms=line.data.get("arms") or {})
+                    rendered = await orchestrator.render(request)
                 except BaseException as error:
                     if not is_fault(error):
                         raise
