@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import textwrap
 from pathlib import Path
+from typing import IO
 
 import pytest
 from junitparser import Failure, JUnitXml
 
-from tests.interfaces.conftest import Done, Victor
+from tests.interfaces.conftest import Done, Victor, in_a_process
 
 SPEC = """\
 victor: 1
@@ -26,6 +29,7 @@ tenants:
 TOOLS = '''\
 """Tools of the tests' specs."""
 from pathlib import Path
+from typing import IO
 
 def lookup_order(order: int) -> str:
     """The state of an order."""
@@ -470,3 +474,40 @@ def test_junit_is_read_by_a_parser(folder: Path, victor: Victor) -> None:
     assert isinstance(bad.result[0], Failure)
     assert "]]> <x>" in bad.result[0].text
     assert (later.is_skipped, later.result[0].message) == (True, "not now")
+
+
+def test_watching_runs_the_tests_again_when_a_file_changes(folder: Path) -> None:
+    (folder / "tests").mkdir()
+    (folder / "victor.yml").write_text(SPEC + "tests: [tests/*.yml]\n")
+    (folder / "tests" / "a.yml").write_text("- {name: first, given: {message: x}, expect: {reply: {contains: x}}}\n")
+    with in_a_process(
+        "test", "victor.yml", "--watch", cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert _until(process.stdout, "1 test: 1 passed")
+        (folder / "tests" / "b.yml").write_text(
+            "- {name: second, given: {message: x}, expect: {reply: {contains: y}}}\n"
+        )
+        assert _until(process.stdout, "2 tests: 1 passed, 1 failed")
+        (folder / "victor.yml").write_text(SPEC + "tests: [tests/*.yml\n")
+        assert _until(process.stdout, "1 test: 1 with an error")
+        (folder / "victor.yml").write_text(SPEC + "tests: [tests/a.yml]\n")
+        assert _until(process.stdout, "1 test: 1 passed")
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    assert process.returncode == 130
+
+
+def _until(stream: IO[bytes], text: str) -> bool:
+    """Whether a line has the text; it waits for further lines until the stream ends."""
+    return any(text in line.decode() for line in stream)
+
+
+def test_an_untrusted_spec_reads_no_test_outside_its_folder_and_asks_nobody(folder: Path, victor: Victor) -> None:
+    (folder / "inside").mkdir()
+    (folder / "secret.yml").write_text("- {name: secret, given: {message: x}, expect: {reply: x}}\n")
+    for written in ("../secret.yml", "../*.yml"):
+        (folder / "inside" / "victor.yml").write_text(SPEC + f"tests: ['{written}']\n")
+        done = victor("test", "inside/victor.yml", "--untrusted")
+        assert (done.code, "outside the spec's folder" in done.err, "secret'" in done.err) == (1, True, False), done.err
+    assert victor("test", "inside/victor.yml", "--untrusted", "--live").code == 2
