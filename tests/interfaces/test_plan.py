@@ -298,7 +298,7 @@ def test_bad_lines_and_foreign_tenants_are_errors_of_both_sides(plan: Plan, shop
 
 def test_timestamps_make_costs_of_a_month_and_recorded_output_is_counted(plan: Plan, shop: Path) -> None:
     lines = [
-        {"message": "hi", "timestamp": "2026-01-01T00:00:00.000000Z", "usage": {"output_tokens": 1000}},
+        {"message": "hi", "timestamp": "2026-01-01T00:00:00.000000Z", "recorded": {"usage": {"output_tokens": 1000}}},
         {"message": "hi", "timestamp": "2026-01-11T00:00:00.000000Z"},
     ]
     (shop / "traffic.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -375,3 +375,33 @@ def test_html_is_one_file_without_scripts(victor: Victor, shop: Path) -> None:
     assert "&lt;script&gt;alert(1)" in shown
     assert "<script" not in shown
     assert "http" not in shown.replace("http-equiv", "")
+
+
+def test_one_message_is_shown_whole(victor: Victor, shop: Path) -> None:
+    (shop / "new.yml").write_text(OLD.replace("The customer", "Our customer"))
+    done = victor("plan", "old.yml", "new.yml", "--message", "Where is order 7?", "--tenant", "acme", "--session", "s9")
+    rows = [" ".join(line.split()) for line in done.out.splitlines()]
+    assert "- The customer is s9. │ + Our customer is s9." in rows
+    assert "Be kind. │ Be kind." in rows
+    assert "user: Where is order 7?" in rows
+    document = victor("plan", "old.yml", "new.yml", "--message", "Hi", "--tenant", "acme", "--format", "json").json
+    rendered = victor("render", "new.yml", "--message", "Hi", "--tenant", "acme").json
+    compared = document["rendered"]["new"]
+    assert {key: compared[key] for key in ("system", "messages", "tokens", "settings", "plan", "sent_tools")} == {
+        key: rendered[key] for key in ("system", "messages", "tokens", "settings", "plan", "sent_tools")
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--traffic", "traffic.jsonl", "--message", "hi"], "either --traffic, or --message"),
+        (["--tenant", "acme"], "require --message"),
+        (["--fail-on", "cost"], "--fail-on requires --traffic"),
+        (["--traffic", "absent.jsonl"], "--traffic absent.jsonl: No such file or directory"),
+    ],
+)
+@pytest.mark.usefixtures("shop")
+def test_options_that_do_not_fit_together_are_usage_errors(victor: Victor, options: list[str], message: str) -> None:
+    done = victor("plan", "old.yml", "old.yml", *options)
+    assert (done.code, message in done.err) == (2, True), done.err

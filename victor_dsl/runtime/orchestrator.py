@@ -234,13 +234,15 @@ class Orchestrator:
         vars: Mapping[str, Any] | None = None,
         inputs: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
+        explains: bool = True,
     ) -> Rendered:
         """What the model would be sent.
 
             rendered = await app.render("Hello!", tenant="acme")
             print(rendered.system)
 
-        No model is called, nothing is admitted, counted or written.
+        No model is called, nothing is admitted, counted or written. Without `explains`, origins and the reasons of compaction
+        are left out.
         """
         request = request_of(
             message, session=session_id, tenant=tenant, user=user, vars=vars, inputs=inputs, settings=settings
@@ -250,7 +252,7 @@ class Orchestrator:
         turn = self._turn(request, None, trusted=True).replace(record=forget)
         generation.begin(turn)
         try:
-            return await render(turn, generation, self._rendered)
+            return await render(turn, generation, self._rendered, explains=explains)
         finally:
             generation.end(turn)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -47,6 +48,12 @@ COLUMNS = 120
     "--traffic", metavar="FILE.jsonl", help="Request lines that both specs render, or a YAML file of tests; - is stdin."
 )
 @click.option(
+    "--message", metavar="TEXT", help="One message that both specs render, shown side by side; - reads it from stdin."
+)
+@click.option("--session", metavar="S", help="The session of --message.")
+@click.option("--tenant", metavar="T", help="The tenant of --message.")
+@click.option("--user", metavar="U", help="The user of --message.")
+@click.option(
     "--format", "format_", type=click.Choice(FORMATS), default="text", show_default=True, help="How it is shown."
 )
 @click.option(
@@ -63,6 +70,10 @@ def plan(
     old: str,
     new: str | None,
     traffic: str | None,
+    message: str | None,
+    session: str | None,
+    tenant: str | None,
+    user: str | None,
     format_: str,
     fail_on: tuple[str, ...],
     *,
@@ -77,16 +88,27 @@ def plan(
 
     With --traffic both specs render every request, as `victor render` does; no model is called. Exits 1 where a condition of
     --fail-on holds or NEW has faults, 3 where a git ref cannot be read.
+
+    While you write a prompt, one message is enough:
+
+      victor plan HEAD:victor.yml --message "Where is my order?"
     """
     new = _new(old, new)
-    options.check_stdin(old, new)
-    if "-" in {old, new} and traffic == "-":
-        raise click.UsageError("a spec and the traffic cannot both be stdin")
+    if [old, new, traffic, message].count("-") > 1:
+        raise click.UsageError("only one of the specs, the traffic and the message can be stdin")
+    about = {"session": session, "tenant": tenant, "user": user}
+    if traffic is not None and (message is not None or any(about.values())):
+        raise click.UsageError("pass either --traffic, or --message with its --session, --tenant and --user")
+    if message is None and any(about.values()):
+        raise click.UsageError("--session, --tenant and --user require --message")
     conditions = [Condition.read(text) for text in fail_on]
-    if conditions and traffic is None:
+    if conditions and traffic is None and message is None:
         raise click.UsageError("--fail-on requires --traffic: each condition is about requests")
     with ExitStack() as stack:
         file = None if traffic is None else stack.enter_context(_file(traffic))
+        if message is not None:
+            text = sys.stdin.read() if message == "-" else message
+            file = stack.enter_context(_written({"id": 1, "message": text, **about}))
         places = [stack.enter_context(placed(name, untrusted=untrusted)) for name in (old, new)]
         for place in places:
             if place.tree is not None and place.tree.partial:
@@ -94,6 +116,7 @@ def plan(
         reading = options.reading()
         task = {
             "traffic": file,
+            "whole": message is not None,
             "env_files": [os.path.abspath(name) for name in env_files],
             "state": None if state is None else os.path.abspath(state),
             "untrusted": untrusted,
@@ -135,10 +158,13 @@ def _compared(old: Side, new: Side, traffic: str | None) -> Comparison:
     comparison.affected = affected(old.outline, new.outline)
     if traffic is not None:
         units = {name: unit for name, unit in new.outline.units.items() if old.outline.units.get(name) == unit}
-        comparison.traffic = Traffic(Records(old.messages()), Records(new.messages()), units)
+        records = Records(old.messages()), Records(new.messages())
+        comparison.traffic = Traffic(*records, units)
         with _progress(os.path.getsize(traffic)) as show:
             for done in comparison.traffic.compare():
                 show(done, comparison.traffic)
+        if records[0].whole and records[1].whole:
+            comparison.rendered = records[0].whole[0], records[1].whole[0]
     return comparison
 
 
@@ -173,6 +199,15 @@ def _file(traffic: str) -> Iterator[str]:
     except OSError as error:
         raise UsageError(f"--traffic {traffic}: {error.strerror}") from error
     yield os.path.abspath(traffic)
+
+
+@contextmanager
+def _written(line: Mapping[str, Any]) -> Iterator[str]:
+    """A file of one request line."""
+    with NamedTemporaryFile("w", suffix=".jsonl", encoding="utf-8") as file:
+        json.dump(line, file)
+        file.flush()
+        yield file.name
 
 
 @contextmanager

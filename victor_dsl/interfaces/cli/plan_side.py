@@ -76,7 +76,7 @@ def _side(task: Json, send: Any) -> None:
     if program is None or traffic is None:
         return
     with Path(traffic).open("rb", buffering=0) as stream:
-        asyncio.run(render_lines(program, stream, send, task["now"]))
+        asyncio.run(render_lines(program, stream, send, task["now"], whole=task["whole"]))
 
 
 if __name__ == "__main__":

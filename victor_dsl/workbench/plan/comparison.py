@@ -32,6 +32,8 @@ class Comparison:
     diagnostics: Json = field(factory=lambda: {"old": [], "new": []})
     unknown: Sequence[str] = ()
     failed: Sequence[str] = ()
+    rendered: tuple[Json, Json] | None = None
+    """The one request of `--message`, as each side renders it."""
 
     @property
     def is_empty(self) -> bool:
@@ -50,6 +52,7 @@ class Comparison:
             "diagnostics": self.diagnostics,
             "unknown": list(self.unknown),
             "failed": list(self.failed),
+            **({} if self.rendered is None else {"rendered": {"old": self.rendered[0], "new": self.rendered[1]}}),
         }
 
 

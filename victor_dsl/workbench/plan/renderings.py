@@ -15,14 +15,13 @@ from attrs import define, evolve, field
 from victor_dsl.errors import VictorError
 from victor_dsl.graph.plan import Plan, Program
 from victor_dsl.language.boundary import component_error, is_fault
+from victor_dsl.language.registry import Registry
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.codec import read_request
 from victor_dsl.values.outcome import Rendered
+from victor_dsl.values.request import Request
 from victor_dsl.values.tool import Tool
 from victor_dsl.workbench.batch import Ledger, Line, read_lines
-
-RECORDED = ("timestamp", "usage", "arms")
-"""What a recorded request line has beside its request: when it came, and the usage of its answer."""
 
 MOST_TEXT = 32 * 2**20
 """Characters of distinct text that both processes remember; over that they begin anew."""
@@ -89,19 +88,22 @@ class Record(NamedTuple):
         return self.tokens[0] + self.tokens[1] + self.tokens[2]
 
 
-async def render_lines(program: Program, stream: BinaryIO, send: Send, now: float) -> None:
-    """Renders each request line as `victor render` does, and sends the records in the order of the input."""
-    side = _Side(program, send, now)
-    async with Orchestrator(program, answering=False) as orchestrator:
+async def render_lines(
+    program: Program, stream: BinaryIO, send: Send, now: float, *, whole: bool = False, registry: Registry | None = None
+) -> None:
+    """Renders each request line as `victor render` does, and sends the records in the order of the input.
+
+    With `whole` the rendered requests are sent, too.
+    """
+    side = _Side(program, send, now, whole)
+    async with Orchestrator(program, registry=registry, answering=False) as orchestrator:
         with Ledger() as ledger:
             async for parsed in read_lines(stream):
                 line = ledger.admit(parsed) or parsed
                 try:
                     if line.error is not None:
                         raise line.error
-                    request = read_request({key: line.data[key] for key in line.data if key not in RECORDED})
-                    request = evolve(request, id=line.id, arms=line.data.get("arms") or {})
-                    rendered = await orchestrator.render(request)
+                    rendered = await orchestrator.render(request_of(line), explains=False)
                 except BaseException as error:
                     if not is_fault(error):
                         raise
@@ -111,6 +113,13 @@ async def render_lines(program: Program, stream: BinaryIO, send: Send, now: floa
     side.flush()
 
 
+def request_of(line: Line) -> Request:
+    """The request of a line; that of a spec's test may force `arms`."""
+    arms = line.data.get("arms") or {}
+    data = {key: line.data[key] for key in line.data if key != "arms"} if arms else line.data
+    return evolve(read_request(data), id=line.id, arms=arms)
+
+
 @define
 class _Side:
     """Makes the records of one side, each distinct text once."""
@@ -118,6 +127,7 @@ class _Side:
     program: Program
     send: Send
     now: float
+    whole: bool = False
     _rows: list[list[Any]] = field(factory=list)
     _new: Json = field(factory=dict)
     _ids: dict[str, dict[Any, int]] = field(factory=lambda: {"blocks": {}, "systems": {}, "tools": {}, "arms": {}})
@@ -153,6 +163,8 @@ class _Side:
 
     def add(self, line: Line, rendered: Rendered) -> None:
         """Records a rendered request, or how far it came."""
+        if self.whole:
+            self.send({"whole": rendered.as_json()})
         tokens = rendered.tokens
         total = tokens.system + tokens.messages + tokens.tools
         tools = tuple((tool.name, self._hash(tool)) for tool in rendered.definitions)
@@ -181,7 +193,7 @@ class _Side:
                 self._id("tools", tools),
                 self._id("arms", tuple(rendered.variants.items())),
                 len(rendered.kept),
-                len(rendered.explained),
+                rendered.given,
                 messages,
                 model,
                 [piece.name for piece in rendered.contributors if piece.dropped],
@@ -274,7 +286,8 @@ def _prices(plan: Plan, model: str, now: float) -> Priced | None:
 
 
 def _output_tokens(line: Mapping[str, Any]) -> int:
-    usage = line.get("usage")
+    recorded = line.get("recorded")
+    usage = recorded.get("usage") if isinstance(recorded, dict) else None
     output = usage.get("output_tokens") if isinstance(usage, dict) else None
     return output if isinstance(output, int) and output >= 0 else 0
 
@@ -298,15 +311,17 @@ class Records:
     systems: list[list[int]] = field(factory=list)
     tools: list[dict[str, int]] = field(factory=list)
     arms: list[dict[str, str]] = field(factory=list)
-    generation: int = 0
+    whole: list[Json] = field(factory=list)
 
     def __iter__(self) -> Iterator[Record]:
         for message in self.messages:
+            if (whole := message.get("whole")) is not None:
+                self.whole.append(whole)
+                continue
             new = message["new"]
             if new.get("reset"):
                 for texts in (self.blocks, self.systems, self.tools, self.arms):
                     texts.clear()
-                self.generation += 1
             self.blocks += new.get("blocks", ())
             self.systems += new.get("systems", ())
             self.tools += map(dict, new.get("tools", ()))

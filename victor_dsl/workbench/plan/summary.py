@@ -117,10 +117,9 @@ def last_line(comparison: Comparison) -> str:
     else:
         line = "No changes. Both specs mean the same."
     if (traffic := comparison.traffic) is not None:
+        verb = "changes" if traffic.changed == 1 else "change"
         changed = (
-            "No request changes"
-            if not traffic.changed
-            else f"{traffic.changed:,} of {_requests(traffic.requests)} change"
+            f"{traffic.changed:,} of {_requests(traffic.requests)} {verb}" if traffic.changed else "No request changes"
         )
         line += f" {changed}."
     return line

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from victor_dsl.source.excerpt import printable
 from victor_dsl.workbench.plan import summary
 from victor_dsl.workbench.plan.changes import Change
 from victor_dsl.workbench.plan.comparison import Comparison
+from victor_dsl.workbench.plan.one_request import one_request, safe
 from victor_dsl.workbench.plan.summary import Row
 
 _COLOURS = {"+": "green", "-": "red", "~": "yellow"}
@@ -31,9 +31,11 @@ def _lines(comparison: Comparison, columns: int) -> Iterator[str]:
     who = list(summary.who(comparison))
     if who:
         yield click.style("Affected", bold=True)
-        yield from (f"  {_safe(line)}" for line in who)
+        yield from (f"  {safe(line)}" for line in who)
         yield ""
-    if (traffic := comparison.traffic) is not None:
+    if comparison.rendered is not None:
+        yield from one_request(*comparison.rendered, columns)
+    elif (traffic := comparison.traffic) is not None:
         changed = "none changed" if not traffic.changed else f"{traffic.changed:,} changed"
         yield click.style(f"Traffic: {traffic.requests:,} requests, {changed}", bold=True)
         rows = list(summary.figures(traffic))
@@ -41,32 +43,32 @@ def _lines(comparison: Comparison, columns: int) -> Iterator[str]:
         if tenants := list(summary.tenants(traffic)):
             yield "  tokens by tenant"
             yield from _table(tenants)
-        yield from (f"  {_safe(line)}" for line in summary.notes(traffic))
+        yield from (f"  {safe(line)}" for line in summary.notes(traffic))
         yield ""
         diffs = traffic.system.found()
         for diff in diffs[:MOST_DIFFS]:
             count = f"{diff.requests:,} request{'' if diff.requests == 1 else 's'}"
-            yield click.style(f"System prompt of {count}, such as {_safe(str(diff.example))}", bold=True)
+            yield click.style(f"System prompt of {count}, such as {safe(str(diff.example))}", bold=True)
             yield from _diff(diff.diff.split("\n"), columns)
             yield ""
         if (further := len(diffs) - MOST_DIFFS) > 0 or traffic.system.others:
             yield f"… and {max(further, 0):,} further changes of system prompts (--format json lists them)"
             yield ""
     for name in comparison.unknown:
-        yield f"not known, and left out: {_safe(name)}"
+        yield f"not known, and left out: {safe(name)}"
     yield click.style(summary.last_line(comparison), bold=True)
 
 
 def _change(change: Change, columns: int) -> Iterator[str]:
     sign = summary.SIGNS[change.kind]
-    head = click.style(f"{sign} {_safe(summary.title(change))}", fg=_COLOURS[sign])
-    place = click.style(f"  {_safe(change.file)}:{change.line}", dim=True)
+    head = click.style(f"{sign} {safe(summary.title(change))}", fg=_COLOURS[sign])
+    place = click.style(f"  {safe(change.file)}:{change.line}", dim=True)
     if change.diff:
         yield head + place
         yield from _diff(change.diff, columns)
         return
     room = max(columns - 10, 40)
-    old, new = _safe(summary.value(change.old, room)), _safe(summary.value(change.new, room))
+    old, new = safe(summary.value(change.old, room)), safe(summary.value(change.new, room))
     if change.kind == "changed":
         short = f"{old} → {new}"
         if len(short) + len(summary.title(change)) + len(change.file) + 14 <= columns:
@@ -82,7 +84,7 @@ def _change(change: Change, columns: int) -> Iterator[str]:
 
 def _diff(lines: Sequence[str], columns: int) -> Iterator[str]:
     for line in lines[:MOST_LINES]:
-        for part in _wrapped(_safe(line), max(columns - 4, 40)):
+        for part in _wrapped(safe(line), max(columns - 4, 40)):
             yield f"    {click.style(part, fg=_COLOURS.get(line[:1]), dim=line[:1] not in _COLOURS or None)}"
     if len(lines) > MOST_LINES:
         yield f"    … {len(lines) - MOST_LINES:,} more lines"
@@ -101,10 +103,5 @@ def _table(rows: Sequence[Row]) -> Iterator[str]:
     widths = [max(len(getattr(row, name)) for row in rows) for name in ("label", "old", "new", "difference")]
     for row in rows:
         same = row.old == row.new
-        text = f"  {_safe(row.label):{widths[0]}}  {row.old:>{widths[1]}}  →  {row.new:>{widths[2]}}  {row.difference:>{widths[3]}}"
+        text = f"  {safe(row.label):{widths[0]}}  {row.old:>{widths[1]}}  →  {row.new:>{widths[2]}}  {row.difference:>{widths[3]}}"
         yield click.style(text.rstrip(), dim=True if same else None)
-
-
-def _safe(text: str) -> str:
-    """A text that cannot drive a terminal."""
-    return printable(text.expandtabs())
