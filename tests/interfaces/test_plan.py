@@ -405,3 +405,128 @@ def test_one_message_is_shown_whole(victor: Victor, shop: Path) -> None:
 def test_options_that_do_not_fit_together_are_usage_errors(victor: Victor, options: list[str], message: str) -> None:
     done = victor("plan", "old.yml", "old.yml", *options)
     assert (done.code, message in done.err) == (2, True), done.err
+
+
+HOSTILE = OLD.replace(
+    "middleware:\n",
+    """  - {type: mcp, name: clock, command: [touch, ran-a-program]}
+  - {type: python, name: odd, function: "tools:odd"}
+middleware:
+  - {type: function, name: shape, function: "tools:shape"}
+""",
+)
+
+HOSTILE_TOOLS = """
+from pathlib import Path
+Path("ran-a-module").write_text("it did")
+
+
+def lookup(order: str, limit: int = 3) -> str:
+    \'\'\'Finds an order.
+
+    Args:
+        order: The number of the order.
+    \'\'\'
+    return order
+
+
+def odd(order: str = open("ran-a-default", "w").name) -> str:
+    return order
+
+
+def shape(turn, handler):
+    return handler(turn)
+"""
+
+
+def test_nothing_of_an_untrusted_spec_runs(victor: Victor, shop: Path) -> None:
+    (shop / "tools.py").write_text(HOSTILE_TOOLS)
+    (shop / "new.yml").write_text(HOSTILE)
+    tool = {"description": "The time.", "parameters": {"type": "object"}}
+    server = {"server": "clock", "instructions": "", "tools": {"clock__now": tool}}
+    lock = {"version": 1, "spec": "shop", "models": {}, "servers": {"tools/clock": server}}
+    options = ("--traffic", "traffic.jsonl", "--untrusted", "--format", "json")
+    done = victor("plan", "old.yml", "new.yml", *options)
+    assert done.code == 0, done.err
+    assert [one.split(":")[0] for one in done.json["unknown"]] == ["middleware/shape", "tools/clock", "tools/odd"]
+    assert done.json["traffic"]["tools"] == {"gained": {}, "lost": {}, "changed": {}}
+    assert done.json["traffic"]["errors"]["new"] == 0
+    (shop / "victor.lock").write_text(json.dumps(lock))
+    done = victor("plan", "old.yml", "new.yml", *options)
+    assert done.json["traffic"]["tools"]["gained"] == {"clock__now": 24}
+    assert not list(shop.glob("**/ran-*"))
+
+
+def test_the_tools_of_an_untrusted_spec_are_those_that_would_run(victor: Victor, shop: Path) -> None:
+    (shop / "tools.py").write_text(
+        HOSTILE_TOOLS.replace('Path("ran-a-module")', "Path('ran-' + 'here')").split("def odd")[0]
+    )
+    trusted = victor("plan", "old.yml", "old.yml", "--message", "hi", "--format", "json").json
+    unrun = victor("plan", "old.yml", "old.yml", "--message", "hi", "--format", "json", "--untrusted").json
+    assert unrun["unknown"] == []
+    assert unrun["rendered"]["new"]["tokens"] == trusted["rendered"]["new"]["tokens"]
+    assert unrun["rendered"]["new"]["tokens"]["tools"] > 0
+
+
+def test_an_untrusted_spec_reads_no_file_outside_its_folder(victor: Victor, shop: Path) -> None:
+    (shop / "below").mkdir()
+    (shop / "secret.md").write_text("the secret of this machine")
+    (shop / "below" / "new.yml").write_text(OLD.replace("path: base.md", "path: ../secret.md").replace("extends", ""))
+    done = victor("plan", "old.yml", "below/new.yml", "--untrusted", "--format", "json")
+    assert done.code == 1
+    assert "untrusted-path" in done.err
+    assert "of this machine" not in done.out + done.err
+
+
+SCRIPTED = """\
+victor: 1
+name: shop
+models:
+  main: {type: scripted, path: script.yml, input_usd_per_million: 2, output_usd_per_million: 8}
+contributors:
+  - {type: text, name: tone, text: Answer briefly.}
+tools:
+  - {type: python, name: refund, function: "tools:refund"}
+sessions: {type: sqlite, path: sessions.db}
+exporters:
+  - {type: jsonl, path: events.jsonl}
+"""
+
+
+def test_rerun_counts_what_the_models_decide_otherwise(victor: Victor, shop: Path) -> None:
+    replies = "replies: [{request: '1', tool_calls: [{name: refund, arguments: {order: '1'}}]}, Fine.]"
+    other = "replies: [{request: '1', content: No., tool_calls: []}, Well.]"
+    (shop / "tools.py").write_text(
+        "def refund(order: str) -> str:\n    open('refunded', 'w').write(order)\n    return order\n"
+    )
+    (shop / "old.yml").write_text(SCRIPTED.replace("path: script.yml", replies))
+    (shop / "new.yml").write_text(SCRIPTED.replace("path: script.yml", other).replace("briefly", "at length"))
+    (shop / "traffic.jsonl").write_text("".join(f'{{"message": "{n}", "session": "s{n}"}}\n' for n in range(1, 5)))
+    done = victor(
+        "plan", "old.yml", "new.yml", "--traffic", "traffic.jsonl", "--rerun", "3", "--repeats", "2", "--format", "json"
+    )
+    assert done.code == 0, done.err
+    found = done.json["rerun"]
+    assert (found["requests"], found["repeats"], found["flips"]) == (3, 2, 1)
+    assert found["tool_calls"] == {"lost": {"refund": 1}, "gained": {}, "arguments": {}}
+    assert (found["noise"], found["differ"]) == (0.0, pytest.approx(1 / 3))
+    assert found["texts"] == {"same": 0, "differ": 3}
+    assert found["cost_usd"]["old"] > 0
+    assert found["examples"][0]["old"]["tool_calls"] == [["refund", '{"order":"1"}']]
+    assert not any((shop / name).exists() for name in ("refunded", "events.jsonl"))
+    assert not (shop / "sessions.db").exists() or b"at length" not in (shop / "sessions.db").read_bytes()
+
+
+def test_a_model_that_wavers_by_itself_is_noise(victor: Victor, shop: Path) -> None:
+    (shop / "tools.py").write_text("def refund(order: str) -> str:\n    return order\n")
+    wavering = "end: loop, replies: [{tool_calls: [{name: refund, arguments: {order: '1'}}]}, Fine.]"
+    (shop / "old.yml").write_text(SCRIPTED.replace("path: script.yml", wavering))
+    (shop / "new.yml").write_text(SCRIPTED.replace("path: script.yml", wavering).replace("briefly", "at length"))
+    (shop / "traffic.jsonl").write_text('{"message": "1", "session": "s"}\n')
+    done = victor(
+        "plan", "old.yml", "new.yml", "--traffic", "traffic.jsonl", "--rerun", "1", "--repeats", "4", "--format", "json"
+    )
+    found = done.json["rerun"]
+    assert found["noise"] == pytest.approx(4 / 6)
+    assert found["differ"] == pytest.approx(0.5)
+    assert found["flips"] == 0

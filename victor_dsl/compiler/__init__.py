@@ -84,6 +84,7 @@ def compile_spec(
     require_environment: bool = False,
     require_secrets: bool = False,
     untrusted: bool = False,
+    runs: bool = True,
     today: date | None = None,
     allow_retired: bool = False,
     tests: bool = True,
@@ -93,8 +94,9 @@ def compile_spec(
     A missing variable is an error with `require_environment`; otherwise its value is unknown, and the program is None
     only if there is another error or the plan depends on that value. `require_secrets` also requires the variables and
     files of secrets to exist, without reading their values. With `untrusted` it is an error to name a function to
-    import, a program to start, or a file outside the spec's folder, and no variable or `${file:…}` has a value. With a
-    date of `today`, models that their providers retire are reported: a retired one is an error, unless `allow_retired`.
+    import, a program to start, or a file outside the spec's folder, and no variable or `${file:…}` has a value. One that never
+    `runs` may name functions and programs: the caller passes a `registry` of components that call none. With a date of `today`,
+    models that their providers retire are reported: a retired one is an error, unless `allow_retired`.
 
     Where a variable that is not set chooses a file of `extends`, the spec is compiled with each file that it could choose, and
     its program is that of the default. Without `tests` those of the spec are neither read nor checked.
@@ -112,6 +114,7 @@ def compile_spec(
         require_secrets=require_secrets,
         today=today,
         allow_retired=allow_retired,
+        runs=runs,
         tests=tests,
     )
     stages, faults = ([], []) if require_environment else every_stage(files, name, environment)
@@ -131,6 +134,7 @@ def _compile(
     require_secrets: bool,
     today: date | None,
     allow_retired: bool,
+    runs: bool,
     tests: bool,
 ) -> Compilation:
     """The passes, for one environment."""
@@ -183,7 +187,7 @@ def _compile(
         today,
         allow_retired,
     )
-    found += lint(subject)
+    found += (fault for fault in lint(subject) if runs or fault.code != "untrusted-code")
     if require_environment or require_secrets:
         found += missing_references(
             _without_anchors(document),

@@ -21,18 +21,24 @@ from victor_dsl.interfaces.cli.diagnostics import Found, as_text, summary
 from victor_dsl.interfaces.cli.options import Reading, read_environment, reading
 from victor_dsl.interfaces.cli.output import is_colourful, say
 from victor_dsl.interfaces.locking import locked
+from victor_dsl.language.registry import Registry
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.source.reader import Files
 
 
 @frozen
 class Surroundings:
-    """What a spec is compiled in: `--env-file`, `--state`, `--untrusted`, and how its files are read."""
+    """What a spec is compiled in: `--env-file`, `--state`, `--untrusted`, how its files are read, and the components.
+
+    A spec that never `runs` may be untrusted and name functions: none of the components in `registry` calls them.
+    """
 
     env_files: Sequence[str]
     state: str | None
     untrusted: bool = False
     reading: Reading = field(factory=reading)
+    registry: Registry | None = None
+    runs: bool = True
 
     def compile(
         self,
@@ -56,6 +62,8 @@ class Surroundings:
                 require_environment=require_environment,
                 require_secrets=require_secrets,
                 untrusted=self.untrusted,
+                registry=self.registry,
+                runs=self.runs,
                 today=datetime.now(UTC).date(),
                 allow_retired=True,
                 tests=tests,

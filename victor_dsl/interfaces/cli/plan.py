@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -21,6 +21,7 @@ from victor_dsl.interfaces.cli.app import Command
 from victor_dsl.interfaces.cli.output import is_colourful, print_json, say
 from victor_dsl.interfaces.test_requests import holds_tests, request_lines_of
 from victor_dsl.lazy import Lazy
+from victor_dsl.workbench.plan.answers import Reruns
 from victor_dsl.workbench.plan.changes import changes
 from victor_dsl.workbench.plan.comparison import MEASURES, Comparison, Condition, failures
 from victor_dsl.workbench.plan.effects import affected
@@ -29,7 +30,7 @@ from victor_dsl.workbench.plan.git_tree import GitSpec
 from victor_dsl.workbench.plan.html import as_html
 from victor_dsl.workbench.plan.markdown import as_markdown
 from victor_dsl.workbench.plan.renderings import Records
-from victor_dsl.workbench.plan.side import Side, placed, started
+from victor_dsl.workbench.plan.side import Place, Side, placed, started
 from victor_dsl.workbench.plan.text import as_text
 
 if TYPE_CHECKING:
@@ -64,6 +65,20 @@ COLUMNS = 120
     help=f"Exit with 1 where a measure gets worse: {', '.join(MEASURES)}; alone, or by more than a number or a share, as in "
     "'cost>5%'. May be repeated. Needs --traffic.",
 )
+@click.option(
+    "--rerun",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Let both specs' models answer N of the requests whose rendering changed. Tools are not called. Needs --traffic.",
+)
+@click.option(
+    "--repeats",
+    metavar="N",
+    type=click.IntRange(min=1, max=100),
+    default=2,
+    show_default=True,
+    help="How often each of them is answered: models waver.",
+)
 @options.untrusted
 @options.environment
 def plan(
@@ -76,6 +91,8 @@ def plan(
     user: str | None,
     format_: str,
     fail_on: tuple[str, ...],
+    rerun: int | None,
+    repeats: int,
     *,
     untrusted: bool,
     env_files: tuple[str, ...],
@@ -94,16 +111,13 @@ def plan(
       victor plan HEAD:victor.yml --message "Where is my order?"
     """
     new = _new(old, new)
-    if [old, new, traffic, message].count("-") > 1:
-        raise click.UsageError("only one of the specs, the traffic and the message can be stdin")
     about = {"session": session, "tenant": tenant, "user": user}
-    if traffic is not None and (message is not None or any(about.values())):
-        raise click.UsageError("pass either --traffic, or --message with its --session, --tenant and --user")
-    if message is None and any(about.values()):
-        raise click.UsageError("--session, --tenant and --user require --message")
+    _check(old, new, traffic, message, about)
     conditions = [Condition.read(text) for text in fail_on]
     if conditions and traffic is None and message is None:
         raise click.UsageError("--fail-on requires --traffic: each condition is about requests")
+    if rerun is not None and (untrusted or (traffic is None and message is None)):
+        raise click.UsageError("--rerun requires --traffic, and specs that are trusted: their models are called")
     with ExitStack() as stack:
         file = None if traffic is None else stack.enter_context(_file(traffic))
         if message is not None:
@@ -117,6 +131,8 @@ def plan(
         task = {
             "traffic": file,
             "whole": message is not None,
+            "asked": [],
+            "repeats": repeats,
             "env_files": [os.path.abspath(name) for name in env_files],
             "state": None if state is None else os.path.abspath(state),
             "untrusted": untrusted,
@@ -131,12 +147,25 @@ def plan(
             if side.text:
                 say(side.text)
         comparison = _compared(sides[0], sides[1], file)
+        if rerun is not None and comparison.traffic is not None:
+            chosen = _spread(comparison.traffic.changed_lines, rerun)
+            comparison.reruns = _answers(places, {**task, "asked": chosen}, repeats) if chosen else Reruns(repeats)
     comparison.failed = failures(conditions, comparison.traffic)
     _show(comparison, format_)
     for failure in comparison.failed:
         say(f"--fail-on {failure}")
     code = sides[1].exit_code or sides[0].exit_code * (comparison.traffic is None and file is not None)
     raise click.exceptions.Exit(code or (EXIT_SPEC if comparison.failed else EXIT_OK))
+
+
+def _check(old: str, new: str, traffic: str | None, message: str | None, about: Mapping[str, str | None]) -> None:
+    """Raises UsageError for options that do not fit together."""
+    if [old, new, traffic, message].count("-") > 1:
+        raise click.UsageError("only one of the specs, the traffic and the message can be stdin")
+    if traffic is not None and (message is not None or any(about.values())):
+        raise click.UsageError("pass either --traffic, or --message with its --session, --tenant and --user")
+    if message is None and any(about.values()):
+        raise click.UsageError("--session, --tenant and --user require --message")
 
 
 def _new(old: str, new: str | None) -> str:
@@ -163,9 +192,29 @@ def _compared(old: Side, new: Side, traffic: str | None) -> Comparison:
         with _progress(os.path.getsize(traffic)) as show:
             for done in comparison.traffic.compare():
                 show(done, comparison.traffic)
+        unknown = {**records[0].unknown, **records[1].unknown}
+        comparison.unknown = [f"{node}: {what}" for node, what in sorted(unknown.items())]
         if records[0].whole and records[1].whole:
             comparison.rendered = records[0].whole[0], records[1].whole[0]
     return comparison
+
+
+def _spread(numbers: Sequence[int], most: int) -> list[int]:
+    """So many of the numbers, from all over."""
+    return [numbers[place * len(numbers) // most] for place in range(most)] if len(numbers) > most else list(numbers)
+
+
+def _answers(places: Sequence[Place], task: Mapping[str, Any], repeats: int) -> Reruns:
+    reruns = Reruns(repeats)
+    with started(places, task) as sides:
+        for side, answers in zip(sides, (reruns.old, reruns.new), strict=True):
+            side.read()
+            if not side.valid:
+                say(side.text)
+                raise click.exceptions.Exit(side.exit_code)
+            for message in side.messages():
+                reruns.add(answers, message)
+    return reruns
 
 
 def _show(comparison: Comparison, format_: str) -> None:

@@ -20,12 +20,15 @@ from attrs import asdict
 from victor_dsl.errors import VictorError
 from victor_dsl.interfaces.cli.compiling import Surroundings, exit_code
 from victor_dsl.interfaces.cli.diagnostics import Found, as_text
+from victor_dsl.interfaces.cli.offline import no_network
 from victor_dsl.interfaces.cli.options import Reading, read_environment
 from victor_dsl.language.registry import Registry
 from victor_dsl.source.reader import Files
+from victor_dsl.workbench.plan.answers import answer_lines
 from victor_dsl.workbench.plan.effects import Outline
 from victor_dsl.workbench.plan.meaning import as_json, meaning_of
-from victor_dsl.workbench.plan.renderings import render_lines
+from victor_dsl.workbench.plan.renderings import Send, render_lines
+from victor_dsl.workbench.plan.unrun import UnrunRegistry, bound, unrun
 
 Json = dict[str, Any]
 
@@ -52,16 +55,27 @@ def main() -> None:
             send({"error": {"message": f"internal error: {type(error).__name__}: {error}", "exit_code": 3}})
 
 
-def _side(task: Json, send: Any) -> None:
+def _side(task: Json, send: Send) -> None:
+    if not task["untrusted"]:
+        _compared(task, send, Registry(), runs=True)
+        return
+    bound()
+    with no_network(), unrun(task["spec"]) as parts:
+        _compared(task, send, UnrunRegistry(parts), runs=False)
+        send({"unknown": {node: parts.unknown[node] for node in sorted(parts.unknown)}})
+
+
+def _compared(task: Json, send: Send, registry: Registry, *, runs: bool) -> None:
     spec, traffic = task["spec"], task["traffic"]
     reading = Reading(task["max_size"], task["show_outside"])
     files = Files(max_bytes=reading.max_size)
-    surroundings = Surroundings(task["env_files"], task["state"], task["untrusted"], reading)
-    compilation = surroundings.compile(spec, files, require_environment=traffic is not None, require_secrets=False)
+    surroundings = Surroundings(task["env_files"], task["state"], task["untrusted"], reading, registry, runs)
+    required = traffic is not None and runs
+    compilation = surroundings.compile(spec, files, require_environment=required, require_secrets=bool(task["asked"]))
     program = compilation.program
-    environment = {} if task["untrusted"] else read_environment(task["env_files"], os.environ)
+    environment = read_environment(task["env_files"], os.environ) if runs else {}
     texts = {} if program is None else {n.id: n.files for n in program.plan_for(None, {}).nodes if n.files}
-    tree = meaning_of(spec, files, environment, Registry(), texts)
+    tree = meaning_of(spec, files, environment, registry, texts)
     errors = [one for one in compilation.diagnostics if one.severity == "error"]
     found = Found.of([spec], compilation.diagnostics, compilation.files, reading)
     send(
@@ -73,10 +87,13 @@ def _side(task: Json, send: Any) -> None:
             "exit_code": exit_code(errors),
         }
     )
-    if program is None or traffic is None:
-        return
-    with Path(traffic).open("rb", buffering=0) as stream:
-        asyncio.run(render_lines(program, stream, send, task["now"], whole=task["whole"]))
+    if program is not None and traffic is not None:
+        with Path(traffic).open("rb", buffering=0) as stream:
+            if task["asked"]:
+                asyncio.run(answer_lines(program, stream, set(task["asked"]), task["repeats"], send))
+                return
+            rendering = render_lines(program, stream, send, task["now"], whole=task["whole"], registry=registry)
+            asyncio.run(rendering)
 
 
 if __name__ == "__main__":

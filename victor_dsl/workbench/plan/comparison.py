@@ -10,6 +10,7 @@ from attrs import define, field, frozen
 
 from victor_dsl.errors import UsageError
 from victor_dsl.nearest import suggest
+from victor_dsl.workbench.plan.answers import Reruns
 from victor_dsl.workbench.plan.changes import Change
 from victor_dsl.workbench.plan.figures import Traffic
 
@@ -32,6 +33,7 @@ class Comparison:
     diagnostics: Json = field(factory=lambda: {"old": [], "new": []})
     unknown: Sequence[str] = ()
     failed: Sequence[str] = ()
+    reruns: Reruns | None = None
     rendered: tuple[Json, Json] | None = None
     """The one request of `--message`, as each side renders it."""
 
@@ -52,6 +54,7 @@ class Comparison:
             "diagnostics": self.diagnostics,
             "unknown": list(self.unknown),
             "failed": list(self.failed),
+            **({} if self.reruns is None else {"rerun": self.reruns.as_json()}),
             **({} if self.rendered is None else {"rendered": {"old": self.rendered[0], "new": self.rendered[1]}}),
         }
 

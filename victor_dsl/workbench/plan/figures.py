@@ -19,6 +19,9 @@ LEAST_SPAN_SECONDS = 3_600
 MOST_TENANTS = 1_000
 """Whose tokens are added up apart."""
 
+MOST_LINES = 100_000
+"""Numbers of changed lines that are kept for a rerun."""
+
 MOST_UNITS = 1_000_000
 """Of an experiment, whose arms are compared."""
 
@@ -120,7 +123,7 @@ class Traffic:
     tenants: dict[str | None, list[int]] = field(factory=dict)
     moved: dict[str, set[int]] = field(factory=dict)
     models: Counter[tuple[str, str]] = field(factory=Counter)
-    changed_ids: list[int] = field(factory=list)
+    changed_lines: list[int] = field(factory=list)
     first: float | None = None
     last: float | None = None
 
@@ -156,8 +159,8 @@ class Traffic:
         if old.sent == new.sent:
             return
         self.changed += 1
-        if len(self.changed_ids) < MOST_TENANTS:
-            self.changed_ids.append(new.number)
+        if len(self.changed_lines) < MOST_LINES and new.error is None and old.error is None:
+            self.changed_lines.append(new.number)
         if old.error is not None or new.error is not None:
             return
         self._tools(self.old_records.tools[old.tools], self.new_records.tools[new.tools])

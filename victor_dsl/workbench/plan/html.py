@@ -56,6 +56,8 @@ def _parts(comparison: Comparison, name: str) -> Iterator[str]:
             count = f"{diff.requests:,} request{'' if diff.requests == 1 else 's'}"
             head = f"System prompt of {count}, such as <code>{_text(str(diff.example))}</code>"
             yield f"<details open><summary>{head}</summary>{_diff(diff.diff.split(chr(10)))}</details>"
+    if answers := list(summary.answers(comparison)):
+        yield "<h2>Answers</h2><ul>" + "".join(f"<li>{_text(line)}</li>" for line in answers) + "</ul>"
     yield from (f"<p>Not known, and left out: {_text(name)}</p>" for name in comparison.unknown)
 
 

@@ -57,6 +57,9 @@ def _parts(comparison: Comparison) -> Iterator[str]:
         yield from (f"- {code(line)}\n" for line in who)
     if comparison.traffic is not None:
         yield from _traffic(comparison.traffic)
+    if answers := list(summary.answers(comparison)):
+        yield "\n#### Answers\n\n"
+        yield from (f"- {code(line)}\n" for line in answers)
     for name in comparison.unknown:
         yield f"\nNot known, and left out: {code(name)}\n"
 

@@ -312,11 +312,15 @@ class Records:
     tools: list[dict[str, int]] = field(factory=list)
     arms: list[dict[str, str]] = field(factory=list)
     whole: list[Json] = field(factory=list)
+    unknown: dict[str, str] = field(factory=dict)
 
     def __iter__(self) -> Iterator[Record]:
         for message in self.messages:
             if (whole := message.get("whole")) is not None:
                 self.whole.append(whole)
+                continue
+            if (unknown := message.get("unknown")) is not None:
+                self.unknown |= unknown
                 continue
             new = message["new"]
             if new.get("reset"):

@@ -89,6 +89,33 @@ def notes(traffic: Traffic) -> Iterator[str]:
         yield "the cost is not known: a model has no price (`input_usd_per_million`, `output_usd_per_million`)"
 
 
+def answers(comparison: Comparison) -> Iterator[str]:
+    """What the models answered, a line for each finding."""
+    if comparison.reruns is None:
+        return
+    found = comparison.reruns.as_json()
+    yield f"{_requests(found['requests'])} answered {found['repeats']} times by both: {found['flips']:,} decide otherwise"
+    noise = "not measured" if found["noise"] is None else share(found["noise"])
+    yield f"answers that differ in calls: {share(found['differ'])} between the specs, {noise} within the old one"
+    calls = found["tool_calls"]
+    for what, words in (
+        ("lost", "calls lost"),
+        ("gained", "calls gained"),
+        ("arguments", "calls with other arguments"),
+    ):
+        if calls[what]:
+            yield f"{words}: " + ", ".join(f"{name} ({_requests(count)})" for name, count in calls[what].items())
+    yield f"texts: {found['texts']['same']:,} the same, {found['texts']['differ']:,} differ"
+    if any(found["errors"].values()):
+        yield f"errors of models: {found['errors']['old']:,} → {found['errors']['new']:,}"
+    for one in found["examples"]:
+        before, after = one["old"], one["new"]
+        if before["tool_calls"] != after["tool_calls"]:
+            yield f"{one['id']}: calls {value(before['tool_calls'])} → {value(after['tool_calls'])}"
+        elif before["text"] != after["text"]:
+            yield f"{one['id']}: {value(before['text'])} → {value(after['text'])}"
+
+
 def tenants(traffic: Traffic) -> Iterator[Row]:
     """The tokens of each tenant that has changed requests, those of most requests first."""
     rows = [(name, row) for name, row in traffic.tenants.items() if row[1]]

@@ -54,6 +54,10 @@ def _lines(comparison: Comparison, columns: int) -> Iterator[str]:
         if (further := len(diffs) - MOST_DIFFS) > 0 or traffic.system.others:
             yield f"… and {max(further, 0):,} further changes of system prompts (--format json lists them)"
             yield ""
+    if answers := list(summary.answers(comparison)):
+        yield click.style("Answers", bold=True)
+        yield from (f"  {safe(line)}" for line in answers)
+        yield ""
     for name in comparison.unknown:
         yield f"not known, and left out: {safe(name)}"
     yield click.style(summary.last_line(comparison), bold=True)
