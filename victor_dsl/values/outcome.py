@@ -78,18 +78,14 @@ class Explained:
 class Rendered:
     """What the model would be sent, and why; after an error, as far as the turn came.
 
-            rendered = victor_dsl.render("victor.yml", "Hello!")
-            print(rendered.system, rendered.settings["model"], rendered.as_json()["tokens"])
+        rendered = victor_dsl.render("victor.yml", "Hello!")
+        print(rendered.system, rendered.settings["model"], rendered.as_json()["tokens"])
 
-        `kept` and the indices of `mending` point into the input: the request's `messages`, or the session's history followed by
-        its `message`. `tools` are the names selected for this turn, best first, and `sent_tools` those sent, in the order sent:
-        what earlier turns were offered is sent, too, and `definitions` are theirs. `listed_tools` are all that there are to select from.
-    <<<<<<< HEAD
-        `explained` has one entry for each message of the input. `vars`, `inputs`, the `layers` of values (the lowest first) and the
-        `selection` of tools are for pages that people read.
-    =======
-        `explained` has one entry for each of the input's `given` messages.
-    >>>>>>> 8014bd4 (Compare one message in victor plan, and explain how to review changes)
+    `kept` and the indices of `mending` point into the input: the request's `messages`, or the session's history followed by
+    its `message`. `tools` are the names selected for this turn, best first, and `sent_tools` those sent, in the order sent:
+    what earlier turns were offered is sent, too, and `definitions` are theirs. `listed_tools` are all that there are to select from.
+    `explained` has one entry for each of the input's `given` messages. `vars`, `inputs`, the `layers` of values (the lowest first) and the
+    `selection` of tools are for pages that people read.
     """
 
     id: str | int | None

@@ -21,11 +21,11 @@ from victor_dsl.graph.plan import Program
 from victor_dsl.language.component import Component, Context
 from victor_dsl.language.registry import Registry
 from victor_dsl.runtime.orchestrator import Orchestrator
-from victor_dsl.values.codec import read_request
 from victor_dsl.values.message import Message, Reply
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Handler, Turn
-from victor_dsl.workbench.batch import read_lines
+from victor_dsl.workbench.batch import Line, read_lines
+from victor_dsl.workbench.plan.renderings import request_of
 
 CONCURRENCY = 4
 """Requests that a side asks at a time."""
@@ -59,16 +59,15 @@ async def answer_lines(
     room = asyncio.Semaphore(CONCURRENCY)
     async with Orchestrator(program, registry=AskingRegistry()) as orchestrator, asyncio.TaskGroup() as group:
 
-        async def ask(number: int, line: Mapping[str, Any], id: str | int) -> None:
+        async def ask(line: Line) -> None:
             async with room:
-                request = evolve(read_request(line), id=id)
-                answer = await orchestrator.answer(request)
-            send({"answer": [number, id, *_outcome(answer)]})
+                answer = await orchestrator.answer(request_of(line))
+            send({"answer": [line.number, line.id, *_outcome(answer)]})
 
         async for line in read_lines(stream):
             if line.number in numbers and line.error is None:
                 for _ in range(repeats):
-                    group.create_task(ask(line.number, line.data, line.id))
+                    group.create_task(ask(line))
 
 
 def _outcome(answer: Reply) -> Outcome:
