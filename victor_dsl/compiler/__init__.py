@@ -175,7 +175,7 @@ def _compile(
     found += checker.diagnostics + linker.diagnostics
 
     directory = Path(os.path.abspath(os.path.dirname(name) if name != "-" else "."))
-    included = Included(files.root)
+    included = Included(files.root, files.buffers)
     subject = LintInput(
         document,
         every,

@@ -74,11 +74,19 @@ class Files:
 
     `documents` are files of an earlier compilation, which are not read again. `max_bytes` is the most that a spec may
     have with all that it extends. `versions` are the files that were looked for, found or not; of those, `texts` are
-    the ones that `${file:path}` names. Where there is a `root`, files outside that folder cannot be read.
+    the ones that `${file:path}` names. Where there is a `root`, files outside that folder cannot be read. `buffers` are what an editor
+    holds of files, by absolute path; they are read instead of the files.
     """
 
-    def __init__(self, documents: Mapping[str, FileVersion] | None = None, *, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        documents: Mapping[str, FileVersion] | None = None,
+        *,
+        max_bytes: int = MAX_BYTES,
+        buffers: Mapping[str, bytes] | None = None,
+    ) -> None:
         self.max_bytes = max_bytes
+        self.buffers = buffers or {}
         self.root: str | None = None
         self.versions: dict[str, FileVersion] = {}
         self.texts: set[str] = set()
@@ -125,7 +133,7 @@ class Files:
     def _bytes(self, name: str, limit: int) -> bytes:
         """At most one byte more than the limit. Raises OSError or ValueError."""
         check_inside(name, self.root)
-        known = self.versions.get(name) or self._documents.get(name)
+        known = self.versions.get(name) or self._documents.get(name) or held(self.buffers, name)
         if known is not None and known.data is not None:
             self.versions[name] = known
             return known.data
@@ -167,6 +175,7 @@ class Included:
     """Reads included files once. A file that cannot be read hashes as absent; nor can one outside `root`, where there is one."""
 
     root: str | None = None
+    buffers: Mapping[str, bytes] = field(factory=dict)
     versions: dict[str, FileVersion] = field(factory=dict)
     _errors: dict[str, OSError] = field(factory=dict)
     _extra: dict[str, list[str]] = field(factory=dict)
@@ -177,7 +186,11 @@ class Included:
         if path not in self.versions:
             try:
                 check_inside(path, self.root)
-                size = len(_recorded(self.versions, path, MAX_COMPONENT_BYTES))
+                if (buffer := held(self.buffers, path)) is not None:
+                    self.versions[path] = buffer
+                    size = len(buffer.data or b"")
+                else:
+                    size = len(_recorded(self.versions, path, MAX_COMPONENT_BYTES))
                 if size > MAX_COMPONENT_BYTES:
                     raise OSError(f"it is larger than {MAX_COMPONENT_BYTES // 1024 // 1024} MiB")
                 self._size += size
@@ -284,6 +297,12 @@ def unreadable(name: str, error: OSError | ValueError) -> Diagnostic:
     else:
         hint = "check the path" + ("" if isinstance(error, FileNotFoundError) else " and its permissions")
     return Diagnostic("unreadable-file", f"cannot read '{name}': {reason(error)}", Span(name, 1, 1, 1, 1), hint=hint)
+
+
+def held(buffers: Mapping[str, bytes], name: str) -> FileVersion | None:
+    """A file as an editor holds it, or None where it holds none."""
+    data = buffers.get(os.path.abspath(name)) if buffers else None
+    return None if data is None else FileVersion(UNSETTLED, data)
 
 
 def _recorded(versions: dict[str, FileVersion], name: str, limit: int) -> bytes:

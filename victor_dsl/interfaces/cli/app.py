@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "assign": ("plans", "Print the arms of units in the experiments."),
     "components": ("reference", "List the components, or show one with all its fields."),
     "explain": ("reference", "Explain a diagnostic's code by example."),
+    "lsp": ("lsp", "Serve an editor: faults, completion, hover (extra `lsp`)."),
     "schema": ("reference", "Print the JSON Schema of specs, for editors."),
 }
 """Each command's module in this package and its short help: `victor --help` and a misspelt command import none of them."""
