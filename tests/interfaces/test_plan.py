@@ -274,6 +274,15 @@ def test_one_change_of_the_system_prompt_is_shown_once(plan: Plan) -> None:
     assert diff["diff"].splitlines()[-2:] == ["- The customer is s0.", "+ Our customer is s0."]
 
 
+def test_a_piece_that_moves_or_comes_with_names_in_it_is_one_change(plan: Plan) -> None:
+    for old, new in (
+        ("priority: 10}", "priority: 99}"),
+        ("The customer is {{ session }}.", "{{ session }} asks, of {{ session }}."),
+    ):
+        traffic = plan(OLD.replace(old, new), "--traffic", "traffic.jsonl")["traffic"]
+        assert [one["requests"] for one in traffic["system_diffs"]] == [24]
+
+
 def test_tools_gained_and_lost_are_counted(plan: Plan, shop: Path) -> None:
     (shop / "tools.py").write_text(
         TOOLS + '\n\ndef refund(order: str) -> str:\n    """Pays back."""\n    return order\n'

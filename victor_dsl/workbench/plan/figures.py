@@ -169,7 +169,7 @@ class Traffic:
             self.models[old.model or "", new.model or ""] += 1
         before, after = self.old_records.system(old), self.new_records.system(new)
         if before != after:
-            self.system.add(new.id, before, after)
+            self.system.add(new.id, before, after, new.names)
 
     def _times(self, time: float | None) -> None:
         if time is not None:

@@ -59,7 +59,7 @@ class Record(NamedTuple):
 
     `sent` is the hash of all that the model is sent. `tokens` are those of system prompt, messages and tools, and the model's
     window. `cost` is that of the request without a cache, and `cached` with it, both with the recorded output; `stable` the tokens
-    that begin the request as the session's last one did. `units` are the hashes of session, user and tenant.
+    that begin the request as the session's last one did. `units` are the hashes of session, user and tenant, and `names` are theirs.
     """
 
     number: int
@@ -81,6 +81,7 @@ class Record(NamedTuple):
     units: tuple[int, int, int]
     time: float | None
     error: tuple[str, str] | None = None
+    names: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -200,6 +201,7 @@ class _Side:
                 (hash(rendered.session), hash(line.data.get("user")), hash(rendered.tenant)),
                 _time(line.data.get("timestamp")),
                 None if error is None else (error.code, str(error)),
+                _names(rendered.session, rendered.tenant, line.data.get("user")),
             ],
         )
 
@@ -283,6 +285,11 @@ def _prices(plan: Plan, model: str, now: float) -> Priced | None:
             return None if prices is None else prices.at(now)
         id = next((need for need in plan.by_id[id].needs if need.startswith("models/")), None)
     return None
+
+
+def _names(*names: Any) -> list[str]:
+    """Those that say whose request it is, the longest first; shorter ones could be any part of a word."""
+    return sorted((name for name in names if isinstance(name, str) and len(name) > 1), key=len, reverse=True)
 
 
 def _output_tokens(line: Mapping[str, Any]) -> int:

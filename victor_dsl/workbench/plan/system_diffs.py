@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -44,13 +44,16 @@ class SystemDiffs:
     _known: dict[tuple[Any, ...], SystemDiff] = field(factory=dict)
     others: int = 0
 
-    def add(self, id: str | int, old: Sequence[str], new: Sequence[str]) -> None:
-        """Counts a request, whose system prompt was these paragraphs and is those now."""
+    def add(self, id: str | int, old: Sequence[str], new: Sequence[str], names: Iterable[str] = ()) -> None:
+        """Counts a request, whose system prompt was these paragraphs and is those now.
+
+        `names` are those of its session, tenant and user: they make no further group where they come or go.
+        """
         before, after = _middle(old, new)
         key = (tuple(before), tuple(after))
         group = self._known.get(key)
         if group is None:
-            group = self._group(id, old, new)
+            group = self._group(id, old, new, names)
             if group is None:
                 self.others += 1
                 return
@@ -59,9 +62,9 @@ class SystemDiffs:
             self._known[key] = group
         group.requests += 1
 
-    def _group(self, id: str | int, old: Sequence[str], new: Sequence[str]) -> SystemDiff | None:
+    def _group(self, id: str | int, old: Sequence[str], new: Sequence[str], names: Iterable[str]) -> SystemDiff | None:
         before, after = "\n\n".join(old).split("\n"), "\n\n".join(new).split("\n")
-        key = tuple(_words(before, after))
+        key = _key(before, after, names)
         if key not in self._groups:
             if len(self._groups) >= MOST_GROUPS:
                 return None
@@ -84,12 +87,23 @@ def _middle(old: Sequence[str], new: Sequence[str]) -> tuple[Sequence[str], Sequ
     return old[start : len(old) - end], new[start : len(new) - end]
 
 
-def _words(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The words that went, and those that came in their place."""
+def _key(old: Sequence[str], new: Sequence[str], names: Iterable[str]) -> Key:
+    """The words that went, and those that came in their place, without names; of what only moved, how many there are."""
+    found = []
+    moved = 0
     for before, after in _replaced(old, new):
-        gone, come = "\n".join(before).split(" "), "\n".join(after).split(" ")
-        for one, other in _replaced(gone, come):
-            yield " ".join(one), " ".join(other)
+        gone, come = "\n".join(before), "\n".join(after)
+        for name in names:
+            gone, come = gone.replace(name, _NAME), come.replace(name, _NAME)
+        for one, other in _replaced(gone.split(" "), come.split(" ")):
+            found.append((" ".join(one), " ".join(other)))
+    went, came = (sorted(pair[side] for pair in found if pair[side].strip()) for side in (0, 1))
+    if [one.strip() for one in went] == [one.strip() for one in came]:
+        moved, found = sum(map(len, went)), []
+    return (*found, ("", f"{moved} characters moved")) if moved else tuple(found)
+
+
+_NAME = "\0"
 
 
 def _replaced(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[Block, Block]]:
