@@ -115,6 +115,13 @@ def test_a_new_item_is_one_change_and_an_old_one_too(plan: Plan) -> None:
     assert found[1]["new"] == {"type": "retry", "attempts": 5}
 
 
+def test_a_tool_that_goes_is_shown_as_it_was_written(plan: Plan) -> None:
+    [change] = plan(
+        OLD.replace("tools:\n", "").replace('  - {type: python, name: lookup, function: "tools:lookup"}\n', "")
+    )["changes"]
+    assert (change["path"], change["old"]) == ("/tools/lookup", {"type": "python", "function": "tools:lookup"})
+
+
 def test_the_order_of_middleware_counts_and_that_of_models_does_not(plan: Plan) -> None:
     lines = OLD.splitlines(keepends=True)
     lines[3], lines[4] = lines[4], lines[3]

@@ -65,11 +65,15 @@ class Branch:
     order: list[str] = field(factory=list)
 
     def plain(self) -> Any:
-        """The values as maps."""
-        return {key: child.plain() for key, child in self.children.items()}
+        """The values as maps, without the texts of further files."""
+        return {key: child.plain() for key, child in self.children.items() if "/" not in key or not _is_text(child)}
 
 
 Tree = Leaf | Branch
+
+
+def _is_text(tree: Tree) -> bool:
+    return isinstance(tree, Leaf) and tree.content
 
 
 def meaning_of(
@@ -136,7 +140,7 @@ class _Reading:
                 steps = {str(path[1]): self._item(child) for path, child in nested.items() if path[0] == name}
                 made.children[name] = _branch(value, steps)
             elif isinstance(annotation, FunctionName):
-                _put(made, name, self._function(value))
+                self._function(made, name, value)
             elif annotation is Secret:
                 made.children[name] = Leaf(_shown(value), *_place(value))
             else:
@@ -177,14 +181,12 @@ class _Reading:
             return None
         return data
 
-    def _function(self, value: Located) -> Tree:
-        """A function's name, with its source where that lies in the spec's folder."""
+    def _function(self, made: Branch, name: str, value: Located) -> None:
+        """A function's name, and beside it its source where that lies in the spec's folder."""
         written = _shown(value)
-        source = self._source(written) if isinstance(written, str) else None
-        name = Leaf(written, *_place(value))
-        if source is None:
-            return name
-        return _branch(value, {"name": name, "source": Leaf(source, *_place(value), content=True)})
+        made.children[name] = Leaf(written, *_place(value))
+        if isinstance(written, str) and (source := self._source(written)) is not None:
+            made.children[f"{name}/source"] = Leaf(source, *_place(value), content=True)
 
     def _source(self, function: str) -> str | None:
         module, _, name = function.partition(":")
