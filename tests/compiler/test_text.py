@@ -102,9 +102,9 @@ def test_a_variable_that_is_not_set_is_a_fault_of_the_surroundings_where_it_is_n
 
 
 def test_nothing_is_expanded_in_keys_and_nothing_twice(program: Programme) -> None:
-    text = SMALL + 'vars: {a: "${env:A}", b: "$${env:A}", c: "is ${A}", d: "$A"}\n'
+    text = SMALL + 'vars: {a: "${env:A}", b: "$${env:A}", c: "${A}", d: "$A"}\n'
     made = program(text, environment={"A": "${env:B}", "B": "no"})
-    assert made.plan_for(None, {}).spec.vars == {"a": "${env:B}", "b": "${env:A}", "c": "is ${A}", "d": "$A"}
+    assert made.plan_for(None, {}).spec.vars == {"a": "${env:B}", "b": "${env:A}", "c": "${A}", "d": "$A"}
 
 
 def test_a_secret_is_a_reference_in_the_plan_whatever_the_environment_has(program: Programme) -> None:

@@ -110,6 +110,14 @@ def test_the_same_reference_in_a_block_text_is_found_in_its_own_line() -> None:
     assert [fault.span[1:3] for fault in faults] == [(2, 5), (4, 5), (4, 13)]
 
 
+@pytest.mark.parametrize("text", ["${NAME}", "${env.NAME}"])
+def test_a_variable_as_in_a_shell_stays_text_with_a_warning(text: str) -> None:
+    document, found, (fault,) = read(f"a: '{text}'")
+    assert found is document
+    assert (fault.code, fault.severity, fault.path) == ("shell-variable", "warning", ("a",))
+    assert fault.hint == f'write "${{env:NAME}}"; or, where text is meant, "${text}"'
+
+
 def test_keys_are_left_alone() -> None:
     document, found, _ = read("a: {'${env:NAME}': 1}")
     assert found is document

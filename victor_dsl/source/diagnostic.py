@@ -81,9 +81,18 @@ def sort_diagnostics(found: Iterable[Diagnostic], documents: Iterable[Located]) 
                 paths.setdefault(located.key_span, {})[path] = None
     once = {(d.code, d.span, d.message): _mended(d, paths.get(d.span)) for d in reversed(found)}
     valueless = {(d.span.file, d.path) for d in once.values() if d.code in _VALUELESS}
+    hints: dict[Span, list[str]] = {}
+    for d in once.values():
+        if d.code != "shell-variable" and d.hint:
+            hints.setdefault(d.span, []).append(d.hint)
     order = {d.span.file: files.get(d.span.file, len(files)) for d in found}
     return sorted(
-        (d for d in once.values() if d.code in _VALUELESS or (d.span.file, d.path) not in valueless),
+        (
+            d
+            for d in once.values()
+            if (d.code in _VALUELESS or (d.span.file, d.path) not in valueless)
+            and not (d.code == "shell-variable" and any("${env:" in hint for hint in hints.get(d.span, ())))
+        ),
         key=lambda d: (order[d.span.file], d.span.file, d.span.line, d.span.column, d.code),
     )
 

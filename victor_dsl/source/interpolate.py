@@ -1,6 +1,6 @@
 """`${env:NAME}`, `${env:NAME:-default}` and `${file:path}` in text, after parsing and in values only.
 
-`$`, and `${…}` without a word and a colon inside of a text, are text; `$${` writes `${`. What a reference stands for is never looked
+`$` and `${…}` without a word and a colon are text; `$${` writes `${`. What a reference stands for is never looked
 at again, so nothing is expanded twice.
 """
 
@@ -23,7 +23,7 @@ Source = Literal["env", "file"]
 
 _PIECE = re.compile(r"\$\$\{|\$\{(\s*)([A-Za-z_][A-Za-z0-9_-]*)(\s*):([^}]*)(\}?)")
 _ALMOST = re.compile(r"\$\{\s*(?:env\s*\.\s*)?([A-Za-z_]\w*)\s*\}")
-"""A variable as other formats write it. As a whole value it is a mistake; inside of a text it is text."""
+"""A variable as shells and other formats write it. It is text; as a whole value it is probably a mistake."""
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 MOST_CHARACTERS = 16 * 1024 * 1024
 """Of all that a spec's references stand for: one file may be named a thousand times."""
@@ -223,10 +223,10 @@ class _Reading:
         values: list[str | None] = []
         position = faults = 0
         if almost := _ALMOST.fullmatch(text):
-            hint = f'write "${{env:{almost[1]}}}"; {_ESCAPE_HINT}'
-            message = f"there is no '{text}': a variable is written with `env:`"
-            self.diagnostics.append(Diagnostic("unknown-interpolation", message, node.span, path, hint))
-            return Interpolated(text, (), None)
+            hint = f'write "${{env:{almost[1]}}}"; or, where text is meant, "$${text[1:]}"'
+            message = f"'{text}' is text: a variable is written with `env:`"
+            self.diagnostics.append(Diagnostic("shell-variable", message, node.span, path, hint, severity="warning"))
+            return text
         matches = list(_PIECE.finditer(text))
         spans = _Places(node, self.files, matches)
         for match in matches:

@@ -27,7 +27,14 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "Files and variables": (
         *("unreadable-file", "extends-missing", "extends-cycle", "bad-extends", "siblings-disagree"),
-        *("unknown-interpolation", "bad-interpolation", "missing-variable", "missing-secret", "missing-file"),
+        *(
+            "unknown-interpolation",
+            "bad-interpolation",
+            "shell-variable",
+            "missing-variable",
+            "missing-secret",
+            "missing-file",
+        ),
         *("ignored-file", "ambiguous-file"),
     ),
     "Keys, values and names": (
