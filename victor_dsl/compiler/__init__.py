@@ -211,7 +211,7 @@ def _compile(
         state,
         base.checked,
         variations,
-        Lowering(included, Stability(Templates(files, included, inf)), frozenset(variations.tenants)),
+        Lowering(included, Stability(Templates(files, included, inf)), frozenset(variations.tenants), files.code),
         environment,
         untrusted=files.root is not None,
         documents={name: files.versions[name] for name in read_from & files.versions.keys()},

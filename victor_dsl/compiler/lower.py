@@ -18,7 +18,7 @@ from victor_dsl.compiler.templates.sources import sources
 from victor_dsl.compiler.variations import Variation
 from victor_dsl.graph.plan import Node, Plan, PromptPolicy, Roles
 from victor_dsl.graph.written import Key, Writers, nearest_origin
-from victor_dsl.language.annotations import FilePath, Secret, annotated_fields, nested_secrets
+from victor_dsl.language.annotations import FilePath, FunctionName, Secret, annotated_fields, nested_secrets
 from victor_dsl.language.component import TextPlace
 from victor_dsl.language.config import Around, Config, ModelConfig
 from victor_dsl.language.kinds import KINDS
@@ -34,11 +34,12 @@ ASIDE = ("databases", "exporters", "sessions")
 
 @define
 class Lowering:
-    """Makes plans; nodes of items that plans share are made once. `tenants` are those of the spec."""
+    """Makes plans; nodes of items that plans share are made once. `tenants` are those of the spec; for `code` see `Files`."""
 
     included: Included
     stability: Stability
     tenants: frozenset[str]
+    code: int = 0
     _nodes: dict[int, tuple[Node, str]] = field(factory=dict)
 
     def plan(self, name: str, variation: Variation) -> Plan:
@@ -119,7 +120,8 @@ class Lowering:
     def _fingerprint(self, item: Item, config: Config, below: list[str]) -> str:
         content = [self.included.hash(path) for path in _paths(config)]
         fields = [config.model_dump(mode="json"), _secret_paths(config)]
-        return _sha256([item.component.type, item.component.version, fields, content, below])
+        code = [self.code] if self.code and _names_a_function(config) else []
+        return _sha256([item.component.type, item.component.version, fields, content, below, *code])
 
     def _meaning(self, item: Item, config: Config, below: list[str]) -> str:
         """Like the fingerprint, but the same on every machine: files count by their content, not by their path.
@@ -277,6 +279,10 @@ def _paths(config: Config) -> list[str]:
             value = getattr(config, name)
             found += value if isinstance(value, list) else [value] if value is not None else []
     return found
+
+
+def _names_a_function(config: Config) -> bool:
+    return any(isinstance(annotation, FunctionName) for annotation in annotated_fields(type(config)).values())
 
 
 def _secret_paths(config: Config) -> list[str]:

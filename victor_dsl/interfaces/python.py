@@ -16,7 +16,7 @@ from victor_dsl.compiler import Compilation, compile_spec
 from victor_dsl.errors import EXIT_OUTSIDE, SpecError, UsageError
 from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces import locking
-from victor_dsl.interfaces.watching import log_retirements, watched
+from victor_dsl.interfaces.watching import imported_by_others, log_retirements, watched
 from victor_dsl.language.registry import Registry
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.source.reader import Files
@@ -122,7 +122,7 @@ async def open(
     no secret is needed.
 
     A changed prompt, template or other file whose text a plan holds makes new plans, about a second later; with `watch` a
-    change of the spec itself does so, too. Running turns finish on the plan that they began with. What has errors, cannot be
+    change of the spec itself does so, too, and a change of a Python module of its folder imports those modules anew. Running turns finish on the plan that they began with. What has errors, cannot be
     opened or has lost its text is logged and reported as an `error` event, and the old plans go on. With `locked` a turn fails
     (LockError) whose MCP servers list other tools than `victor.lock` has.
     """
@@ -147,9 +147,10 @@ async def open(
     program = load(
         path, env=env, state=state, registry=registry, require_secrets=answering, untrusted=untrusted, locked=locked
     )
+    others = imported_by_others(program) if watch else ()
     async with (
         Orchestrator(program, registry=registry, answering=answering) as orchestrator,
-        watched(orchestrator, recompile, spec=watch),
+        watched(orchestrator, recompile, spec=watch, kept=others),
     ):
         yield orchestrator
 

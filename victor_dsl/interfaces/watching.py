@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
 from victor_dsl.compiler import Compilation
 from victor_dsl.compiler.lint.retirement import RETIREMENT_CODES
-from victor_dsl.errors import SpecError, VictorError
+from victor_dsl.errors import ComponentError, SpecError, VictorError
 from victor_dsl.graph.plan import Program
+from victor_dsl.language.annotations import FunctionName, annotated_fields
 from victor_dsl.language.boundary import internal_error, is_fault
+from victor_dsl.language.importing import FolderModules
+from victor_dsl.language.printing import in_function, routed_output
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.source.reader import STDIN, Files, FileVersion, Stamp, stamp
 
@@ -39,19 +43,27 @@ Compile = Callable[[Files], Compilation]
 class Watcher:
     """Gives an orchestrator a new program when a file of its spec has changed, or on request.
 
-    Files whose texts the plans hold are always followed; the spec's own files only with `spec`, else they stay as they were
-    when they were last compiled. A program with errors is refused, and so is one for which a file has lost its text.
+    Files whose texts the plans hold are always followed; the spec's own files and the Python modules of its folder only with
+    `spec`, else they stay as they were when they were last compiled. A program with errors is refused, and so is one for which
+    a file has lost its text. A change of one module imports all of the folder's anew, except those named in `kept`.
     """
 
-    def __init__(self, orchestrator: Orchestrator, compile: Compile, *, spec: bool = True) -> None:
+    def __init__(
+        self, orchestrator: Orchestrator, compile: Compile, *, spec: bool = True, kept: Collection[str] = ()
+    ) -> None:
         self._orchestrator = orchestrator
         self._compile = compile
         self._spec = spec
+        self._modules = FolderModules(orchestrator.program.directory, kept)
+        self._sources: set[str] = set()  # the files of modules
+        self._code = 0  # how often modules were imported anew
+        self._stale: set[str] = set()  # the files that changed since
         self._requested = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._refused: str | None = None  # why, so that it is said once
         program = orchestrator.program
         self._seen = self._followed({**program.documents, **program.texts})
+        self._follow_modules()
 
     def request(self) -> None:
         """Reloads the spec and all of its files soon, changed or not: what SIGHUP means."""
@@ -74,6 +86,7 @@ class Watcher:
 
     async def look(self) -> None:
         """Reloads if a file has changed, when nobody has written to it for a moment; one that is always written is left."""
+        self._follow_modules()
         now = await _in_thread(_stamps, self._seen)
         for _ in range(MOST_WAITS):
             if now == self._seen:
@@ -105,12 +118,15 @@ class Watcher:
         return False
 
     async def _reload(self, if_changed: bool) -> bool:
+        self._follow_modules()
         now = await _in_thread(_stamps, self._seen)
         if if_changed and now == self._seen:
             return False
+        self._stale |= {file for file in self._sources if now.get(file) != self._seen.get(file)}
         self._seen = now  # also where compiling fails: not again until the next change
         before = self._orchestrator.program
         files = Files(before.documents if if_changed and not self._spec else None)
+        files.code = self._code + bool(self._stale)
         compilation = await _in_thread(self._compile, files)
         program = compilation.program
         faults = [*_lost_texts(before, compilation), *_faults(compilation)]
@@ -119,18 +135,36 @@ class Watcher:
             self._refuse("; ".join(faults))
             return False
         self._seen = self._followed({**program.documents, **program.texts})
-        if if_changed and _contents(before) == _contents(program):
+        self._follow_modules()
+        if if_changed and not self._stale and _contents(before) == _contents(program):
             if self._refused is not None:
                 self._refused = None
                 logger.info("the files of the spec are sound again")
             return False
         self._refused = None
         log_retirements(compilation)
-        await self._orchestrator.reload(program)
-        logger.info(
-            "the spec is reloaded (%s): plan %s", _changed(before, program), program.plan_for(None, {}).digest[:12]
-        )
+        with ExitStack() as stack:
+            if self._stale:
+                try:
+                    with routed_output(), in_function():
+                        stack.enter_context(self._modules.anew())
+                except ComponentError as error:
+                    self._follow_modules(self._modules.named_by(error))
+                    self._refuse(error.message)
+                    return False
+            await self._orchestrator.reload(program)
+        self._code = files.code
+        changed = _changed(before, program, self._stale)
+        self._stale = set()
+        logger.info("the spec is reloaded (%s): plan %s", changed, program.plan_for(None, {}).digest[:12])
         return True
+
+    def _follow_modules(self, more: Collection[str] = ()) -> None:
+        """Follows the files of the modules that are loaded by now, and more files."""
+        if self._spec:
+            self._sources.update(self._modules.files(), more)
+            for file in self._sources - self._seen.keys():
+                self._seen[file] = stamp(file)
 
     def _followed(self, files: Mapping[str, FileVersion]) -> dict[str, Stamp | None]:
         """The stamps of files when they were read, of those that this watcher follows."""
@@ -145,15 +179,28 @@ class Watcher:
 
 
 @asynccontextmanager
-async def watched(orchestrator: Orchestrator, compile: Compile, *, spec: bool = True) -> AsyncIterator[Watcher]:
+async def watched(
+    orchestrator: Orchestrator, compile: Compile, *, spec: bool = True, kept: Collection[str] = ()
+) -> AsyncIterator[Watcher]:
     """Watches the orchestrator's files inside `async with`."""
-    watcher = Watcher(orchestrator, compile, spec=spec)
+    watcher = Watcher(orchestrator, compile, spec=spec, kept=kept)
     task = asyncio.create_task(watcher.run(), name="watcher of the spec")
     try:
         yield watcher
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+def imported_by_others(program: Program) -> set[str]:
+    """The modules that are loaded before a program opens, without those of its functions: they belong to whoever opens it."""
+    functions = {
+        str(getattr(node.config, name)).partition(":")[0]
+        for node in program.plan_for(None, {}).nodes
+        for name, annotation in annotated_fields(type(node.config)).items()
+        if isinstance(annotation, FunctionName)
+    }
+    return set(sys.modules) - functions
 
 
 def log_retirements(compilation: Compilation) -> None:
@@ -181,10 +228,11 @@ def _contents(program: Program) -> dict[str, bytes | None]:
     return {name: version.data for name, version in {**program.documents, **program.texts}.items()}
 
 
-def _changed(before: Program, now: Program) -> str:
+def _changed(before: Program, now: Program, modules: Collection[str]) -> str:
     """The names of the files that differ, for people."""
     old, new = _contents(before), _contents(now)
-    names = sorted(os.path.relpath(name) for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    differ = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+    names = sorted(map(os.path.relpath, differ.union(modules)))
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more if names else "its files are the same"
 

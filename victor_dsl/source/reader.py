@@ -75,7 +75,8 @@ class Files:
     `documents` are files of an earlier compilation, which are not read again. `max_bytes` is the most that a spec may
     have with all that it extends. `versions` are the files that were looked for, found or not; of those, `texts` are
     the ones that `${file:path}` names. Where there is a `root`, files outside that folder cannot be read. `buffers` are what an editor
-    holds of files, by absolute path; they are read instead of the files.
+    holds of files, by absolute path; they are read instead of the files. `code` says which version of the Python modules of the
+    spec's folder is imported: with another one, nodes that name functions are built anew.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Files:
         self.max_bytes = max_bytes
         self.buffers = buffers or {}
         self.root: str | None = None
+        self.code = 0
         self.versions: dict[str, FileVersion] = {}
         self.texts: set[str] = set()
         self._documents = documents or {}

@@ -20,7 +20,7 @@ from victor_dsl.interfaces.cli.output import error_line, harmless, print_json, s
 from victor_dsl.interfaces.cli.pages import page_text, render_page, why_page
 from victor_dsl.interfaces.cli.prompt import PROMPT, Asks, Lines, Prompt, without_echo
 from victor_dsl.interfaces.cli.replies import Page
-from victor_dsl.interfaces.watching import Compile, Watcher, watched
+from victor_dsl.interfaces.watching import Compile, Watcher, imported_by_others, watched
 from victor_dsl.interfaces.why import why
 from victor_dsl.nearest import suggest
 from victor_dsl.runtime.orchestrator import Orchestrator
@@ -83,9 +83,10 @@ class _Chat:
                 f"{harmless(self.program.name)}: /help lists the commands, Ctrl-C stops an answer, Ctrl-D ends the chat"
             )
         orchestrator = Orchestrator(self.program)
+        others = imported_by_others(self.program) if self.watch else ()
         async with (
             running.shown_opening(orchestrator),
-            watched(orchestrator, self.recompile, spec=self.watch) as watcher,
+            watched(orchestrator, self.recompile, spec=self.watch, kept=others) as watcher,
         ):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, watcher.request)
             self.asks = self._asks()

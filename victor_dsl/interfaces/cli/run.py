@@ -60,7 +60,7 @@ TOLD = ("victor_dsl.reload", "victor_dsl.dashboard")
 @click.option(
     "--watch",
     is_flag=True,
-    help="In a chat, reload the spec when it changes, not only its prompts; SIGHUP does so at once.",
+    help="In a chat, reload the spec and the Python modules of its folder when they change, not only prompts; SIGHUP does so at once.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print reply lines instead of replies.")
 @options.caller
