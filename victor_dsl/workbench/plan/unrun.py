@@ -31,7 +31,7 @@ from victor_dsl.values.turn import Handler, Turn
 from victor_dsl.workbench.plan.stubs import stub_of
 
 if sys.platform == "linux":
-    pass
+    import resource
 
 MOST_MODULE_BYTES = 256 * 1024
 
@@ -123,8 +123,6 @@ def unrun(spec: str) -> Iterator[Unrun]:
 def bound() -> None:
     """Limits this process's CPU time and memory, where the system can."""
     if sys.platform == "linux":
-        import resource
-
         resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_SECONDS, MOST_CPU_SECONDS + 5))
         resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
 
