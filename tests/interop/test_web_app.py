@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.components.models.playback import Answer, Playback, events, streamed
+from tests.components.models.playback import Playback, events, streamed
 from tests.components.models.recorded import openai_chunk
 from tests.docs.blocks import blocks
 
@@ -122,21 +122,33 @@ def model(folder: Path, url: str) -> None:
     spec.write_text(text, encoding="utf-8")
 
 
-async def test_a_client_that_goes_away_cancels_its_turn(folder: Path) -> None:
-    answer: Answer = streamed(events(openai_chunk({"content": "Once "})), "hang")
-    async with Playback(answer) as server:
+@pytest.mark.parametrize(("path", "begun"), [("/chat", None), ("/stream", None), ("/stream", "Once ")])
+async def test_a_client_that_goes_away_cancels_its_turn(folder: Path, path: str, begun: str | None) -> None:
+    """Also before the first piece, when there is no response yet whose sending could fail."""
+    pieces = [] if begun is None else [openai_chunk({"content": begun})]
+    async with Playback(streamed(events(*pieces), "hang")) as server:
         model(folder, server.url)
+        loop = asyncio.get_running_loop()
+
+        def wait_for(event: asyncio.Event) -> None:
+            assert asyncio.run_coroutine_threadsafe(event.wait(), loop).result(60)
 
         def cut() -> None:
-            with serving(folder) as url:
-                with httpx.stream("POST", f"{url}/stream", json=QUESTION, timeout=60) as response:
-                    assert next(response.iter_text()).startswith("event: text")
-                assert asyncio.run_coroutine_threadsafe(hung_up(), loop).result(60)
+            with (
+                serving(folder) as url,
+                socket.create_connection((url[7:].split(":")[0], int(url.split(":")[-1]))) as client,
+            ):
+                body = json.dumps(QUESTION).encode()
+                head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+                if path == "/stream" and begun is not None:
+                    heard = b""
+                    while b"event: text" not in heard:
+                        heard += client.recv(4096)
+                wait_for(server.was_asked)
+                client.close()
+                wait_for(server.hung_up)
 
-        async def hung_up() -> bool:
-            return await server.hung_up.wait()
-
-        loop = asyncio.get_running_loop()
         await asyncio.to_thread(cut)
     assert turns(folder) == ["cancelled"]
 
