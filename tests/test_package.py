@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import copy
 import inspect
 import operator
+import os
+import pickle
 import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType
+from typing import Any
 
 import pytest
 
@@ -146,3 +150,15 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     code = f"import sys, victor_dsl; print([m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_path_may_be_bytes(spec: Callable[..., Path]) -> None:
+    assert victor_dsl.load(os.fsencode(spec(SPEC)), env={}).name == "hello"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [SpecError, UsageError, victor_dsl.LimitReached, victor_dsl.ModelError])
+def test_errors_come_back_from_other_processes(kind: Any) -> None:
+    given = {"node": "models/main", "hint": "try again"} if kind is not SpecError else {}
+    error = kind("it failed", **given, **({"kind": "timeout", "status": 408} if kind is victor_dsl.ModelError else {}))
+    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert (type(again), str(again), again.__dict__) == (kind, str(error), error.__dict__)

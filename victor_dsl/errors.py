@@ -75,6 +75,9 @@ class VictorError(Exception):
         tail = f" ({self.hint})" if self.hint else ""
         return f"{where}{self.message}{tail}"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _without_init, (type(self), self.args), self.__dict__
+
     def as_json(self) -> dict[str, Any]:
         """The error object of an output line: `{"code", "message"}`."""
         return {"code": self.code, "message": str(self)}
@@ -342,6 +345,11 @@ class SecretError(VictorError):
     """A variable or file that the spec names is not there at run time."""
 
     code = "missing-secret"
+
+
+def _without_init(kind: type[VictorError], args: tuple[Any, ...]) -> VictorError:
+    """An error before its attributes are set: an unpickled one gets them from its state."""
+    return kind.__new__(kind, *args)
 
 
 def _with_wait(error: dict[str, Any], retry_after_s: float | None) -> dict[str, Any]:

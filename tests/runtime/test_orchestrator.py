@@ -13,7 +13,7 @@ import pytest
 from attrs import evolve
 
 from tests.runtime.stage import Gate, Notes, Piece, Says, Spy, Stage, Toolbox, call, settle
-from victor_dsl.errors import ModelError, Refused, RequestError, StoreError, ToolError, UsageError
+from victor_dsl.errors import EmitError, ModelError, Refused, RequestError, StoreError, ToolError, UsageError
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.event import uuid7
 from victor_dsl.values.message import Delta, Message, Reply, ToolCall
@@ -78,10 +78,16 @@ async def test_a_request_without_a_session_stands_alone(stage: Stage) -> None:
         ({"message": "x", "inputs": ["a"]}, "inputs must be a map, not a list"),
         ({"message": "x", "settings": [1]}, "settings must be a map, not a list"),
         ({"messages": "x"}, "messages must be a list, not text"),
-        ({"messages": ({"role": "user"},)}, "messages[0] must be a victor_dsl.values.message.Message, not a map"),
+        ({"messages": ({"role": "user"},)}, "messages[0] must be a victor_dsl.Message, not a map"),
         ({"messages": (Message("user", 7),)}, "messages[0].content must be text or a list of parts, not a number"),  # type: ignore[arg-type]
         ({"messages": (Message("user", ("x",)),)}, "messages[0].content: a part is a map such as"),  # type: ignore[arg-type]
-        ({"message": "x", "tools": ({},)}, "tools[0] must be a victor_dsl.values.tool.Tool, not a map"),
+        ({"message": "x", "tools": ({},)}, "tools[0] must be a victor_dsl.Tool, not a map"),
+        ({"message": Message("user", "x")}, "message must be text, not a Message"),
+        ({"messages": (Message("robot", "x"),)}, "messages[0].role must be one of system, user, assistant, tool"),  # type: ignore[arg-type]
+        ({"message": "x", "vars": {1: "x"}}, "vars: the name 1 must be text"),
+        ({"message": "x", "inputs": {None: "x"}}, "inputs: the name None must be text"),
+        ({"message": "x", "settings": {1: "x"}}, "settings: the name 1 must be text"),
+        ({"message": "x", "id": ["a"]}, "id must be text or a whole number, not a list"),
     ],
 )
 async def test_a_request_of_wrong_types_is_refused(stage: Stage, given: dict[str, Any], fault: str) -> None:
@@ -312,6 +318,30 @@ async def test_an_emit_that_raises_is_the_callers_own_error(stage: Stage, caplog
         "message": "the reply cannot be streamed to the caller: ConnectionResetError: the client went away",
     }
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize("emit", [7, "print"])
+async def test_an_emit_that_is_no_function_is_an_error_before_the_turn(stage: Stage, emit: Any) -> None:
+    model = stage.objects["models/main"] = Says(["fine"])
+    async with stage.orchestrator(GIVEN) as orchestrator:
+        with pytest.raises(UsageError, match="emit must be an async function"):
+            await orchestrator.chat("a", emit=emit)
+    assert model.turns == []
+
+
+async def test_an_emit_that_is_not_async_is_named_as_such(stage: Stage) -> None:
+    heard: list[Delta] = []
+    async with stage.orchestrator("models: {main: {type: echo, context_window: 10000}}") as orchestrator:
+        with pytest.raises(EmitError, match="emit must be an async function"):
+            await orchestrator.chat("a", emit=heard.append)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("request_", ["Hello!", None, {"message": "Hello!"}])
+async def test_answer_takes_a_request_and_nothing_else(stage: Stage, request_: Any) -> None:
+    stage.objects["models/main"] = Says([])
+    async with stage.orchestrator(GIVEN) as orchestrator:
+        with pytest.raises(UsageError, match=r"answer takes a Request, not .*use `app\.chat"):
+            await orchestrator.answer(request_)
 
 
 async def test_middleware_that_wraps_emit_sees_the_stream(stage: Stage) -> None:

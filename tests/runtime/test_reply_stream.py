@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -109,9 +110,8 @@ async def test_async_with_waits_until_the_turn_is_cancelled(stage: Stage) -> Non
             await anext(pieces)
         with pytest.raises(UsageError, match="left before its end"):
             _ = stream.reply
-        with pytest.raises(asyncio.CancelledError):
-            async for _ in pieces:
-                pass
+        with pytest.raises(UsageError, match="closed before its end"):
+            await anext(pieces)
 
 
 async def test_a_reader_that_is_cancelled_cancels_the_turn(stage: Stage) -> None:
@@ -186,3 +186,50 @@ async def test_a_stream_that_nobody_reads_begins_no_turn(stage: Stage) -> None:
         await settle()
         await stream.aclose()
     assert ends(spy) == []
+
+
+async def test_a_reader_gets_an_error_if_another_task_closes_its_stream(stage: Stage) -> None:
+    async with spied(stage, endless) as (app, spy):
+        stream = app.stream("a")
+        read = asyncio.Event()
+
+        async def read_on() -> None:
+            async for _ in stream:
+                read.set()
+
+        reader = asyncio.create_task(read_on())
+        await read.wait()
+        await stream.aclose()
+        with pytest.raises(UsageError, match="closed before its end"):
+            await reader
+    assert ends(spy) == ["cancelled"]
+
+
+async def test_a_stream_that_is_closed_before_its_turn_begins_has_no_pieces(stage: Stage) -> None:
+    async with spied(stage, endless) as (app, spy):
+        pieces = aiter(stream := app.stream("a"))
+        await stream.aclose()
+        with pytest.raises(UsageError, match="closed before its end"):
+            await anext(pieces)
+    assert ends(spy) == []
+
+
+async def test_a_closed_stream_cannot_be_read(stage: Stage) -> None:
+    async with spied(stage, endless) as (app, spy):
+        stream = app.stream("a")
+        await stream.aclose()
+        with pytest.raises(UsageError, match="is closed"):
+            aiter(stream)
+    assert ends(spy) == []
+
+
+async def test_an_error_that_nobody_reads_is_not_reported_by_asyncio(stage: Stage) -> None:
+    reported: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    async with spied(stage) as (app, _):
+        pass
+    pieces = aiter(app.stream("a"))  # refused: the spec is closed
+    await settle()
+    del pieces
+    gc.collect()
+    assert reported == []

@@ -12,8 +12,8 @@ from attrs import evolve
 
 from victor_dsl.errors import StoreError
 from victor_dsl.transport.json_values import is_shallow
-from victor_dsl.values.chat_format import ROLES, restore_message
-from victor_dsl.values.message import Message
+from victor_dsl.values.chat_format import restore_message
+from victor_dsl.values.message import ROLES, Message
 
 MOST_LEVELS = 200
 """How deep a stored message may nest, so that it can be written into requests."""

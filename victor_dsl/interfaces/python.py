@@ -52,7 +52,7 @@ def compile(
     `tests` those of the spec are neither read nor checked.
     """
     return compile_spec(
-        os.fspath(path),
+        os.fsdecode(path),
         environment=os.environ if env is None else env,
         registry=registry,
         files=files,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from random import Random
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -127,6 +127,7 @@ class Orchestrator:
         self._must_be_open()
         if not self._shared.answering:
             raise UsageError("this orchestrator only renders; open it with answering=True")
+        _check_arguments(request, emit)
         if api_key is not None:
             request = evolve(request, metadata={**request.metadata, API_KEY: api_key})
         generation = self._current
@@ -380,12 +381,24 @@ class Orchestrator:
         await self._current.close()
 
 
+def _check_arguments(request: Any, emit: Any) -> None:
+    """Raises UsageError for what is no Request or no function."""
+    if not isinstance(request, Request):
+        kind = type(request).__name__
+        raise UsageError(f"answer takes a Request, not {kind}", hint="for a message use `app.chat(…)`")
+    if emit is not None and not callable(emit):
+        raise UsageError(f"emit must be an async function, not {type(emit).__name__}")
+
+
 def _placed(emit: Emit) -> Emit:
     """The caller's `emit`. What it raises becomes an EmitError, so that the error is not attributed to a component."""
 
     async def pass_on(delta: Delta) -> None:
         try:
-            await emit(delta)
+            waiting: Awaitable[None] | None = emit(delta)
+            if waiting is None:
+                raise TypeError("emit must be an async function")
+            await waiting
         except BaseException as error:
             if not is_fault(error):
                 raise

@@ -76,15 +76,18 @@ class ReplyStream:
         self._begin = begin
         self._running = running
         self._task: asyncio.Task[Reply] | None = None
+        self._closed = False
 
     def __aiter__(self) -> AsyncIterator[Delta]:
-        """The pieces. Raises UsageError the second time."""
+        """The pieces. Raises UsageError the second time, and after `aclose`."""
+        if self._closed:
+            raise UsageError("the stream is closed", hint="call `app.stream` again for another reply")
         if self._task is not None:
             raise UsageError("a stream can be read once", hint="call `app.stream` again for another reply")
         pieces = Pieces()
-        self._task = asyncio.create_task(_run(self._begin, pieces), name="streamed turn")
+        self._task = asyncio.create_task(_begun(self._begin, pieces), name="streamed turn")
         self._running[self._task] = pieces
-        self._task.add_done_callback(self._running.pop)
+        self._task.add_done_callback(self._end)
         return _Reader(pieces, self._task)
 
     @property
@@ -99,7 +102,8 @@ class ReplyStream:
         return task.result()
 
     async def aclose(self) -> None:
-        """Cancels the turn if it still runs, and waits for its end."""
+        """Cancels the turn if it still runs, and waits for its end. A loop of another task that still reads gets UsageError."""
+        self._closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -111,6 +115,11 @@ class ReplyStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def _end(self, task: asyncio.Task[Reply]) -> None:
+        self._running.pop(task).end()
+        if not task.cancelled():
+            task.exception()  # the loop raises it; where the loop was left, asyncio would log it
 
 
 class _Reader:
@@ -131,7 +140,9 @@ class _Reader:
             raise
         if piece is not None:
             return piece
-        reply = await self._task
+        if self._task.cancelled():  # by `aclose`, or because another reader of this iterator was cancelled
+            raise UsageError("the stream was closed before its end")
+        reply = self._task.result()
         if reply.error is not None:
             raise reply.error
         raise StopAsyncIteration
@@ -142,8 +153,5 @@ class _Reader:
             loop.call_soon_threadsafe(self._task.cancel)  # the garbage collector may run in another thread
 
 
-async def _run(begin: Begin, pieces: Pieces) -> Reply:
-    try:
-        return await begin(pieces.put)
-    finally:
-        pieces.end()
+async def _begun(begin: Begin, pieces: Pieces) -> Reply:
+    return await begin(pieces.put)

@@ -6,13 +6,12 @@ One key is our own: `pinned: true` marks a message that compaction must keep.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 from victor_dsl.errors import RequestError
 from victor_dsl.values.faults import kind_of
-from victor_dsl.values.message import Message, Role, ToolCall
+from victor_dsl.values.message import ROLES, Message, ToolCall
 
-ROLES: tuple[str, ...] = get_args(Role)
 KEYS = ("role", "content", "tool_calls", "tool_call_id", "name", "pinned")
 RESPONSE_ITEMS = "response_items"
 """The output items of an answer of OpenAI's Responses API, which it needs back as they were."""

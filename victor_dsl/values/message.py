@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from attrs import field, frozen
 
@@ -14,6 +14,7 @@ from victor_dsl.values.frozen import FrozenMap, value
 from victor_dsl.values.tokens import MESSAGE_OVERHEAD, Size, TokenCounter, extra_tenths, part_tokens, text_tokens
 
 Role = Literal["system", "user", "assistant", "tool"]
+ROLES: tuple[str, ...] = get_args(Role)
 Part = Mapping[str, Any]
 """One part of a message's content, as the OpenAI chat format writes it: `{"type": "text", "text": …}`."""
 

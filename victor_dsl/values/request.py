@@ -10,7 +10,7 @@ from attrs import field, frozen
 from victor_dsl.errors import RequestError, UsageError
 from victor_dsl.values.faults import kind_of
 from victor_dsl.values.frozen import FrozenMap
-from victor_dsl.values.message import Message
+from victor_dsl.values.message import ROLES, Message
 from victor_dsl.values.tool import Tool
 
 API_KEY = "api_key"
@@ -81,6 +81,9 @@ def check_request(request: Request) -> None:
 
 
 def _wrong_types(request: Request) -> Iterator[str]:
+    given: Any = request.id
+    if not isinstance(given, str | int | None):
+        yield f"id must be text or a whole number, not {_kind(given)}"
     for name in ("session", "tenant", "user", "message", "turn_id"):
         text = getattr(request, name)
         if text is not None and not isinstance(text, str):
@@ -89,6 +92,8 @@ def _wrong_types(request: Request) -> Iterator[str]:
         given = getattr(request, name)
         if given.__class__ is not FrozenMap and given is not None and not isinstance(given, Mapping):
             yield f"{name} must be a map, not {_kind(given)}"
+        elif given:
+            yield from (f"{name}: the name {key!r} must be text" for key in given if not isinstance(key, str))
     for name, wanted in (("messages", Message), ("tools", Tool)):
         items = getattr(request, name)
         if items and not isinstance(items, tuple | list):
@@ -100,7 +105,9 @@ def _wrong_types(request: Request) -> Iterator[str]:
 def _not_all(wanted: Any, name: str, items: Sequence[Any]) -> Iterator[str]:
     for index, item in enumerate(items):
         if not isinstance(item, wanted):
-            yield f"{name}[{index}] must be a {wanted.__module__}.{wanted.__name__}, not {_kind(item)}"
+            yield f"{name}[{index}] must be a victor_dsl.{wanted.__name__}, not {_kind(item)}"
+        elif wanted is Message and item.role not in ROLES:
+            yield f"{name}[{index}].role must be one of {', '.join(ROLES)}, not {item.role!r}"
         elif wanted is Tool or (content := item.content).__class__ is str or content is None:
             continue
         elif not isinstance(content, str | tuple | list):
@@ -110,4 +117,11 @@ def _not_all(wanted: Any, name: str, items: Sequence[Any]) -> Iterator[str]:
 
 
 def _kind(value: Any) -> str:
-    return "bytes" if isinstance(value, bytes) else kind_of(value)
+    kind = kind_of(value)
+    return (
+        type(value).__name__
+        if isinstance(value, bytes)
+        else f"a {type(value).__name__}"
+        if kind == "something else"
+        else kind
+    )
