@@ -15,7 +15,8 @@ from victor_dsl.language.config import Model
 from victor_dsl.values.faults import Fault, Faulty
 
 _RESERVED_HEADERS = frozenset({"host", "content-type", "content-length", "transfer-encoding", "connection", "accept"})
-_NAMES_A_KEY = re.compile(r"key|token|secret|passw|signature|credential|auth|^(sig|code)$", re.IGNORECASE)
+NAMES_A_KEY = re.compile(r"key|token|secret|passw|signature|credential|auth|^(sig|code)$", re.IGNORECASE)
+"""What names of parameters and fields contain that carry a key."""
 _ENDPOINT = re.compile(
     r"/(?:chat/completions|completions|responses|messages(?:/count_tokens)?|embeddings|v\d+(?P<models>/models))$"
     r"|(?P<ollama>/api/(?:chat|generate|embed|embeddings|tags|show))$"
@@ -71,7 +72,7 @@ class HttpConfig(Model):
         if mark:
             message, hint = "must end with its path; write what follows the '?' as `query`", ""
             names = parse_qsl(query)
-            if names and not any(_NAMES_A_KEY.search(name) for name, _ in names):
+            if names and not any(NAMES_A_KEY.search(name) for name, _ in names):
                 hint = f" and `query: {{{', '.join(f'{name}: {json.dumps(value)}' for name, value in names)}}}`"
             raise Faulty([Fault((), message, f"write `base_url: {address}`{hint}")])
         if path:
@@ -88,7 +89,7 @@ class HttpConfig(Model):
     @classmethod
     def _query_is_allowed(cls, query: dict[str, str]) -> dict[str, str]:
         for name, value in query.items():
-            if _NAMES_A_KEY.search(name):
+            if NAMES_A_KEY.search(name):
                 raise ValueError(f"the parameter '{name}' carries a key: write it as `api_key`, which keeps it secret")
             if not name or not name.isprintable() or not value.isprintable():
                 raise ValueError(f"the parameter '{name}' is empty or contains characters that cannot be printed")

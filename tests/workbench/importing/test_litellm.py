@@ -178,3 +178,8 @@ def test_a_file_without_a_model_names_what_was_in_it(tmp_path: Path) -> None:
 def test_what_is_no_configuration_is_an_error(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         litellm(tmp_path, text)
+
+
+def test_a_pool_of_one_has_no_weights(tmp_path: Path) -> None:
+    done = litellm(tmp_path, "model_list: [{model_name: m, litellm_params: {model: gpt-4.1, weight: 2, rpm: 5}}]")
+    assert "weights" not in done.spec["models"]["m"]

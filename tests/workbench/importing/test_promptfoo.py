@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -190,3 +191,24 @@ def test_a_program_as_configuration_and_one_without_prompts_are_errors(tmp_path:
     with pytest.raises(SpecError, match="there is no prompt in it that is text") as caught:
         promptfoo(tmp_path, "prompts: [file://a.py, file://none.txt]\n")
     assert len(caught.value.diagnostics) == 2
+
+
+def test_what_nunjucks_writes_otherwise_and_what_templates_show_of_types(tmp_path: Path) -> None:
+    prompt = "{{ x | dump }}{% if a %}b{% elseif c %}d{% endif %}{{ user.name }}{% for i in rows %}{{ i }}{% endfor %}{{ q }}"
+    done = promptfoo(tmp_path, json.dumps({"prompts": [prompt], "providers": ["openai:gpt-4.1"]}))
+    assert (
+        "{{ x | tojson }}{% if a %}b{% elif c %}d{% endif %}{{ user_given.name }}" in done.spec["message"]["template"]
+    )
+    assert done.spec["inputs"]["user_given"] == {"type": "map", "required": True}
+    assert done.spec["inputs"]["rows"] == {"type": "list", "required": True}
+
+
+def test_keys_of_assertions_and_variables_that_nothing_uses_are_named(tmp_path: Path) -> None:
+    case = {"vars": {"q": "a", "spare": "b"}, "assert": [{"type": "contains", "value": "x", "weight": 2, "odd": 1}]}
+    config = {"prompts": ["Say {{q}}"], "providers": ["openai:gpt-4.1"], "tests": [case]}
+    done = promptfoo(tmp_path, json.dumps(config, indent=1))
+    assert {place.split(": ")[1] for place in done.not_taken} == {
+        "tests[0].vars.spare",
+        "tests[0].assert[0].weight",
+        "tests[0].assert[0].odd",
+    }

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import Environment
 
 from tests.workbench.importing.importing import Result, imported, imported_file
 from victor_dsl.errors import SpecError
@@ -152,3 +153,21 @@ def test_pasted_json_without_an_id_has_the_name_of_its_file(tmp_path: Path) -> N
     done = imported(read_openai_prompts, tmp_path, "french.json", json.dumps(pasted))
     assert done.spec["name"] == "french"
     assert done.spec["contributors"][0]["text"] == "Answer in French."
+
+
+def test_labels_that_are_no_list_and_unknown_keys_of_parts(tmp_path: Path) -> None:
+    parts = [{"type": "text", "text": "Hi {{a}}", "odd": 1}]
+    export = [
+        {"name": "p", "labels": "production", "prompt": [{"role": "user", "content": parts}]},
+        {"name": "p", "labels": 5, "prompt": "x"},
+    ]
+    done = imported(read_langfuse, tmp_path, "export.json", json.dumps(export))
+    assert done.not_taken["1: p.prompt[0].content[0].odd"] == "`victor import` does not know it"
+    assert "1: version None" in done.not_taken
+
+
+def test_what_looks_like_mustache_stays_text_and_braces_beside_a_variable_too(tmp_path: Path) -> None:
+    done = langfuse(tmp_path, text_prompt("p", "{{{x}}} {{#if y}}a{{/if}} {% raw %} {{! c }} {{}}"))
+    assert done.spec["inputs"] == {"x": {"required": True}}
+    template = done.spec["contributors"][0]["template"]
+    assert Environment().from_string(template).render(x="X") == "{X} {{#if y}}a{{/if}} {% raw %} {{! c }} {{}}"

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import click
 
-from victor_dsl.compiler import compile_spec
-from victor_dsl.errors import EXIT_SPEC, SpecError, UsageError, VictorError
+from victor_dsl.errors import SpecError, UsageError, VictorError
 from victor_dsl.interfaces.cli.app import Command
-from victor_dsl.interfaces.cli.output import count_of, error_line, harmless, say
+from victor_dsl.interfaces.cli.output import count_of, harmless, say
 from victor_dsl.storage.file_value import reason
 from victor_dsl.workbench.importing.langfuse import read_langfuse
 from victor_dsl.workbench.importing.litellm import read_litellm
 from victor_dsl.workbench.importing.openai_prompts import read_openai_prompts
 from victor_dsl.workbench.importing.promptfoo import read_promptfoo
 from victor_dsl.workbench.importing.sources import Imported
-from victor_dsl.workbench.importing.writing import finished, spec_text
+from victor_dsl.workbench.importing.validity import valid_text
 
 KINDS: dict[str, Callable[[str, str | None], Imported]] = {
     "litellm": lambda path, _: read_litellm(path),
@@ -45,15 +42,14 @@ def import_(kind: str, file: str, *, output: str | None, overwrite: bool, prompt
     """
     if output is not None and os.path.lexists(output) and not overwrite:
         raise UsageError(f"{output} exists; --overwrite replaces it")
+    name = Path(file).name
     try:
         imported = KINDS[kind](file, prompt)
+        text = valid_text(imported, file, [f"Imported from {name} by `victor import {kind}`.", *imported.notes])
     except SpecError as error:
         for one in error.diagnostics:
             say(f"not taken: {harmless(str(one))}")
         raise
-    name = Path(file).name
-    text = spec_text(finished(imported, file), [f"Imported from {name} by `victor import {kind}`.", *imported.notes])
-    faults = _faults(text)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -65,17 +61,3 @@ def import_(kind: str, file: str, *, output: str | None, overwrite: bool, prompt
         say(f"not taken: {harmless(str(one))}")
     written = f"wrote {output}; " if output is not None else ""
     say(f"{written}{count_of(len(imported.not_taken), 'thing')} not taken")
-    for fault in faults:
-        say(error_line(fault))
-    if faults:
-        sys.stdout.flush()
-        raise click.exceptions.Exit(EXIT_SPEC)
-
-
-def _faults(text: str) -> list[str]:
-    """What the compiler finds wrong with the spec, which is a fault of the import or of what it imported."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "victor.yml")
-        path.write_text(text, encoding="utf-8")
-        found = compile_spec(str(path), environment={}).diagnostics
-    return [f"line {fault.span.line}: {fault.message}" for fault in found if fault.severity == "error"]

@@ -14,7 +14,7 @@ from victor_dsl.source.located import Span
 from victor_dsl.values.faults import Faulty
 from victor_dsl.workbench.importing.sources import Imported
 
-_VARIABLE = re.compile(r"\{\{\s*([A-Za-z_][\w]*)\s*\}\}")
+_VARIABLE = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
 OTHERS = {
     "javascript": "it is a program; write it as `matches` or `judge`",
     "python": "it is a program; write it as `matches` or `judge`",

@@ -81,7 +81,9 @@ def _prompts(path: str, imported: Imported) -> Iterator[Located]:
         for number, line in enumerate(read_text(path).split("\n")):
             if line.strip():
                 document, _ = compose("\n" * number + line, path)
-                yield from () if document is None else _found(document)
+                if document is not None:
+                    imported.documents.append(document)
+                    yield from _found(document)
         return
     yield from _found(read_document(path, imported))
 
@@ -105,7 +107,8 @@ def _current(versions: list[Located]) -> Located:
     """The version that production uses: by its label, else the latest."""
 
     def rank(located: Located) -> tuple[bool, bool, float]:
-        labels, version = plain(located).get("labels") or [], plain(located).get("version")
+        labels, version = plain(located).get("labels"), plain(located).get("version")
+        labels = labels if isinstance(labels, list) else [labels]
         return "production" in labels, "latest" in labels, version if isinstance(version, int | float) else 0
 
     return max(versions, key=rank)
@@ -133,9 +136,10 @@ def _add_message(prompt: Prompt, message: Section, texts: dict[str, Any]) -> Non
     kind, role = message.text("type"), message.text("role")
     if kind == "placeholder":
         message.report("type", f"the placeholder '{message.text('name')}': {HISTORY}")
+        message.end()
         return
     content = message.located("content")
-    text = None if content is None else texts_of(plain(content))
+    text = None if content is None else texts_of(content, f"{message.path}.content", message.imported)
     if content is None or text is None or role not in ("system", "developer", "user", "assistant"):
         message.report("content" if content is not None else "role", "it is not a message with text")
         return

@@ -8,6 +8,7 @@ from typing import Any
 from attrs import define, field
 
 from victor_dsl.errors import SpecError
+from victor_dsl.language.http_config import NAMES_A_KEY
 from victor_dsl.source.located import Located
 from victor_dsl.workbench.importing.endpoints import (
     ENDPOINTS,
@@ -108,6 +109,7 @@ class _Reader:
         retries = _first(router.number("num_retries"), litellm.number("num_retries"))
         if retries:
             spec["middleware"] = [{"type": "retry", "attempts": int(retries) + 1}]
+        self.imported.notes += [f"Model '{old}' is now '{new}'." for old, new in self.names.items() if new != old]
         self._end(litellm, router, general)
         return self.imported
 
@@ -208,12 +210,12 @@ class _Reader:
         item |= {name: round(price * 1_000_000, 6) for name, price in prices.items() if price is not None}
         for key in ("extra_headers", "headers"):
             if (headers := params.take(key)) is not None:
-                if isinstance(headers, dict) and not any(
-                    without_keys(str(value)) or variable(str(value)) for value in headers.values()
-                ):
-                    item["headers"] = {name: str(value) for name, value in headers.items()}
-                else:
-                    params.report(key, "a key is written as `api_key` with `api_key_header`")
+                given = {name: str(value) for name, value in headers.items()} if isinstance(headers, dict) else {}
+                plain_ones = {name: value for name, value in given.items() if not _has_key(name, value)}
+                if given != plain_ones or not given:
+                    left = ", ".join(name for name in given if name not in plain_ones) or "it"
+                    params.report(key, f"{left}: a key is written as `api_key` with `api_key_header`")
+                item |= without_empty([("headers", plain_ones)])
         if isinstance(body := params.take("extra_body"), dict):
             item["extra_body"] = body
         item |= without_empty([("settings", settings)])
@@ -281,7 +283,11 @@ class _Reader:
             "members": members,
             **({"by": by} if len(members) > 1 else {}),
             **without_empty(
-                [("weights", weights if by != "order" else None), ("limits", limits), ("circuit", circuit)]
+                [
+                    ("weights", weights if by != "order" and len(members) > 1 else None),
+                    ("limits", limits),
+                    ("circuit", circuit),
+                ]
             ),
         }
 
@@ -427,6 +433,10 @@ def _no_chat_model(name: str, model: str, rest: str, mode: str) -> str | None:
             f"{CHAT_ONLY}, and this is one of images or sound" if mode == "chat" else f"its mode is {mode}: {CHAT_ONLY}"
         )
     return None
+
+
+def _has_key(name: str, value: str) -> bool:
+    return bool(NAMES_A_KEY.search(name) or without_keys(value) or variable(value)) or name.lower() == "cookie"
 
 
 def _first(*values: Any) -> Any:

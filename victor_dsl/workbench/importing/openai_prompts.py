@@ -66,6 +66,7 @@ def read_openai_prompts(path: str, wanted: str | None) -> Imported:
     for other, prompt in prompts.items():
         if other != id:
             imported.report(prompt.span, other, f"a spec has one prompt: --prompt {other}")
+    imported.documents.append(prompts[id])
     _read(Section(prompts[id], "", imported), id)
     for place in named.get(id, ()):
         imported.report(
@@ -91,8 +92,8 @@ def _search(path: str) -> tuple[dict[str, Located], dict[str, list[Span]]]:
             prompts[_id(prompt, file)] = prompt
             continue
         for number, line in enumerate(text.split("\n"), 1):
-            for found in ID.finditer(line):
-                named.setdefault(found[0], []).append(Span(file, number, found.start() + 1, number, found.end() + 1))
+            for id, found in {found[0]: found for found in ID.finditer(line)}.items():
+                named.setdefault(id, []).append(Span(file, number, found.start() + 1, number, found.end() + 1))
     return prompts, named
 
 
@@ -147,7 +148,8 @@ def _read(section: Section, id: str) -> None:
     for key in ("input", "messages"):
         for located, path in section.items(key):
             message = Section(located, path, imported)
-            role, text = message.text("role"), texts_of(message.take("content"))
+            role, content = message.text("role"), message.located("content")
+            text = None if content is None else texts_of(content, f"{path}.content", imported)
             if text is None or role not in ("system", "developer", "user", "assistant"):
                 message.report("content", "only messages with text are taken")
                 continue

@@ -53,6 +53,7 @@ SETTINGS = {
 }
 RUNS = "it runs code or a program of its own; a spec has prompts as text"
 CASES = "only cases in YAML and JSON are taken, and these are in another file"
+ALL_HOLD = "all assertions must hold, and count alike"
 EVALUATION = "it is about the run of an evaluation; a spec has none"
 
 
@@ -221,20 +222,20 @@ class _Reader:
 
     def _tests(self, prompt: Prompt) -> list[dict[str, Any]]:
         default = self.top.section("defaultTest")
-        default_vars = default.take("vars")
         shared = self._assertions(default)
+        cases = self._cases()
+        default_vars = self._vars(default, prompt, None)
         grader = _grader(default, self.imported)
         default.end()
         made: list[dict[str, Any]] = []
         names: set[str] = set()
-        cases = self._cases()
         for one in shared if not cases else ():
             self.imported.report(one.span, one.path, "there is no case that it could hold for")
         for located, place in cases:
             case = Section(located, place, self.imported)
-            values = {**(default_vars if isinstance(default_vars, dict) else {}), **self._vars(case)}
-            name = _unique(case.text("description") or _named(values) or f"case {len(names) + 1}", names)
             wanted = [*shared, *self._assertions(case)]
+            values = {**default_vars, **self._vars(case, prompt, wanted)}
+            name = _unique(case.text("description") or _named(values) or f"case {len(names) + 1}", names)
             expect = expectations(
                 wanted, values, _grader(case, self.imported) or grader or next(iter(self.models)), self.imported
             )
@@ -268,12 +269,20 @@ class _Reader:
                 cases += [(one, f"[{index}]") for index, one in enumerate(listed) if isinstance(one.value, dict)]
         return cases
 
-    def _vars(self, case: Section) -> dict[str, Any]:
+    def _vars(self, case: Section, prompt: Prompt, wanted: list[Assertion] | None) -> dict[str, Any]:
+        """The variables of a case; those that neither the prompt nor an assertion uses are reported, if these are known."""
         values: dict[str, Any] = {}
+        used = str([one.value for one in wanted or ()])
         given = case.section("vars")
         for name in given.left():
             value = given.take(name)
-            if isinstance(value, str) and value.startswith("file://"):
+            if (
+                wanted is not None
+                and name not in prompt.names
+                and not re.search(rf"\{{\{{\s*{re.escape(name)}\b", used)
+            ):
+                given.report(name, "neither the prompt nor an assertion uses it")
+            elif isinstance(value, str) and value.startswith("file://"):
                 given.report(name, "it is the content of a file; write the text")
             elif isinstance(value, list):
                 given.report(name, "of several values the first is taken; write a test for each (`each`)")
@@ -289,11 +298,20 @@ class _Reader:
                 self.imported.report(located.span, place, "it is no assertion")
                 continue
             inner = Section(one, place, self.imported)
-            if (inner.text("type") or "") == "assert-set":
+            if (type := inner.text("type") or "") == "assert-set":
                 found += self._assertions(inner)
-                inner.drop("all assertions must hold", "threshold", "weight", "metric")
+                inner.drop(ALL_HOLD, "threshold", "weight", "metric", "config")
+                inner.end()
                 continue
-            found.append(Assertion(plain(one), located.span, place))
+            found.append(
+                Assertion(
+                    {"type": type, **{key: inner.take(key) for key in ("value", "threshold")}}, located.span, place
+                )
+            )
+            inner.drop(ALL_HOLD, "weight", "metric")
+            inner.drop("the first model of the spec judges, with a prompt of victor's", "provider", "rubricPrompt")
+            inner.drop(RUNS, "transform", "contextTransform", "config")
+            inner.end()
         return found
 
     def _referred(self, located: Located) -> Located | None:
@@ -316,22 +334,27 @@ def _as_messages(chosen: _Text, imported: Imported) -> Prompt:
     if document is None and re.match(r"-\s+role:", text):
         from_yaml = read_yaml(text)
         document = from_yaml
-    messages = plain(document) if document is not None else None
-    if isinstance(messages, dict):
-        messages = messages.get("messages")
-    if not isinstance(messages, list) or not all(
-        isinstance(one, Mapping) and isinstance(one.get("role"), str) for one in messages
-    ):
+    found = document if document is None or isinstance(document.value, list) else document.get("messages")
+    messages = found.value if found is not None and isinstance(found.value, list) else []
+    roles = [plain(role) if (role := one.get("role")) is not None else None for one in messages]
+    if not messages or not all(isinstance(role, str) for role in roles):
         if text.startswith("[") and "{%" in text:
             imported.report(chosen.at.span, chosen.name, "a template that writes JSON is taken as one text")
         prompt.add_template("user", chosen.text)
         return prompt
-    for one in messages:
-        content = texts_of(one.get("content"))
-        if content is None or one["role"] not in ("system", "developer", "user", "assistant"):
-            imported.report(chosen.at.span, chosen.name, f"a message of role {one['role']} with other parts than text")
+    within = Imported()
+    for index, one in enumerate(messages):
+        message = Section(one, f"{chosen.name}[{index}]", within)
+        role = message.text("role") or ""
+        content = message.located("content")
+        said = None if content is None else texts_of(content, f"{message.path}.content", within)
+        if said is None or role not in ("system", "developer", "user", "assistant"):
+            imported.report(chosen.at.span, chosen.name, f"a message of role {role} with other parts than text")
             continue
-        prompt.add_template(one["role"], content)
+        prompt.add_template(role, said)
+        message.end()
+    for fault in within.not_taken:  # their lines are those of the prompt, not of the file
+        imported.report(chosen.at.span, fault.path, fault.why)
     return prompt
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import define, field
 
 from victor_dsl.language.template import RESERVED, VISIBLE
+from victor_dsl.source.located import Located
+from victor_dsl.workbench.importing.sources import Imported, Section
 
 SAID = (
     "message",
@@ -26,7 +28,7 @@ SAID = (
 )
 """Names of variables that usually stand for what the user says, the likeliest first."""
 
-_VARIABLE = re.compile(r"\{\{-?\s*([^{}\n]{1,200}?)\s*-?\}\}")
+_VARIABLE = re.compile(r"\{\{-?\s*(\w(?:[\w .-]{0,198}\w)?)\s*-?\}\}")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MARK = re.compile(r"\{\{|\{%|\{#")
 
@@ -51,6 +53,8 @@ class Prompt:
         for old, new in self.names.items():
             if old != new:
                 text = re.sub(rf"(\{{[{{%][^}}]*?)\b{re.escape(old)}\b", rf"\g<1>{new}", text)
+        text = re.sub(r"(\{%-?\s*)else\s*if\b", r"\1elif", text)
+        text = re.sub(r"(\{\{[^}]*?\|\s*)dump\b", r"\1tojson", text)
         self.messages.append((role, text))
 
     def spec(self) -> dict[str, Any]:
@@ -59,7 +63,7 @@ class Prompt:
         system = [text for role, text in messages if role in ("system", "developer")]
         others = [(role, text) for role, text in messages if role not in ("system", "developer")]
         last = others.pop()[1] if others and others[-1][0] == "user" else None
-        inputs = {new: {"required": True} for new in self.names.values()}
+        inputs = {new: {**self._type(new), "required": True} for new in self.names.values()}
         spec: dict[str, Any] = {}
         if last is not None:
             self.said = next((name for name in SAID if name in inputs and _uses(last, name)), None)
@@ -85,6 +89,15 @@ class Prompt:
             spec["message"] = {"template": last}
         return spec
 
+    def _type(self, name: str) -> dict[str, str]:
+        """What the templates show of the type of a variable's values."""
+        texts = [text for _, text in self.messages]
+        if any(re.search(rf"\{{%-?\s*for\s[^%]*\sin\s+{name}\b(?!\.)", text) for text in texts):
+            return {"type": "list"}
+        if any(re.search(rf"\{{[{{%][^}}'\"]*\b(?<!\.){name}\.[A-Za-z_]", text) for text in texts):
+            return {"type": "map"}
+        return {}
+
     def notes(self) -> list[str]:
         """What readers of the spec should know of its names."""
         renamed = [(old, new) for old, new in self.names.items() if new not in (old, self.said)]
@@ -102,9 +115,12 @@ class Prompt:
     def _template(self, text: str) -> str:
         pieces, place = [], 0
         for found in _VARIABLE.finditer(text):
-            pieces += [_literal(text[place : found.start()]), f"{{{{ {self._rename(found[1])} }}}}"]
+            before = literal(text[place : found.start()])
+            if before.endswith("{"):  # it would join the braces that follow
+                before = before[:-1] + "{{ '{' }}"
+            pieces += [before, f"{{{{ {self._rename(found[1])} }}}}"]
             place = found.end()
-        return "".join([*pieces, _literal(text[place:])])
+        return "".join([*pieces, literal(text[place:])])
 
     def _rename(self, name: str) -> str:
         if name not in self.names:
@@ -123,7 +139,7 @@ def template_names(text: str) -> list[str]:
     """The names that a Nunjucks template's expressions begin with, in order, without those that it sets itself."""
     own = set(re.findall(r"\{%-?\s*(?:for|set)\s+([A-Za-z_]\w*)", text)) | {"loop"}
     names: dict[str, None] = {}
-    for inside in re.findall(r"\{\{(.*?)\}\}|\{%-?\s*(?:if|elif|for\s+\w+\s+in)\s(.*?)%\}", text, re.DOTALL):
+    for inside in re.findall(r"\{\{(.*?)\}\}|\{%-?\s*(?:if|elif|else\s*if|for\s+\w+\s+in)\s(.*?)%\}", text, re.DOTALL):
         expression = re.sub(r"'[^']*'|\"[^\"]*\"", "", inside[0] or inside[1])
         for piece in re.split(r"\bif\b|\band\b|\bor\b|\bnot\b|\bin\b|\belse\b|[=<>!+*/(),~\[\]-]", expression):
             if (word := re.match(r"\s*([A-Za-z_]\w*)", piece)) and word[1] not in own | {
@@ -137,14 +153,21 @@ def template_names(text: str) -> list[str]:
     return list(names)
 
 
-def texts_of(content: Any) -> str | None:
-    """The text of a message's content; None where it has other parts than text."""
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, Sequence):
+def texts_of(content: Located, path: str, imported: Imported) -> str | None:
+    """The text of a message's content; None where it has other parts than text. What parts have beside it is reported."""
+    if isinstance(content.value, str):
+        return content.value
+    parts = content.value if isinstance(content.value, list) else []
+    found = [part.get("text") for part in parts]
+    texts = [text.value for text in found if text is not None and isinstance(text.value, str)]
+    if not texts or len(texts) != len(parts):
         return None
-    texts = [part["text"] for part in content if isinstance(part, Mapping) and isinstance(part.get("text"), str)]
-    return "\n".join(texts) if texts and len(texts) == len(content) else None
+    for index, part in enumerate(parts):
+        section = Section(part, f"{path}[{index}]", imported)
+        section.take("type")
+        section.take("text")
+        section.end()
+    return "\n".join(texts)
 
 
 def _piece(text: str, name: str) -> dict[str, Any]:
@@ -160,7 +183,8 @@ def _uses(text: str, name: str) -> bool:
     return name in template_names(text)
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """A template that renders to the text, whatever markup it has."""
     return _MARK.sub(lambda found: f"{{{{ '{found[0]}' }}}}", text)
 
 

@@ -46,6 +46,8 @@ class Imported:
     spec: dict[str, Any] = field(factory=dict)
     notes: list[str] = field(factory=list)
     not_taken: list[NotTaken] = field(factory=list)
+    documents: list[Located] = field(factory=list)
+    """What was read."""
 
     def report(self, span: Span, path: str, why: str) -> None:
         """Adds what was not taken."""
@@ -150,6 +152,7 @@ def read_document(path: str, imported: Imported) -> Located:
         raise SpecError(f"{path}: it is empty")
     for fault in faults:
         imported.report(fault.span, "", fault.message)
+    imported.documents.append(document)
     return document
 
 

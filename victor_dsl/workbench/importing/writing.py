@@ -57,7 +57,8 @@ def spec_text(spec: dict[str, Any], comments: Sequence[str]) -> str:
     yaml.indent(mapping=2, sequence=4, offset=2)
     stream = StringIO()
     yaml.dump(_styled(spec, top=True), stream)
-    head = "".join(f"# {comment}\n" for comment in comments)
+    shown = ("".join(c if c.isprintable() else " " for c in comment) for comment in comments)
+    head = "".join(f"# {comment}\n" for comment in shown)
     text = layout(head + stream.getvalue(), section_rank).rstrip("\n") + "\n"
     document, _ = compose(text, "spec")
     if document is None or plain(document) != spec:
