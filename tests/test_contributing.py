@@ -31,7 +31,7 @@ async def test_the_component_of_the_guide_works(spec: Callable[..., Path]) -> No
     assert compilation.program, compilation.diagnostics
     async with Orchestrator(compilation.program, registry=registry) as orchestrator:
         rendered = await orchestrator.render(Request(message="What day is it?"))
-    assert re.fullmatch(r"Today is \d\d [A-Z][a-z]+ \d{4}\.", rendered.as_json()["system"])
+    assert re.fullmatch(r"Today is \d\d [A-Z][a-z]+ \d{4}\.", rendered.to_dict()["system"])
 
 
 def _code(guide: str) -> str:

@@ -78,7 +78,7 @@ class VictorError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         return _without_init, (type(self), self.args), self.__dict__
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The error object of an output line: `{"code", "message"}`."""
         return {"code": self.code, "message": str(self)}
 
@@ -158,9 +158,9 @@ class Refused(VictorError):
         super().__init__(message, node=node, hint=hint)
         self.retry_after_s = retry_after_s
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The error object of an output line, with `retry_after_s` where that is known."""
-        return _with_wait(super().as_json(), self.retry_after_s)
+        return _with_wait(super().to_dict(), self.retry_after_s)
 
 
 class Unauthenticated(Refused):
@@ -317,7 +317,7 @@ class ModelError(ComponentError):
         """Whether the same request may succeed later."""
         return self.kind in self.TRANSIENT
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The error object of an output line, with the kind in its code: `model-rate_limited`."""
         return _with_wait({"code": f"model-{self.kind}", "message": str(self)}, self.retry_after_s)
 

@@ -196,7 +196,7 @@ class Outcome:
         if not (clean and self.alive and self.no_half_answer and self.fault.required(self)):
             return "fail"
         if self.fault.error is not None:
-            right = [error.as_json()["code"] for error in errors] == [self.fault.error]
+            right = [error.to_dict()["code"] for error in errors] == [self.fault.error]
             return "pass" if right and self.fault.advisory(self) else "fail"
         if errors:
             return "safe"

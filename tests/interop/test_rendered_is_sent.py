@@ -157,7 +157,7 @@ async def test_render_shows_what_run_sends(tmp_path: Path, seed: int) -> None:
         async with victor_dsl.open(path) as running, rendering:
             for line in requests(random):
                 request = read_request(line)
-                here, elsewhere = [(await each.render(request)).as_json() for each in (running, rendering)]
+                here, elsewhere = [(await each.render(request)).to_dict() for each in (running, rendering)]
                 before = len(server.asked)
                 answer = await running.answer(request)
                 assert answer.error is None

@@ -79,7 +79,7 @@ async def isolate(dsn: str, folder: Path, *, tenants: int, sessions: int, turns:
                     rendered = await orchestrator.render(
                         Request(message=f"I am {tenant.mark}", session="s0", tenant=tenant.id)
                     )
-                    findings.look("rendered prompt", tenant.mark, json.dumps(rendered.as_json()))
+                    findings.look("rendered prompt", tenant.mark, json.dumps(rendered.to_dict()))
                 look_at_memory(findings)
         for body in asked:
             findings.look("prompt sent", MARK.findall(body["messages"][-1]["content"])[0], json.dumps(body))

@@ -134,8 +134,8 @@ async def test_recipe_6_one_session_id_is_another_session_for_each_tenant(world:
         for tenant in ("a", "b", "a"):
             await orchestrator.chat(f"I am {tenant}", session_id="s1", tenant=tenant)
         rendered = await orchestrator.render(Request(message="Hi!", session="s1", tenant="b"))
-    assert "I am b" in str(rendered.as_json()["messages"])
-    assert "I am a" not in str(rendered.as_json())
+    assert "I am b" in str(rendered.to_dict()["messages"])
+    assert "I am a" not in str(rendered.to_dict())
 
 
 async def test_recipe_6_one_orchestrator_keeps_the_users_of_a_tenant_apart(world: World) -> None:
@@ -143,7 +143,7 @@ async def test_recipe_6_one_orchestrator_keeps_the_users_of_a_tenant_apart(world
     async with world.opened() as orchestrator:
         await orchestrator.chat("I am ann", session_id="ann", user="ann", tenant="a")
         rendered = await orchestrator.render(Request(message="Hi!", session="bob", user="bob", tenant="a"))
-    assert "ann" not in str(rendered.as_json()["messages"])
+    assert "ann" not in str(rendered.to_dict()["messages"])
 
 
 @pytest.mark.parametrize("session", ["acme:1", "acme", "acme/1", "tenant_acme_1"])
@@ -171,7 +171,7 @@ async def test_recipe_6_a_strange_tenant_is_refused_alone_and_served_where_there
         for text in ("one", "two"):
             assert (await orchestrator.answer(Request(message=text, session="s", tenant=tenant))).error is None
         rendered = await orchestrator.render(Request(message="three", session="s", tenant=tenant))
-        assert [message["content"] for message in rendered.as_json()["messages"]][::2] == ["one", "two", "three"]
+        assert [message["content"] for message in rendered.to_dict()["messages"]][::2] == ["one", "two", "three"]
     assert len(await world.database.for_every_tenant().fetch("SELECT * FROM tenant_configs")) == 2
 
 
@@ -224,7 +224,7 @@ async def test_recipe_6_while_the_database_is_away_turns_fail_in_words_and_go_on
     assert isinstance(in_a_session.error, StoreError)
     assert unknown.error is not None
     assert again.error is None
-    assert [message["content"] for message in rendered.as_json()["messages"]][::2] == ["one", "three", "four"]
+    assert [message["content"] for message in rendered.to_dict()["messages"]][::2] == ["one", "three", "four"]
     said = json.dumps(world.events()) + str(in_a_session.error) + str(unknown.error)
     assert PASSWORD not in said
     assert "the last good values stay in force" in said

@@ -100,7 +100,7 @@ async def test_an_answer_that_breaks_off_ends_as_its_setting_says(stage: Stage, 
     assert (answer.text or None, shown.text) == (reply, shown_at_last)
     if reply is None:
         assert answer.error is not None
-        assert answer.error.as_json()["code"] == "model-bad_response"
+        assert answer.error.to_dict()["code"] == "model-bad_response"
     elif by == "fallback":
         assert answer.model == "spare"
     assert any(delta.restart for delta in shown.deltas) == (mode == "restart")
@@ -125,7 +125,7 @@ async def test_text_held_back_goes_out_with_each_complete_answer(stage: Stage) -
     answer, shown, _ = await run(stage, "hold", main, [Streams(["Ra", "in."])])
     assert (answer.text, shown.text) == ("Rain.", "I look. Rain.")
     pieces = [(delta.kind, str(delta)) for delta in shown.deltas]
-    assert pieces == [("text", "I look. "), ("tool_call", ""), ("text", "Ra"), ("text", "in.")]
+    assert pieces == [("text", "I look. "), ("tool_call", ""), ("tool_result", ""), ("text", "Ra"), ("text", "in.")]
 
 
 async def test_an_answer_is_not_continued_once_a_tool_call_began(stage: Stage) -> None:

@@ -170,7 +170,7 @@ async def test_a_torn_conversation_is_sent_whole_and_told_in_the_turn_s_event(st
     assert main.turns[0].messages == (torn[0], call, stand_in, torn[3])
     assert [data.get("mending") for data in spy.data("turn")] == [{"closed": 1, "left_out": 1}, None]
     assert rendered.kept == (0, 1, 2, 4)
-    assert rendered.as_json()["mending"] == {"closed": [2], "left_out": [3]}
+    assert rendered.to_dict()["mending"] == {"closed": [2], "left_out": [3]}
 
 
 async def test_a_stand_in_is_not_stored_in_the_session(stage: Stage) -> None:

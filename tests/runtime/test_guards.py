@@ -53,7 +53,7 @@ def asked(text: str = "hi", key: str | None = KEY, **more: str) -> Request:
 
 
 def code(answer: Reply) -> str | None:
-    return None if answer.error is None else str(answer.error.as_json()["code"])
+    return None if answer.error is None else str(answer.error.to_dict()["code"])
 
 
 def model(stage: Stage) -> Says:

@@ -580,7 +580,7 @@ async def test_when_all_models_fail_the_error_says_when_the_first_may_answer(sta
     async with stage.orchestrator(TWO) as orchestrator:
         answer = await orchestrator.answer(Request(message="go"))
     assert answer.error is not None
-    error = answer.error.as_json()
+    error = answer.error.to_dict()
     assert (error["code"], error["retry_after_s"]) == ("model-rate_limited", 8)
 
 

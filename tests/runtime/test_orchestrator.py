@@ -158,7 +158,7 @@ async def test_a_component_that_breaks_its_word_is_an_error_and_no_crash(
     async with stage.orchestrator(GIVEN) as orchestrator:
         answer = await orchestrator.answer(Request(message="a"))
     assert answer.error is not None
-    told = answer.error.as_json()
+    told = answer.error.to_dict()
     found = re.fullmatch("models/main: internal error ([0-9a-f]{8}); see the log", told["message"])
     assert found, "its text may quote a prompt, so that only the log has it"
     assert told["code"] == "component"
@@ -313,7 +313,7 @@ async def test_an_emit_that_raises_is_the_callers_own_error(stage: Stage, caplog
     async with stage.orchestrator(ECHO) as orchestrator:
         answer = await orchestrator.answer(Request(message="a"), emit)
     assert answer.error is not None
-    assert answer.error.as_json() == {
+    assert answer.error.to_dict() == {
         "code": "emit",
         "message": "the reply cannot be streamed to the caller: ConnectionResetError: the client went away",
     }

@@ -46,7 +46,7 @@ async def test_the_rendered_turn_is_the_object_of_the_contract(stage: Stage) -> 
     async with stage.orchestrator(SPEC) as orchestrator:
         rendered = await orchestrator.render(Request(id=1, session="s", tenant="acme", message="hi there"))
         plan = orchestrator.program.plan_for("acme", {}).digest
-    line = rendered.as_json()
+    line = rendered.to_dict()
     assert line.pop("origins")["settings.temperature"] == {
         "source": "spec",
         "file": str(stage.folder / "victor.yml"),
@@ -133,7 +133,7 @@ async def test_an_error_is_shown_with_what_was_known_before_it(stage: Stage) -> 
     stage.objects["contributors/given"] = Piece(ContributorError("no file"))
     spec = SPEC.replace("contributors: [", "contributors: [{type: given}, ")
     async with stage.orchestrator(spec) as orchestrator:
-        line = (await orchestrator.render(Request(id=1, message="hi"))).as_json()
+        line = (await orchestrator.render(Request(id=1, message="hi"))).to_dict()
     assert line["error"]["code"] == "contributor"
     assert (line["system"], line["tools"], line["settings"]["temperature"]) == ("", [], 0.5)
     assert line["messages"] == [{"role": "user", "content": "hi"}]
@@ -142,7 +142,7 @@ async def test_an_error_is_shown_with_what_was_known_before_it(stage: Stage) -> 
 async def test_a_bad_request_is_an_error_object(stage: Stage) -> None:
     set_up(stage)
     async with stage.orchestrator(SPEC) as orchestrator:
-        line = (await orchestrator.render(Request(message="hi", settings={"model": "x"}))).as_json()
+        line = (await orchestrator.render(Request(message="hi", settings={"model": "x"}))).to_dict()
     assert line["error"]["code"] == "bad-request"
     assert (line["settings"], line["origins"], line["kept"]) == ({}, {}, [0])
 
@@ -155,7 +155,7 @@ async def test_a_fault_of_a_component_is_an_error_object_too(stage: Stage) -> No
     set_up(stage)
     stage.objects["tools/given"] = Broken({})
     async with stage.orchestrator(SPEC) as orchestrator:
-        line = (await orchestrator.render(Request(message="hi"))).as_json()
+        line = (await orchestrator.render(Request(message="hi"))).to_dict()
     assert line["error"]["code"] == "component"
     assert re.fullmatch("tools/given: internal error [0-9a-f]{8}; see the log", line["error"]["message"])
 
@@ -190,7 +190,7 @@ async def test_the_pieces_of_the_prompt_have_the_origins_of_their_overlays(stage
     """
     async with stage.orchestrator(spec, answering=False) as orchestrator:
         base, warm = [
-            (await orchestrator.render(Request(message="a", arms=arms))).as_json()["origins"]
+            (await orchestrator.render(Request(message="a", arms=arms))).to_dict()["origins"]
             for arms in ({"tone": "control"}, {"tone": "warm"})
         ]
     style = {"source": "spec", "file": base["contributors.text"]["file"], "line": 6}
@@ -221,7 +221,7 @@ async def test_a_late_result_is_listed_as_moved(stage: Stage) -> None:
     late = (Message("user", "task"), call, Message("user", "Well?"), Message("tool", "7", tool_call_id="a"))
     async with stage.orchestrator("models: {main: {type: echo}}") as orchestrator:
         rendered = await orchestrator.render(Request(messages=(Message("system", "Be kind."), *late)))
-    assert rendered.as_json()["mending"] == {"closed": [], "left_out": [], "moved": [4]}
+    assert rendered.to_dict()["mending"] == {"closed": [], "left_out": [], "moved": [4]}
     assert rendered.kept == (0, 1, 2, 3, 4)
     assert [message.role for message in rendered.messages] == ["user", "assistant", "tool", "user"]
 
@@ -246,7 +246,7 @@ async def test_the_cache_s_share_is_that_of_the_request_before_of_the_same_sessi
     ]
     spec = CACHE + "tool_selection: all\ntenants: {acme: {with: {}}}\n"
     async with stage.orchestrator(spec) as orchestrator:
-        lines = [(await orchestrator.render(request)).as_json() for request in requests]
+        lines = [(await orchestrator.render(request)).to_dict() for request in requests]
     head = sum(tool.tokens for tool in tools) + text_tokens("It is Monday.")
     assert [line["cache"]["changed_at"] for line in lines] == [
         *(None, None, None, None),

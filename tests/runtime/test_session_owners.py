@@ -88,7 +88,7 @@ async def test_rendering_shows_the_history_of_the_user_who_is_named(stage: Stage
         rendered = {
             user: await orchestrator.render(asked("and?", None, tenant="acme", user=user)) for user in ("ann", "bob")
         }
-    assert {user: len(one.as_json()["messages"]) for user, one in rendered.items()} == {"ann": 3, "bob": 1}
+    assert {user: len(one.to_dict()["messages"]) for user, one in rendered.items()} == {"ann": 3, "bob": 1}
 
 
 async def test_equal_session_ids_of_two_users_are_two_units(stage: Stage, model: Says) -> None:

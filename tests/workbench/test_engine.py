@@ -38,7 +38,7 @@ async def echo(of: Line) -> Mapping[str, Any]:
 def job(answer: Answer = echo, written: list[Mapping[str, Any]] | None = None, session: str | None = None) -> Job:
     return Job(
         answer=answer,
-        fail=lambda of, error: {"id": of.id, "error": error.as_json()},
+        fail=lambda of, error: {"id": of.id, "error": error.to_dict()},
         write=(written if written is not None else []).append,
         watch=lambda _, __: None,
         session=session,

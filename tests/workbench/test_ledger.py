@@ -14,7 +14,7 @@ def test_a_repeated_id_is_an_error_on_the_second_line() -> None:
         second = ledger.admit(Line(2, "a"))
         assert second is not None
         assert second.error is not None
-        assert second.error.as_json() == {"code": "repeated-id", "message": 'the id "a" is already that of line 1'}
+        assert second.error.to_dict() == {"code": "repeated-id", "message": 'the id "a" is already that of line 1'}
 
 
 def test_a_number_and_its_text_are_two_ids() -> None:
@@ -58,6 +58,6 @@ def test_a_bad_line_takes_no_id_from_another_line() -> None:
     with Ledger() as ledger:
         assert ledger.admit(bad) == bad
         assert ledger.admit(Line(2, 1)) == Line(2, 1)
-    with Ledger([{"id": 1, "error": bad.error.as_json() | {"line": 1}}] if bad.error else []) as resumed:
+    with Ledger([{"id": 1, "error": bad.error.to_dict() | {"line": 1}}] if bad.error else []) as resumed:
         assert resumed.admit(bad) is None
         assert resumed.admit(Line(2, 1)) == Line(2, 1)

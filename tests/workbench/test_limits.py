@@ -97,7 +97,7 @@ async def run(folder: Path, requests: list[dict[str, Any]], limits: str, *, per:
 
     async with Orchestrator(program, clock=clock) as orchestrator:
         driving = asyncio.create_task(clock.drive())
-        job = Job(answer, lambda line, error: {"id": line.id, "error": error.as_json()}, write, lambda *_: None)
+        job = Job(answer, lambda line, error: {"id": line.id, "error": error.to_dict()}, write, lambda *_: None)
         with Ledger() as ledger:
             await run_lines(lines(), ledger, job, concurrency=8, limits=waits)
         driving.cancel()

@@ -69,7 +69,7 @@ async def run(
 
     job = Job(
         answer,
-        lambda of, error: {"id": of.id, "error": error.as_json()},
+        lambda of, error: {"id": of.id, "error": error.to_dict()},
         written.append,
         lambda *_: None,
         None,

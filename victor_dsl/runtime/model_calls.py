@@ -204,7 +204,7 @@ class ModelCalls:
         if window is not None and estimate is not None:
             window.learn(turn, estimate.size, reply.usage.input_tokens)
             if window.ignores_tools(turn, reply.usage.input_tokens):
-                turn.record("error", ComponentError(TOOLS_IGNORED, node=node).as_json())
+                turn.record("error", ComponentError(TOOLS_IGNORED, node=node).to_dict())
                 logger.warning("%s: %s", node, TOOLS_IGNORED)
         usage, estimated = reply.usage, _estimated(reply.usage, estimate)
         tokens = usage.tokens_json()

@@ -320,7 +320,7 @@ class Reply:
             "usage": self.usage.as_json(),
             "latency_ms": round(self.latency_ms, 3),
             "plan": self.plan,
-            "error": None if self.error is None else self.error.as_json(),
+            "error": None if self.error is None else self.error.to_dict(),
         }
         if self.message.tool_calls:
             line["message"] = self.message.as_json()

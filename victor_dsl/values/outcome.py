@@ -79,7 +79,7 @@ class Rendered:
     """What the model would be sent, and why; after an error, as far as the turn came.
 
         rendered = victor_dsl.render("victor.yml", "Hello!")
-        print(rendered.system, rendered.settings["model"], rendered.as_json()["tokens"])
+        print(rendered.system, rendered.settings["model"], rendered.to_dict()["tokens"])
 
     `kept` and the indices of `mending` point into the input: the request's `messages`, or the session's history followed by
     its `message`. `tools` are the names selected for this turn, best first, and `sent_tools` those sent, in the order sent:
@@ -115,7 +115,7 @@ class Rendered:
     definitions: tuple[Tool, ...] = ()
     given: int = 0
 
-    def as_json(self, *, explain: bool = False) -> dict[str, Any]:
+    def to_dict(self, *, explain: bool = False) -> dict[str, Any]:
         """The rendered turn as `victor render` prints it; `explain` adds why each message was kept or left out.
 
         `mending` is present only if something was mended.
@@ -140,7 +140,7 @@ class Rendered:
             "cache": self.cache.as_json(),
             "compaction": compaction,
             "plan": self.plan,
-            "error": None if self.error is None else self.error.as_json(),
+            "error": None if self.error is None else self.error.to_dict(),
         }
         if self.mending is not None:
             line["mending"] = self.mending.as_json()

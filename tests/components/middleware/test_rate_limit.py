@@ -41,7 +41,7 @@ async def test_a_refusal_says_correctly_when_to_try_again(tmp_path: Path) -> Non
         assert str(caught.value) == (
             "middleware/rate_limit: this tenant has reached its limit requests_per_minute: 2; try again in 30.0 s"
         )
-        assert caught.value.as_json()["retry_after_s"] == 30
+        assert caught.value.to_dict()["retry_after_s"] == 30
         guard.clock.time += 29.9
         assert await passed(guard, turn, 1) == 0
         guard.clock.time += 0.1

@@ -187,7 +187,7 @@ async def test_what_a_session_was_offered_stays_offered_in_every_process(stage: 
                 await another.chat("Thanks.", session_id="s")
     assert [[tool.name for tool in turn.tools] for turn in says.turns] == [["parcels"]] * len(says.turns)
     assert again.sent_tools == ("parcels", "invoices")
-    assert not any("said" in message for message in again.as_json()["messages"])
+    assert not any("said" in message for message in again.to_dict()["messages"])
 
 
 async def never(_: Any) -> Any:

@@ -97,7 +97,7 @@ class Chain:
                 if steps_left == 1 or not is_fault(error):
                     raise
                 message = f"the step is skipped: {describe(error)}"
-                turn.record("error", ComponentError(message, node=step.node).as_json())
+                turn.record("error", ComponentError(message, node=step.node).to_dict())
                 continue
             kept = choice.groups
             summaries += [choice.summary] if choice.summary else []

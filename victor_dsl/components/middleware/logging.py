@@ -117,7 +117,7 @@ def word(value: Any) -> str:
 
 def kind_of(error: Exception) -> str:
     """The kind of an error. Its text is not logged, since it may quote the conversation."""
-    return str(error.as_json()["code"]) if isinstance(error, VictorError) else type(error).__name__
+    return str(error.to_dict()["code"]) if isinstance(error, VictorError) else type(error).__name__
 
 
 def beginning(text: str) -> str:

@@ -74,4 +74,4 @@ async def prepare(strategy: ToolSelection, turns: Sequence[Turn]) -> None:
 
 def record_failure(error: BaseException, node: str, turn: Turn) -> None:
     """Records an `error` event for a nested strategy, or an embedder, that failed."""
-    turn.record("error", ComponentError(f"the strategy failed: {describe(error)}", node=node).as_json())
+    turn.record("error", ComponentError(f"the strategy failed: {describe(error)}", node=node).to_dict())

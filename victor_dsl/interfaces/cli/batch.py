@@ -216,7 +216,7 @@ class _Run:
                 rendered = await orchestrator.render(request)
                 if self.batch.explain is not None:
                     say("\n".join([f"line {line.number}:", *self.batch.explain(rendered)]))
-                return rendered.as_json(explain=self.batch.explain is not None)
+                return rendered.to_dict(explain=self.batch.explain is not None)
             answer = await orchestrator.answer(request)
             if self.digests is not None and not line.attempts:
                 self.digests.add(line)
@@ -292,7 +292,7 @@ def _unrendered(line: Line, error: VictorError) -> dict[str, Any]:
         compaction=None,
         plan="",
         error=error,
-    ).as_json()
+    ).to_dict()
 
 
 @contextmanager

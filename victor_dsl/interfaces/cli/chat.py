@@ -160,7 +160,7 @@ class _Chat:
         if sys.stdout.isatty() and not self.as_json:
             click.echo(page_text(render_page(rendered, orchestrator.program.file)), nl=False, color=True)
         else:
-            print_json(rendered.as_json())
+            print_json(rendered.to_dict())
 
     async def _why(self, key: str, orchestrator: Orchestrator) -> None:
         if not key:

@@ -131,7 +131,7 @@ def _render_one(program: Program, request: Request, *, explains: bool, for_peopl
         return EXIT_OK if rendered.error is None else rendered.error.exit_code
     if explains:
         say("\n".join(_reasons(rendered)))
-    print_json(rendered.as_json(explain=explains), indent=sys.stdout.isatty())
+    print_json(rendered.to_dict(explain=explains), indent=sys.stdout.isatty())
     return report(rendered.error)
 
 

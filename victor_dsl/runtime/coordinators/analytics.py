@@ -137,7 +137,7 @@ def _tools_data(trace: Trace) -> dict[str, Any] | None:
 
 def error_data(error: VictorError) -> dict[str, Any]:
     """The data of an `error` event, without the message, which may quote what a user or a model wrote."""
-    data: dict[str, Any] = {"code": error.as_json()["code"], "node": error.node}
+    data: dict[str, Any] = {"code": error.to_dict()["code"], "node": error.node}
     if isinstance(error, ModelError):
         data["status"] = error.status
     return data

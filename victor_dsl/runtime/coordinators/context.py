@@ -304,7 +304,7 @@ class ContextCoordinator:
                 late = isinstance(error, TimeoutError) and limit.expired()
                 reason = f"it took longer than {self._deadline_s:g} s" if late else describe(error)
             failure = ComponentError(f"the strategy failed: {reason}", node=f"compaction/{type}")
-            turn.record("error", failure.as_json())
+            turn.record("error", failure.to_dict())
         raise AssertionError("the newest messages can always be kept")
 
 

@@ -158,7 +158,7 @@ class ProviderLayers:
             forget_oldest(self._faults, SUBJECTS)
             if read is not None or layer is not None:  # not for what is optional and missing
                 logger.warning("%s: %s in force: %s", node.id, what, failure.message)
-            turn.record("error", {**failure.as_json(), "node": node.id})
+            turn.record("error", {**failure.to_dict(), "node": node.id})
         return read
 
     def _sound_part(self, layer: Layer) -> Layer | None:

@@ -286,7 +286,7 @@ class ToolSelectionCoordinator:
                 if not is_fault(error):
                     raise
                 reason = f"the strategy failed: {describe(error)}"
-                turn.record("error", ComponentError(reason, node=f"tool_selection/{type}").as_json())
+                turn.record("error", ComponentError(reason, node=f"tool_selection/{type}").to_dict())
             else:
                 if names:
                     return type, names[:k], nth > 0

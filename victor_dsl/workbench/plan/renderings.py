@@ -165,7 +165,7 @@ class _Side:
     def add(self, line: Line, rendered: Rendered) -> None:
         """Records a rendered request, or how far it came."""
         if self.whole:
-            self.send({"whole": rendered.as_json()})
+            self.send({"whole": rendered.to_dict()})
         tokens = rendered.tokens
         total = tokens.system + tokens.messages + tokens.tools
         tools = tuple((tool.name, self._hash(tool)) for tool in rendered.definitions)

@@ -120,7 +120,7 @@ def check_error(expect: Expectation, error: VictorError | None) -> Found:
         yield Mismatch(("error",), "a turn that fails", "no error")
     else:
         code = wanted if isinstance(wanted, str) else wanted.code
-        if code is not None and code != error.as_json()["code"]:
+        if code is not None and code != error.to_dict()["code"]:
             path: Path = ("error",) if isinstance(wanted, str) else ("error", "code")
             yield Mismatch(path, f"the error {code}", described(error))
         if isinstance(wanted, ErrorChecks) and wanted.message is not None:
@@ -129,7 +129,7 @@ def check_error(expect: Expectation, error: VictorError | None) -> Found:
 
 def described(error: VictorError) -> str:
     """An error in a failure."""
-    return f"{error.as_json()['code']}: {redacted(str(error))}"
+    return f"{error.to_dict()['code']}: {redacted(str(error))}"
 
 
 def shown(value: Any) -> str:

@@ -148,4 +148,4 @@ def _session(turn: Turn) -> bytes:
 
 def _data(error: ModelError) -> dict[str, object]:
     """The data of an `error` event about a member's failure, after which another one is called."""
-    return {"code": error.as_json()["code"], "node": error.node, "status": error.status}
+    return {"code": error.to_dict()["code"], "node": error.node, "status": error.status}
