@@ -448,3 +448,123 @@ def test_an_answer_in_an_unknown_encoding_reports_nothing() -> None:
     reader = AnswerReader("application/json", "br")
     reader.feed(b'{"model": "m"}')
     assert reader.recorded()["model"] is None
+
+
+async def raw(url: str, data: bytes) -> bytes:
+    """All that a connection answers to these bytes until the proxy ends it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", URL(url).port)
+    writer.write(data)
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        f"GET /v1/x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {KEY} {'x' * 70_000}",
+        f"GET /v1/x HTTP/1.1\r\nHost: a\r\nAuthorization {KEY}: x",
+        f"GET /v1/ü?api_key={KEY} HTTP/1.1\r\nHost: a",
+        f"GET /v1/x?api_key={KEY} x HTTP/1.1\r\nHost: a",
+    ],
+    ids=["long", "name", "target", "line"],
+)
+async def test_what_is_not_http_is_refused_and_not_logged(
+    tmp_path: Path, head: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with sink() as (url, sizes), proxied(url, tmp_path) as proxy:
+        answer = await raw(proxy.url, f"{head}\r\nConnection: close\r\n\r\n".encode())
+    assert b" 400 " in answer.split(b"\r\n")[0]
+    assert sizes == []
+    assert KEY not in caplog.text + "".join(capfd.readouterr())
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    "target", ["http://169.254.169.254/latest", "//other.example/x", "/\\other.example/x", "/v1/../../@other.example/x"]
+)
+async def test_no_target_of_a_request_reaches_another_server(tmp_path: Path, target: str) -> None:
+    async with sink() as (url, sizes), proxied(url, tmp_path) as proxy:
+        head = f"GET {target} HTTP/1.1\r\nHost: other.example\r\nConnection: close\r\n\r\n"
+        status = int((await raw(proxy.url, head.encode())).split()[1])
+    assert (status, len(sizes)) == ((501, 0) if target.startswith("http:") else (200, 1))
+
+
+async def test_long_headers_pass_and_a_type_of_content_is_not_made_up(tmp_path: Path) -> None:
+    long = "x" * 20_000
+    answer = [f"HTTP/1.1 200 OK\r\nX-Long: {long}\r\nContent-Length: 2\r\n\r\nok".encode()]
+    async with Playback(answer) as server, proxied(server.url, tmp_path) as proxy:
+        head = f"POST /v1/x HTTP/1.1\r\nHost: a\r\nX-Mine: {long}\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}"
+        passed = await raw(proxy.url, head.encode())
+    assert f"X-Long: {long}\r\n".encode() in passed
+    assert b"Content-Type" not in passed
+    assert server.asked[0].headers["x-mine"] == long
+
+
+async def test_a_slow_client_and_a_slow_upstream_meet_byte_by_byte(tmp_path: Path) -> None:
+    """Neither is waited for: the upstream has the first half of the body before the client sends the rest."""
+    body = json.dumps({"model": "m", "messages": ASKED}).encode()
+    half, came = asyncio.Event(), bytearray()
+
+    async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        while len(came) < len(body):
+            came.extend(await reader.read(1))
+            if len(came) == len(body) // 2:
+                half.set()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{")
+        await writer.drain()
+        await got_first.wait()
+        writer.write(b"}")
+        writer.close()
+
+    got_first = asyncio.Event()
+    async with await asyncio.start_server(upstream, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with proxied(f"http://127.0.0.1:{port}", tmp_path) as proxy:
+            reader, writer = await asyncio.open_connection("127.0.0.1", URL(proxy.url).port)
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write(head.encode() + body[: len(body) // 2])
+            await half.wait()
+            for byte in body[len(body) // 2 :]:
+                writer.write(bytes([byte]))
+                await writer.drain()
+            assert (await reader.readuntil(b"{")).startswith(b"HTTP/1.1 200 OK")
+            got_first.set()
+            assert await reader.readexactly(1) == b"}"
+            writer.close()
+    assert bytes(came) == body
+    assert proxy.lines[0]["messages"][0]["content"] == REDACTED
+
+
+async def test_what_a_request_line_cannot_have_is_left_out_and_named(tmp_path: Path) -> None:
+    custom = {"id": "c1", "type": "custom", "custom": {"name": "f", "input": "x"}}
+    body = {
+        "messages": [
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": "Wait.", "tool_calls": [custom]},
+            {"role": "tool", "tool_call_id": "c1", "content": "x"},
+        ],
+        "temperature": 0.5,
+        "top_p": 0,
+        "n": 3,
+        "tool_choice": "auto",
+        "stream": False,
+        "seed": None,
+    }
+    async with sink() as (url, _), proxied(url, tmp_path) as proxy:
+        await ask(proxy.url, body)
+    (line,) = proxy.lines
+    assert line["settings"] == {"temperature": 0.5}
+    assert line["recorded"]["left_out"] == [
+        "messages[1].tool_calls[0]: of type custom",
+        "settings.top_p must be more than 0",
+        "n: request lines have no such setting",
+    ]
+    assert read_request(line).messages
+
+
+async def test_functions_that_are_no_list_are_no_internal_error(tmp_path: Path) -> None:
+    async with sink() as (url, _), proxied(url, tmp_path) as proxy:
+        await ask(proxy.url, {"messages": ASKED, "functions": 5})
+    assert proxy.recorder.skipped == {"functions is no list": 1}

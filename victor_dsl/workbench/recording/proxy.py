@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -30,6 +31,11 @@ HOP_BY_HOP = frozenset(
 """Headers of one connection (RFC 9110, §7.6.1), and those that aiohttp writes itself."""
 ADDED_BY_CLIENTS = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 """What aiohttp would add to requests that lack it."""
+MOST_HEADER_BYTES = 1 << 16
+"""The longest line of a request's or an answer's head."""
+_SILENT = logging.getLogger(f"{__name__}.aiohttp")
+_SILENT.disabled = True
+"""aiohttp would log requests that are not HTTP, with what they contain."""
 CONNECT_SECONDS = 30.0
 GRACE_SECONDS = 5.0
 """How long requests under way may continue when the proxy ends."""
@@ -50,13 +56,22 @@ async def recording(
             timeout=timeout,
             auto_decompress=False,
             skip_auto_headers=ADDED_BY_CLIENTS,
+            max_line_size=MOST_HEADER_BYTES,
+            max_field_size=MOST_HEADER_BYTES,
         ) as session:
             proxy = Proxy(upstream, session, recorder, warn)
             app = web.Application()
             app.router.add_route("*", "/{path:.*}", proxy.pass_on)
-            app.on_response_prepare.append(_without_own_name)
+            app.on_response_prepare.append(_without_own_headers)
             runner = web.AppRunner(
-                app, access_log=None, auto_decompress=False, handler_cancellation=True, shutdown_timeout=GRACE_SECONDS
+                app,
+                access_log=None,
+                logger=_SILENT,
+                auto_decompress=False,
+                handler_cancellation=True,
+                shutdown_timeout=GRACE_SECONDS,
+                max_line_size=MOST_HEADER_BYTES,
+                max_field_size=MOST_HEADER_BYTES,
             )
             await runner.setup()
             try:
@@ -109,9 +124,7 @@ class Proxy:
                 allow_redirects=False,
             ) as answer:
                 seen["status"] = answer.status
-                response = web.StreamResponse(
-                    status=answer.status, reason=answer.reason, headers=_end_to_end(answer.headers)
-                )
+                response = _Passed(status=answer.status, reason=answer.reason, headers=_end_to_end(answer.headers))
                 reader = seen["reader"] = AnswerReader(
                     answer.headers.get("Content-Type", ""), answer.headers.get("Content-Encoding", "").lower()
                 )
@@ -179,7 +192,7 @@ class _Copy:
             self._recorder.skip(self._fault)
         elif status is None:
             self._recorder.skip("not answered")
-        elif status >= 300:
+        elif not 200 <= status < 300:
             self._recorder.skip(f"answered with status {status}")
         else:
             encoding = request.headers.get("Content-Encoding", "").lower()
@@ -227,9 +240,19 @@ def _end_to_end(headers: Mapping[str, str]) -> CIMultiDict[str]:
     )
 
 
-async def _without_own_name(_: web.Request, response: web.StreamResponse) -> None:
+class _Passed(web.StreamResponse):
+    """An answer with the headers of the upstream's, also where these name no type of content."""
+
+    def __init__(self, *, headers: CIMultiDict[str], **fields: Any) -> None:
+        super().__init__(headers=headers, **fields)
+        self.has_type = "Content-Type" in headers
+
+
+async def _without_own_headers(_: web.Request, response: web.StreamResponse) -> None:
     if response.headers.get("Server") == SERVER_SOFTWARE:
         del response.headers["Server"]
+    if isinstance(response, _Passed) and not response.has_type:
+        response.headers.popall("Content-Type", None)
 
 
 def _refusal(status: int, message: str) -> web.Response:

@@ -10,7 +10,8 @@ from attrs import frozen
 
 from victor_dsl.errors import RequestError
 from victor_dsl.values.chat_format import EXTRA_KEYS, KEYS, message_from_json
-from victor_dsl.values.codec import json_faults
+from victor_dsl.values.codec import json_faults, read_settings
+from victor_dsl.values.faults import Faulty
 from victor_dsl.values.message import Message
 
 Json = Mapping[str, Any]
@@ -22,6 +23,20 @@ OTHER_NAMES = {
     "stop_sequences": "stop",
 }
 """What the APIs call settings."""
+READ = frozenset(
+    {
+        *("messages", "tools", "functions", "input", "instructions", "system", "text", "prompt", "conversation"),
+        *("previous_response_id", "model", "user", "safety_identifier"),
+    }
+)
+"""What readers take beside settings, or name themselves."""
+OF_THE_CALL = frozenset(
+    {
+        *("stream", "stream_options", "store", "metadata", "service_tier", "include", "background"),
+        *("prompt_cache_key", "prompt_cache_retention"),
+    }
+)
+"""How a request is carried and kept, which changes nothing of what it asks."""
 MESSAGE_KEYS = frozenset({*KEYS, *EXTRA_KEYS}) - {"pinned"}
 TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
 
@@ -41,8 +56,10 @@ class Asked:
 def read_chat(body: Json) -> Asked:
     """A request of `/v1/chat/completions`. Raises RequestError."""
     left_out: list[str] = []
-    messages = [_chat_message(message) for message in _list(body, "messages")]
-    functions = [{"type": "function", "function": one} for one in body.get("functions") or ()]
+    messages = [
+        _chat_message(message, f"messages[{index}]", left_out) for index, message in enumerate(_list(body, "messages"))
+    ]
+    functions = [{"type": "function", "function": one} for one in _list(body, "functions", optional=True)]
     return _asked(body, messages, [*_list(body, "tools", optional=True), *functions], left_out)
 
 
@@ -107,12 +124,7 @@ READERS: Mapping[str, Callable[[Json], Asked]] = {
 
 
 def _asked(body: Json, messages: Sequence[Json], tools: Iterable[Any], left_out: list[str]) -> Asked:
-    settings = {}
-    for name in (*SETTINGS, *OTHER_NAMES):
-        if body.get(name) is not None:
-            value = body[name]
-            setting = OTHER_NAMES.get(name, name)
-            settings[setting] = [value] if setting == "stop" and isinstance(value, str) else value
+    settings = _settings(body, left_out)
     for fault in json_faults(messages, ("messages",)):
         raise RequestError(str(fault))
     read = tuple(message_from_json(message, f"messages[{index}]") for index, message in enumerate(messages))
@@ -127,6 +139,26 @@ def _asked(body: Json, messages: Sequence[Json], tools: Iterable[Any], left_out:
         model if isinstance(model, str) else None,
         tuple(left_out),
     )
+
+
+def _settings(body: Json, left_out: list[str]) -> dict[str, Any]:
+    """The settings that request lines have; what else the request sets, or a spec refuses, is left out."""
+    settings: dict[str, Any] = {}
+    for name, value in body.items():
+        if value is None or value == "auto" or name in READ or name in OF_THE_CALL:
+            continue
+        setting = OTHER_NAMES.get(name, name)
+        if setting not in SETTINGS:
+            left_out.append(f"{name[:40]}: request lines have no such setting")
+            continue
+        wanted = {setting: [value] if setting == "stop" and isinstance(value, str) else value}
+        try:
+            read_settings(wanted)
+        except Faulty as error:
+            left_out.append(str(error))
+        else:
+            settings |= wanted
+    return settings
 
 
 def _functions(tools: Iterable[Any], left_out: list[str]) -> Iterator[Json]:
@@ -157,7 +189,7 @@ def _list(body: Json, key: str, *, optional: bool = False) -> list[Any]:
 # OpenAI's messages and items
 
 
-def _chat_message(message: Any) -> Json:
+def _chat_message(message: Any, where: str, left_out: list[str]) -> Json:
     if not isinstance(message, Mapping):
         raise RequestError("a message is no map")
     if message.get("role") == "function":
@@ -165,6 +197,11 @@ def _chat_message(message: Any) -> Json:
     kept = {key: value for key, value in message.items() if key in MESSAGE_KEYS and value is not None}
     if isinstance(call := message.get("function_call"), Mapping):
         kept["tool_calls"] = [{"id": str(call.get("name")), "type": "function", "function": dict(call)}]
+    calls = kept.get("tool_calls")
+    for index, call in enumerate(calls if isinstance(calls, list) else ()):
+        if isinstance(call, Mapping) and call.get("type") == "custom":
+            left_out.append(f"{where}.tool_calls[{index}]: of type custom")
+            kept["tool_calls"] = [one for one in kept["tool_calls"] if one is not call]
     return kept if "content" in kept or message.get("role") != "tool" else {**kept, "content": ""}
 
 
