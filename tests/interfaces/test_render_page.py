@@ -187,3 +187,34 @@ def test_the_cache_and_what_failed_are_in_words() -> None:
     shown = page_text(render_page(failed, "victor.yml"), 80, colour=False)
     assert "no text for this request" in shown
     assert shown.endswith("error: no (say yes)\n")
+
+
+TOOLS = """\
+victor: 1
+name: shop
+models: {main: {type: echo}}
+tools: [{type: python, function: "shop_tools:weather"}]
+"""
+
+SHOP_TOOLS = """\
+async def weather(city: str) -> str:
+    \"\"\"The weather of a city.\"\"\"
+    return city
+"""
+
+
+@pytest.mark.parametrize(
+    ("strategy", "words"),
+    [
+        ("tool_selection: keyword", "1 of 1, as none matches"),
+        (
+            "embedders: {far: {type: openai, base_url: 'http://127.0.0.1:9', model: m}}\ntool_selection: {type: semantic, embedder: far}",
+            "1 of 1, the fallback of one that failed",
+        ),
+    ],
+)
+def test_a_fallback_of_tool_selection_says_why(folder: Path, strategy: str, words: str) -> None:
+    (folder / "victor.yml").write_text(f"{TOOLS}{strategy}\n")
+    (folder / "shop_tools.py").write_text(SHOP_TOOLS)
+    code, shown = on_a_terminal(folder, "render", "victor.yml", "--message", "hello")
+    assert (code, words in shown) == (0, True), shown

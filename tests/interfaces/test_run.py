@@ -165,3 +165,14 @@ def test_nothing_but_json_and_replies_is_on_stdout(folder: Path, arguments: tupl
     assert process.returncode == 0
     assert len(out.splitlines()) == 1
     assert err == b""
+
+
+def test_an_error_of_an_item_names_the_overlay_that_changed_it(victor: Victor, folder: Path) -> None:
+    (folder / "victor.yml").write_text(
+        "victor: 1\nname: shop\nmodels: {main: {type: echo}}\nunknown_tenants: base\n"
+        "contributors: [{type: text, name: rules, text: be kind, max_tokens: 5, overflow: fail}]\n"
+        "tenants:\n  acme: {with: {contributors: {rules: {max_tokens: 1}}}}\n"
+    )
+    done = victor("run", "victor.yml", "hello", "--tenant", "acme", "-q")
+    assert done.code == 3
+    assert "victor.yml:7 (tenant acme) over victor.yml:5: the piece has 2 tokens" in done.err

@@ -215,3 +215,47 @@ def test_what_stops_the_request_is_said_after_the_answer(victor: Victor, folder:
     assert done.code == 3
     assert "base.yml:4  in force" in done.out
     assert done.err.splitlines()[-1].startswith("error: providers/tenant: victor.yml:10:")
+
+
+def test_a_section_alone_lists_its_items_or_its_default(victor: Victor) -> None:
+    done = victor("why", "victor.yml", "contributors")
+    assert done.code == 2
+    assert done.err.endswith("error: 'contributors' is a section; its items: contributors.late, contributors.rules\n")
+    done = victor("why", "victor.yml", "compaction")
+    assert (done.code, done.out.splitlines()[1]) == (
+        0,
+        "  no layer writes it: the default is in force: salience",
+    )
+
+
+def test_an_item_that_an_overlay_renames_is_found_by_both_names(victor: Victor, folder: Path) -> None:
+    spec = folder / "renamed.yml"
+    spec.write_text(
+        "victor: 1\nextends: base.yml\nunknown_tenants: base\n"
+        "tenants: {acme: {with: {contributors: {rules: {name: regeln, text: ours}}}}}\n"
+    )
+    for key in ("regeln", "rules", "contributors.rules", "contributors.regeln"):
+        done = victor("why", "renamed.yml", key, "--tenant", "acme", "--json")
+        assert (done.code, done.json["key"]) == (0, "contributors.regeln"), done.err
+        assert [(one["source"], one["value"], one["in_force"]) for one in done.json["fields"]["text"]] == [
+            ("spec", "base", False),
+            ("tenant acme", "ours", True),
+        ]
+
+
+def test_a_map_that_null_removes_says_so_at_its_fields(victor: Victor, folder: Path) -> None:
+    spec = folder / "nulled.yml"
+    spec.write_text(
+        "victor: 1\nextends: base.yml\nunknown_tenants: base\ntenants: {acme: {with: {vars: {plan: null}}}}\n"
+        "variants: {tone: {arms: {control: {}, warm: {with: {vars: {plan: {seats: 9}}}}}}}\n"
+    )
+    done = victor("why", "nulled.yml", "vars.plan", "--tenant", "acme", "--arm", "tone=warm", "--json")
+    fields = {
+        field: [(one["source"], one["value"], one["in_force"], one["note"]) for one in layers]
+        for field, layers in done.json["fields"].items()
+    }
+    assert fields == {
+        "name": [("spec", "free", False, "removed at nulled.yml:4")],
+        "seats": [("spec", 1, False, ""), ("arm tone.warm", 9, True, "")],
+        "": [("tenant acme", None, False, "removes it")],
+    }

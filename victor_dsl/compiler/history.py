@@ -69,10 +69,10 @@ class History:
         """All that the layers write, the lowest first."""
         fold = self._fold(overlays)
         holds = {id(one) for item in fold.items.values() for found in item.fields.values() for one in found}
-        return [evolve(one, holds=id(one) in holds) for one in fold.written]
+        return [evolve(one, key=fold.key_of(index), holds=id(one) in holds) for index, one in enumerate(fold.written)]
 
     def _fold(self, overlays: Iterable[tuple[str, Located]]) -> _Fold:
-        fold = _Fold(dict(self._spec.items), [*self._spec.written])
+        fold = _Fold(dict(self._spec.items), [*self._spec.written], [*self._spec.renamed])
         for layer, overlay in overlays:
             fold.add(layer, overlay)
         return fold
@@ -84,6 +84,16 @@ class _Fold:
 
     items: dict[Key, _Item] = field(factory=dict)
     written: list[Written] = field(factory=list)
+    renamed: list[tuple[int, Key, Key]] = field(factory=list)
+    """The items that got another name: how much was written by then, the old key and the new one."""
+
+    def key_of(self, index: int) -> Key:
+        """The key of what was written, by the last name of its item."""
+        key = self.written[index].key
+        for count, old, new in self.renamed:
+            if index < count and key[: len(old)] == old:
+                key = new + key[len(old) :]
+        return key
 
     def add(self, layer: str, document: Located) -> None:
         """Lays a layer on the others."""
@@ -99,7 +109,7 @@ class _Fold:
             elif one.key == name:
                 self._whole(name, one)
             else:
-                self._field(name, one)
+                called[at] = self._field(name, one)
 
     def _free(self, key: Key) -> Key:
         """The name of an item that a list adds, as `check` gives it; a message's is its number."""
@@ -129,7 +139,8 @@ class _Fold:
         else:
             self.items[key] = _Item((one,))
 
-    def _field(self, key: Key, one: Written) -> None:
+    def _field(self, key: Key, one: Written) -> Key:
+        """Lays a field on an item; the item's key, which a name may change."""
         item = self.items.get(key, _Item())
         fields, path = dict(item.fields), one.key[len(key) :]
         before = fields.get(path, ())
@@ -148,7 +159,12 @@ class _Fold:
         self.items[key] = _Item((*item.say, one), fields)
         kind = KINDS.get(key[0])
         if kind is not None and kind.shape == "list" and path == ("name",) and isinstance(one.leaf.value, str):
-            self.items[(key[0], one.leaf.value)] = self.items.pop(key)
+            new = (key[0], one.leaf.value)
+            if new != key:
+                self.renamed.append((len(self.written), key, new))
+                self.items[new] = self.items.pop(key)
+            return new
+        return key
 
 
 def _drop(fields: dict[Key, tuple[Written, ...]], path: Key, kept: frozenset[str] = frozenset()) -> bool:

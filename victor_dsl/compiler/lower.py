@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from victor_dsl.compiler.checked import Checked, Item
 from victor_dsl.compiler.link import references
@@ -26,7 +26,7 @@ from victor_dsl.language.spec import VERSION
 from victor_dsl.source.interpolate import Interpolated, as_written
 from victor_dsl.source.reader import Included
 from victor_dsl.values.additions import with_additions
-from victor_dsl.values.settings import Layer, joined, lifted_fields
+from victor_dsl.values.settings import DEFAULT, Layer, joined, lifted_fields
 
 ASIDE = ("databases", "exporters", "sessions")
 """Sections that are no part of the request path, and so of the digest, unless a node of it needs theirs."""
@@ -59,7 +59,7 @@ class Lowering:
             name=name,
             tenant=variation.tenant,
             arms=dict(variation.arms),
-            nodes=tuple(nodes.values()),
+            nodes=tuple([_with_origin(node, writers) for node in nodes.values()]),
             roles=roles,
             spec=variation.spec,
             overlays=variation.overlays,
@@ -205,6 +205,12 @@ def _writers(checked: Checked, written: Mapping[Key, Writers]) -> dict[str, Writ
                 found[item.id] = writers if item is top else _below(writers, item.id[len(top.id) + 1 :])
     inputs = {"/".join(key): writers for key, writers in written.items() if key[0] == "inputs"}
     return found | inputs
+
+
+def _with_origin(node: Node, writers: Mapping[str, Writers]) -> Node:
+    """The node with its layers, where there are several."""
+    origin = writers.get(node.id, {}).get("", DEFAULT)
+    return evolve(node, origin=origin) if origin.layers else node
 
 
 def _below(writers: Writers, path: str) -> Writers:

@@ -46,8 +46,8 @@ class Node:
 
     `needs` are the ids of the nodes whose live objects `build` gets. In `config`, references are node ids, paths are
     absolute and secrets are references. `references` are the fields whose value is `${…}`, as they are written; `texts` are the places of its templates, by field;
-    `files` are the contents of the files that the fingerprint covers, by path. Nodes with equal (id, fingerprint)
-    are one live object.
+    `files` are the contents of the files that the fingerprint covers, by path. `origin` has the layers that wrote it, where there are
+    several. Nodes with equal (id, fingerprint) are one live object.
     """
 
     id: str
@@ -59,6 +59,7 @@ class Node:
     references: Mapping[str, str] = field(factory=dict)
     texts: Mapping[str, TextPlace] = field(factory=dict)
     files: Mapping[str, bytes] = field(factory=dict, repr=False)
+    origin: Origin | None = None
 
     @property
     def kind(self) -> str:
@@ -75,6 +76,11 @@ class Node:
     def place(self) -> str:
         """Where it was written: `victor.yml:12`."""
         return f"{self.span.file}:{self.span.line}"
+
+    @property
+    def places(self) -> str:
+        """Where it was written, for messages: with overlays, `victor.yml:30 (tenant acme) over victor.yml:12`."""
+        return self.place if self.origin is None else " over ".join(map(str, self.origin.layers[::-1]))
 
 
 @frozen

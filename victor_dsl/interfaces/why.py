@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from victor_dsl.errors import UsageError
 from victor_dsl.graph.plan import Plan, Program
@@ -18,11 +18,13 @@ from victor_dsl.source.located import Located
 from victor_dsl.source.redaction import redacted
 from victor_dsl.values.outcome import Rendered
 from victor_dsl.values.path_globs import PathGlobs
-from victor_dsl.values.settings import SETTING_NAMES, TOOL_LISTS, Layer, lifted_fields
+from victor_dsl.values.settings import SETTING_NAMES, TOOL_LISTS, Layer, Origin, lifted_fields
 
 VALUES = ("settings", "vars")
 OWN_OF_FILES = ("victor", "name", "description")
 _NOTES = {"removes": "removes it", "adds": "adds to the list"}
+_NAMED = ("inputs", "messages")
+"""Sections outside the kinds that have named items."""
 NO_VALUE = object()
 """What a key has that is not in force, or that has no value of its own, such as an item."""
 
@@ -98,8 +100,30 @@ class _Question:
         for name in (key, f"contributors.{key}"):
             if (item := self._item_key(name)) is not None:
                 return self._item(item, self._below(item, name))
+        if (item := self._renamed(key)) is not None:
+            return self._item(item, ())
+        section = key.rstrip(".")
+        if section in KINDS or section in _NAMED:
+            return self._section(section)
         known = [*self._values(), *(".".join(item) for item in self.items)]
         raise UsageError(f"nothing here is called '{key[:80]}'; {suggest(key[:80], known, what='keys')}")
+
+    def _renamed(self, key: str) -> Key | None:
+        """The item that had this name before an overlay gave it another."""
+        name = key.removeprefix("contributors.")
+        names = (one for one in self.written if len(one.key) == 3 and one.key[2] == "name" and not one.holds)
+        found = (one for one in names if one.leaf.value == name or f"{one.key[0]}.{one.leaf.value}" == key)
+        return next((one.key[:2] for one in found if one.key[0] in KINDS), None)
+
+    def _section(self, section: str) -> Why:
+        """The answer for a whole section: nobody writes it, or the items are to be named. Raises UsageError for these."""
+        names = [".".join(item) for item in self.items if item[0] == section]
+        if names:
+            raise UsageError(f"'{section}' is a section; {suggest('', names, what='its items')}")
+        ids = {"tool_selection": self.plan.roles.tool_selection, "compaction": self.plan.roles.compaction}
+        id = ids.get(section, self.plan.roles.sessions)
+        default = "it has no items" if _named(section) else f"the default is in force: {self.plan.by_id[id].type}"
+        return Why(section, NO_VALUE, {}, (f"no layer writes it: {default}",))
 
     def _values(self) -> list[str]:
         found = {f"{section}.{name}" for layer in self.layers for section, values in _parts(layer) for name in values}
@@ -142,13 +166,20 @@ class _Question:
         origin = self.rendered.origins.get(dotted) or origin_of(path, self.layers)
         winners = {(one.source, one.file, one.line) for one in (origin.layers or (origin,))}
         having = [(layer, value) for layer in self.layers if (value := _at(layer, path)) is not NO_VALUE]
-        for layer, value in having:
+        for index, (layer, value) in enumerate(having):
+            if isinstance(value, Mapping) and value:
+                continue  # each of its fields has a say of its own
             place = place_in(path, layer)
             wins = (place.source, place.file, place.line) in winners or (value is None and layer is having[-1][0])
             note = "removes it" if value is None else _NOTES["adds"] if path in layer.added else ""
             if path in TOOL_LISTS and not note:
                 note = "narrows the list" if path[-1] == "allow" else _NOTES["adds"]
+            end = self._cut(path, layer) if value is not None and not wins and index == len(having) - 1 else None
+            if end is not None:
+                note, wins = f"removed at {end.place}", False
             if layer is self.layers[0] and (says := [*self._of_the_spec(path, wins=wins)]):
+                if end is not None:
+                    says[-1] = evolve(says[-1], note=note)
                 yield from says
                 continue
             node = self.plan.by_id.get(layer.source)
@@ -156,6 +187,13 @@ class _Question:
                 notes = (f"priority {getattr(node.config, 'priority', 50)}", layer.called.get(dotted), note)
                 note = "; ".join(word for word in notes if word)
             yield Say(layer.source, value, place.file, place.line, wins, note)
+
+    def _cut(self, path: Key, below: Layer) -> Origin | None:
+        """Where a layer above replaces, by null or another value, a map that has the path in it."""
+        above = self.layers[self.layers.index(below) + 1 :]
+        around = [path[:size] for size in range(2, len(path))]
+        found = ((layer, part) for layer in above for part in around if not isinstance(_at(layer, part), Mapping))
+        return next((place_in(part, layer) for layer, part in found if _at(layer, part) is not NO_VALUE), None)
 
     def _of_the_spec(self, path: Key, *, wins: bool) -> Iterator[Say]:
         """What each file of the spec writes of a value, on a component, too."""
@@ -255,7 +293,7 @@ class _Question:
 def _named(section: str) -> int:
     """How many steps below a section name an item: 1, or 0 where the section is one item."""
     kind = KINDS.get(section)
-    return int(section in ("inputs", "messages") or (kind is not None and kind.shape != "one"))
+    return int(section in _NAMED or (kind is not None and kind.shape != "one"))
 
 
 def _say(one: Written, note: str, *, wins: bool) -> Say:

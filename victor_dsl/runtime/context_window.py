@@ -202,7 +202,7 @@ class TokenEstimates:
             if not is_fault(error):
                 raise
             failure = component_error(error)
-            message = f"{node.place}: cannot be opened: {failure.message}"
+            message = f"{node.places}: cannot be opened: {failure.message}"
             raise ComponentError(message, node=node.id, hint=failure.hint) from error
         name = getattr(config, "model", None) or node.id
         identity = (node.type, name, getattr(config, "base_url", None), count is not None)

@@ -215,7 +215,7 @@ class LiveNodes:
 
     def _secret(self, node: Node, program: Program, secret: Secret) -> str:
         if program.untrusted:
-            raise SecretError(f"{node.place}: an untrusted spec has no secrets", node=node.id)
+            raise SecretError(f"{node.places}: an untrusted spec has no secrets", node=node.id)
         text = find_secret(program.environment, node, secret)
         if secret.source == "file":
             problem = exposure(Path(secret.path or secret.name), secret.name, private=True)
@@ -240,7 +240,7 @@ def find_secret(environment: Mapping[str, str], node: Node, secret: Secret) -> s
         text = environment.get(secret.name, "")
         if not text:
             state = "is empty" if secret.name in environment else "is not set"
-            raise SecretError(f"{node.place}: the environment variable {secret.name} {state}", node=node.id)
+            raise SecretError(f"{node.places}: the environment variable {secret.name} {state}", node=node.id)
         return text
     try:
         data, _ = read_regular(secret.path or secret.name, MOST_SECRET_BYTES)
@@ -249,9 +249,9 @@ def find_secret(environment: Mapping[str, str], node: Node, secret: Secret) -> s
         text = data.decode("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise SecretError(f"{node.place}: cannot read the secret in {secret.name}: {reason}", node=node.id) from error
+        raise SecretError(f"{node.places}: cannot read the secret in {secret.name}: {reason}", node=node.id) from error
     if not text:
-        raise SecretError(f"{node.place}: the file {secret.name}, which should hold a secret, is empty", node=node.id)
+        raise SecretError(f"{node.places}: the file {secret.name}, which should hold a secret, is empty", node=node.id)
     return text
 
 
@@ -276,6 +276,6 @@ def _placed(error: BaseException, node: Node) -> Exception:
     if isinstance(error, ModuleNotFoundError):
         hint = f"install the package that has '{error.name}'"
     reason = error.message if isinstance(error, VictorError) else describe(error)
-    placed = ComponentError(f"{node.place}: cannot be opened: {reason}", node=node.id, hint=hint)
+    placed = ComponentError(f"{node.places}: cannot be opened: {reason}", node=node.id, hint=hint)
     placed.__cause__ = error
     return placed

@@ -99,7 +99,8 @@ class Conversation:
 class SelectionRecord:
     """What tool selection did: the strategy that chose, out of how many allowed tools, and the names selected, best first.
 
-    `reset` says that the session's set of offered tools began anew with this selection.
+    A `fallback` chose because a strategy `failed`, or else because no tool matched. `reset` says that the session's set of offered
+    tools began anew with this selection.
     """
 
     type: str
@@ -107,6 +108,7 @@ class SelectionRecord:
     offered: tuple[str, ...]
     fallback: bool = False
     reset: bool = False
+    failed: bool = False
 
 
 FindTools = Callable[[str, "Turn"], Awaitable[Sequence[Tool]]]

@@ -22,7 +22,7 @@ from victor_dsl.source.redaction import redacted
 from victor_dsl.values.message import Message
 from victor_dsl.values.outcome import Explained, Rendered
 from victor_dsl.values.settings import DEFAULT, Origin
-from victor_dsl.values.turn import Contribution
+from victor_dsl.values.turn import Contribution, SelectionRecord
 
 if TYPE_CHECKING:
     from rich import box, console, padding, rule, table, text
@@ -269,10 +269,7 @@ def _tools(rendered: Rendered) -> Page:
     selection = rendered.selection
     about = [count_of(rendered.tokens.tools, "token")]
     if selection is not None:
-        stands_in = ", the fallback of one that failed" if selection.fallback else ""
-        about.append(
-            f"{len(selection.offered)} of {selection.candidates}, chosen by {selection.type}{stands_in}, best first"
-        )
+        about.append(f"{len(selection.offered)} of {selection.candidates}{_chosen(selection)}")
     if sum(tool.tokens for tool in rendered.definitions) > rendered.tokens.tools:
         about.append("the model finds their definitions when it needs them")
     yield from _heading("Tools", *about)
@@ -284,6 +281,17 @@ def _tools(rendered: Rendered) -> Page:
         name = text.Text(_line(tool.name), HEAD)
         grid.add_row(f"{ranks[tool.name]}." if not before else "·", name, tokens, before + _line(tool.description))
     yield grid
+
+
+def _chosen(selection: SelectionRecord) -> str:
+    """How the tools were chosen."""
+    everything = len(selection.offered) == selection.candidates and selection.type == "all"
+    by = "" if everything else f", chosen by {selection.type}"
+    if selection.failed:
+        return f"{by}, the fallback of one that failed"
+    if selection.fallback:
+        return f"{by}, as none matches"
+    return f"{by}{'' if everything else ', best first'}"
 
 
 def _budget(rendered: Rendered) -> Page:

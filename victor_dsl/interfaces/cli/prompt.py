@@ -58,6 +58,7 @@ class Prompt:
             key_bindings=keys,
             completer=completion.WordCompleter(list(commands), sentence=True),
             complete_while_typing=False,
+            enable_suspend=True,
             reserve_space_for_menu=0,
             prompt_continuation="  ",
         )

@@ -160,7 +160,7 @@ def _within_budget(source: _Source, text: str) -> _Piece:
     if source.config.overflow == "truncate":
         return source.piece(first_tokens(text, most), why=why)
     raise BudgetError(
-        f"{source.node.place}: the piece has {estimated_tokens(text)} tokens; its max_tokens allows {most}",
+        f"{source.node.places}: the piece has {estimated_tokens(text)} tokens; its max_tokens allows {most}",
         node=source.node.id,
         hint="shorten it, raise max_tokens, or set overflow: drop or truncate",
     )
@@ -170,9 +170,9 @@ def placed(error: BaseException, node: Node) -> ContributorError:
     """The error of a contributor, with the place of its item, unless it has a line of its own there."""
     if isinstance(error, VictorError):
         placed = error.message.startswith(f"{node.span.file}:")  # at a line of its own
-        message = error.message if placed else f"{node.place}: {error.message}"
+        message = error.message if placed else f"{node.places}: {error.message}"
         return ContributorError(message, node=node.id, hint=error.hint)
-    return ContributorError(f"{node.place}: failed: {describe(error)}", node=node.id)
+    return ContributorError(f"{node.places}: failed: {describe(error)}", node=node.id)
 
 
 def _join(pieces: list[_Piece]) -> str:

@@ -191,7 +191,7 @@ class ProviderLayers:
                 what = "its vars do not fit the spec" if of_vars else "its values are not settings"
                 if any(fault.code == "locked" for fault in error.faults):
                     what = "it sets what is locked"
-                self._checked[layer] = ProviderError(f"{layer.name or node.place}: {what}: {faults}", node=node.id)
+                self._checked[layer] = ProviderError(f"{layer.name or node.places}: {what}: {faults}", node=node.id)
             forget_oldest(self._checked, REMEMBERED)
         if isinstance(read := self._checked[layer], ProviderError):
             raise read
@@ -260,8 +260,8 @@ def _of_node(error: BaseException, node: Node) -> ProviderError:
     if isinstance(error, ProviderError) and error.node:
         return error
     if isinstance(error, VictorError):
-        return ProviderError(f"{node.place}: {error.message}", node=node.id, hint=error.hint)
-    return ProviderError(f"{node.place}: failed: {describe(error)}", node=node.id)
+        return ProviderError(f"{node.places}: {error.message}", node=node.id, hint=error.hint)
+    return ProviderError(f"{node.places}: failed: {describe(error)}", node=node.id)
 
 
 def forget_oldest(remembered: dict[Any, Any], most: int) -> None:

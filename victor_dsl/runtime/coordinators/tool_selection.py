@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Protocol, runtime_checkable
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from victor_dsl.errors import ComponentError
 from victor_dsl.language.boundary import describe, internal_error, is_fault, is_unforeseen
@@ -95,6 +95,20 @@ class Preparing(Protocol):
         ...
 
 
+@frozen
+class _Choice:
+    """The names that the strategy of a `type` selected. A `fallback` did because a strategy `failed`, or because no tool matched."""
+
+    type: str
+    names: tuple[str, ...]
+    fallback: bool = False
+    failed: bool = False
+
+    def record(self, candidates: int, *, reset: bool = False) -> SelectionRecord:
+        """The record of the choice out of so many tools."""
+        return SelectionRecord(self.type, candidates, self.names, self.fallback, reset, self.failed)
+
+
 @frozen(eq=False, slots=False)
 class _Allowed:
     """The allowed ones of some tools under some limits, in their order; of several with one name, the first."""
@@ -155,21 +169,21 @@ class ToolSelectionCoordinator:
         candidates = self._allowed(turn.tools, turn.settings.limits)
         selecting = self._with_k(turn, candidates)
         if self._defers:
-            type, names, fallback = await self._choose(selecting, candidates)
-            turn.trace.selection = record = SelectionRecord(type, len(candidates.allowed), names, fallback)
+            choice = await self._choose(selecting, candidates)
+            turn.trace.selection = record = choice.record(len(candidates.allowed))
             return defer(turn, candidates.allowed, self._finder(candidates)).replace(selection=record)
-        type, fallback, selected = await self._select(selecting, candidates)
+        choice, selected = await self._select(selecting, candidates)
         tools, names, reset = candidates.allowed, selected.names, False
         if len(names) < len(tools):
             offered = await self._offered(selecting, candidates, selected)
             names, reset = offered.shown(selected), offered.reset
             if len(offered.names) < len(tools):
                 tools = tuple([tool for tool in tools if tool.name in offered.names])
-        turn.trace.selection = record = SelectionRecord(type, len(candidates.allowed), names, fallback, reset)
+        turn.trace.selection = record = evolve(choice, names=names).record(len(candidates.allowed), reset=reset)
         return turn.replace(tools=tools, selection=record)
 
-    async def _select(self, turn: Turn, candidates: _Allowed, first: int = 0) -> tuple[str, bool, Selected]:
-        """The type of the strategy that selected, whether it is a fallback, and what matches the turn's latest user message."""
+    async def _select(self, turn: Turn, candidates: _Allowed, first: int = 0) -> tuple[_Choice, Selected]:
+        """The choice of a strategy, and what matches the turn's latest user message."""
         settings = turn.settings
         k, most = settings.k, settings.most
         if k is not None:
@@ -177,15 +191,14 @@ class ToolSelectionCoordinator:
             if self._widened[0] is not settings:
                 self._widened = settings, settings.replace(k=most)
             turn = turn.replace(settings=self._widened[1])
-        type, ranking, fallback = await self._choose(turn, candidates, first)
-        if type == USE_AND_COST and k is not None and k >= len(candidates.allowed):
-            type, ranking = ALL, tuple(candidates.by_name)
-        choice = settings.tool_choice
-        if (
-            choice is not None and choice in candidates.by_name and choice not in ranking[:k]
-        ):  # what must be called is offered in any case
-            ranking = (choice, *[name for name in ranking if name != choice])
-        return type, fallback, Selected(ranking, k, most, matches=not (fallback and type in (ALL, USE_AND_COST)))
+        choice = await self._choose(turn, candidates, first)
+        if choice.type == USE_AND_COST and k is not None and k >= len(candidates.allowed):
+            choice = evolve(choice, type=ALL, names=tuple(candidates.by_name))
+        ranking, must = choice.names, settings.tool_choice
+        if must is not None and must in candidates.by_name and must not in ranking[:k]:
+            ranking = (must, *[name for name in ranking if name != must])  # it is offered in any case
+        matches = not (choice.fallback and choice.type in (ALL, USE_AND_COST))
+        return choice, Selected(ranking, k, most, matches=matches)
 
     def _with_k(self, turn: Turn, candidates: _Allowed) -> Turn:
         """The turn with the `k` in force: without one, a strategy that ranks selects some of the tools if all would cost much."""
@@ -206,8 +219,8 @@ class ToolSelectionCoordinator:
             asking = self._with_k(
                 turn.replace(messages=(Message("user", query),), tools=candidates.allowed), candidates
             )
-            type, names, _ = await self._choose(asking, candidates)
-            return () if type in (ALL, USE_AND_COST) else [candidates.by_name[name] for name in names]
+            choice = await self._choose(asking, candidates)
+            return () if choice.type in (ALL, USE_AND_COST) else [candidates.by_name[name] for name in choice.names]
 
         return find
 
@@ -247,7 +260,7 @@ class ToolSelectionCoordinator:
                     if not is_fault(error):
                         raise  # a fault shows in each selection, which then has its fallback
             for index, one in zip(indices[start:], some, strict=False):
-                _, _, selected = await self._select(one, candidates, first=0 if now() < end else 1)
+                _, selected = await self._select(one, candidates, first=0 if now() < end else 1)
                 found.append((index, selected))
         return found
 
@@ -271,28 +284,27 @@ class ToolSelectionCoordinator:
         self._latest = [found, *self._latest[: LATEST - 1]]
         return found
 
-    async def _choose(self, turn: Turn, candidates: _Allowed, first: int = 0) -> tuple[str, tuple[str, ...], bool]:
-        """The type of the strategy whose selection is valid, the names that it selected, and whether it is a fallback.
-
-        The `first` strategy to ask is the section's own (0) or its fallback (1).
-        """
-        k = turn.settings.k
+    async def _choose(self, turn: Turn, candidates: _Allowed, first: int = 0) -> _Choice:
+        """The valid selection of a strategy. The `first` to ask is the section's own (0) or its fallback (1)."""
+        k, failed = turn.settings.k, False
         if not candidates.allowed:
-            return self._strategies[0][0], (), False
+            return _Choice(self._strategies[0][0], ())
         for nth, (type, strategy) in enumerate(self._strategies[first:], first):
             try:
                 names = _names(await strategy.select(candidates.allowed, turn), candidates.by_name)
             except BaseException as error:
                 if not is_fault(error):
                     raise
+                failed = True
                 reason = f"the strategy failed: {describe(error)}"
                 turn.record("error", ComponentError(reason, node=f"tool_selection/{type}").to_dict())
             else:
                 if names:
-                    return type, names[:k], nth > 0
+                    return _Choice(type, names[:k], nth > 0, failed)
         if k is None:
-            return ALL, tuple(candidates.by_name), True
-        return USE_AND_COST, _by_use_and_cost(candidates.allowed, turn.messages)[:k], True
+            return _Choice(ALL, tuple(candidates.by_name), fallback=True, failed=failed)
+        best = _by_use_and_cost(candidates.allowed, turn.messages)[:k]
+        return _Choice(USE_AND_COST, best, fallback=True, failed=failed)
 
 
 def _by_use_and_cost(tools: Sequence[Tool], messages: Iterable[Message]) -> tuple[str, ...]:
