@@ -410,3 +410,15 @@ def test_no_wait_refuses_what_a_limit_does_not_allow(victor: Victor, folder: Pat
     errors = [line["error"] for line in done.lines if line["error"]]
     assert (done.code, [error["code"] for error in errors]) == (3, ["limit-reached"])
     assert errors[0]["retry_after_s"] > 0
+
+
+def test_of_many_limits_that_are_reached_the_first_are_reported(victor: Victor, folder: Path) -> None:
+    slow = LIMITED.replace("requests_per_minute: 60", "concurrency: 1") + "unknown_tenants: base\n"
+    slow = slow.replace("{type: echo}", "{type: scripted, replies: [{content: hi, delay_seconds: 0.05}]}")
+    (folder / "victor.yml").write_text(slow)
+    lines = [json.dumps({"message": "one", "tenant": f"t{number % 12}"}) for number in range(12 * 10)]
+    done = victor(
+        "run", "victor.yml", "--input", "-", "--output", "out.jsonl", "--concurrency", "120", stdin="\n".join(lines)
+    )
+    assert (done.code, done.err.count("has reached its limit concurrency")) == (0, 10)
+    assert done.err.count("further limits that are reached are not reported\n") == 1

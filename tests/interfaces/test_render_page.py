@@ -16,6 +16,7 @@ from victor_dsl.errors import RequestError
 from victor_dsl.interfaces.cli.pages import page_text, render_page
 from victor_dsl.values.message import Message
 from victor_dsl.values.outcome import CacheUse, Explained, Rendered, Tokens
+from victor_dsl.values.settings import Origin
 from victor_dsl.values.turn import CompactionRecord, Contribution
 
 pytest.importorskip("pty")
@@ -218,3 +219,13 @@ def test_a_fallback_of_tool_selection_says_why(folder: Path, strategy: str, word
     (folder / "shop_tools.py").write_text(SHOP_TOOLS)
     code, shown = on_a_terminal(folder, "render", "victor.yml", "--message", "hello")
     assert (code, words in shown) == (0, True), shown
+
+
+def test_the_tokens_of_a_piece_are_whole_beside_a_long_origin() -> None:
+    layers = (Origin("spec", "victor.yml", 9), Origin("tenant acme", "victor.yml", 14))
+    origin = Origin("arm tone.warm", "experiments/tone.yml", 16, (*layers, Origin("arm tone.warm", "tone.yml", 16)))
+    page = rendered(
+        1, contributors=(Contribution("text", "style", 5, 1_234, text="x"),), origins={"contributors.style": origin}
+    )
+    for width in (44, 60, 80):
+        assert "1,234 tokens" in page_text(render_page(page, "victor.yml"), width, colour=False)

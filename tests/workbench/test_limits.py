@@ -172,6 +172,15 @@ async def test_a_limit_that_others_use_up_is_an_error_after_a_bounded_number_of_
     assert written == [refused]
 
 
+async def test_a_line_that_its_limit_allows_only_after_hours_is_an_error_at_once(tmp_path: Path) -> None:
+    done = await run(tmp_path, of("acme", 3), "{requests_per_minute: 0.001}")
+    assert [(output["error"]["code"], output["error"]["retry_after_s"] > 3600) for output in done.outputs] == [
+        ("limit-reached", True)
+    ] * 3
+    assert done.times == [0, 0, 0]
+    assert done.reached == [], "nothing waits"
+
+
 async def test_lines_with_a_limit_of_concurrency_run_so_many_at_a_time() -> None:
     """Also where one is refused by two such limits, in either order."""
     clock, running, most, refusals = HeldClock(), 0, 0, 0

@@ -80,7 +80,10 @@ class Node:
     @property
     def places(self) -> str:
         """Where it was written, for messages: with overlays, `victor.yml:30 (tenant acme) over victor.yml:12`."""
-        return self.place if self.origin is None else " over ".join(map(str, self.origin.layers[::-1]))
+        if self.origin is None:
+            return self.place
+        highest, *lower = self.origin.layers[::-1]
+        return f"{highest} over {', '.join(map(str, lower))}"
 
 
 @frozen

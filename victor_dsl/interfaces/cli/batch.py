@@ -64,6 +64,9 @@ NARROW = 70
 SHOWN_LIMITS = 2
 """How many limits that lines wait for are shown in the progress bar."""
 
+SHOWN_REACHED = 10
+"""How many limits are reported when they refuse a line for the first time."""
+
 SHOWN_ERRORS = 10
 """How many failed lines are reported one by one; the output has them all."""
 
@@ -150,6 +153,7 @@ class _Run:
     began: float = field(factory=time.monotonic)
     stopping: asyncio.Event = field(factory=asyncio.Event)
     signals: list[int] = field(factory=list)
+    reached: int = 0
     work: asyncio.Future[Tally] | None = None
 
     async def all(self, stream: BinaryIO, ledger: Ledger) -> None:
@@ -242,6 +246,11 @@ class _Run:
         return Job(answer, fail, self.output.write, watch, self.batch.caller.session, report_pause)
 
     def _report_limit(self, limit: Limit) -> None:
+        self.reached += 1
+        if self.reached > SHOWN_REACHED:
+            if self.reached == SHOWN_REACHED + 1:
+                say("further limits that are reached are not reported")
+            return
         whose = f"{limit.whose} has" if limit.whose else f"the {limit.per} has"
         say(f"{harmless(whose)} reached its limit {limit.name}: its lines wait for it (--no-wait refuses them)")
 

@@ -176,8 +176,8 @@ def _ruled(left: Any, right: Any) -> Any:
     """One line: what is on the left, a rule, what is on the right."""
     grid = table.Table.grid(expand=True, padding=(0, 1, 0, 0))
     grid.add_column(overflow="fold")
-    grid.add_column(ratio=1, min_width=3)
-    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(ratio=1)
+    grid.add_column(justify="right", no_wrap=True, width=right.cell_len)
     grid.add_row(left, rule.Rule(style=FAINT), right)
     return grid
 

@@ -107,7 +107,7 @@ def run(
     or an answered line, --resume says so and stops; with --force it continues, and with --retry-errors a changed spec
     is only reported. Where a provider refuses requests for their rate, the batch pauses and continues with fewer lines
     at a time. A line that a limit of the spec refuses waits until the limit allows it, and other lines go on; with
-    --no-wait it becomes an error.
+    --no-wait, or where that takes more than an hour, it becomes an error.
 
     Exits 3 when a message was not answered, or while the output of a batch has an error.
     """

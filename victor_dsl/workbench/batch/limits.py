@@ -20,6 +20,9 @@ from victor_dsl.workbench.batch.lines import Line
 MOST_REFUSALS = 20
 """How often a line is asked while its limit refuses it; after that its error is written. Others may use the same limit."""
 
+MOST_WAIT_S = 3600.0
+"""Where a limit allows a line only after a longer time, the line's error is written at once."""
+
 UNKNOWN_S = 1.0
 """The pause where a limit cannot say when it will allow more."""
 
@@ -148,8 +151,10 @@ class LimitedLine:
     def refused(self, refusal: Limited) -> bool:
         """Notes a refusal. Whether the line is to be asked again, after `ready`."""
         self.refusals += 1
-        queue = self.limits.queue(self.line, refusal)
         seconds = UNKNOWN_S if refusal.retry_after_s is None else refusal.retry_after_s
+        if seconds > MOST_WAIT_S:
+            return False
+        queue = self.limits.queue(self.line, refusal)
         earliest = self.limits.now() + seconds
         self._times[queue] = queue.next_time(earliest) if queue.places is None else earliest
         return self.refusals < MOST_REFUSALS
