@@ -137,25 +137,31 @@ async def review(
     return process.returncode, out.decode()
 
 
-async def test_one_comment_is_made_updated_and_withdrawn(repository: Path, github: GitHub) -> None:
-    github.write("<!-- victor plan -->\nI am not the action.", "mallory")
-    assert await review(repository, github) == (0, "victor.yml is valid\n") or github.calls == []
-    assert github.calls == []  # nothing changes, so nothing is said
+async def test_one_comment_is_made_and_updated(repository: Path, github: GitHub) -> None:
     (repository / "victor.yml").write_text(SPEC.replace("Be brief.", "Be kind."))
     code, out = await review(repository, github)
     assert code == 0, out
     assert github.calls == ["POST"]
-    assert github.comments[1]["body"].startswith("<!-- victor plan -->\n")
-    assert "Be kind." in github.comments[1]["body"]
+    assert github.comments[0]["body"].startswith("<!-- victor plan -->\n")
+    assert "Be kind." in github.comments[0]["body"]
     await review(repository, github)
     assert github.calls == ["POST"]  # the same plan is not written twice
     (repository / "victor.yml").write_text(SPEC.replace("Be brief.", "Be quick."))
     await review(repository, github)
     assert github.calls == ["POST", "PATCH"]
-    assert "Be quick." in github.comments[1]["body"]
-    (repository / "victor.yml").write_text(SPEC)
+    assert "Be quick." in github.comments[0]["body"]
+
+
+async def test_the_comment_is_withdrawn_where_nothing_changes_and_others_comments_stay(
+    repository: Path, github: GitHub
+) -> None:
+    github.write("<!-- victor plan -->\nI am not the action.", "mallory")
+    code, out = await review(repository, github)
+    assert code == 0, out
+    assert github.calls == []  # nothing is said where nothing changes
+    github.write("<!-- victor plan -->\nold", BOT)
     await review(repository, github)
-    assert github.calls == ["POST", "PATCH", "DELETE"]
+    assert github.calls == ["DELETE"]
     assert [one["user"]["login"] for one in github.comments] == ["mallory"]
 
 
