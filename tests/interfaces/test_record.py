@@ -39,6 +39,13 @@ def test_a_file_that_cannot_be_written_is_named_before_it_listens(victor: Victor
     assert (done.code, done.err) == (3, "error: cannot write 'victor.yml/t.jsonl': not a directory\n")
 
 
+def test_a_file_of_other_text_is_left_alone(victor: Victor) -> None:
+    before = Path("victor.yml").read_bytes()
+    done = victor("record", "--upstream", "https://x", "--output", "victor.yml")
+    message = "error: 'victor.yml' has other text than request lines; name another file\n"
+    assert (done.code, done.err, Path("victor.yml").read_bytes()) == (3, message, before)
+
+
 async def test_a_port_in_use_is_named(victor: Victor) -> None:
     import socket
 

@@ -29,10 +29,12 @@ from tests.components.models.recorded import (
 )
 from victor_dsl.storage.line_file import LineFile
 from victor_dsl.values.codec import read_request
+from victor_dsl.values.message import Message
 from victor_dsl.values.traffic import MOST_LINE_BYTES, TrafficWriter
 from victor_dsl.workbench.recording.answers import AnswerReader, read_usage
 from victor_dsl.workbench.recording.proxy import recording
 from victor_dsl.workbench.recording.recorder import Recorder
+from victor_dsl.workbench.recording.sessions import Sessions
 
 KEY = "sk-" + "a1B2" * 8
 ASKED = [{"role": "user", "content": f"I am bob@example.com, with {KEY}."}]
@@ -568,3 +570,24 @@ async def test_functions_that_are_no_list_are_no_internal_error(tmp_path: Path) 
     async with sink() as (url, _), proxied(url, tmp_path) as proxy:
         await ask(proxy.url, {"messages": ASKED, "functions": 5})
     assert proxy.recorder.skipped == {"functions is no list": 1}
+
+
+def test_hundreds_of_conversations_with_equal_beginnings_are_all_continued() -> None:
+    sessions = Sessions()
+    first = [sessions.session("ann", [Message("user", "Hi")]) for _ in range(500)]
+    both = [Message("user", "Hi"), Message("assistant", "Hello!")]
+    later = [sessions.session("ann", [*both, Message("user", f"question {number}")]) for number in range(500)]
+    assert later == first
+    assert len(set(first)) == 500
+
+
+def test_conversations_beyond_the_most_are_forgotten_the_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("victor_dsl.workbench.recording.sessions.MOST_SESSIONS", 3)
+    sessions = Sessions()
+    made = [sessions.session("ann", [Message("user", text)]) for text in ("a", "a", "b", "c")]
+    again = [
+        sessions.session("ann", [Message("user", text), Message("assistant", "x"), Message("user", "y")])
+        for text in ("a", "b", "c", "a")
+    ]
+    assert again[:3] == made[1:]
+    assert again[3] not in made

@@ -115,7 +115,7 @@ class LineFile:
         start = max(0, size - TAIL_BYTES)
         *lines, torn = _read(descriptor, start, size - start).split(b"\n")
         if torn:
-            if _id(torn) is None:
+            if _id(torn) is None and os.pread(descriptor, 1, 0) == b"{":  # else the file is another's, and stays whole
                 os.ftruncate(descriptor, size - len(torn))
             else:
                 _write_all(descriptor, b"\n")  # only its end is missing

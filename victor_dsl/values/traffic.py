@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ VALUES = ("vars", "inputs", "settings", "tools")
 """The fields that have texts of any depth."""
 MEDIA_KEYS = frozenset({"data", "file_data"})
 """Where parts have images, recordings and files as base64."""
+_BASE64 = re.compile(r"data:[\w.+/;=-]{0,200};base64,[A-Za-z0-9+/=]*\Z")
 
 
 class TrafficWriter:
@@ -53,6 +55,8 @@ class TrafficWriter:
                 line[name] = self._pseudonym(value)
             else:
                 line[name] = self._within.value(value) if name in VALUES else value
+            if name == "settings":  # a number there is no one's: redacted, a seed would be a text that no reader takes
+                line[name] |= {key: one for key, one in value.items() if isinstance(one, int | float)}
         line["messages"] = [self._message(message).as_json() for message in messages]
         try:
             return orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE)
@@ -88,7 +92,7 @@ class TrafficWriter:
             return {key: inner if key in MEDIA_KEYS else self._other(inner) for key, inner in value.items()}
         if isinstance(value, list | tuple):
             return [self._other(inner) for inner in value]
-        if isinstance(value, str) and not value.startswith("data:"):
+        if isinstance(value, str) and not _BASE64.match(value):
             return self._redactor.text(value)
         return value
 

@@ -130,6 +130,36 @@ async def test_what_messages_have_beside_their_text_is_redacted_but_images_stay(
     ]
 
 
+async def test_text_that_begins_like_a_data_url_is_redacted(tmp_path: Path) -> None:
+    plain = {"type": "image_url", "image_url": {"url": "data:text/plain,bob@example.com"}}
+    false = {"type": "image_url", "image_url": {"url": f"data:text/plain;base64, {KEY}"}}
+    thought = Message("assistant", "Yes.", extra={"reasoning_content": f"data: {KEY} of bob@example.com"})
+    (line,) = await written(tmp_path, [turn(1, "s1", Message("user", (plain, false)), thought)])
+    assert [part["image_url"]["url"] for part in line["messages"][0]["content"]] == [
+        "data:text/plain,[email]",
+        "data:text/plain;base64, [api_key]",
+    ]
+    assert line["messages"][1]["reasoning_content"] == "data: [api_key] of [email]"
+
+
+async def test_a_seed_that_looks_like_the_number_of_a_card_stays_a_number(tmp_path: Path) -> None:
+    asked = turn(1, settings={"seed": 4111111111111111, "stop": ["bob@example.com"]}, vars={"card": 4111111111111111})
+    (line,) = await written(tmp_path, [asked])
+    assert line["settings"] == {"seed": 4111111111111111, "stop": ["[email]"]}
+    assert line["vars"] == {"card": "[card]"}
+    assert read_request(line).settings["seed"] == 4111111111111111
+
+
+async def test_text_of_others_at_the_end_of_the_file_stays(tmp_path: Path) -> None:
+    path = tmp_path / "traffic.jsonl"
+    path.write_text("one\ntwo")
+    path.chmod(0o600)
+    made = traffic.Config.model_validate({"path": str(path)})
+    async with traffic.build(made, surroundings(tmp_path, "exporters/traffic").context) as exporter:
+        await exporter.export([turn(1)])
+    assert path.read_text().startswith('one\ntwo\n{"id":"e1"')
+
+
 async def test_pseudonyms_are_the_same_in_every_process(tmp_path: Path) -> None:
     first = await written(tmp_path, [turn(1, "a@example.com"), turn(2, "b@example.com")])
     again = await written(tmp_path, [turn(3, "a@example.com")])

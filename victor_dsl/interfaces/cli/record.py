@@ -63,9 +63,20 @@ def _upstream(text: str) -> URL:
     return url
 
 
+def _has_other_text(output: str) -> bool:
+    """Whether the file begins with anything but a JSON object."""
+    if not os.path.isfile(output):
+        return False
+    with open(output, "rb") as file:
+        start = file.read(1)
+    return start not in (b"", b"{")
+
+
 async def _serve(upstream: URL, output: str, port: int, *, redact: bool, most_bytes: int) -> None:
     file = LineFile(output, most_bytes=most_bytes)
     try:
+        if _has_other_text(output):
+            raise VictorError(f"'{output}' has other text than request lines; name another file")
         file.open()
         if problem := exposure(Path(output), output, private=True):
             say(warning_line(problem))

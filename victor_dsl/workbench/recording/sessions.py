@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 
 from victor_dsl.values.event import uuid7
 from victor_dsl.values.message import Message
 
 MOST_SESSIONS = 20_000
-"""How many conversations are remembered; over that, the one whose last request is the oldest is forgotten."""
-MOST_ALIKE = 100
-"""How many conversations are remembered whose requests so far are the same."""
+"""How many conversations are remembered. Over that, one is forgotten: the oldest of those whose requests so far are the same as
+those of the conversation that was continued the longest ago."""
 
 
 class Sessions:
@@ -25,7 +24,8 @@ class Sessions:
 
     def __init__(self) -> None:
         self._key = os.urandom(32)
-        self._last: OrderedDict[bytes, list[str]] = OrderedDict()
+        self._last: OrderedDict[bytes, deque[str]] = OrderedDict()
+        self._count = 0
 
     def session(self, user: str | None, messages: Sequence[Message]) -> str:
         """The id of the request's session, a UUIDv7."""
@@ -33,16 +33,20 @@ class Sessions:
         session = uuid7()
         for digest in reversed(chain[:-1]):
             if sessions := self._last.get(digest):
-                session = sessions.pop(0)
-                if not sessions:
-                    del self._last[digest]
+                session = self._take(digest, sessions)
                 break
-        alike = self._last.setdefault(chain[-1], [])
-        alike.append(session)
-        del alike[:-MOST_ALIKE]
+        self._last.setdefault(chain[-1], deque()).append(session)
         self._last.move_to_end(chain[-1])
-        if len(self._last) > MOST_SESSIONS:
-            self._last.popitem(last=False)
+        self._count += 1
+        if self._count > MOST_SESSIONS:
+            self._take(*next(iter(self._last.items())))
+        return session
+
+    def _take(self, digest: bytes, sessions: deque[str]) -> str:
+        self._count -= 1
+        session = sessions.popleft()
+        if not sessions:
+            del self._last[digest]
         return session
 
     def _chain(self, user: str | None, messages: Sequence[Message]) -> list[bytes]:
