@@ -591,3 +591,18 @@ def test_conversations_beyond_the_most_are_forgotten_the_oldest_first(monkeypatc
     ]
     assert again[:3] == made[1:]
     assert again[3] not in made
+
+
+async def test_a_stream_under_way_when_the_recording_ends_is_recorded_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("victor_dsl.workbench.recording.proxy.GRACE_SECONDS", 0.1)
+    first = events({"model": "m", "choices": [{"delta": {"content": "a"}}]})
+    async with Playback(streamed(first, "hang")) as server, aiohttp.ClientSession() as session:
+        async with proxied(server.url, tmp_path) as proxy:
+            answer = await session.post(f"{proxy.url}/v1/chat/completions", json={"messages": ASKED})
+            assert await answer.content.readexactly(len(first)) == first
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.read()
+    (line,) = proxy.lines
+    assert (line["recorded"]["error"], line["recorded"]["model"]) == ("the recording ended", "m")

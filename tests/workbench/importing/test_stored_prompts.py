@@ -171,3 +171,14 @@ def test_what_looks_like_mustache_stays_text_and_braces_beside_a_variable_too(tm
     assert done.spec["inputs"] == {"x": {"required": True}}
     template = done.spec["contributors"][0]["template"]
     assert Environment().from_string(template).render(x="X") == "{X} {{#if y}}a{{/if}} {% raw %} {{! c }} {{}}"
+
+
+def test_a_second_prompt_of_one_id_is_named(tmp_path: Path) -> None:
+    app = tmp_path / "app"
+    app.mkdir()
+    for name in ("a", "b"):
+        prompt = {"id": ID, "model": "gpt-5", "instructions": f"Text {name}."}
+        (app / f"{name}.json").write_text(json.dumps(prompt))
+    done = imported_file(read_openai_prompts, app)
+    assert done.spec["contributors"][0]["text"] == "Text a."
+    assert done.not_taken == {f"1: {ID}": f"{app / 'a.json'} has a prompt of this id, which is taken"}

@@ -51,7 +51,7 @@ def read_openai_prompts(path: str, wanted: str | None) -> Imported:
     """The spec of a stored prompt: its JSON in a file, or in a folder with the code that names it. Raises SpecError, with the
     places of ids without a text."""
     imported = Imported()
-    prompts, named = _search(path)
+    prompts, named = _search(path, imported)
     for id, places in named.items():
         for place in places if id not in prompts else ():
             imported.report(place, id, PASTE.format(id=id))
@@ -77,7 +77,7 @@ def read_openai_prompts(path: str, wanted: str | None) -> Imported:
     return imported
 
 
-def _search(path: str) -> tuple[dict[str, Located], dict[str, list[Span]]]:
+def _search(path: str, imported: Imported) -> tuple[dict[str, Located], dict[str, list[Span]]]:
     """The stored prompts by id, and the places in other files that name one."""
     prompts: dict[str, Located] = {}
     named: dict[str, list[Span]] = {}
@@ -89,7 +89,9 @@ def _search(path: str) -> tuple[dict[str, Located], dict[str, list[Span]]]:
                 raise
             continue
         if file.lower().endswith(".json") and (prompt := _stored(text, file)) is not None:
-            prompts[_id(prompt, file)] = prompt
+            id = _id(prompt, file)
+            if prompts.setdefault(id, prompt) is not prompt:
+                imported.report(prompt.span, id, f"{prompts[id].span.file} has a prompt of this id, which is taken")
             continue
         for number, line in enumerate(text.split("\n"), 1):
             for id, found in {found[0]: found for found in ID.finditer(line)}.items():

@@ -69,7 +69,7 @@ async def recording(
                 logger=_SILENT,
                 auto_decompress=False,
                 handler_cancellation=True,
-                shutdown_timeout=GRACE_SECONDS,
+                shutdown_timeout=GRACE_SECONDS / 2,  # aiohttp waits so long twice
                 max_line_size=MOST_HEADER_BYTES,
                 max_field_size=MOST_HEADER_BYTES,
             )
@@ -79,6 +79,7 @@ async def recording(
                 await site.start()
                 yield runner.addresses[0][1], recorder
             finally:
+                proxy.ending = True
                 await runner.cleanup()
     finally:
         recorder.close()
@@ -94,6 +95,7 @@ class Proxy:
     session: aiohttp.ClientSession
     recorder: Recorder
     warn: Callable[[str], None]
+    ending: bool = False
     _warned: set[str] = field(factory=set)
 
     async def pass_on(self, request: web.Request) -> web.StreamResponse:
@@ -104,7 +106,7 @@ class Proxy:
         try:
             return await self._exchange(request, copy, seen)
         except asyncio.CancelledError:
-            seen.setdefault("error", "the client went away")
+            seen.setdefault("error", "the recording ended" if self.ending else "the client went away")
             raise
         finally:
             latency_ms = round((time.monotonic() - started) * 1000, 3)
