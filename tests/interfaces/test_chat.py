@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -341,6 +342,31 @@ def test_a_reload_is_said_above_the_prompt_and_what_was_typed_stays(folder: Path
         assert chat.ended()[0] == 0
     sent = model.bodies[0]["messages"]
     assert [message["content"] for message in sent] == ["You help well.", "half a message"]
+
+
+KEY = "vk_9kTjYp2vQe5sWm8xHc3aUd6f"
+
+
+def test_render_and_why_show_the_caller_that_the_api_key_names(folder: Path) -> None:
+    entry = {"key_hash": "sha256:" + hashlib.sha256(KEY.encode()).hexdigest(), "tenant_id": "acme", "user_id": "ann"}
+    (folder / "keys.json").write_text(json.dumps({"keys": [entry]}))
+    tenants = "tenants: {acme: {with: {settings: {temperature: 0.1}}}}\nunknown_tenants: refuse\n"
+    (folder / "victor.yml").write_text(OFFLINE + tenants + "middleware: [{type: auth, keys: keys.json}]\n")
+    with terminal(folder, "run", "victor.yml", TERM="xterm", VICTOR_API_KEY=KEY) as chat:
+        chat.prompt()
+        chat.type("the first message\r")
+        chat.until(lambda rows: "the first message" in rows)
+        chat.prompt()
+        chat.type("/render\r")
+        rows = chat.until(lambda rows: any(row.startswith("prompt cache") for row in rows))
+        assert any("tenant acme" in row for row in rows)
+        assert any(row.startswith("temperature") and "0.1" in row for row in rows)
+        assert any(row.endswith("all fits  the first message") for row in rows)
+        chat.prompt()
+        chat.type("/why temperature\r")
+        chat.until(lambda rows: "settings.temperature = 0.1" in rows)
+        chat.type("/quit\r")
+        assert chat.ended()[0] == 0
 
 
 def test_pasted_lines_are_one_message_and_blanks_are_none(folder: Path) -> None:

@@ -93,6 +93,15 @@ def test_the_version_is_the_packages(victor: Victor) -> None:
     assert (done.code, done.out) == (0, f"victor {victor_dsl.__version__}\n")
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"), [("check", "victor validate"), ("chat", "victor run"), ("help", "victor --help")]
+)
+def test_a_command_of_another_tool_is_met_with_what_does_its_work(victor: Victor, name: str, meant: str) -> None:
+    done = victor(name)
+    assert (done.code, done.out) == (2, "")
+    assert f"there is no command '{name}'; '{meant}' does that" in done.err
+
+
 def test_a_misspelt_command_is_met_with_the_nearest(victor: Victor) -> None:
     done = victor("validat", "victor.yml")
     assert done.code == 2

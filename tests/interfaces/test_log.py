@@ -62,9 +62,13 @@ def test_the_key_comes_from_the_environment_or_the_option_and_is_never_shown(
     monkeypatch.setenv("VICTOR_API_KEY", KEY)
     found = victor("run", "victor.yml", "hi", "--json", "--tenant", "acme")
     assert (found.code, found.json["tenant"]) == (0, "acme")
-    other = victor("run", "victor.yml", "hi", "--json", "--tenant", "globex")
+    monkeypatch.delenv("VICTOR_API_KEY")
+    (folder / ".env").write_text(f"VICTOR_API_KEY={KEY}\n")
+    read = victor("run", "victor.yml", "hi", "--json", "--env-file", ".env")
+    assert (read.code, read.json["tenant"]) == (0, "acme")
+    other = victor("run", "victor.yml", "hi", "--json", "--tenant", "globex", "--api-key", KEY)
     assert (other.code, other.json["tenant"], other.json["error"]["code"]) == (3, None, "unauthenticated")
-    assert KEY not in "".join(one.out + one.err for one in (without, given, found, other))
+    assert KEY not in "".join(one.out + one.err for one in (without, given, found, read, other))
 
 
 def test_render_needs_no_key(victor: Victor, folder: Path) -> None:

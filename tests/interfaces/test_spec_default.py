@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.interfaces.conftest import Done, Victor
+from tests.interfaces.conftest import OFFLINE, Done, Victor
 from tests.interfaces.test_help import commands
 from victor_dsl.interfaces.cli import GREETING
 from victor_dsl.interfaces.cli.app import COMMANDS
@@ -132,3 +132,28 @@ def test_victor_alone_greets_and_names_commands_that_there_are(victor: Victor) -
     assert [words[1] for words in lines] == ["init", "validate", "run"]
     assert {words[1] for words in lines} <= COMMANDS.keys()
     assert "victor --help" in done.out
+
+
+def test_a_message_in_place_of_the_spec_is_met_with_its_option(victor: Victor, folder: Path) -> None:
+    done = victor("render", "Where is my order?")
+    assert (done.code, done.out) == (2, "")
+    assert "'Where is my order?' is not a spec; write a message as: --message 'Where is my order?'" in done.err
+
+
+def test_a_folder_in_place_of_the_spec_is_met_with_the_spec_in_it(
+    victor: Victor, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = folder / "shop"
+    shop.mkdir()
+    (shop / "victor.yml").write_text(OFFLINE)
+    (folder / "victor.yml").unlink(missing_ok=True)
+    done = victor("run", "shop", "Hi")
+    assert (done.code, done.out) == (2, "")
+    assert "'shop' is a folder; name the spec in it: shop/victor.yml" in done.err
+
+
+def test_fmt_without_a_file_names_what_is_missing(victor: Victor, folder: Path) -> None:
+    (folder / "victor.yml").unlink(missing_ok=True)
+    done = victor("fmt")
+    assert (done.code, done.out) == (2, "")
+    assert "there is no victor.yml here: name a FILE, or write one with 'victor init'" in done.err

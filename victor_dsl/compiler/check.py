@@ -13,6 +13,8 @@ from victor_dsl.compiler.annotated_values import annotated_values, put, secret_o
 from victor_dsl.compiler.checked import Checked, Item
 from victor_dsl.compiler.hints import (
     model_type_hint,
+    shape_hint,
+    type_meant,
     variable_meant,
     with_item_hint,
     with_message_hint,
@@ -145,10 +147,7 @@ class Checker:
 
     def _shape(self, kind: Kind, section: Located, wanted: str) -> None:
         message = f"{kind.name} must be {wanted}"
-        hint = "write each item as `- {type: …}`" if wanted == "a list" else "write each item as `NAME: {type: …}`"
-        if isinstance(section.value, str) and wanted == "a list":
-            hint = f"write it as a list: `[{section.value[:40]}]`"
-        self._fault("wrong-type", message, section.span, (kind.name,), hint)
+        self._fault("wrong-type", message, section.span, (kind.name,), shape_hint(kind, section.value, wanted))
 
     def _item(self, kind: Kind, located: Located, path: Path, name: str | None) -> Item | None:
         node = f"{kind.name}/{name if name is not None else name_of(kind, located)}"
@@ -255,7 +254,9 @@ class Checker:
             types = self.registry.types(kind.name)
             hint = suggest(type, types, what="types", most=len(types))
             elsewhere = next((k for k in KINDS if k != kind.name and type in self.registry.types(k)), None)
-            if elsewhere and not nearest(type, types):
+            if meant := type_meant(kind, type):
+                hint = f"{meant} {hint}"
+            elif elsewhere and not nearest(type, types):
                 hint += f" ('{type}' belongs under {elsewhere})"
             elif kind.name == "models" and not nearest(type, types):
                 hint = f"{model_type_hint(type)}; {hint}"

@@ -7,8 +7,8 @@ import re
 from attrs import evolve
 
 from victor_dsl.language.kinds import Kind
-from victor_dsl.language.spec import OWN, SECTIONS, VERSION
-from victor_dsl.nearest import suggest
+from victor_dsl.language.spec import OWN, SECTIONS, VERSION, Experiment
+from victor_dsl.nearest import nearest, suggest
 from victor_dsl.source.diagnostic import Diagnostic
 from victor_dsl.values.settings import MODEL_SETTINGS, SETTING_NAMES
 
@@ -43,10 +43,14 @@ def with_section_hint(fault: Diagnostic) -> Diagnostic:
         return evolve(fault, message=fault.message.removeprefix(f"tests[{path[1]}]").removeprefix("."))
     if fault.code == "missing-key" and fault.message.endswith("lacks 'victor'"):
         hint = f"add `victor: {VERSION}`"
+    elif fault.code == "wrong-type" and path == ("prompt",):
+        hint = FOREIGN["system"]
     elif fault.code == "wrong-type":
         hint = _arm_hint(fault)
     elif fault.code == "unknown-key" and len(path) == 1:
         hint = _top_hint(str(path[0]))
+    elif fault.code == "unknown-key" and (path[0], len(path)) == ("variants", 3):
+        hint = _experiment_hint(str(path[-1]))
     elif fault.code == "unknown-key" and (path[0], len(path)) in (("tenants", 3), ("variants", 5)):
         hint = _overlay_hint(str(path[-1]))
     return evolve(fault, hint=hint) if hint else fault
@@ -71,6 +75,13 @@ def _overlay_hint(key: str) -> str | None:
     """Where a key belongs that a tenant or an arm does not have itself."""
     within = f"{key}: …" if key in SECTIONS else f"settings: {{{key}: …}}" if key in SETTING_NAMES else None
     return f"'{key}' belongs under `with`: write `with: {{{within}}}`" if within else None
+
+
+def _experiment_hint(key: str) -> str | None:
+    """Where a key of an experiment belongs that is likely the name of an arm."""
+    if nearest(key, Experiment.model_fields):
+        return None
+    return f"arms belong under `arms`: write `arms: {{{key}: {{weight: …}}}}`"
 
 
 def _arm_hint(fault: Diagnostic) -> str | None:
@@ -102,6 +113,31 @@ def with_item_hint(fault: Diagnostic, kind: Kind) -> Diagnostic:
     else:
         return fault
     return Diagnostic(fault.code, message, fault.span, fault.path, hint)
+
+
+OTHER_TYPES = {("tools", "function"): "python", ("exporters", "dashboard"): "websocket"}
+"""Types of a kind by other names that people look for."""
+
+
+def shape_hint(kind: Kind, written: object, wanted: str) -> str:
+    """How a section is written that should be `a list` or a map of items."""
+    if wanted != "a list":
+        return "write each item as `NAME: {type: …}`"
+    if isinstance(written, str) and kind.name == "contributors" and " " in written:
+        return "a text of the system prompt is written as `[{type: text, text: …}]`"
+    if isinstance(written, str):
+        return f"write it as a list: `[{written[:40]}]`"
+    if isinstance(written, dict):
+        return "write it as a list, each item with its name: `- {name: …, type: …}`"
+    return "write each item as `- {type: …}`"
+
+
+def type_meant(kind: Kind, type: str) -> str | None:
+    """What a `type` was meant to be that another tool, or another section, calls by this name."""
+    if kind.name == "contributors" and " " in type:
+        return "a text of the system prompt is written as `{type: text, text: …}`;"
+    other = OTHER_TYPES.get((kind.name, type))
+    return f"did you mean '{other}'?" if other else None
 
 
 def model_type_hint(type: str) -> str:

@@ -30,7 +30,8 @@ from victor_dsl.runtime.pipeline import Pipeline, path_nodes
 from victor_dsl.runtime.retried_sessions import RetriedSessions
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.values.event import uuid7
-from victor_dsl.values.message import Message, Reply
+from victor_dsl.values.message import NO_MESSAGE, Message, Reply
+from victor_dsl.values.request import API_KEY
 from victor_dsl.values.turn import Handler, Turn
 
 logger = logging.getLogger("victor_dsl")
@@ -87,6 +88,7 @@ class Generation:
         self.pipelines = Leases[Pipeline](self._open_pipeline, idle=IDLE_PLANS)
         self.exporters: tuple[tuple[Node, Any], ...] = ()
         self.handler: Handler = self._run
+        self._auth: tuple[str, Any] | None = None
         self._shared = shared
         self._open = AsyncExitStack()
         self._turns: dict[Turn, asyncio.Task[Any]] = {}
@@ -98,7 +100,9 @@ class Generation:
             if self._shared.answering:
                 objects = await self._open.enter_async_context(self._shared.nodes.open(self.base.nodes, self.program))
                 roles = self.base.roles
-                self.handler = chain([(id, objects[id]) for id in roles.admission], self._run)
+                admission = [(id, objects[id]) for id in roles.admission]
+                self.handler = chain(admission, self._run)
+                self._auth = admission[-1] if admission else None
                 self.exporters = tuple((self.base.by_id[id], objects[id]) for id in roles.exporters)
             await self.pipelines.take(self.base)
         except BaseException:
@@ -141,6 +145,23 @@ class Generation:
         self._turns.clear()
         self._quiet.set()
         return None
+
+    async def identified(self, turn: Turn) -> Turn:
+        """The turn with the tenant and user of its API key. As it is where it has no key, or nothing checks one.
+
+        Raises what `auth` raises.
+        """
+        if self._auth is None or API_KEY not in turn.metadata:
+            return turn
+        found = turn
+
+        async def keep(known: Turn) -> Reply:
+            nonlocal found
+            found = known
+            return Reply(NO_MESSAGE)
+
+        await chain([self._auth], keep)(turn)
+        return found
 
     async def planned(self, turn: Turn) -> tuple[Turn, Plan]:
         """The turn with its arms, and its plan; its trace has both. Raises RequestError for a forced arm."""

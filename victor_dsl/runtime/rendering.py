@@ -106,7 +106,8 @@ class _Progress:
         self.written: Mapping[str, Origin] = {}
 
     async def go(self, generation: Generation) -> None:
-        self.turn, plan = await generation.planned(self.turn.replace(rendering=True))
+        self.turn = await generation.identified(self.turn.replace(rendering=True))
+        self.turn, plan = await generation.planned(self.turn)
         self.written = _written(plan)
         lease = await generation.pipelines.take(plan)
         try:

@@ -563,7 +563,7 @@ async def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     async with opened(tmp_path) as board:
         port = int(board.origin.rpartition(":")[2])
         context = surroundings(tmp_path, "exporters/websocket", environment={"TOKEN": TOKEN}).context
-        with pytest.raises(ComponentError, match=f"cannot listen on 127.0.0.1:{port}"):
+        with pytest.raises(ComponentError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use .*`port`"):
             async with websocket.build(websocket.Config(port=port, token=Secret("env", "TOKEN")), context):
                 pass
 

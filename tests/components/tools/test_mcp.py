@@ -432,10 +432,22 @@ async def test_closing_answers_calls_in_progress(context: Context) -> None:
         await hanging
 
 
+async def test_a_missing_package_is_named_with_the_command_that_installs_it(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mcp", None)  # what Python itself finds where it is not installed: nothing
+    with pytest.raises(ComponentError, match=r"needs the package mcp .*pip install 'victor_dsl\[mcp\]'"):
+        async with build(Config(name="x", command=["no-such-command"]), context):
+            pass
+
+
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
-        (["no-such-command"], "cannot be started: 'no-such-command': No such file or directory"),
+        (
+            ["no-such-command"],
+            "cannot be started: 'no-such-command': No such file or directory; install the program, or write its whole path",
+        ),
         ([sys.executable, "-c", "import sys; sys.exit('no licence')"], "exit code 1; its last words: no licence"),
         ([sys.executable, "-c", "print('hello'); input()"], "ended with exit code 0"),
         ([sys.executable, "-c", "import time; time.sleep(60)"], "did not answer within 0.5 s"),

@@ -40,6 +40,21 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 """Each command's module in this package and its short help: `victor --help` and a misspelt command import none of them."""
 
+OTHER_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("check", "lint"), "victor validate"),
+    **dict.fromkeys(("chat", "ask"), "victor run"),
+    **dict.fromkeys(("new", "create"), "victor init"),
+    "compare": "victor plan",
+    "diff": "victor plan",
+    "eval": "victor test",
+    "format": "victor fmt",
+    "help": "victor --help",
+    "migrate": "victor db migrate",
+    "show": "victor render",
+    "version": "victor --version",
+}
+"""What does the work of commands that other tools have under these names."""
+
 
 class Command(click.Command):
     """A command whose help opens with an example."""
@@ -75,14 +90,22 @@ class Group(Command, click.Group):
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             names = self.list_commands(ctx)
             suggest = importlib.import_module("victor_dsl.nearest").suggest  # imports difflib
-            raise click.UsageError(
-                f"there is no command '{args[0]}'; {suggest(args[0], names, what='commands')}", ctx=ctx
-            )
+            meant = self.meant(args[0])
+            hint = f"'{meant}' does that" if meant else suggest(args[0], names, what="commands", most=len(names))
+            raise click.UsageError(f"there is no command '{args[0]}'; {hint}", ctx=ctx)
         return super().resolve_command(ctx, args)
+
+    def meant(self, name: str) -> str | None:  # noqa: ARG002
+        """What to write instead of a command's name in other tools, or None."""
+        return None
 
 
 class _Commands(Group):
     """All commands. A command's module is imported when it is called."""
+
+    def meant(self, name: str) -> str | None:
+        """What to write instead of a command's name in other tools, or None."""
+        return OTHER_NAMES.get(name)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """The names, in the order of listing."""

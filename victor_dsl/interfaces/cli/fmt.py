@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
+from pathlib import Path
 
 import click
 
@@ -17,8 +18,6 @@ from victor_dsl.source.json_layout import layout_json
 from victor_dsl.source.layout import MeaningChangedError, layout
 from victor_dsl.source.reader import STDIN, Files
 
-DEFAULT = "victor.yml"
-
 
 @click.command("fmt", cls=Command, example="victor fmt victor.yml")
 @click.argument("names", metavar="[FILE]...", nargs=-1)
@@ -31,7 +30,9 @@ def fmt(names: tuple[str, ...], *, check: bool, diff: bool) -> None:
     block texts and the digest of the plan stay. A file with a fault of syntax is reported (exit 1) and left alone.
     """
     changed, faulty = [], False
-    names = tuple(dict.fromkeys(names)) or (DEFAULT,)
+    if not names and not Path(options.SPEC).exists():
+        raise click.UsageError(f"there is no {options.SPEC} here: name a FILE, or write one with 'victor init'")
+    names = tuple(dict.fromkeys(names)) or (options.SPEC,)
     for name in names:
         texts = _texts(name)
         if texts is None:

@@ -22,6 +22,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 SPEC = "victor.yml"
 """The spec of a command that names none."""
+API_KEY = "VICTOR_API_KEY"
+"""The variable with the caller's key, of the environment or of an --env-file."""
 _GIT = re.compile(r"(?P<ref>[^\s:/][^\s:]*):(?P<path>[^\s:/][^\s:]*)")
 
 
@@ -55,6 +57,10 @@ class SpecArgument(click.Argument):
                 _refuse_git(ctx, word)
             return args
         if not Path(SPEC).exists():
+            if words and Path(words[0], SPEC).exists():
+                raise click.UsageError(
+                    f"'{words[0]}' is a folder; name the spec in it: {Path(words[0], SPEC)}", ctx=ctx
+                )
             what = f"'{words[0]}' is not a file, and there is no {SPEC} here" if words else f"there is no {SPEC} here"
             raise click.UsageError(f"{what}: name a SPEC, or write one with 'victor init'", ctx=ctx)
         say(click.style(f"using {SPEC}", dim=True))
@@ -210,8 +216,8 @@ def api_key(function: F) -> F:
     return click.option(
         "--api-key",
         metavar="KEY",
-        envvar="VICTOR_API_KEY",
-        help="The caller's key, for auth. Other users can see command lines: the variable VICTOR_API_KEY is safer.",
+        envvar=API_KEY,
+        help=f"The caller's key, for auth. Other users can see command lines: the variable {API_KEY}, also in an --env-file, is safer.",
     )(function)
 
 

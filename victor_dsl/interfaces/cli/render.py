@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -84,6 +85,8 @@ def render(
       victor render victor.yml --input in.jsonl --explain-compaction >/dev/null
     """
     if [message is not None, input_ is not None, example].count(True) != 1:
+        if not options.is_spec(spec):
+            raise click.UsageError(f"'{spec}' is not a spec; write a message as: --message {shlex.quote(spec)}")
         raise click.UsageError("pass one of --message, --input and --example")
     if output is not None and input_ is None:
         raise click.UsageError("--output requires --input")

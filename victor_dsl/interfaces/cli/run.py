@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -127,7 +128,7 @@ def run(
         arms=arms,
         variables=variables,
         inputs=inputs,
-        api_key=api_key,
+        api_key=api_key or options.read_environment(env_files, os.environ).get(options.API_KEY),
     )
     chats = input_ is None and message is None
     with _log_on_stderr(quiet=quiet, verbose=verbose, chats=chats):

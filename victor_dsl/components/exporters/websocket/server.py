@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -93,8 +95,11 @@ async def serving(
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise ComponentError(f"cannot listen on {host}:{port}: {reason}", node=node) from error
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            hint = None
+            if error.errno == errno.EADDRINUSE:
+                hint = "another run of this spec may have it; end that, or write another `port` (0 takes a free one)"
+            raise ComponentError(f"cannot listen on {host}:{port}: {reason}", node=node, hint=hint) from error
         bound = runner.addresses[0][1]
         access.allow_this_machine(bound)
         url = f"http://{f'[{host}]' if ':' in host else host}:{bound}/"

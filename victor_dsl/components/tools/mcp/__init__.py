@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from victor_dsl.components.tools.mcp.config import Config
+from victor_dsl.errors import ComponentError
 from victor_dsl.language.component import Context
 from victor_dsl.language.kinds import ToolSource
 from victor_dsl.lazy import Lazy
@@ -38,6 +40,9 @@ def build(config: Config, context: Context) -> AbstractAsyncContextManager[ToolS
 @asynccontextmanager
 async def _opened(config: Config, context: Context) -> AsyncIterator[ToolSource]:
     """The tools. The server starts while the SDK is imported, which takes about as long."""
+    if importlib.util.find_spec("mcp") is None:
+        hint = "install it with: pip install 'victor_dsl[mcp]'"
+        raise ComponentError("needs the package mcp", node=context.node, hint=hint)
     secrets = {name: context.secret(secret) for name, secret in config.secret_env.items()}
     process = None
     if config.command is not None:

@@ -90,6 +90,8 @@ class Server:
                 reason = f"broke the protocol: {fault_of(error)}"
             case FileNotFoundError() | NotADirectoryError() | PermissionError():
                 reason = f"cannot be started: '{error.filename}': {error.strerror}"
+                if "/" not in str(error.filename):
+                    reason += "; install the program, or write its whole path"
             case TimeoutError():
                 reason = f"did not answer within {self.startup_seconds:g} s"
             case httpx2.ConnectError():
