@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.interfaces.conftest import Victor, in_a_process
+from tests.interfaces.conftest import OFFLINE, ROOT, Victor, in_a_process
 
 SPEC = """\
 victor: 1
@@ -176,3 +178,23 @@ def test_an_error_of_an_item_names_the_overlay_that_changed_it(victor: Victor, f
     done = victor("run", "victor.yml", "hello", "--tenant", "acme", "-q")
     assert done.code == 3
     assert "victor.yml:7 (tenant acme) over victor.yml:5: the piece has 2 tokens" in done.err
+
+
+@pytest.mark.parametrize(
+    ("closed", "code", "out", "err"),
+    [
+        ("<&-", 0, "hello\n", ""),
+        ("2>&-", 0, "hello\n", ""),
+        (">&-", 3, "", "error: Bad file descriptor\n"),
+    ],
+)
+def test_a_stream_that_is_closed_is_no_fault_of_victor(
+    folder: Path, closed: str, code: int, out: str, err: str
+) -> None:
+    (folder / "victor.yml").write_text(OFFLINE)
+    command = f'exec "{sys.executable}" -m victor_dsl run victor.yml hello -q {closed}'
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, out, err)

@@ -259,3 +259,21 @@ def test_a_map_that_null_removes_says_so_at_its_fields(victor: Victor, folder: P
         "seats": [("spec", 1, False, ""), ("arm tone.warm", 9, True, "")],
         "": [("tenant acme", None, False, "removes it")],
     }
+
+
+@pytest.mark.parametrize(
+    ("key", "error"),
+    [
+        ("limits.tols", "'settings.limits' has no 'tols'; did you mean 'tools'? fields: "),
+        ("temperature.x", "'settings.temperature' has no 'x'; there are no fields"),
+        ("vars.plan.seat", "'vars.plan' has no 'seat'; did you mean 'seats'? fields: name, seats"),
+    ],
+)
+def test_an_unknown_field_of_a_value_has_the_nearest_names(victor: Victor, key: str, error: str) -> None:
+    done = victor("why", "victor.yml", key)
+    assert (done.code, done.out) == (2, "")
+    assert f"error: {error}" in done.err
+
+
+def test_a_field_of_a_setting_that_nobody_writes_has_its_default(victor: Victor) -> None:
+    assert "the default is in force" in victor("why", "victor.yml", "limits.tools.allow").out

@@ -18,7 +18,7 @@ from victor_dsl.source.located import Located
 from victor_dsl.source.redaction import redacted
 from victor_dsl.values.outcome import Rendered
 from victor_dsl.values.path_globs import PathGlobs
-from victor_dsl.values.settings import SETTING_NAMES, TOOL_LISTS, Layer, Origin, lifted_fields
+from victor_dsl.values.settings import SETTING_NAMES, TOOL_LISTS, Layer, Origin, lifted_fields, setting_paths
 
 VALUES = ("settings", "vars")
 OWN_OF_FILES = ("victor", "name", "description")
@@ -154,12 +154,26 @@ class _Question:
             if len(leaf) == 1:
                 continue  # a layer without settings, or without vars
             fields[".".join(leaf[len(path) :])] = [*self._says(leaf)]
+        if not fields and len(path) > 2:
+            self._check_field(path)
         value: Any = {"settings": self.rendered.settings, "vars": self.rendered.vars}
         for step in path:
             value = value.get(step) if isinstance(value, Mapping) else None
         if not self.rendered.layers and any(fields.values()):
             value = NO_VALUE
         return Why(".".join(path), value, fields, tuple(self._value_notes(path, silent=not fields)))
+
+    def _check_field(self, path: Key) -> None:
+        """Raises UsageError for a field below a setting or a var that nobody writes, unless it is a field of that setting."""
+        *above, name = path
+        size = len(above) - 1
+        names = {one[size] for one in setting_paths() if list(one[:size]) == above[1:] and len(one) > size}
+        if path[0] != "settings":
+            parts = (part for layer in self.layers if isinstance(part := _at(layer, path[:-1]), Mapping))
+            names = {key for part in parts for key in part}
+        if name not in names:
+            what = f"'{'.'.join(above)}' has no '{name[:80]}'"
+            raise UsageError(f"{what}; {suggest(name[:80], sorted(names), what='fields')}")
 
     def _says(self, path: Key) -> Iterator[Say]:
         dotted = ".".join(path)

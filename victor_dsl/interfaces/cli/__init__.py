@@ -30,6 +30,7 @@ All commands: victor --help. A command's options: victor run --help.
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and exits."""
+    _replace_closed_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words:
         _print(GREETING)
@@ -42,6 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(importlib.import_module("victor_dsl.interfaces.cli.app").exit_code(words))
 
 
+def _replace_closed_streams() -> None:
+    """Opens what a caller closed (`victor … 2>&-`): no other file may get its number. What is written to stdout still fails."""
+    for number, (name, mode) in enumerate((("stdin", os.O_RDONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY))):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, mode), number)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8"))  # noqa: SIM115 - until the end
+
+
 def _stand_in_for_plugins() -> None:
     """Puts a module without plugins in the place of pydantic's loader, which imports importlib.metadata (13 ms) even so."""
     loader = type(sys)("pydantic.plugin._loader")
@@ -50,7 +59,7 @@ def _stand_in_for_plugins() -> None:
 
 
 def silence_stdout() -> None:
-    """After a broken pipe: what is left in the buffer must not fail again when Python closes stdout."""
+    """After a failure to write: what is left in the buffer must not fail again when Python closes stdout."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -181,6 +181,8 @@ def exit_code(arguments: Sequence[str]) -> int:
         return EXIT_INTERRUPTED
     except OSError as error:
         _trace(error)
+        if error.filename is None:
+            silence_stdout()
         where = f"{error.filename}: " if error.filename else ""
         say(error_line(f"{where}{error.strerror or error}"))
         return EXIT_OUTSIDE
