@@ -212,3 +212,11 @@ def test_keys_of_assertions_and_variables_that_nothing_uses_are_named(tmp_path: 
         "tests[0].assert[0].weight",
         "tests[0].assert[0].odd",
     }
+
+
+def test_a_case_in_a_file_that_is_no_map_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cases.yaml").write_text("- {vars: {q: a}, assert: [{type: contains, value: x}]}\n- 5\n")
+    config = {"prompts": ["Say {{q}}"], "providers": ["openai:gpt-4.1"], "tests": "file://cases.yaml"}
+    done = promptfoo(tmp_path, json.dumps(config))
+    assert done.not_taken == {"2: [1]": "it is not a map"}
+    assert len(done.spec["tests"]) == 1

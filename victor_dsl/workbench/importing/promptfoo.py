@@ -266,7 +266,11 @@ class _Reader:
             for match in matches:
                 document = read_document(match, self.imported)
                 listed = document.value if isinstance(document.value, list) else [document]
-                cases += [(one, f"[{index}]") for index, one in enumerate(listed) if isinstance(one.value, dict)]
+                for index, one in enumerate(listed):
+                    if isinstance(one.value, dict):
+                        cases.append((one, f"[{index}]"))
+                    else:
+                        self.imported.report(one.span, f"[{index}]", "it is not a map")
         return cases
 
     def _vars(self, case: Section, prompt: Prompt, wanted: list[Assertion] | None) -> dict[str, Any]:
