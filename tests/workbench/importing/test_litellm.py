@@ -183,3 +183,10 @@ def test_what_is_no_configuration_is_an_error(tmp_path: Path, text: str, message
 def test_a_pool_of_one_has_no_weights(tmp_path: Path) -> None:
     done = litellm(tmp_path, "model_list: [{model_name: m, litellm_params: {model: gpt-4.1, weight: 2, rpm: 5}}]")
     assert "weights" not in done.spec["models"]["m"]
+
+
+@pytest.mark.parametrize("number", [".nan", ".inf", "'nan'", "1" + "0" * 400])
+def test_a_number_without_an_end_is_named(tmp_path: Path, number: str) -> None:
+    config = "model_list: [{model_name: m, litellm_params: {model: gpt-4.1}}]\nlitellm_settings: {num_retries: "
+    done = litellm(tmp_path, f"{config}{number}}}")
+    assert done.not_taken == {"2: litellm_settings.num_retries": "it is not a number"}

@@ -20,6 +20,8 @@ from victor_dsl.values.model import NAME_PATTERN
 MOST_BYTES = 16 << 20
 """The largest file that is read."""
 
+MOST_NUMBER = 1e15
+"""The largest number that is taken."""
 UNKNOWN = "`victor import` does not know it"
 _NAME = re.compile(NAME_PATTERN)
 
@@ -102,7 +104,8 @@ class Section:
             except ValueError:
                 self.report(key, "it is not a number")
                 return None
-        if isinstance(value, bool) or (value is not None and not isinstance(value, int | float)):
+        finite = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MOST_NUMBER
+        if value is not None and not finite:
             self.report(key, "it is not a number")
             return None
         return int(value) if isinstance(value, float) and value.is_integer() else value
