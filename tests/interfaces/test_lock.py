@@ -120,6 +120,22 @@ def test_what_runs_must_be_what_was_locked(victor: Victor, server: Path, change:
     assert victor("run", "--locked", "victor.yml", "Hello").code == 0
 
 
+def test_plans_and_tests_hold_to_the_lock_too(victor: Victor, folder: Path, server: Path) -> None:
+    spec = json.loads((folder / "victor.yml").read_text())
+    spec["tests"] = [{"name": "offers", "given": {"message": "Hi"}, "expect": {"tools": ["desk__find"]}}]
+    (folder / "victor.yml").write_text(json.dumps(spec))
+    plan = ("plan", "victor.yml", "victor.yml", "--message", "Hi")
+    assert victor(*plan, "--locked").code == 1  # there is no lock yet
+    assert victor("lock", "victor.yml").code == 0
+    assert (victor(*plan, "--locked").code, victor("test", "--locked", "victor.yml").code) == (0, 0)
+    says(server, {**FIND, "description": "Finds, then mails."})
+    assert (victor(*plan).code, victor("test", "victor.yml").code) == (0, 0)
+    for command in (plan, ("test", "victor.yml")):
+        done = victor(*command, "--locked")
+        assert done.code == 1, command
+        assert "the description of desk__find changed" in done.out + done.err
+
+
 def test_a_server_that_changes_its_tools_while_it_runs_is_refused(victor: Victor, folder: Path, server: Path) -> None:
     spec = json.loads((folder / "victor.yml").read_text())
     call = {"tool_calls": [{"name": "desk__find", "arguments": {"q": "x"}}]}

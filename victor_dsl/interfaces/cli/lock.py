@@ -29,7 +29,7 @@ def lock(spec: str, *, check: bool, env_files: tuple[str, ...], state: str | Non
     """Write victor.lock beside SPEC: each model with its window and price, and every tool that its MCP servers list.
 
     Connects to the servers as `run` does, and shows what has changed since the last lock. Review it, and commit it: with
-    --locked, `validate`, `render` and `run` refuse a spec whose servers list other tools, or describe them in other words.
+    --locked, the commands that run a spec refuse one whose servers list other tools, or describe them in other words.
     """
     program = compile_or_exit(spec, Surroundings(env_files, state), require_secrets=False)
     path = beside(spec)

@@ -80,6 +80,7 @@ COLUMNS = 120
     help="How often each of them is answered: models waver.",
 )
 @options.untrusted
+@options.locked
 @options.environment
 def plan(
     old: str,
@@ -104,7 +105,7 @@ def plan(
     nor comments count, nor where a value is written.
 
     With --traffic both specs render every request, as `victor render` does; no model is called. Exits 1 where a condition of
-    --fail-on holds or NEW has faults, 3 where a git ref cannot be read.
+    --fail-on holds or NEW has faults, 3 where a git ref cannot be read. --locked is about NEW.
 
     While you write a prompt, one message is enough:
 
@@ -138,6 +139,7 @@ def plan(
             "untrusted": untrusted,
             "max_size": reading.max_size,
             "show_outside": reading.show_outside,
+            "locked": reading.locked,
             "colour": is_colourful(sys.stderr),
             "now": time.time(),
         }

@@ -22,6 +22,7 @@ from victor_dsl.interfaces.cli.compiling import Surroundings, exit_code
 from victor_dsl.interfaces.cli.diagnostics import Found, as_text
 from victor_dsl.interfaces.cli.offline import no_network
 from victor_dsl.interfaces.cli.options import Reading, read_environment
+from victor_dsl.interfaces.locking import check_servers
 from victor_dsl.language.registry import Registry
 from victor_dsl.source.reader import Files
 from victor_dsl.workbench.plan.answers import answer_lines
@@ -67,7 +68,7 @@ def _side(task: Json, send: Send) -> None:
 
 def _compared(task: Json, send: Send, registry: Registry, *, runs: bool) -> None:
     spec, traffic = task["spec"], task["traffic"]
-    reading = Reading(task["max_size"], task["show_outside"])
+    reading = Reading(task["max_size"], task["show_outside"], task["locked"])
     files = Files(max_bytes=reading.max_size)
     surroundings = Surroundings(task["env_files"], task["state"], task["untrusted"], reading, registry, runs)
     required = traffic is not None and runs
@@ -88,6 +89,8 @@ def _compared(task: Json, send: Send, registry: Registry, *, runs: bool) -> None
         }
     )
     if program is not None and traffic is not None:
+        if program.lock is not None and runs:
+            asyncio.run(check_servers(program, registry))
         with Path(traffic).open("rb", buffering=0) as stream:
             if task["asked"]:
                 asyncio.run(answer_lines(program, stream, set(task["asked"]), task["repeats"], send))

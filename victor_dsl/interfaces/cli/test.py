@@ -80,6 +80,7 @@ _COLOURS: dict[Status, str] = {"passed": "green", "failed": "red", "error": "red
     help="How many tests run at the same time.",
 )
 @options.untrusted
+@options.locked
 @options.environment
 def test(
     specs: tuple[str, ...],

@@ -105,7 +105,8 @@ def started(places: Sequence[Place], task: Mapping[str, Any]) -> Iterator[list[S
         for place in places:
             folder = os.path.dirname(os.path.abspath(place.path))
             root = place.tree.root if place.tree is not None else next(iter(tops), folder)
-            sides.append(stack.enter_context(_started(place, {**task, "root": root}, seed)))
+            own = {"root": root, "locked": task["locked"] and place is places[-1]}
+            sides.append(stack.enter_context(_started(place, {**task, **own}, seed)))
         yield sides
 
 

@@ -157,6 +157,11 @@ class TapedTools:
             if hasattr(live, name):
                 setattr(self, name, getattr(live, name))
 
+    @property
+    def server(self) -> str:
+        """What an MCP server calls itself, for the lock."""
+        return getattr(self._live, "server", "")
+
     async def call(self, call: ToolCall, turn: Turn) -> Content:
         """The recorded result, or the tool's."""
         return await self._tapes.of(turn).tool(call, partial(self._live.call, call, turn), self._now)
