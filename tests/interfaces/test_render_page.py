@@ -10,13 +10,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
+import victor_dsl
 from tests.interfaces.conftest import ROOT
 from victor_dsl.errors import RequestError
 from victor_dsl.interfaces.cli.pages import page_text, render_page
+from victor_dsl.language.output_schema import rendered_schema
 from victor_dsl.values.message import Message
 from victor_dsl.values.outcome import CacheUse, Explained, Rendered, Tokens
+from victor_dsl.values.request import Request
 from victor_dsl.values.settings import Origin
+from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import CompactionRecord, Contribution
 
 pytest.importorskip("pty")
@@ -229,3 +234,16 @@ def test_the_tokens_of_a_piece_are_whole_beside_a_long_origin() -> None:
     )
     for width in (44, 60, 80):
         assert "1,234 tokens" in page_text(render_page(page, "victor.yml"), width, colour=False)
+
+
+@pytest.mark.parametrize(("message", "kind"), [("Xyzzy", "use_and_cost"), ("Where is my order?", None)])
+def test_a_selection_that_nothing_matched_is_shown(folder: Path, message: str, kind: str | None) -> None:
+    (folder / "victor.yml").write_text(
+        "victor: 1\nname: s\nmodels: {main: {type: echo, context_window: 900}}\ntool_selection: {type: keyword, k: 1, most: 1}\n"
+    )
+    tools = (Tool("find_order", "Finds an order."), Tool("write_mail", "Writes a mail."))
+    rendered = victor_dsl.render(folder / "victor.yml", Request(message=message, tools=tools))
+    line = rendered.to_dict()
+    assert line.get("selection") == (None if kind is None else {"type": kind, "fallback": True})
+    assert list(Draft202012Validator(rendered_schema()).iter_errors(json.loads(json.dumps(line)))) == []
+    assert f"chosen by {kind or 'keyword'}" in page_text(render_page(rendered, "victor.yml"), 120, colour=False)

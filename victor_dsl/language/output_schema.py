@@ -68,6 +68,14 @@ _ORIGIN: Mapping[str, Json] = {
     "file": _or_null(_TEXT),
     "line": _or_null({"type": "integer", "minimum": 1}),
 }
+_SELECTION: Json = _object(
+    {
+        "type": {**_TEXT, "description": "What chose: a fallback, `all`, or with `k` `use_and_cost`."},
+        "fallback": {"const": True},
+    },
+    description="There only where the strategy of `tool_selection` found no tool, or failed.",
+)
+
 _MENDING: Json = _object(
     {
         "closed": {
@@ -297,7 +305,7 @@ def rendered_schema() -> Json:
                 "plan": {**_TEXT, "description": "The digest of the plan."},
                 "error": {"anyOf": [{"type": "null"}, _object({"code": _TEXT, "message": _TEXT}, closed=False)]},
             },
-            {"mending": _MENDING},
+            {"mending": _MENDING, "selection": _SELECTION},
         ),
     }
 

@@ -118,7 +118,7 @@ class Rendered:
     def to_dict(self, *, explain: bool = False) -> dict[str, Any]:
         """The rendered turn as `victor render` prints it; `explain` adds why each message was kept or left out.
 
-        `mending` is present only if something was mended.
+        `mending` is present only if something was mended, `selection` only if a fallback chose some of the tools.
         """
         compaction = None if self.compaction is None else self.compaction.as_json()
         if compaction is not None and explain:
@@ -144,4 +144,6 @@ class Rendered:
         }
         if self.mending is not None:
             line["mending"] = self.mending.as_json()
+        if self.selection is not None and self.selection.fallback and self.selection.type != "all":
+            line["selection"] = {"type": self.selection.type, "fallback": True}
         return line

@@ -299,6 +299,8 @@ class ToolSelectionCoordinator:
                 reason = f"the strategy failed: {describe(error)}"
                 turn.record("error", ComponentError(reason, node=f"tool_selection/{type}").to_dict())
             else:
+                if nth and type == ALL and k is not None:
+                    break  # the first of the list would be offered
                 if names:
                     return _Choice(type, names[:k], nth > 0, failed)
         if k is None:
