@@ -37,12 +37,6 @@ class Comparison:
     rendered: tuple[Json, Json] | None = None
     """The one request of `--message`, as each side renders it."""
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing changes."""
-        traffic = self.traffic
-        return not self.changes and not self.affected["restarts"] and (traffic is None or not traffic.changed)
-
     def as_json(self) -> Json:
         """The document of `--format json`."""
         return {

@@ -112,7 +112,6 @@ class Traffic:
     requests: int = 0
     changed: int = 0
     messages_changed: int = 0
-    settings_changed: int = 0
     gained_errors: Failures = field(factory=Failures)
     mended_errors: Failures = field(factory=Failures)
     errors: Failures = field(factory=Failures)
