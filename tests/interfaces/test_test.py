@@ -331,7 +331,7 @@ def test_an_expression_selects_tests(folder: Path, victor: Victor) -> None:
     assert chosen("hipaa") == names[:1]
     assert chosen("acme and not HIPAA") == names[1:2]
     assert chosen("gets german or (acme and french)") == names[1:]
-    for expression, fault in (("nobody", "no test fits"), ("a and", "a word is missing"), ("(a", "not closed")):
+    for expression, fault in (("nobody", "no test matches"), ("a and", "a word is missing"), ("(a", "not closed")):
         done = victor("test", "victor.yml", "-k", expression)
         assert (done.code, fault in done.err) == (2, True), done.err
 

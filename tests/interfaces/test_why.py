@@ -169,7 +169,7 @@ def test_an_unknown_key_has_the_nearest_names(victor: Victor) -> None:
         assert done.code == 2
         assert f"error: nothing here is called '{key}'; did you mean '{nearest}'?" in done.err
     assert (
-        "nobody writes 'contributors.rules.txt'; did you mean 'text'?" in victor("why", "victor.yml", "rules.txt").err
+        "no layer writes 'contributors.rules.txt'; did you mean 'text'?" in victor("why", "victor.yml", "rules.txt").err
     )
 
 

@@ -116,7 +116,7 @@ class _Question:
         return next((one.key[:2] for one in found if one.key[0] in KINDS), None)
 
     def _section(self, section: str) -> Why:
-        """The answer for a whole section: nobody writes it, or the items are to be named. Raises UsageError for these."""
+        """The answer for a whole section: no layer writes it, or the items are to be named. Raises UsageError for these."""
         names = [".".join(item) for item in self.items if item[0] == section]
         if names:
             raise UsageError(f"'{section}' is a section; {suggest('', names, what='its items')}")
@@ -258,7 +258,7 @@ class _Question:
         if not fields:
             names = {".".join(one.key[len(item) :]) for one in self.written if one.key[: len(item)] == item}
             names.discard("")
-            raise UsageError(f"nobody writes '{'.'.join(key)}'; {suggest('.'.join(field), names, what='fields')}")
+            raise UsageError(f"no layer writes '{'.'.join(key)}'; {suggest('.'.join(field), names, what='fields')}")
         value = NO_VALUE
         if item[0] == "inputs" and not field:
             value = self.rendered.inputs.get(item[1], NO_VALUE)

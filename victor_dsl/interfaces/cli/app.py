@@ -21,7 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": ("init", "Write a first spec; it runs offline."),
     "validate": ("validate", "Find every fault of a spec, without secrets or network."),
     "fmt": ("fmt", "Write specs in their canonical layout."),
-    "lock": ("lock", "Write down the models, and the tools of MCP servers."),
+    "lock": ("lock", "Pin the models, and the tools of MCP servers."),
     "render": ("render", "Show what the model would be sent, and why."),
     "plan": ("plan", "Show what a change of a spec does, also to recorded requests."),
     "test": ("test", "Run the tests of a spec, with recorded answers."),

@@ -77,7 +77,7 @@ COLUMNS = 120
     type=click.IntRange(min=1, max=100),
     default=2,
     show_default=True,
-    help="How often each of them is answered: models waver.",
+    help="How many times each side answers each of them, to tell a change from chance.",
 )
 @options.untrusted
 @options.locked
@@ -101,8 +101,8 @@ def plan(
 ) -> None:
     """Show what a change of a spec does: what differs in meaning, whom it affects, and what it does to recorded requests.
 
-    OLD and NEW are files, or GIT-REF:PATH. Where NEW is left out, it is the file that OLD names at a ref. Neither formatting
-    nor comments count, nor where a value is written.
+    OLD and NEW are files, or GIT-REF:PATH. Where NEW is left out, it is the file that OLD names at a ref. Formatting,
+    comments and the file in which a value stands do not count.
 
     With --traffic both specs render every request, as `victor render` does; no model is called. Exits 1 where a condition of
     --fail-on holds or NEW has faults, 3 where a git ref cannot be read. --locked is about NEW.

@@ -27,9 +27,14 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 @click.option("--upstream", metavar="URL", required=True, help="The API that requests are passed on to.")
 @click.option("--output", "-o", metavar="FILE", required=True, help="Where request lines are appended.")
 @click.option(
-    "--port", metavar="P", type=click.IntRange(0, 65535), default=8790, show_default=True, help="0 for a free one."
+    "--port",
+    metavar="P",
+    type=click.IntRange(0, 65535),
+    default=8790,
+    show_default=True,
+    help="The proxy's port; 0 chooses a free one.",
 )
-@click.option("--no-redact", is_flag=True, help="Leave personal data in; keys are removed always.")
+@click.option("--no-redact", is_flag=True, help="Keep personal data; keys are always removed.")
 @click.option(
     "--max-mb",
     metavar="N",

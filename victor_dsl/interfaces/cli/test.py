@@ -55,7 +55,7 @@ _COLOURS: dict[Status, str] = {"passed": "green", "failed": "red", "error": "red
     show_default=True,
     help="Text for people, one JSON document, or JUnit's XML.",
 )
-@click.option("-k", "expression", metavar="EXPR", help="Only tests whose name fits, such as 'acme and not french'.")
+@click.option("-k", "expression", metavar="EXPR", help="Only tests whose name matches, such as 'acme and not french'.")
 @click.option(
     "--record",
     is_flag=True,
@@ -145,7 +145,7 @@ class _Run:
         tested = [self._spec(spec) for spec in specs]
         results = [result for one in tested for result in one.results]
         if self.expression is not None and not results:
-            raise UsageError(f"no test fits -k '{self.expression}'")
+            raise UsageError(f"no test matches -k '{self.expression}'")
         seconds = time.monotonic() - started
         if self.format == "json":
             print_json(summary_json(results))
