@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from victor_dsl.components.hosted_models import HostedConfig
-from victor_dsl.components.known_models import FACTS, PRICES, find_known_model
+from victor_dsl.components.known_models import FACTS, PRICES, find_known_model, nearest_known_model
 
 ROWS = orjson.loads(FACTS.read_bytes())["models"]
 PROVIDERS = orjson.loads(PRICES.read_bytes())["providers"]
@@ -129,3 +129,20 @@ def test_the_providers_own_clients_retire_the_same_models_on_the_same_days() -> 
         assert found is not None, name
         assert found.retires is not None, name
         assert f"{found.retires:%B} {found.retires.day}" == said[: said.index(",")][:-2], name
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "meant"),
+    [
+        ("gpt-6-lunna", "https://api.openai.com/v1", "gpt-6-luna"),
+        ("claude-sonet-5-5", "https://api.anthropic.com", "claude-sonnet-5-5"),
+        ("gpt-6-luna", "https://api.openai.com/v1", None),
+        ("ft:gpt-6-lunna:me", "https://api.openai.com/v1", None),
+        ("own-model", "https://api.openai.com/v1", None),
+        ("gpt-6-lunna", "http://127.0.0.1:8000/v1", None),
+    ],
+)
+def test_the_nearest_name_is_that_of_the_provider_at_its_own_address(
+    name: str, address: str, meant: str | None
+) -> None:
+    assert nearest_known_model(name, address) == meant

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 from attrs import evolve
 from pydantic import Field
 
-from victor_dsl.components.known_models import KnownModel, find_known_model
+from victor_dsl.components.known_models import KnownModel, find_known_model, nearest_known_model
 from victor_dsl.components.model_streams import ModelStream
 from victor_dsl.components.prices import Prices, own_prices
 from victor_dsl.components.stop_reasons import Interrupted
@@ -145,6 +145,10 @@ class HostedConfig(HttpConfig, ModelConfig):
         """The known model's."""
         known = self.known
         return (known.retires, known.successor, known.at_home) if known and known.retires else None
+
+    def model_meant(self) -> str | None:
+        """The provider's model with the nearest name, unless the spec says what the window of this one is."""
+        return None if self.context_window is not None else nearest_known_model(self.model, self.base_url)
 
     def loads_tools(self) -> bool:
         """Whether the server loads deferred tools: as the spec says, else as is known of the provider's own API."""

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from victor_dsl.components.prices import Prices
+from victor_dsl.nearest import nearest
 
 PRICES = Path(__file__).with_name("model_prices.json")
 FACTS = Path(__file__).with_name("model_facts.json")
@@ -77,6 +78,14 @@ def find_known_model(name: str, base_url: str = "") -> KnownModel | None:
         retires=date.fromisoformat(retires) if retires else None,
         at_home=provider == facts["provider"],
     )
+
+
+def nearest_known_model(name: str, base_url: str) -> str | None:
+    """The model of the provider at this address that a name which nothing is known of most likely means."""
+    provider = next((it for it in _providers().values() if re.match(it["host"], base_url)), None)
+    if provider is None or ":" in name or find_known_model(name, base_url) is not None:  # `ft:…` are tuned by users
+        return None
+    return nearest(name.lower(), [row[0] for row in provider["models"]])
 
 
 _COPIED = ("context_window", "output_limit", "reasoning", "one_sampling", "images", "deferred_tools", "successor")

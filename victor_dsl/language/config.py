@@ -297,6 +297,10 @@ class ModelConfig(Config):
         """From when the model's provider refuses it, what it recommends instead, and whether the address is the provider's own."""
         return None
 
+    def model_meant(self) -> str | None:
+        """The model that was probably meant, where nothing is known of this one at its provider's own address."""
+        return None
+
     def window(self) -> int | None:
         """The context window in tokens, or None if unknown."""
         return self.context_window

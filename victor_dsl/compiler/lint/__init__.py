@@ -29,7 +29,7 @@ from victor_dsl.compiler.lint.names import (
     templates_can_use_a_name,
 )
 from victor_dsl.compiler.lint.prompt import what_varies_comes_last
-from victor_dsl.compiler.lint.retirement import models_are_alive
+from victor_dsl.compiler.lint.retirement import models_are_alive, models_are_known
 from victor_dsl.compiler.lint.rights import locked_values_stay, rights_name_values, unknown_tenants_are_decided
 from victor_dsl.compiler.lint.safety import (
     functions_exist,
@@ -78,6 +78,7 @@ RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
     a_name_is_declared_once,
     templates_can_use_a_name,
     models_are_alive,
+    models_are_known,
     pools_have_models_as_members,
     members_of_a_pool_are_alike,
     fallbacks_differ,

@@ -1,4 +1,4 @@
-"""Models that their providers have retired, or will."""
+"""Models that their providers have retired, or will, and those whose name is probably misspelt."""
 
 from __future__ import annotations
 
@@ -41,3 +41,20 @@ def models_are_alive(subject: LintInput) -> Iterator[Diagnostic]:
             f"use '{successor}', which the provider recommends instead" if successor else "use another model",
             severity="error" if fails else "warning",
         )
+
+
+def models_are_known(subject: LintInput) -> Iterator[Diagnostic]:
+    """Every model that its provider probably has under another name."""
+    for item in subject.items():
+        if not isinstance(item.config, ModelConfig) or item.unknown & {("model",), ("base_url",)}:
+            continue
+        if meant := item.config.model_meant():
+            place = item.located.at(("model",))
+            yield Diagnostic(
+                "unknown-model",
+                f"neither the window nor the price of '{getattr(item.config, 'model', item.id)}' is known",
+                place.span,
+                (*item.path, "model"),
+                f"did you mean '{meant}'? otherwise write its `context_window`: without it nothing shortens a long history in time",
+                severity="warning",
+            )
