@@ -478,10 +478,10 @@ def test_the_tools_of_an_untrusted_spec_are_those_that_would_run(victor: Victor,
         HOSTILE_TOOLS.replace('Path("ran-a-module")', "Path('ran-' + 'here')").split("def odd")[0]
     )
     trusted = victor("plan", "old.yml", "old.yml", "--message", "hi", "--format", "json").json
-    unrun = victor("plan", "old.yml", "old.yml", "--message", "hi", "--format", "json", "--untrusted").json
-    assert unrun["unknown"] == []
-    assert unrun["rendered"]["new"]["tokens"] == trusted["rendered"]["new"]["tokens"]
-    assert unrun["rendered"]["new"]["tokens"]["tools"] > 0
+    untrusted = victor("plan", "old.yml", "old.yml", "--message", "hi", "--format", "json", "--untrusted").json
+    assert untrusted["unknown"] == []
+    assert untrusted["rendered"]["new"]["tokens"] == trusted["rendered"]["new"]["tokens"]
+    assert untrusted["rendered"]["new"]["tokens"]["tools"] > 0
 
 
 def test_an_untrusted_spec_reads_no_file_outside_its_folder(victor: Victor, shop: Path) -> None:

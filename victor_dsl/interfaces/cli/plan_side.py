@@ -29,7 +29,7 @@ from victor_dsl.workbench.plan.answers import answer_lines
 from victor_dsl.workbench.plan.effects import Outline
 from victor_dsl.workbench.plan.meaning import as_json, meaning_of
 from victor_dsl.workbench.plan.renderings import Send, render_lines
-from victor_dsl.workbench.plan.unrun import UnrunRegistry, bound, unrun
+from victor_dsl.workbench.plan.untrusted import StandInRegistry, limit_process, stand_ins
 
 Json = dict[str, Any]
 
@@ -60,9 +60,9 @@ def _side(task: Json, send: Send) -> None:
     if not task["untrusted"]:
         _compared(task, send, Registry(), runs=True)
         return
-    bound()
-    with no_network(), unrun(task["spec"]) as parts:
-        _compared(task, send, UnrunRegistry(parts), runs=False)
+    limit_process()
+    with no_network(), stand_ins(task["spec"]) as parts:
+        _compared(task, send, StandInRegistry(parts), runs=False)
         send({"unknown": {node: parts.unknown[node] for node in sorted(parts.unknown)}})
 
 

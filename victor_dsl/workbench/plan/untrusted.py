@@ -1,7 +1,7 @@
-"""Components of which nothing runs, for specs that nobody trusts yet: no function is imported, no program started, nothing connected.
+"""Stand-ins for the components of an untrusted spec that would import a function, start a program or connect.
 
 A Python tool is offered as its source declares it, and a server's tools as `victor.lock` lists them. What else such a component would add
-is not known; both sides are compared without it, and it is named.
+is unknown: both sides are compared without it, and the report names it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from victor_dsl.values.message import Message
 from victor_dsl.values.settings import Layer
 from victor_dsl.values.tool import Tool
 from victor_dsl.values.turn import Handler, Turn
-from victor_dsl.workbench.plan.stubs import stub_of
+from victor_dsl.workbench.plan.function_stubs import stub_of
 
 if sys.platform == "linux":
     import resource
@@ -42,8 +42,8 @@ _REMOTE = frozenset(
 
 
 @define
-class Unrun:
-    """What is not known of a spec, by node id, and where the stubs of its functions lie."""
+class StandIns:
+    """Makes the stand-ins of one spec. `unknown` says by node id what they leave out; `folder` has the stubs of functions."""
 
     folder: str
     root: str
@@ -100,27 +100,27 @@ class Unrun:
         return None
 
 
-class UnrunRegistry(Registry):
-    """The components, of which nothing runs."""
+class StandInRegistry(Registry):
+    """The components, with stand-ins for those that would run something."""
 
-    def __init__(self, unrun: Unrun) -> None:
+    def __init__(self, stand_ins: StandIns) -> None:
         super().__init__(entry_points=False)
-        self._unrun = unrun
+        self._stand_ins = stand_ins
 
     def find(self, kind: str, type: str) -> Component | None:
         """The component, or its stand-in."""
         found = super().find(kind, type)
-        return None if found is None else self._unrun.stand_in(found)
+        return None if found is None else self._stand_ins.stand_in(found)
 
 
 @contextmanager
-def unrun(spec: str) -> Iterator[Unrun]:
-    """For a spec, while it lasts."""
+def stand_ins(spec: str) -> Iterator[StandIns]:
+    """The stand-ins of a spec; their folder is removed at the end."""
     with TemporaryDirectory(prefix="victor-stubs-") as folder:
-        yield Unrun(folder, os.path.dirname(os.path.abspath(spec)))
+        yield StandIns(folder, os.path.dirname(os.path.abspath(spec)))
 
 
-def bound() -> None:
+def limit_process() -> None:
     """Limits this process's CPU time and memory, where the system can."""
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_SECONDS, MOST_CPU_SECONDS + 5))
@@ -132,14 +132,14 @@ MOST_BYTES = 2**30
 """What one side of an untrusted comparison may take."""
 
 
-def _python(unrun: Unrun, component: Component) -> Any:
+def _python(stand_ins: StandIns, component: Component) -> Any:
     def build(config: Any, context: Context) -> Any:
-        stub = unrun.function_stub(config.function)
+        stub = stand_ins.function_stub(config.function)
         if stub is None:
-            unrun.unknown[context.node] = "its source does not say what it takes"
+            stand_ins.unknown[context.node] = "its source does not say what it takes"
             return _Tools([])
         own = config.model_copy(update={"function": stub})
-        return component.build(own, evolve(context, directory=Path(unrun.folder)))
+        return component.build(own, evolve(context, directory=Path(stand_ins.folder)))
 
     return build
 
@@ -190,7 +190,7 @@ class _Silent:
         return ()
 
     async def append(self, *_: Any, **__: Any) -> None:
-        """Nothing is kept."""
+        """Stores nothing."""
 
     async def embed(self, _: Sequence[str]) -> Any:
         """Nothing is known of these texts."""
