@@ -1,4 +1,4 @@
-"""What `victor.lock` says of a program, and whether it is still so."""
+"""Compares a program with its `victor.lock`, and makes the lock of a program."""
 
 from __future__ import annotations
 

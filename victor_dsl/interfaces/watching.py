@@ -85,7 +85,7 @@ class Watcher:
                 await self.reload()
 
     async def look(self) -> None:
-        """Reloads if a file has changed, when nobody has written to it for a moment; one that is always written is left."""
+        """Reloads if a file has changed, once nothing writes to it any more; skips a file that is written all the time."""
         self._follow_modules()
         now = await _in_thread(_stamps, self._seen)
         for _ in range(MOST_WAITS):

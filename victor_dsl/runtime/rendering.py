@@ -153,7 +153,7 @@ class _Progress:
             mending=self._mending(),
             listed_tools=tuple(tool.name for tool in self.listed),
             explained=tuple(self._explained()) if self.explains else (),
-            given=len(turn.request.messages or self.conversation.messages),
+            input_messages=len(turn.request.messages or self.conversation.messages),
             cache=cache,
             vars=turn.vars,
             inputs=turn.inputs,

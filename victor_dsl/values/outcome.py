@@ -84,7 +84,7 @@ class Rendered:
     `kept` and the indices of `mending` point into the input: the request's `messages`, or the session's history followed by
     its `message`. `tools` are the names selected for this turn, best first, and `sent_tools` those sent, in the order sent:
     what earlier turns were offered is sent, too, and `definitions` are theirs. `listed_tools` are all that there are to select from.
-    `explained` has one entry for each of the input's `given` messages. `vars`, `inputs`, the `layers` of values (the lowest first) and the
+    `explained` has one entry for each of the `input_messages`. `vars`, `inputs`, the `layers` of values (the lowest first) and the
     `selection` of tools are for pages that people read.
     """
 
@@ -113,7 +113,7 @@ class Rendered:
     layers: tuple[Layer, ...] = ()
     selection: SelectionRecord | None = None
     definitions: tuple[Tool, ...] = ()
-    given: int = 0
+    input_messages: int = 0
 
     def to_dict(self, *, explain: bool = False) -> dict[str, Any]:
         """The rendered turn as `victor render` prints it; `explain` adds why each message was kept or left out.

@@ -24,7 +24,7 @@ from victor_dsl.source.yaml12 import mask
 
 MARK = "victorcursor"
 MOST_REPAIRS = 8
-"""How many broken lines above the cursor are passed over."""
+"""How many broken lines above the cursor are skipped."""
 
 _WORD = re.compile(r"[^\s\[\]{},:\"'#]*$")
 _TOP = re.compile(r"[^\s#\-\]}]")

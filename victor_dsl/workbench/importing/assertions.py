@@ -83,7 +83,7 @@ def expectations(
 
 
 def test_fault(test: Mapping[str, Any]) -> str | None:
-    """Why a test is none of a spec; None where it is one."""
+    """Why a spec refuses the test; None where it accepts it."""
     try:
         Test.model_validate(test)
     except Faulty as error:

@@ -183,7 +183,7 @@ def plain(located: Located) -> Any:
 
 
 def name_of(text: str, taken: Mapping[str, Any], default: str = "item") -> str:
-    """A name as a spec allows it, like the text, which is none of those taken."""
+    """A name that a spec allows, made from the text, and not yet in `taken`."""
     base = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.")[:60] or default
     if not _NAME.match(base):
         base = f"m-{base}"[:60]

@@ -1,4 +1,4 @@
-"""Answers of both sides to requests whose rendering changed: which tools are called, what is said, and how much the model wavers by itself.
+"""Answers of both sides to requests whose rendering changed: which tools they call, their texts, and how much the answers of one side differ.
 
 A side answers up to the first text or tool calls: no tool is called, no session is written, nothing is exported or counted.
 """

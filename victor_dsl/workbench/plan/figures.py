@@ -59,7 +59,7 @@ class Totals:
         self.dropped += bool(record.dropped)
         self.over_window += record.tokens[3] is not None and total > record.tokens[3]
         self.messages_kept += record.kept
-        self.messages += record.given
+        self.messages += record.input_messages
         if record.model is not None:
             self.models[record.model] += 1
 

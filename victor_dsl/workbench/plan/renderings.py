@@ -55,7 +55,7 @@ class PricedConfig(Protocol):
 
 
 class Record(NamedTuple):
-    """What one side says of a request. Texts are hashes and ids, whose text was sent before.
+    """One side's rendering of a request. Texts are hashes and ids; the texts themselves were sent before.
 
     `sent` is the hash of all that the model is sent. `tokens` are those of system prompt, messages and tools, and the model's
     window. `cost` is that of the request without a cache, and `cached` with it, both with the recorded output; `stable` the tokens
@@ -74,7 +74,7 @@ class Record(NamedTuple):
     tools: int
     arms: int
     kept: int
-    given: int
+    input_messages: int
     messages: int
     model: str | None
     dropped: tuple[str, ...]
@@ -194,7 +194,7 @@ class _Side:
                 self._id("tools", tools),
                 self._id("arms", tuple(rendered.variants.items())),
                 len(rendered.kept),
-                rendered.given,
+                rendered.input_messages,
                 messages,
                 model,
                 [piece.name for piece in rendered.contributors if piece.dropped],
@@ -246,7 +246,7 @@ class _Side:
         return known
 
     def _hash(self, tool: Tool) -> int:
-        """The hash of a tool's definition, kept for the tools of the spec: those of a request are other objects each time."""
+        """The hash of a tool's definition, cached for the spec's tools: those of a request are new objects each time."""
         known = self._tools.get(id(tool))
         if known is None or known[0] is not tool:
             if len(self._tools) >= MOST_TOOLS:
@@ -272,7 +272,7 @@ BETWEEN = "\n\n"
 """What lies between two paragraphs of a system prompt."""
 
 MOST_TOOLS = 10_000
-"""Of the tools whose hashes are kept."""
+"""The most tools whose hashes are cached."""
 
 
 def _prices(plan: Plan, model: str, now: float) -> Priced | None:

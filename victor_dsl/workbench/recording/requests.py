@@ -36,7 +36,7 @@ OF_THE_CALL = frozenset(
         *("prompt_cache_key", "prompt_cache_retention"),
     }
 )
-"""How a request is carried and kept, which changes nothing of what it asks."""
+"""Fields about delivery and storage, which do not change the answer."""
 MESSAGE_KEYS = frozenset({*KEYS, *EXTRA_KEYS}) - {"pinned"}
 TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
 

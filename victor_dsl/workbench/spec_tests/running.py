@@ -34,7 +34,7 @@ from victor_dsl.workbench.spec_tests.results import Failure, Result
 
 @frozen
 class ImpatientClock(SystemClock):
-    """A clock by which waiting takes no time, for tests that ask nobody."""
+    """A clock on which waiting takes no time, for tests whose answers are all recorded."""
 
     def sleep(self, seconds: float) -> Awaitable[None]:  # noqa: ARG002 - the Protocol's
         """Lets others run."""
