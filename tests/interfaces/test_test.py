@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import textwrap
 from pathlib import Path
@@ -149,10 +150,11 @@ def test_the_text_names_the_line_what_was_expected_and_what_was_there(folder: Pa
         ("{stop_reason: length}", True),
         ("{tool_calls: []}", False),
         ("{tool_calls: {count: {at_least: 1}}}", True),
-        ("{latency_ms: {at_least: 0}}", False),
+        ("{latency_ms: {less_than: 1000000000}}", False),
         ("{latency_ms: {less_than: 0}}", True),
         ("{cost_usd: {more_than: 1}}", True),
         ("{model: main, reply: {contains: hi}}", False),
+        ("{settings: {temperature: {not_contains: 9}}}", True),
     ],
 )
 def test_an_expectation_holds_or_fails(expect: str, fails: bool, folder: Path, victor: Victor) -> None:
@@ -194,6 +196,25 @@ def test_an_expectation_holds_or_fails(expect: str, fails: bool, folder: Path, v
         ("{each: [{a: 1}], expect: {system: x}}", "nothing in the test uses the parameter 'a' [wrong-value]"),
         ("{each: [{a: 1}, {b: 1}], expect: {system: 'x ((a)) ((b))'}}", "this set of parameters lacks 'a'"),
         ("{each: [], expect: {system: x}}", "each must not be empty [wrong-value]"),
+        ("{expect: {system: null}}", "expect.system is null, so it checks nothing [wrong-value]"),
+        ("{expect: {reply: {contains: null, matches: a}}}", "expect.reply.contains is null, so it checks nothing"),
+        ("{expect: {settings: {temperature: {at_least: null}}}}", "temperature.at_least is null, so it checks nothing"),
+        ("{expect: {tool_calls: {equals: null}}}", "expect.tool_calls.equals is null"),
+        ("{expect: {settings: {}}}", "`settings` names none, so it checks nothing"),
+        ("{expect: {settings: {stop: {not_contains: []}}}}", "`not_contains` has no item, so it checks nothing"),
+        ("{expect: {kept: {contains: []}}}", "expect.kept.contains must not be empty"),
+        ("{expect: {kept: {not_contains: -1}}}", "expect.kept.not_contains must be at least 0, not -1"),
+        (
+            "{expect: {tools: {count: {at_least: 0}}}}",
+            "expect.tools.count: it is never below 0, so this checks nothing",
+        ),
+        ("{expect: {tokens: {at_least: 0}}}", "expect.tokens: it is never below 0, so this checks nothing"),
+        ("{expect: {latency_ms: {at_least: 0}}}", "expect.latency_ms: it is never below 0, so this checks nothing"),
+        ("{expect: {error: over-budget, system: x}}", "`error` and `system` cannot both hold"),
+        ("{expect: {reply: {json_schema: {type: objct}}}}", "JSON Schema has no type 'objct' [wrong-value]"),
+        ("{expect: {reply: {json_schema: {requred: [a]}}}}", "JSON Schema has no keyword 'requred' [wrong-value]"),
+        ("{expect: {reply: {json_schema: {properties: {a: {patern: x}}}}}}", "JSON Schema has no keyword 'patern'"),
+        ("{expect: {reply: {json_schema: {pattern: '(a+'}}}}", "its schema is not valid: pattern:"),
     ],
 )
 def test_a_test_that_could_not_fail_or_not_pass_is_an_error(
@@ -229,6 +250,19 @@ def test_a_suite_that_is_empty_or_cannot_be_read_is_an_error(
     (folder / "map.yml").write_text("name: a\n")
     done = victor("test", "victor.yml", "--format", "json")
     assert (done.code, message in done.err) == (1, True), done.err
+
+
+def test_a_file_that_is_named_twice_is_read_once(folder: Path, victor: Victor) -> None:
+    (folder / "more.yml").write_text("- {name: a, given: {message: hi}, expect: {reply: {contains: hi}}}\n")
+    (folder / "victor.yml").write_text(SPEC + 'tests: [more.yml, "m*.yml", ./more.yml]\n')
+    done = victor("test", "victor.yml", "--format", "json")
+    assert (done.code, done.json["passed"]) == (0, 1), done.err
+
+
+def test_a_test_that_is_written_twice_by_an_alias_is_an_error(folder: Path, victor: Victor) -> None:
+    _tests(folder, "- &a {name: a, given: {message: hi}, expect: {reply: {contains: hi}}}\n- *a\n")
+    done = victor("test", "victor.yml", "--format", "json")
+    assert (done.code, "two tests are named 'a' [duplicate-name]" in done.err) == (1, True), done.err
 
 
 def test_a_spec_without_tests_is_an_error(folder: Path, victor: Victor) -> None:
@@ -355,6 +389,72 @@ def test_a_pattern_that_never_ends_fails_its_test(folder: Path, victor: Victor) 
     )
     done = victor("test", "victor.yml", "--format", "json")
     assert "longer than 1 s" in done.json["tests"][0]["failures"][0]["got"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "schema", "got"),
+    [
+        ("{}", '{$ref: "URL/schema.json"}', "'URL/schema.json', which is not in it; other documents are not fetched"),
+        ("{}", '{$ref: "#/$defs/gone"}', "'/$defs/gone', which is not in it"),
+        ("{}", '{$ref: "#"}', "the schema refers to itself without an end"),
+        ('"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"', "{pattern: '^(a+)+$'}", "the check takes longer than 1 s"),
+        (
+            "[1]",
+            '{$schema: "http://json-schema.org/draft-07/schema#", items: [{type: string}]}',
+            "/0: 1 is not of type",
+        ),
+    ],
+)
+def test_a_schema_that_does_not_end_or_is_elsewhere_fails_its_test(
+    reply: str, schema: str, got: str, folder: Path, victor: Victor
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.setblocking(False)
+        spec = f"victor: 1\nname: a\nmodels: {{main: {{type: scripted, replies: ['{reply}']}}}}\nsettings: {{model: main}}\n"
+        schema = schema.replace("URL", url)
+        _tests(folder, f"- {{name: a, given: {{message: hi}}, expect: {{reply: {{json_schema: {schema}}}}}}}", spec)
+        done = victor("test", "victor.yml", "--format", "json")
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    assert _statuses(done) == {"a": "failed"}, done.err
+    assert got.replace("URL", url) in done.json["tests"][0]["failures"][0]["got"]
+
+
+def test_a_pass_rate_asks_for_one_good_repeat_at_least(folder: Path, victor: Victor) -> None:
+    _tests(
+        folder,
+        "- {name: a, given: {message: hi}, expect: {reply: {contains: no}}, repeats: 2, pass_rate: 0.000000000001}",
+    )
+    assert _statuses(victor("test", "victor.yml", "--format", "json")) == {"a": "failed"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ("{order: 7}", "passed"),
+        ("{filter: {state: {contains: op}}}", "passed"),
+        ("{}", "failed"),
+        ("{ordr: {not_contains: x}}", "failed"),
+        ("{ordr: null}", "failed"),
+        ("{order: {not_contains: x}}", "failed"),
+        ("{filter: {}}", "failed"),
+        ("{filter: {stat: {not_contains: x}}}", "failed"),
+    ],
+)
+def test_expected_arguments_must_be_there(arguments: str, status: str, folder: Path, victor: Victor) -> None:
+    call = "{name: find, arguments: {order: 7, filter: {state: open}}}"
+    spec = f"""\
+victor: 1
+name: a
+models: {{main: {{type: scripted, replies: [{{tool_calls: [{call}]}}, done]}}}}
+settings: {{model: main}}
+tools: [{{type: http, name: find, url: "http://127.0.0.1:9/", parameters: {{order: integer, filter: object}}, description: Find.}}]
+"""
+    expect = f"{{tool_calls: [{{name: find, arguments: {arguments}}}]}}"
+    _tests(folder, f"- {{name: a, given: {{message: hi, tool_results: {{find: x}}}}, expect: {expect}}}", spec)
+    done = victor("test", "victor.yml", "--format", "json")
+    assert _statuses(done) == {"a": status}, done.out + done.err
 
 
 def test_nothing_is_counted_stored_exported_or_admitted(folder: Path, victor: Victor) -> None:

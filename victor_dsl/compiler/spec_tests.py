@@ -52,6 +52,7 @@ class Tests:
     documents: list[Located] = field(factory=list)
     folders: set[str] = field(factory=set)
     paths: dict[Span, Path] = field(factory=dict)
+    read_files: set[str] = field(factory=set)
 
     def read(self, document: Located, written: Sequence[Located]) -> Located:
         """The document with every test in its section `tests`. `written` are the documents that it was merged from."""
@@ -114,6 +115,9 @@ class Tests:
         if name == STDIN:
             self._fault("no-tests", "tests cannot be read from standard input", item.span, path, "name a file")
             return []
+        if os.path.normpath(name) in self.read_files:  # two globs may find one file
+            return []
+        self.read_files.add(os.path.normpath(name))
         result = self.files.read_list(name)
         for fault in result.diagnostics:
             unread = fault.code == "unreadable-file"  # then the place to mend is where the file is named

@@ -37,7 +37,28 @@ def listed(value: Any) -> list[Any]:
     return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
 
 
-class Checks(Model):
+Position = Annotated[int, Field(ge=0)]
+Positions = Position | Annotated[list[Position], Field(min_length=1)]
+
+
+class Written(Model):
+    """A map in which whatever is written checks something. `NULLS` are the keys for which null is a value."""
+
+    NULLS: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="after")
+    def _has_values(self) -> Self:
+        nulls = [name for name in type(self).model_fields if name in self.model_fields_set - self.NULLS]
+        if faults := [
+            Fault((name,), f"{name} is null, so it checks nothing", "write a value, or leave the key out")
+            for name in nulls
+            if getattr(self, name) is None
+        ]:
+            raise Faulty(faults)
+        return self
+
+
+class Checks(Written):
     """Checks of one value: at least one is written, and they do not contradict each other."""
 
     @model_validator(mode="after")
@@ -140,6 +161,17 @@ def check_room(checks: Any) -> None:
                 raise ValueError("no number meets all of these bounds")
 
 
+class CountChecks(NumberChecks):
+    """Checks of a number that is never below 0."""
+
+    @model_validator(mode="after")
+    def _can_fail(self) -> Self:
+        low = (self.at_least is not None and self.at_least <= 0) or (self.more_than is not None and self.more_than < 0)
+        if low and self.equals is None and self.at_most is None and self.less_than is None:
+            raise ValueError("it is never below 0, so this checks nothing")
+        return self
+
+
 class ListChecks(Checks):
     """Checks of a list of names."""
 
@@ -147,24 +179,24 @@ class ListChecks(Checks):
     contains: Texts | None = Field(None, description="A name that must be in it, or several.")
     not_contains: Texts | None = Field(None, description="A name that must not be in it, or several.")
     first: Texts | None = Field(None, description="The name that it begins with, or several, in their order.")
-    count: int | NumberChecks | None = Field(None, description="How many names it has.")
+    count: int | CountChecks | None = Field(None, description="How many names it has.")
 
 
 class IndexChecks(Checks):
     """Checks of positions in the conversation."""
 
-    equals: list[int] | None = Field(None, description="All positions.")
-    contains: int | list[int] | None = Field(None, description="A position that must be there, or several.")
-    not_contains: int | list[int] | None = Field(None, description="A position that must not be there, or several.")
-    count: int | NumberChecks | None = Field(None, description="How many there are.")
+    equals: list[Position] | None = Field(None, description="All positions.")
+    contains: Positions | None = Field(None, description="A position that must be there, or several.")
+    not_contains: Positions | None = Field(None, description="A position that must not be there, or several.")
+    count: int | CountChecks | None = Field(None, description="How many there are.")
 
 
-class TokenChecks(NumberChecks):
+class TokenChecks(CountChecks):
     """Checks of the request's tokens: of all together, or of its parts."""
 
-    system: int | NumberChecks | None = Field(None, description="Those of the system prompt.")
-    messages: int | NumberChecks | None = Field(None, description="Those of the messages.")
-    tools: int | NumberChecks | None = Field(None, description="Those of the tools.")
+    system: int | CountChecks | None = Field(None, description="Those of the system prompt.")
+    messages: int | CountChecks | None = Field(None, description="Those of the messages.")
+    tools: int | CountChecks | None = Field(None, description="Those of the tools.")
 
 
 class ValueChecks(Checks):
@@ -180,12 +212,16 @@ class ValueChecks(Checks):
     less_than: float | None = Field(None, description="It must be less.")
 
     WORDS: ClassVar[frozenset[str]] = frozenset()
+    NULLS: ClassVar[frozenset[str]] = frozenset({"equals"})
 
     @model_validator(mode="after")
     def _are_sound(self) -> Self:
         check_room(self)
         if self.matches is not None:
             compiled(self.matches)
+        for check in ("contains", "not_contains"):
+            if getattr(self, check) == []:
+                raise ValueError(f"`{check}` has no item, so it checks nothing")
         if "" in listed(self.contains):
             raise ValueError("every text contains the empty text, so `contains` checks nothing")
         return self
@@ -214,13 +250,13 @@ def _value_faults(value: Any, path: tuple[str | int, ...]) -> Iterator[Fault]:
             yield from _value_faults(inner, (*path, index))
 
 
-class CallChecks(Model):
+class CallChecks(Written):
     """Checks of one tool call."""
 
     name: Text = Field(description="The tool's name.", examples=["lookup_order"])
     arguments: dict[str, Any] | None = Field(
         None,
-        description="Arguments that it must have: values, or maps of checks. Further ones may be there.",
+        description="Arguments that it must have: values, or maps of checks. Further ones may be there; `{}` says that it has none.",
         examples=[{"order": 7, "note": {"contains": "refund"}}],
     )
 
@@ -246,7 +282,7 @@ class ToolCallsChecks(Checks):
         None, description="Calls that must be there in this order; others may stand between them."
     )
     not_contains: Texts | None = Field(None, description="A tool that must not be called, or several.")
-    count: int | NumberChecks | None = Field(None, description="How many calls there are.")
+    count: int | CountChecks | None = Field(None, description="How many calls there are.")
 
     @model_validator(mode="after")
     def _can_pass_and_fail(self) -> Self:
@@ -281,7 +317,7 @@ class Judge(Model):
     at_least: float = Field(gt=0, le=1, description="The least score.")
 
 
-class Expectation(Model):
+class Expectation(Written):
     """What a test expects of the rendered turn and of the reply; everything that is written must hold.
 
     A test that expects something of the reply alone (`reply`, `tool_calls`, `stop_reason`, `latency_ms`, `cost_usd`, `judge`)
@@ -320,7 +356,7 @@ class Expectation(Model):
         examples=[[{"name": "lookup_order", "arguments": {"order": 7}}]],
     )
     stop_reason: StopReason | None = Field(None, description="Why the reply ended.")
-    latency_ms: NumberChecks | None = Field(
+    latency_ms: CountChecks | None = Field(
         None,
         description="The turn's latency, in milliseconds; of a recorded answer, that of its calls when it was recorded.",
     )
@@ -355,8 +391,11 @@ class Expectation(Model):
     def _can_fail(self) -> Self:
         if not self.model_fields_set:
             raise ValueError("it expects nothing, so the test would always pass")
-        if self.error is not None and (also := sorted(self.model_fields_set & ON_REPLY)):
-            raise ValueError(f"a turn that fails has no reply, so `error` and `{also[0]}` cannot both hold")
+        if self.error is not None and (also := sorted(self.model_fields_set - {"error"})):
+            what = "has no reply" if also[0] in ON_REPLY else "is not compared further"
+            raise ValueError(f"a turn that fails {what}, so `error` and `{also[0]}` cannot both hold")
+        if self.settings == {}:
+            raise ValueError("`settings` names none, so it checks nothing")
         return self
 
     @property

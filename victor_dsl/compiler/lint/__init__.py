@@ -42,6 +42,7 @@ from victor_dsl.compiler.lint.settings import models_accept_their_settings, resp
 from victor_dsl.compiler.lint.spec_tests import (
     tests_can_be_told_apart,
     tests_give_requests,
+    tests_have_sound_schemas,
     tests_name_what_there_is,
 )
 from victor_dsl.compiler.lint.templates import templates_are_sound
@@ -92,6 +93,7 @@ RULES: tuple[Callable[[LintInput], Iterable[Diagnostic]], ...] = (
     every_key_has_an_effect,
     tests_can_be_told_apart,
     tests_give_requests,
+    tests_have_sound_schemas,
     tests_name_what_there_is,
 )
 

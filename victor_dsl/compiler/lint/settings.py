@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
 from victor_dsl.compiler.lint.answering import Answering, answering
 from victor_dsl.compiler.lint.input import LintInput
+from victor_dsl.compiler.lint.json_schemas import schema_faults
 from victor_dsl.compiler.validate import to_python
 from victor_dsl.language.config import SettingFault
-from victor_dsl.lazy import Lazy
 from victor_dsl.nearest import suggest
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Located, Path
 from victor_dsl.values.settings import Settings
 
-if TYPE_CHECKING:
-    import jsonschema
-else:
-    jsonschema = Lazy("jsonschema")
-
 FORMATS = ("text", "json_object", "json_schema")
-JSON_TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 
 
 def models_accept_their_settings(subject: LintInput) -> Iterator[Diagnostic]:
@@ -126,20 +120,5 @@ def _faults(value: Mapping[str, Any]) -> Iterable[tuple[Path, str, str | None]]:
         return [
             (("json_schema",), "its `json_schema` has no `name`, which OpenAI's API requires", "add `name: answer`")
         ]
-    return list(_schema_faults(holder["schema"]))
-
-
-def _schema_faults(schema: Mapping[str, Any]) -> Iterator[tuple[Path, str, str | None]]:
-    validator = jsonschema.Draft202012Validator(jsonschema.Draft202012Validator.META_SCHEMA)
-    for error in sorted(validator.iter_errors(schema), key=lambda error: list(map(str, error.absolute_path))):
-        at = tuple(error.absolute_path)
-        path: Path = ("json_schema", "schema", *at)
-        if at and at[-1] == "type" and isinstance(error.instance, str):
-            yield (
-                path,
-                f"JSON Schema has no type '{error.instance[:40]}'",
-                suggest(error.instance, JSON_TYPES, what="types"),
-            )
-        else:
-            where = ".".join(map(str, at)) or "it"
-            yield path, f"its schema is not valid: {where}: {error.message[:200]}", None
+    faults = schema_faults(holder["schema"])
+    return [(("json_schema", "schema", *at), message, hint) for at, message, hint in faults]

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 from victor_dsl.compiler.lint.input import LintInput
+from victor_dsl.compiler.lint.json_schemas import misspelt_keywords, schema_faults
 from victor_dsl.compiler.lint.tools import ONE_TOOL
 from victor_dsl.errors import RequestError
 from victor_dsl.language.config import ProviderConfig
-from victor_dsl.language.spec_tests import Expectation, ListChecks, Test, ToolCallsChecks, call_name, listed
+from victor_dsl.language.spec_tests import (
+    Expectation,
+    ListChecks,
+    ReplyChecks,
+    Test,
+    ToolCallsChecks,
+    call_name,
+    listed,
+)
 from victor_dsl.nearest import suggest
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Located, Path
@@ -25,7 +34,7 @@ def tests_can_be_told_apart(subject: LintInput) -> Iterator[Diagnostic]:
         name = located.at(("name",))
         if test.name not in first:
             first[test.name] = name
-        elif first[test.name].span != name.span:
+        else:
             related = (Related("the first one", first[test.name].span),)
             message = f"two tests are named '{test.name}'"
             hint = "give one of them another name"
@@ -40,6 +49,17 @@ def tests_give_requests(subject: LintInput) -> Iterator[Diagnostic]:
         except RequestError as error:
             given = located.at(("given",))
             yield Diagnostic("wrong-value", f"given: {error.message}", given.key_span or given.span, (*path, "given"))
+
+
+def tests_have_sound_schemas(subject: LintInput) -> Iterator[Diagnostic]:
+    """The JSON Schemas that replies must meet are valid, and no keyword of theirs is misspelt."""
+    for test, located, path in _tests(subject):
+        if not isinstance(test.expect.reply, ReplyChecks) or (schema := test.expect.reply.json_schema) is None:
+            continue
+        below: Path = ("expect", "reply", "json_schema")
+        for at, message, hint in (*schema_faults(schema), *misspelt_keywords(schema)):
+            leaf = located.at((*below, *at))
+            yield Diagnostic("wrong-value", message, leaf.key_span or leaf.span, (*path, *below, *at), hint)
 
 
 def tests_name_what_there_is(subject: LintInput) -> Iterator[Diagnostic]:

@@ -39,8 +39,10 @@ from victor_dsl.values.outcome import Rendered
 
 if TYPE_CHECKING:
     import jsonschema
+    import referencing
+    import referencing.exceptions
 else:
-    jsonschema = Lazy("jsonschema")
+    jsonschema, referencing = Lazy("jsonschema"), Lazy("referencing")
 
 SEARCH_SECONDS = 1.0
 """How long searching a text for a pattern may take, in seconds of this process."""
@@ -237,8 +239,25 @@ def _schema(schema: Mapping[str, Any], text: str, path: Path) -> Found:
     except orjson.JSONDecodeError as fault:
         yield Mismatch(path, "JSON", f"{shown(text)}, which is not JSON: {fault}")
         return
-    validator = jsonschema.Draft202012Validator(schema)
-    for error in sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))[:5]:
+    known = isinstance(schema.get("$schema"), str)
+    kind = jsonschema.validators.validator_for(schema if known else {}, default=jsonschema.Draft202012Validator)
+    # An empty registry: a `$ref` to another document is a failure, never a download.
+    validator = kind(schema, registry=referencing.Registry())
+    try:
+        with _limited(SEARCH_SECONDS):
+            errors = sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
+    except TimeoutError:
+        problem = f"the check takes longer than {SEARCH_SECONDS:g} s; make the schema's patterns simpler"
+        yield Mismatch(path, "JSON of this schema", problem)
+        return
+    except RecursionError:
+        yield Mismatch(path, "JSON of this schema", "the schema refers to itself without an end")
+        return
+    except referencing.exceptions.Unresolvable as fault:
+        problem = f"the schema refers to '{fault.ref}', which is not in it; other documents are not fetched"
+        yield Mismatch(path, "JSON of this schema", problem)
+        return
+    for error in errors[:5]:
         where = "".join(f"/{step}" for step in error.absolute_path)
         yield Mismatch(path, "JSON of this schema", f"{where or 'the reply'}: {shown(error.message)[1:-1]}")
 
@@ -375,9 +394,12 @@ def _value(expected: Any, value: Any, path: Path) -> Found:
     """Any value: one that is equal, a map that has the expected keys, or checks."""
     if is_checks(expected):
         yield from _checked(ValueChecks.model_validate(expected), value, path)
-    elif isinstance(expected, Mapping) and isinstance(value, Mapping):
+    elif isinstance(expected, Mapping) and expected and isinstance(value, Mapping):
         for key, inner in expected.items():
-            yield from _value(inner, value.get(key), (*path, key))
+            if key in value:
+                yield from _value(inner, value[key], (*path, key))
+            else:
+                yield Mismatch((*path, key), shown(inner), f"there is no '{key}'")
     elif isinstance(expected, list) and isinstance(value, list | tuple) and len(expected) == len(value):
         for index, (one, other) in enumerate(zip(expected, value, strict=True)):
             yield from _value(one, other, (*path, index))
@@ -403,6 +425,8 @@ def _checked(checks: ValueChecks, value: Any, path: Path) -> Found:
     for index, wanted in enumerate(listed(checks.contains)):
         if not _holds(holder, wanted):
             yield Mismatch(_at(path, "contains", checks.contains, index), f"contains {shown(wanted)}", shown(value))
+    if checks.not_contains is not None and not isinstance(value, str | list | tuple):
+        yield Mismatch((*path, "not_contains"), "a text or a list", shown(value))
     for index, unwanted in enumerate(listed(checks.not_contains)):
         if _holds(holder, unwanted):
             below = _at(path, "not_contains", checks.not_contains, index)
