@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.components.models.playback import Piece, Playback, whole
 from tests.interfaces.conftest import ROOT, Done
@@ -148,11 +151,79 @@ async def test_recordings_that_no_test_needs_are_reported_then_removed(tmp_path:
     async with Playback(CALLED, PLAYED, CALLED, PLAYED) as server:
         _hosted(tmp_path, server.url)
         assert (await _victor(tmp_path, "victor.yml", "--record", SHOP_KEY=KEY)).code == 0
-        _hosted(tmp_path, server.url, HOSTED.replace("it knows its orders", "it knows orders"))
+        changed = HOSTED.replace("it knows its orders", "it knows orders").replace("Where is", "And where is")
+        _hosted(tmp_path, server.url, changed)
         done = await _victor(tmp_path, "victor.yml")
         assert "no test needs 1 recording, such as that of 'it knows its orders'; --record removes them" in done.err
         assert (await _victor(tmp_path, "victor.yml", "--record", SHOP_KEY=KEY)).code == 0
         assert {call["test"] for call in _recorded(tmp_path)} == {"it knows orders"}
+
+
+async def test_a_renamed_test_keeps_its_recording(tmp_path: Path) -> None:
+    async with Playback(CALLED, PLAYED) as server:
+        _hosted(tmp_path, server.url)
+        assert (await _victor(tmp_path, "victor.yml", "--record", SHOP_KEY=KEY)).code == 0
+        _hosted(tmp_path, server.url, HOSTED.replace("it knows its orders", "it knows orders"))
+        done = await _victor(tmp_path, "victor.yml")
+        assert (done.code, done.err) == (0, "")
+        assert (await _victor(tmp_path, "victor.yml", "--record", SHOP_KEY=KEY)).code == 0
+        assert len(server.asked) == 2
+        assert [call["test"] for call in _recorded(tmp_path)] == ["it knows orders"] * 3
+
+
+async def test_specs_of_one_name_leave_each_other_their_recordings(tmp_path: Path) -> None:
+    async with Playback(CALLED, PLAYED, CALLED, OTHER) as server:
+        _hosted(tmp_path, server.url)
+        other = HOSTED.replace("URL", server.url).replace("contains: sent", "contains: Who")
+        (tmp_path / "other.yml").write_text(other)
+        for spec in ("victor.yml", "other.yml"):
+            done = await _victor(tmp_path, spec, "--record", SHOP_KEY=KEY)
+            assert done.code == 0, done.out + done.err
+        assert [call["spec"] for call in _recorded(tmp_path)] == ["../other.yml"] * 3 + ["../victor.yml"] * 3
+        done = await _victor(tmp_path, "victor.yml", "other.yml")
+        assert (done.code, done.err) == (0, ""), done.out
+    (tmp_path / "victor.yml").rename(tmp_path / "moved.yml")
+    done = await _victor(tmp_path, "moved.yml")
+    assert (done.code, done.err) == (0, ""), done.out
+
+
+async def test_what_was_recorded_before_an_interruption_stays(tmp_path: Path) -> None:
+    second = """  - name: it waits
+    given: {message: Wait for me.}
+    expect: {reply: {contains: sent}}
+"""
+    async with Playback(CALLED, PLAYED, ["hang"]) as server:
+        _hosted(tmp_path, server.url, HOSTED + second)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "victor_dsl", "test", "victor.yml", "--record", "-n", "1", cwd=tmp_path,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "SHOP_KEY": KEY},
+        )  # fmt: skip
+        while len(server.asked) < 3:
+            await asyncio.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        await process.communicate()
+    assert [call["test"] for call in _recorded(tmp_path)] == ["it knows its orders"] * 3
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"test": "a", "call": 1, "request": 1}',
+        '{"test": "a", "call": 1, "request": {}}',
+        '{"test": "a", "call": 1, "request": {}, "response": 3}',
+        '{"test": "a", "call": 1, "request": {}, "response": {"message": {"role": "assistant", "content": "x"}, "usage": {"a": 1}}}',
+        '{"test": "a", "call": 1, "request": {}, "error": "x"}',
+        '{"test": "a", "call": 1, "tool": "x"}',
+        '{"test": "a", "call": 1, "tool": "x", "id": "1", "arguments": "{}"}',
+    ],
+)
+async def test_a_line_that_no_answer_can_be_played_from_is_named(line: str, tmp_path: Path) -> None:
+    _hosted(tmp_path, "http://127.0.0.1:9")
+    (tmp_path / "recordings").mkdir()
+    (tmp_path / "recordings" / "hosted.jsonl").write_text(line + "\n")
+    done = await _victor(tmp_path, "victor.yml")
+    assert (done.code, "hosted.jsonl:1: not the record of a call" in done.err) == (1, True), done.err
 
 
 async def test_repeats_are_recorded_each_and_held_against_the_pass_rate(tmp_path: Path) -> None:
@@ -177,7 +248,7 @@ async def test_a_broken_recording_is_named_with_its_line(tmp_path: Path) -> None
     _hosted(tmp_path, "http://127.0.0.1:9")
     (tmp_path / "recordings").mkdir()
     (tmp_path / "recordings" / "hosted.jsonl").write_text(
-        '{"test": "a", "request": {}, "response": {}}\n<<<<<<< HEAD\n'
+        '{"test": "a", "request": {}, "response": {"message": {"role": "assistant", "content": "x"}}}\n<<<<<<< HEAD\n'
     )
     done = await _victor(tmp_path, "victor.yml")
     assert (done.code, "recordings/hosted.jsonl:2: not JSON" in done.err) == (1, True), done.err

@@ -40,7 +40,8 @@ def open_suite(spec: str) -> OpenSuite | str:
     if not compilation.tests:
         return f"{spec}: the spec has no tests"
     try:
-        recordings = Recordings.read(recordings_path(spec, compilation))
+        names = [one.test.name for one in compilation.tests]
+        recordings = Recordings.read(recordings_path(spec, compilation), spec, names)
     except VictorError as error:
         return str(error)
     suite = Suite(compilation.program, recordings, command=f"victor test {spec} --record")

@@ -20,7 +20,7 @@ from victor_dsl.interfaces.cli.compiling import Surroundings, exit_code
 from victor_dsl.interfaces.cli.diagnostics import Found, as_text
 from victor_dsl.interfaces.cli.output import count_of, harmless, is_colourful, print_json, say
 from victor_dsl.interfaces.spec_suites import recordings_path
-from victor_dsl.source.reader import Stamp, stamp
+from victor_dsl.source.reader import STDIN, Stamp, stamp
 from victor_dsl.workbench.spec_tests import (
     FOLDER,
     Asking,
@@ -174,12 +174,19 @@ class _Run:
         tests = [test for test in compilation.tests if chosen(test.test.name)]
         if not tests:
             return _Tested(spec, ())
-        recordings = Recordings.read(recordings_path(spec, compilation, self.folder))
+        names = [one.test.name for one in compilation.tests]
+        file = "" if spec == STDIN else spec
+        recordings = Recordings.read(recordings_path(spec, compilation, self.folder), file, names)
         self.seen[str(recordings.path)] = stamp(str(recordings.path))
         suite = Suite(compilation.program, recordings, self.asking, self.concurrency, self._command(spec))
         if self.format == "text":
             click.echo(click.style(spec, bold=True), color=is_colourful(sys.stdout))
-        results = running.run(suite.run(tests, self._show))
+        try:
+            results = running.run(suite.run(tests, self._show))
+        except BaseException:  # answers cost money: those that came before Ctrl-C stay
+            if self.asking.writes:
+                recordings.write(names, unneeded=())
+            raise
         if self.format == "text":
             _show_failures(results)
         self._keep(recordings, compilation.tests, tests)
