@@ -22,7 +22,7 @@ from victor_dsl.interfaces.cli import running
 from victor_dsl.interfaces.cli.caller import Caller
 from victor_dsl.interfaces.cli.output import count_of, harmless, say, warning_line
 from victor_dsl.interfaces.cli.resuming import changed_spec, fingerprints
-from victor_dsl.interfaces.test_requests import holds_tests, request_lines_of
+from victor_dsl.interfaces.requests_of_tests import holds_tests, request_lines_of
 from victor_dsl.lazy import Lazy
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.codec import read_request

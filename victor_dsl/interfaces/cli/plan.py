@@ -19,7 +19,7 @@ from victor_dsl.errors import EXIT_OK, EXIT_SPEC, UsageError
 from victor_dsl.interfaces.cli import options
 from victor_dsl.interfaces.cli.app import Command
 from victor_dsl.interfaces.cli.output import is_colourful, print_json, say
-from victor_dsl.interfaces.test_requests import holds_tests, request_lines_of
+from victor_dsl.interfaces.requests_of_tests import holds_tests, request_lines_of
 from victor_dsl.lazy import Lazy
 from victor_dsl.workbench.plan.answers import Reruns
 from victor_dsl.workbench.plan.changes import changes
