@@ -46,8 +46,8 @@ class Config(ExporterConfig):
     )
     redact: bool = Field(
         True,
-        description="Whether e-mail addresses, phone numbers, card numbers and IBANs are replaced by their names, as by the "
-        "middleware `redact`, and ids of sessions and users that contain one by pseudonyms. Keys always are.",
+        description="Whether e-mail addresses, phone numbers, card numbers and IBANs are replaced by their kind, such as "
+        "`[email]`, as by the middleware `redact`, and ids of sessions and users that contain one by pseudonyms. Keys are always replaced.",
     )
     max_mb: int = Field(
         1024,
