@@ -122,7 +122,7 @@ def test_a_failed_answer_is_told_on_stderr_and_in_the_reply_line(victor: Victor,
     assert done.code == 3
     assert done.lines[0]["error"]["code"] == "model-unreachable"
     assert list(done.lines[0]) == REPLY_KEYS
-    assert done.err.startswith("error: models/main: ")
+    assert done.err.splitlines()[-1].startswith("error: models/main: ")
     plain = victor("run", "victor.yml", "Hello")
     assert (plain.code, plain.out) == (3, "")
 
@@ -198,3 +198,19 @@ def test_a_stream_that_is_closed_is_no_fault_of_victor(
         ["sh", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (code, out, err)
+
+
+def test_a_model_of_unknown_window_and_price_is_named_once(victor: Victor, tmp_path: Path) -> None:
+    spec = tmp_path / "victor.yml"
+    spec.write_text(
+        "victor: 1\nname: demo\nmodels:\n"
+        '  main: {type: openai, model: made-up, base_url: "http://127.0.0.1:1/v1", context_window: CONTEXT}\n'
+    )
+    text = spec.read_text()
+    spec.write_text(text.replace(", context_window: CONTEXT", ""))
+    done = victor("run", str(spec), stdin="Hi\nHi\n")
+    assert done.err.count("victor does not know its window (write `context_window`") == 1
+    assert done.err.count("its price (write `input_usd_per_million`") == 1
+    assert "does not know" not in victor("run", str(spec), "Hi", "-q").err
+    spec.write_text(text.replace("CONTEXT", "8000, input_usd_per_million: 0, output_usd_per_million: 0"))
+    assert "does not know" not in victor("run", str(spec), "Hi").err

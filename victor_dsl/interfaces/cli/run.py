@@ -19,8 +19,9 @@ from victor_dsl.interfaces.cli.batch import Batch
 from victor_dsl.interfaces.cli.caller import Caller
 from victor_dsl.interfaces.cli.chat import chat
 from victor_dsl.interfaces.cli.compiling import Surroundings, compile_or_exit
-from victor_dsl.interfaces.cli.output import harmless, say
+from victor_dsl.interfaces.cli.output import harmless, say, warning_line
 from victor_dsl.interfaces.cli.replies import Page
+from victor_dsl.language.config import ModelConfig
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.request import Request
 from victor_dsl.workbench.batch.output import Mode
@@ -120,6 +121,9 @@ def run(
     options.check_stdin(spec, message, input_)
     surroundings = Surroundings(env_files, state, untrusted)
     program = compile_or_exit(spec, surroundings, require_secrets=True)
+    if not quiet:
+        for line in _unknown_models(program):
+            say(warning_line(line))
     caller = Caller.read(
         program,
         session=session,
@@ -155,6 +159,23 @@ def run(
             recompile = partial(surroundings.compile, spec, require_environment=True, require_secrets=True)
             code = chat(program, caller, recompile, watch=watch, as_json=as_json)
     raise click.exceptions.Exit(code)
+
+
+def _unknown_models(program: Program) -> Iterator[str]:
+    """What is not known of the models of servers, and what to write."""
+    for node in program.plan_for(None, {}).nodes:
+        config = node.config
+        if not isinstance(config, ModelConfig) or not hasattr(config, "model"):
+            continue
+        unknown = []
+        if config.window() is None:
+            unknown.append("its window (write `context_window`, so that long histories are shortened in time)")
+        if config.price() is None:
+            unknown.append(
+                "its price (write `input_usd_per_million` and `output_usd_per_million`, so that cost is counted)"
+            )
+        if unknown:
+            yield f"{node.id}: victor does not know {' and '.join(unknown)}"
 
 
 def _check(
