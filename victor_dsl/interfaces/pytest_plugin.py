@@ -60,6 +60,7 @@ class SpecItem(pytest.Item):
 
     def __init__(self, *, suite: Any, test: Any, **arguments: Any) -> None:
         super().__init__(**arguments)
+        self.funcargs: dict[str, Any] = {}  # other plugins look for an item's fixtures: pytest-lsp fails without
         self.suite = suite
         self.test = test
 
