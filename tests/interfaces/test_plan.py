@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, ClassVar
 
 import pytest
 
@@ -369,6 +372,22 @@ def test_a_new_spec_with_faults_exits_1_and_what_can_be_compared_is(victor: Vict
     assert done.json["traffic"] is None
 
 
+def test_a_side_that_cannot_be_read_is_not_the_same(victor: Victor, shop: Path) -> None:
+    done = victor("plan", "missing.yml", "old.yml")
+    assert (done.code, "mean the same" in done.out) == (0, False)
+    assert "The old spec has faults: what could not be read is not compared." in done.out
+    done = victor("plan", "missing.yml", "missing.yml", "--format", "markdown")
+    assert done.code == 1
+    assert "No changes are known. Both specs have faults" in done.out
+
+
+def test_conditions_without_requests_are_named(victor: Victor, shop: Path) -> None:
+    (shop / "empty.jsonl").write_text("\n")
+    done = victor("plan", "old.yml", "old.yml", "--traffic", "empty.jsonl", "--fail-on", "errors")
+    assert done.code == 0
+    assert "--traffic empty.jsonl: there are no requests" in done.err
+
+
 def test_markdown_stays_in_its_code_blocks(victor: Victor, shop: Path) -> None:
     hostile = "@everyone ````\\n</details>\\n```\\n# Approved |\\n[x](javascript:1) <img src=x>"
     (shop / "new.yml").write_text(OLD.replace("text: Answer briefly.", f'text: "{hostile}"'))
@@ -546,3 +565,120 @@ def test_a_model_that_wavers_by_itself_is_noise(victor: Victor, shop: Path) -> N
     assert found["noise"] == pytest.approx(4 / 6)
     assert found["differ"] == pytest.approx(0.5)
     assert found["flips"] == 0
+
+
+class Replies(BaseHTTPRequestHandler):
+    """An OpenAI-compatible server on loopback: the shop's model, which goes by the tone that it is told, and a judge."""
+
+    judged: ClassVar[list[dict[str, Any]]] = []
+    counts: ClassVar[Counter[str]] = Counter()
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        system, last = asked["messages"][0]["content"], asked["messages"][-1]["content"]
+        if asked["model"] == "judge":
+            question = json.loads(last)
+            self.judged.append(question)
+            replies = question["first reply"] + question["second reply"]
+            text = (
+                "It depends." if "oracle" in replies else json.dumps({"reason": "r", "equivalent": "No" not in replies})
+            )
+        else:
+            self.counts[last] += 1
+            text = f"{'Yes' if 'briefly' in system or 'refund' not in last else 'No'}, {self.counts[last]}: {last}"
+        body = {
+            "id": "1",
+            "object": "chat.completion",
+            "model": asked["model"],
+            "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
+            "usage": {"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10},
+        }
+        data = json.dumps(body).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+@pytest.fixture
+def replies() -> Iterator[str]:
+    """The address of the server."""
+    Replies.judged.clear()
+    Replies.counts.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Replies)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+JUDGED = """\
+victor: 1
+name: shop
+models:
+  main: {{type: openai, model: shop, base_url: "{url}", context_window: 4000}}
+  judge: {{type: openai, model: judge, base_url: "{url}", context_window: 4000}}
+settings: {{model: main}}
+contributors:
+  - {{type: text, name: tone, text: Answer briefly.}}
+"""
+
+
+def test_a_judge_says_which_texts_differ_to_the_user(victor: Victor, shop: Path, replies: str) -> None:
+    old = JUDGED.format(url=replies)
+    (shop / "old.yml").write_text(old)
+    (shop / "new.yml").write_text(old.replace("briefly", "sternly"))
+    texts = ["a refund?", "the hours?", "an oracle?"]
+    (shop / "traffic.jsonl").write_text("".join(json.dumps({"id": text, "message": text}) + "\n" for text in texts))
+    options = ("--traffic", "traffic.jsonl", "--rerun", "3", "--judge", "judge")
+    done = victor("plan", "old.yml", "new.yml", *options, "--format", "json")
+    assert done.code == 0, done.err
+    found = done.json["rerun"]
+    assert (found["flips"], found["texts"]) == (0, {"same": 0, "differ": 3})
+    judged = found["judged"]
+    assert (judged["model"], judged["flips"], judged["flipped"]) == ("judge", 1, ["a refund?"])
+    assert (judged["noise"], judged["differ"]) == (0.0, 0.5)
+    assert (judged["verdicts"], judged["errors"]) == (10, 5)
+    assert "equivalent" in judged["error"]
+    assert {one["request"] for one in Replies.judged} == set(texts)
+    assert all(one["first reply"] < one["second reply"] for one in Replies.judged)
+    done = victor("plan", "old.yml", "new.yml", *options)
+    assert "judged by judge: 1 request answered otherwise to the user, such as a refund?" in done.out
+
+
+def test_a_judge_that_finds_as_much_within_the_old_answers_finds_no_flip(
+    victor: Victor, shop: Path, replies: str
+) -> None:
+    old = JUDGED.format(url=replies).replace("Answer briefly.", "Be strict.")
+    (shop / "old.yml").write_text(old)
+    (shop / "new.yml").write_text(old.replace("strict", "stern"))
+    (shop / "traffic.jsonl").write_text('{"message": "a refund?"}\n')
+    done = victor(
+        "plan",
+        "old.yml",
+        "new.yml",
+        "--traffic",
+        "traffic.jsonl",
+        "--rerun",
+        "1",
+        "--judge",
+        "judge",
+        "--format",
+        "json",
+    )
+    judged = done.json["rerun"]["judged"]
+    assert (judged["noise"], judged["differ"], judged["flips"]) == (1.0, 1.0, 0)
+
+
+def test_a_judge_is_a_model_of_the_new_spec(victor: Victor, shop: Path) -> None:
+    (shop / "new.yml").write_text(OLD)
+    options = ("plan", "old.yml", "new.yml", "--traffic", "traffic.jsonl", "--judge", "mian")
+    assert "--judge requires --rerun" in victor(*options).err
+    done = victor(*options, "--rerun", "1")
+    assert done.code == 2
+    assert "did you mean 'main'?" in done.err

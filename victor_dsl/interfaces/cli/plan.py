@@ -21,6 +21,7 @@ from victor_dsl.interfaces.cli.app import Command
 from victor_dsl.interfaces.cli.output import is_colourful, print_json, say
 from victor_dsl.interfaces.requests_of_tests import holds_tests, request_lines_of
 from victor_dsl.lazy import Lazy
+from victor_dsl.nearest import suggest
 from victor_dsl.workbench.plan.answers import Reruns
 from victor_dsl.workbench.plan.changes import changes
 from victor_dsl.workbench.plan.comparison import MEASURES, Comparison, Condition, failures
@@ -32,6 +33,7 @@ from victor_dsl.workbench.plan.markdown import as_markdown
 from victor_dsl.workbench.plan.renderings import Records
 from victor_dsl.workbench.plan.side import Place, Side, placed, started
 from victor_dsl.workbench.plan.text import as_text
+from victor_dsl.workbench.plan.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from rich import console, progress
@@ -79,6 +81,11 @@ COLUMNS = 120
     show_default=True,
     help="How many times each side answers each of them, to tell a change from chance.",
 )
+@click.option(
+    "--judge",
+    metavar="MODEL",
+    help="A model of NEW that says which answers of --rerun differ to the user where their texts do.",
+)
 @options.untrusted
 @options.locked
 @options.environment
@@ -94,6 +101,7 @@ def plan(
     fail_on: tuple[str, ...],
     rerun: int | None,
     repeats: int,
+    judge: str | None,
     *,
     untrusted: bool,
     env_files: tuple[str, ...],
@@ -117,8 +125,7 @@ def plan(
     conditions = [Condition.read(text) for text in fail_on]
     if conditions and traffic is None and message is None:
         raise click.UsageError("--fail-on requires --traffic: each condition is about requests")
-    if rerun is not None and (untrusted or (traffic is None and message is None)):
-        raise click.UsageError("--rerun requires --traffic, and specs that are trusted: their models are called")
+    _check_rerun(rerun, judge, possible=not untrusted and (traffic is not None or message is not None))
     with ExitStack() as stack:
         file = None if traffic is None else stack.enter_context(_file(traffic))
         if message is not None:
@@ -133,6 +140,7 @@ def plan(
             "traffic": file,
             "whole": message is not None,
             "asked": [],
+            "judge": None,
             "repeats": repeats,
             "env_files": [os.path.abspath(name) for name in env_files],
             "state": None if state is None else os.path.abspath(state),
@@ -148,10 +156,15 @@ def plan(
             side.read()
             if side.text:
                 say(side.text)
+        _check_judge(judge, sides[1])
         comparison = _compared(sides[0], sides[1], file)
+        if conditions and comparison.traffic is not None and not comparison.traffic.requests:
+            say(f"--traffic {traffic}: there are no requests, so no condition of --fail-on can hold")
         if rerun is not None and comparison.traffic is not None:
             chosen = _spread(comparison.traffic.changed_lines, rerun)
             comparison.reruns = _answers(places, {**task, "asked": chosen}, repeats) if chosen else Reruns(repeats)
+            if judge is not None:
+                comparison.verdicts = _verdicts(places[1], task, Verdicts(judge, comparison.reruns))
     comparison.failed = failures(conditions, comparison.traffic)
     _show(comparison, format_)
     for failure in comparison.failed:
@@ -168,6 +181,18 @@ def _check(old: str, new: str, traffic: str | None, message: str | None, about: 
         raise click.UsageError("pass either --traffic, or --message with its --session, --tenant and --user")
     if message is None and any(about.values()):
         raise click.UsageError("--session, --tenant and --user require --message")
+
+
+def _check_rerun(rerun: int | None, judge: str | None, *, possible: bool) -> None:
+    if rerun is not None and not possible:
+        raise click.UsageError("--rerun requires --traffic, and specs that are trusted: their models are called")
+    if judge is not None and rerun is None:
+        raise click.UsageError("--judge requires --rerun: it compares what the models answer")
+
+
+def _check_judge(judge: str | None, new: Side) -> None:
+    if judge is not None and new.outline is not None and judge not in new.outline.models:
+        raise UsageError(f"--judge {judge}: {suggest(judge, new.outline.models, what='models')}")
 
 
 def _new(old: str, new: str | None) -> str:
@@ -210,13 +235,28 @@ def _answers(places: Sequence[Place], task: Mapping[str, Any], repeats: int) -> 
     reruns = Reruns(repeats)
     with started(places, task) as sides:
         for side, answers in zip(sides, (reruns.old, reruns.new), strict=True):
-            side.read()
-            if not side.valid:
-                say(side.text)
-                raise click.exceptions.Exit(side.exit_code)
-            for message in side.messages():
+            for message in _valid(side).messages():
                 reruns.add(answers, message)
     return reruns
+
+
+def _verdicts(new: Place, task: Mapping[str, Any], verdicts: Verdicts) -> Verdicts:
+    """With what NEW's model says of the answers."""
+    pairs = {str(number): texts for number, texts in verdicts.pairs().items()}
+    if pairs:
+        with started([new], {**task, "judge": {"model": verdicts.model, "pairs": pairs}}) as [side]:
+            for message in _valid(side).messages():
+                verdicts.add(message)
+    return verdicts
+
+
+def _valid(side: Side) -> Side:
+    """The side, once it has compiled with its secrets."""
+    side.read()
+    if not side.valid:
+        say(side.text)
+        raise click.exceptions.Exit(side.exit_code)
+    return side
 
 
 def _show(comparison: Comparison, format_: str) -> None:

@@ -30,6 +30,7 @@ from victor_dsl.workbench.plan.effects import Outline
 from victor_dsl.workbench.plan.meaning import as_json, meaning_of
 from victor_dsl.workbench.plan.renderings import Send, render_lines
 from victor_dsl.workbench.plan.untrusted import StandInRegistry, limit_process, stand_ins
+from victor_dsl.workbench.plan.verdicts import verdict_lines
 
 Json = dict[str, Any]
 
@@ -72,7 +73,9 @@ def _compared(task: Json, send: Send, registry: Registry, *, runs: bool) -> None
     files = Files(max_bytes=reading.max_size)
     surroundings = Surroundings(task["env_files"], task["state"], task["untrusted"], reading, registry, runs)
     required = traffic is not None and runs
-    compilation = surroundings.compile(spec, files, require_environment=required, require_secrets=bool(task["asked"]))
+    compilation = surroundings.compile(
+        spec, files, require_environment=required, require_secrets=bool(task["asked"] or task["judge"])
+    )
     program = compilation.program
     environment = read_environment(task["env_files"], os.environ) if runs else {}
     texts = {} if program is None else {n.id: n.files for n in program.plan_for(None, {}).nodes if n.files}
@@ -92,6 +95,9 @@ def _compared(task: Json, send: Send, registry: Registry, *, runs: bool) -> None
         if program.lock is not None and runs:
             asyncio.run(check_servers(program, registry))
         with Path(traffic).open("rb", buffering=0) as stream:
+            if task["judge"]:
+                asyncio.run(verdict_lines(program, registry, stream, task["judge"], send))
+                return
             if task["asked"]:
                 asyncio.run(answer_lines(program, stream, set(task["asked"]), task["repeats"], send))
                 return

@@ -102,12 +102,16 @@ class Reruns:
         self.ids[number] = id
         side.setdefault(number, []).append(Outcome(tuple(map(tuple, calls)), *rest))
 
+    def numbers(self) -> list[int]:
+        """The lines that both sides have answered."""
+        return [number for number in sorted(self.old) if number in self.new]
+
     def as_json(self) -> Json:
         """The comparison. `noise` is the share of pairs of old answers that decide differently, `differ` that of old with new ones.
 
         A request flips where most old answers decide alike, and most new ones otherwise.
         """
-        numbers = [number for number in sorted(self.old) if number in self.new]
+        numbers = self.numbers()
         noise = [a.decision != b.decision for n in numbers for a, b in combinations(self.old[n], 2)]
         differ = [a.decision != b.decision for n in numbers for a, b in product(self.old[n], self.new[n])]
         flips = [n for n in numbers if _usual(self.old[n]) != _usual(self.new[n])]

@@ -13,6 +13,7 @@ from victor_dsl.nearest import suggest
 from victor_dsl.workbench.plan.answers import Reruns
 from victor_dsl.workbench.plan.changes import Change
 from victor_dsl.workbench.plan.figures import Traffic
+from victor_dsl.workbench.plan.verdicts import Verdicts
 
 MEASURES = ("cost", "tokens", "cache", "errors", "arms-moved")
 
@@ -34,8 +35,14 @@ class Comparison:
     unknown: Sequence[str] = ()
     failed: Sequence[str] = ()
     reruns: Reruns | None = None
+    verdicts: Verdicts | None = None
     rendered: tuple[Json, Json] | None = None
     """The one request of `--message`, as each side renders it."""
+
+    @property
+    def faulty(self) -> list[str]:
+        """The sides that do not compile: `old`, `new`."""
+        return [side for side, found in self.diagnostics.items() if any(one["severity"] == "error" for one in found)]
 
     def as_json(self) -> Json:
         """The document of `--format json`."""
@@ -48,9 +55,13 @@ class Comparison:
             "diagnostics": self.diagnostics,
             "unknown": list(self.unknown),
             "failed": list(self.failed),
-            **({} if self.reruns is None else {"rerun": self.reruns.as_json()}),
+            **({} if self.reruns is None else {"rerun": self._rerun(self.reruns)}),
             **({} if self.rendered is None else {"rendered": {"old": self.rendered[0], "new": self.rendered[1]}}),
         }
+
+    def _rerun(self, reruns: Reruns) -> Json:
+        judged = {} if self.verdicts is None else {"judged": self.verdicts.as_json()}
+        return {**reruns.as_json(), **judged}
 
 
 @frozen

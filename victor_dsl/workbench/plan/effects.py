@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -17,13 +17,14 @@ Json = dict[str, Any]
 @frozen
 class Outline:
     """What of a program says whom a change affects: digests of plans, fingerprints of nodes that do not depend on the spec's folder,
-    and the unit of each experiment."""
+    and the unit of each experiment; and the names of its models."""
 
     base: str
     tenants: Mapping[str, str]
     arms: Mapping[str, str]
     nodes: Mapping[str, str]
     units: Mapping[str, str]
+    models: Sequence[str] = ()
 
     @classmethod
     def of(cls, program: Program, root: str) -> Outline:
@@ -41,6 +42,7 @@ class Outline:
             {name: plan.digest for name, plan in of_arms.items()},
             nodes,
             {one.name: one.unit for one in program.experiments},
+            sorted(base.roles.models),
         )
 
 

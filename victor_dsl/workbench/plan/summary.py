@@ -106,6 +106,8 @@ def answers(comparison: Comparison) -> Iterator[str]:
         if calls[what]:
             yield f"{words}: " + ", ".join(f"{name} ({_requests(count)})" for name, count in calls[what].items())
     yield f"texts: {found['texts']['same']:,} the same, {found['texts']['differ']:,} differ"
+    if comparison.verdicts is not None:
+        yield from _judged(comparison.verdicts.as_json())
     if any(found["errors"].values()):
         yield f"errors of models: {found['errors']['old']:,} → {found['errors']['new']:,}"
     for one in found["examples"]:
@@ -114,6 +116,16 @@ def answers(comparison: Comparison) -> Iterator[str]:
             yield f"{one['id']}: calls {value(before['tool_calls'])} → {value(after['tool_calls'])}"
         elif before["text"] != after["text"]:
             yield f"{one['id']}: {value(before['text'])} → {value(after['text'])}"
+
+
+def _judged(found: dict[str, Any]) -> Iterator[str]:
+    """What the judge says of the answers."""
+    which = ", such as " + ", ".join(map(str, found["flipped"][:5])) if found["flipped"] else ""
+    yield f"judged by {found['model']}: {_requests(found['flips'])} answered otherwise to the user{which}"
+    noise = "not measured" if found["noise"] is None else share(found["noise"])
+    yield f"answers that differ to the user: {share(found['differ'])} between the specs, {noise} within the old one"
+    if found["errors"]:
+        yield f"pairs without a verdict: {found['errors']:,}, such as: {found['error']}"
 
 
 def tenants(traffic: Traffic) -> Iterator[Row]:
@@ -141,8 +153,13 @@ def last_line(comparison: Comparison) -> str:
     counts = [sum(one.kind == kind for one in comparison.changes) for kind in ("added", "changed", "removed")]
     if any(counts):
         line = "Plan: {} to add, {} to change, {} to remove.".format(*(f"{count:,}" for count in counts))
+    elif comparison.faulty:
+        line = "No changes are known."
     else:
         line = "No changes. Both specs mean the same."
+    if sides := comparison.faulty:
+        which = f"The {sides[0]} spec has" if len(sides) == 1 else "Both specs have"
+        line += f" {which} faults: what could not be read is not compared."
     if (traffic := comparison.traffic) is not None:
         verb = "changes" if traffic.changed == 1 else "change"
         changed = (
