@@ -156,6 +156,38 @@ def test_secrets_are_shown_as_references(plan: Plan, monkeypatch: pytest.MonkeyP
     assert "very-secret" not in json.dumps(found)
 
 
+def test_secrets_that_stand_in_a_spec_are_masked(plan: Plan, victor: Victor, shop: Path) -> None:
+    key = "sk-live-0123456789abcdefghij"
+    secrets = f"  third: {{type: openai, model: m, api_key: plain-and-short, headers: {{X-Token: {key}}}}}\n"
+    old = OLD.replace("  spare:", secrets + "  spare:").replace("product: Acme", f"product: {key}")
+    old = old.replace("{contributors: {tone", "{models: {third: {api_key: of-a-tenant}}, contributors: {tone")
+    (shop / "old.yml").write_text(old)
+    (shop / "new.yml").write_text(
+        old.replace("plain-and", "still-plain-and").replace("key: of-a", "key: of-the").replace(key, f"{key}k")
+    )
+    for format_ in ("text", "json", "markdown", "html"):
+        done = victor("plan", "old.yml", "new.yml", "--format", format_)
+        assert done.code == 1
+        assert not any(text in done.out + done.err for text in (key, "plain-and-short", "of-a-tenant", "of-the-tenant"))
+    done = victor("plan", "old.yml", "new.yml", "--format", "json")
+    assert [one["path"] for one in done.json["changes"]] == [
+        "/models/third/api_key",
+        "/models/third/headers/X-Token",
+        "/vars/product",
+        "/variants/warmth/arms/warm/with/models/third/api_key",
+        "/tenants/acme/with/models/third/api_key",
+    ]
+
+
+def test_a_setting_on_its_component_means_what_it_means_under_settings(plan: Plan, shop: Path) -> None:
+    old = OLD + "compaction: {type: salience, threshold: 0.7}\n"
+    (shop / "old.yml").write_text(old.replace("  - logging\n", "  - {type: rate_limit, requests_per_minute: 7}\n"))
+    new = OLD.replace("temperature: 0.5", "temperature: 0.5, threshold: 0.7, limits: {requests_per_minute: 7}")
+    assert plan(new.replace("  - logging\n", "  - rate_limit\n"))["changes"] == []
+    (change,) = plan(new.replace("  - logging\n", "  - rate_limit\n").replace("minute: 7", "minute: 8"))["changes"]
+    assert (change["path"], change["old"], change["new"]) == ("/settings/limits/requests_per_minute", 7, 8)
+
+
 def test_the_text_of_a_prompt_file_and_of_a_tool_is_part_of_the_meaning(victor: Victor, repository: Path) -> None:
     (repository / "base.md").write_text("You work for a shop.\nBe very kind.\n")
     (repository / "tools.py").write_text(TOOLS.replace("Finds", "Looks up"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from victor_dsl.source.diagnostic import Diagnostic
@@ -34,9 +34,14 @@ def looks_secret(text: str) -> bool:
     return len(text) >= 8 and _SECRET.search(text) is not None
 
 
-def redacted(text: str) -> str:
-    """The text with `***` in the place of what looks like a secret; of a private key and all that follows it."""
-    return _SECRET.sub("***", _PRIVATE_KEY.sub("***", text))
+def redacted(text: str, mask: Callable[[str], str] = lambda _: "***") -> str:
+    """The text with a mask in the place of what looks like a secret; of a private key and all that follows it."""
+    return _SECRET.sub(lambda found: mask(found[0]), _PRIVATE_KEY.sub(lambda found: mask(found[0]), text))
+
+
+def is_of_secrets(key: str) -> bool:
+    """Whether a key speaks of a secret."""
+    return _OF_SECRETS.search(key) is not None
 
 
 class Lines(Protocol):

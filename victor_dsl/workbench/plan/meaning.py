@@ -27,7 +27,8 @@ from victor_dsl.regular_file import read_regular
 from victor_dsl.source.interpolate import Interpolated, as_written, interpolate
 from victor_dsl.source.located import Located
 from victor_dsl.source.reader import MAX_COMPONENT_BYTES, Files, is_inside, resolve
-from victor_dsl.values.settings import Settings
+from victor_dsl.source.redaction import is_of_secrets, redacted
+from victor_dsl.values.settings import LIFTED, Settings
 
 Texts = Mapping[str, Mapping[str, bytes]]
 """The contents of the files of each item of the base plan, by its id and the path."""
@@ -84,7 +85,10 @@ def meaning_of(
     if document is None or not isinstance(document.value, dict):
         return None
     document, _ = interpolate(document, environment, files)
-    return _Reading(os.path.dirname(os.path.abspath(name)), files.root, registry, texts).whole(document)
+    tree = _Reading(os.path.dirname(os.path.abspath(name)), files.root, registry, texts).whole(document)
+    _lift(tree)
+    _hide(tree)
+    return tree
 
 
 @frozen
@@ -353,6 +357,53 @@ def _order(kind: Kind, items: Iterable[Item]) -> list[str]:
 
 def _branch(value: Located, children: Mapping[str, Tree] | None = None, *, order: list[str] | None = None) -> Branch:
     return Branch(*_place(value), dict(children or {}), order or [])
+
+
+def _lift(tree: Branch) -> None:
+    """Moves what is a setting from the component that it is written on to the settings, where it means the same."""
+    for (section, type), fields in LIFTED.items():
+        component = tree.children.get(section)
+        if type is not None and isinstance(component, Branch):
+            component = component.children.get(type)
+        if not isinstance(component, Branch):
+            continue
+        for name, (*above, setting) in fields.items():
+            if isinstance(value := component.children.get(name), Leaf):
+                del component.children[name]
+                within = tree
+                for step in ("settings", *above):
+                    below = within.children.setdefault(step, Branch(value.file, value.line))
+                    if not isinstance(below, Branch):
+                        below = within.children[step] = Branch(value.file, value.line)
+                    within = below
+                within.children[setting] = value
+
+
+def _hide(tree: Branch, *, component: bool = False) -> None:
+    """Masks literal secrets: those that look like one, and texts of components under keys that speak of one.
+
+    A mask ends in digits that differ with the secret, and mean nothing outside this comparison.
+    """
+    for key, child in tree.children.items():
+        inside = component or key.removeprefix("+") in KINDS
+        if isinstance(child, Branch):
+            _hide(child, component=inside)
+        elif inside and is_of_secrets(key) and isinstance(child.value, str) and "${" not in child.value:
+            tree.children[key] = evolve(child, value=_mask(child.value))
+        else:
+            tree.children[key] = evolve(child, value=_masked(child.value))
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return redacted(value, _mask)
+    if isinstance(value, list):
+        return [_masked(one) for one in value]
+    return {key: _masked(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+
+def _mask(secret: str) -> str:
+    return f"***{hash(secret) & 0xFFF:03x}"  # both sides have the hash seed of this comparison
 
 
 def _put(tree: Tree, key: str, child: Tree | None) -> None:
