@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,7 +15,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.interfaces.conftest import Victor
+from tests.interfaces.conftest import Victor, in_a_process
 
 OLD = """\
 victor: 1
@@ -714,3 +716,20 @@ def test_a_judge_is_a_model_of_the_new_spec(victor: Victor, shop: Path) -> None:
     done = victor(*options, "--rerun", "1")
     assert done.code == 2
     assert "did you mean 'main'?" in done.err
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_no_folder_and_no_process(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ending: signal.Signals
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    before = set(tmp_path.iterdir())
+    os.mkfifo(tmp_path / "traffic")
+    command = ("plan", "main:old.yml", "old.yml", "--untrusted", "--traffic", str(tmp_path / "traffic"))
+    process = in_a_process(*command, cwd=repository, stderr=subprocess.PIPE)
+    (tmp_path / "traffic").open("wb").close()  # blocks until the command has looked whether it can be read
+    with (tmp_path / "traffic").open("wb"):
+        process.send_signal(ending)
+        process.communicate(timeout=60)
+    assert process.returncode == 128 + ending
+    assert {one.name for one in set(tmp_path.iterdir()) - before} == {"traffic"}

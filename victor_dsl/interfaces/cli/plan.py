@@ -19,6 +19,7 @@ from victor_dsl.errors import EXIT_OK, EXIT_SPEC, UsageError
 from victor_dsl.interfaces.cli import options
 from victor_dsl.interfaces.cli.app import Command
 from victor_dsl.interfaces.cli.output import is_colourful, print_json, say
+from victor_dsl.interfaces.cli.running import closing_on_signals
 from victor_dsl.interfaces.requests_of_tests import holds_tests, request_lines_of
 from victor_dsl.lazy import Lazy
 from victor_dsl.nearest import suggest
@@ -126,7 +127,7 @@ def plan(
     if conditions and traffic is None and message is None:
         raise click.UsageError("--fail-on requires --traffic: each condition is about requests")
     _check_rerun(rerun, judge, possible=not untrusted and (traffic is not None or message is not None))
-    with ExitStack() as stack:
+    with closing_on_signals(), ExitStack() as stack:
         file = None if traffic is None else stack.enter_context(_file(traffic))
         if message is not None:
             text = sys.stdin.read() if message == "-" else message

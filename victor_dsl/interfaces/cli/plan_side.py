@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -39,6 +40,7 @@ def main() -> None:
     """Does the task."""
     task = orjson.loads(sys.stdin.buffer.read())
     gc.freeze()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that its temporary folder is removed
     with os.fdopen(task["output"], "wb") as output:
 
         def send(message: Json) -> None:

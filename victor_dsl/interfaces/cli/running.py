@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import click
@@ -64,6 +64,23 @@ def run(coroutine: Coroutine[Any, Any, T], *, on_signal: Callable[[int], bool] =
         if ended_by == signal.SIGTERM:
             raise click.exceptions.Exit(EXIT_TERMINATED) from None
         raise
+
+
+@contextmanager
+def closing_on_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the command as Ctrl-C does: what is open is closed. A further one changes nothing."""
+
+    def end(number: int, _: Any) -> None:
+        for one in before:
+            signal.signal(one, signal.SIG_IGN)
+        raise click.exceptions.Exit(128 + number)
+
+    before = {one: signal.signal(one, end) for one in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 @asynccontextmanager

@@ -20,6 +20,9 @@ from victor_dsl.workbench.plan.meaning import Branch, from_json
 
 PROGRAM = "victor_dsl.interfaces.cli.plan_side"
 
+ENDING_SECONDS = 5
+"""How long a side may take to end when it is told to."""
+
 Json = dict[str, Any]
 
 
@@ -138,7 +141,11 @@ def _started(place: Place, task: Mapping[str, Any], seed: str) -> Iterator[Side]
             output.close()
             if process.poll() is None:
                 process.terminate()
-            process.wait()
+            try:
+                process.wait(ENDING_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _branch(value: list[Any], place: Place) -> Branch:
