@@ -109,6 +109,14 @@ def test_each_change_has_its_path_values_and_place(plan: Plan) -> None:
     ]
 
 
+def test_the_text_shows_the_first_200_changes_and_counts_the_others(plan: Plan, victor: Victor) -> None:
+    names = ", ".join(f"v{number}: 1" for number in range(250))
+    assert len(plan(OLD.replace("{product: Acme}", f"{{product: Acme, {names}}}"))["changes"]) == 250
+    shown = victor("plan", "old.yml", "new.yml").out
+    assert shown.count("+ vars.v") == 200
+    assert "… and 50 further changes" in shown
+
+
 def test_a_new_item_is_one_change_and_an_old_one_too(plan: Plan) -> None:
     new = OLD.replace("  - logging\n", "  - logging\n  - {type: retry, attempts: 5}\n")
     new = new.replace('  - {type: template, name: who, template: "The customer is {{ session }}.", priority: 10}\n', "")

@@ -46,7 +46,7 @@ def _parts(comparison: Comparison, name: str) -> Iterator[str]:
     if who := list(summary.who(comparison)):
         yield "<h2>Affected</h2><ul>" + "".join(f"<li>{_text(line)}</li>" for line in who) + "</ul>"
     if (traffic := comparison.traffic) is not None:
-        yield f"<h2>Traffic: {traffic.requests:,} requests, {traffic.changed:,} changed</h2>"
+        yield f"<h2>Traffic: {summary.requests(traffic.requests)}, {traffic.changed:,} changed</h2>"
         yield _table("", list(summary.figures(traffic)))
         if tenants := list(summary.tenants(traffic)):
             yield _table("tokens by tenant", tenants)

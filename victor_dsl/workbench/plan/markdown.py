@@ -65,7 +65,7 @@ def _parts(comparison: Comparison) -> Iterator[str]:
 
 
 def _traffic(traffic: Traffic) -> Iterator[str]:
-    yield f"\n#### Traffic: {traffic.requests:,} requests, {traffic.changed:,} changed\n"
+    yield f"\n#### Traffic: {summary.requests(traffic.requests)}, {traffic.changed:,} changed\n"
     yield _table("", list(summary.figures(traffic)))
     if tenants := list(summary.tenants(traffic)):
         yield _table("tokens by tenant", tenants)

@@ -76,9 +76,9 @@ def notes(traffic: Traffic) -> Iterator[str]:
     if traffic.changed_tools:
         yield f"tools whose definition differs: {_counted(traffic.changed_tools)}"
     for (before, after), count in traffic.models.most_common(MOST_SHOWN):
-        yield f"answered by {after or 'no model'} instead of {before or 'no model'}: {_requests(count)}"
+        yield f"answered by {after or 'no model'} instead of {before or 'no model'}: {requests(count)}"
     if traffic.messages_changed:
-        yield f"messages differ: {_requests(traffic.messages_changed)}"
+        yield f"messages differ: {requests(traffic.messages_changed)}"
     for name, units in traffic.moved.items():
         yield f"units of {name} that change arm: {len(units):,}"
     yield from _failures("errors gained", traffic.gained_errors)
@@ -94,7 +94,7 @@ def answers(comparison: Comparison) -> Iterator[str]:
     if comparison.reruns is None:
         return
     found = comparison.reruns.as_json()
-    yield f"{_requests(found['requests'])} answered {found['repeats']} times by both: {found['flips']:,} decide otherwise"
+    yield f"{requests(found['requests'])} answered {found['repeats']} times by both: {found['flips']:,} decide otherwise"
     noise = "not measured" if found["noise"] is None else share(found["noise"])
     yield f"answers that differ in calls: {share(found['differ'])} between the specs, {noise} within the old one"
     calls = found["tool_calls"]
@@ -104,7 +104,7 @@ def answers(comparison: Comparison) -> Iterator[str]:
         ("arguments", "calls with other arguments"),
     ):
         if calls[what]:
-            yield f"{words}: " + ", ".join(f"{name} ({_requests(count)})" for name, count in calls[what].items())
+            yield f"{words}: " + ", ".join(f"{name} ({requests(count)})" for name, count in calls[what].items())
     yield f"texts: {found['texts']['same']:,} the same, {found['texts']['differ']:,} differ"
     if comparison.verdicts is not None:
         yield from _judged(comparison.verdicts.as_json())
@@ -121,7 +121,7 @@ def answers(comparison: Comparison) -> Iterator[str]:
 def _judged(found: dict[str, Any]) -> Iterator[str]:
     """What the judge says of the answers."""
     which = ", such as " + ", ".join(map(str, found["flipped"][:5])) if found["flipped"] else ""
-    yield f"judged by {found['model']}: {_requests(found['flips'])} answered otherwise to the user{which}"
+    yield f"judged by {found['model']}: {requests(found['flips'])} answered otherwise to the user{which}"
     noise = "not measured" if found["noise"] is None else share(found["noise"])
     yield f"answers that differ to the user: {share(found['differ'])} between the specs, {noise} within the old one"
     if found["errors"]:
@@ -134,7 +134,7 @@ def tenants(traffic: Traffic) -> Iterator[Row]:
     if len(traffic.tenants) < 2:
         return
     for name, (count, changed, before, after) in sorted(rows, key=lambda one: -one[1][0])[:MOST_SHOWN]:
-        label = f"{name or '(no tenant)'}, {changed:,} of {_requests(count)} changed"
+        label = f"{name or '(no tenant)'}, {changed:,} of {requests(count)} changed"
         yield Row(label, f"{before:,}", f"{after:,}", relative(before, after))
 
 
@@ -163,7 +163,7 @@ def last_line(comparison: Comparison) -> str:
     if (traffic := comparison.traffic) is not None:
         verb = "changes" if traffic.changed == 1 else "change"
         changed = (
-            f"{traffic.changed:,} of {_requests(traffic.requests)} {verb}" if traffic.changed else "No request changes"
+            f"{traffic.changed:,} of {requests(traffic.requests)} {verb}" if traffic.changed else "No request changes"
         )
         line += f" {changed}."
     return line
@@ -199,12 +199,13 @@ def relative(old: float | None, new: float | None) -> str:
     return f"{100 * (new - old) / old:+.1f} %" if old else "new"
 
 
-def _requests(count: int) -> str:
+def requests(count: int) -> str:
+    """`1 request`, `2 requests`."""
     return f"{count:,} request{'' if count == 1 else 's'}"
 
 
 def _counted(counter: Any) -> str:
-    shown = [f"{name} ({_requests(count)})" for name, count in counter.most_common(MOST_SHOWN)]
+    shown = [f"{name} ({requests(count)})" for name, count in counter.most_common(MOST_SHOWN)]
     return ", ".join(shown) + _more(len(counter))
 
 
@@ -218,4 +219,4 @@ def _more(count: int) -> str:
 
 def _failures(what: str, failures: Failures) -> Iterator[str]:
     for code, found in failures.by_code.items():
-        yield f"{what}: {code}, {_requests(found['requests'])}, such as {found['example']} (line {found['line']}): {found['message']}"
+        yield f"{what}: {code}, {requests(found['requests'])}, such as {found['example']} (line {found['line']}): {found['message']}"

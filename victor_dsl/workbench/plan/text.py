@@ -16,6 +16,7 @@ _COLOURS = {"+": "green", "-": "red", "~": "yellow"}
 MOST_LINES = 40
 """Of one diff."""
 MOST_DIFFS = 10
+MOST_CHANGES = 200
 
 
 def as_text(comparison: Comparison, columns: int) -> str:
@@ -24,8 +25,10 @@ def as_text(comparison: Comparison, columns: int) -> str:
 
 
 def _lines(comparison: Comparison, columns: int) -> Iterator[str]:
-    for change in comparison.changes:
+    for change in comparison.changes[:MOST_CHANGES]:
         yield from _change(change, columns)
+    if (further := len(comparison.changes) - MOST_CHANGES) > 0:
+        yield f"… and {further:,} further changes (--format json lists them)"
     if comparison.changes:
         yield ""
     who = list(summary.who(comparison))
@@ -37,7 +40,7 @@ def _lines(comparison: Comparison, columns: int) -> Iterator[str]:
         yield from one_request(*comparison.rendered, columns)
     elif (traffic := comparison.traffic) is not None:
         changed = "none changed" if not traffic.changed else f"{traffic.changed:,} changed"
-        yield click.style(f"Traffic: {traffic.requests:,} requests, {changed}", bold=True)
+        yield click.style(f"Traffic: {summary.requests(traffic.requests)}, {changed}", bold=True)
         rows = list(summary.figures(traffic))
         yield from _table(rows)
         if tenants := list(summary.tenants(traffic)):
@@ -47,7 +50,7 @@ def _lines(comparison: Comparison, columns: int) -> Iterator[str]:
         yield ""
         diffs = traffic.system.found()
         for diff in diffs[:MOST_DIFFS]:
-            count = f"{diff.requests:,} request{'' if diff.requests == 1 else 's'}"
+            count = summary.requests(diff.requests)
             yield click.style(f"System prompt of {count}, such as {safe(str(diff.example))}", bold=True)
             yield from _diff(diff.diff.split("\n"), columns)
             yield ""
