@@ -200,7 +200,8 @@ SHOP = """\
 victor: 1
 name: demo
 models:
-  main: {type: openai, base_url: "http://127.0.0.1:PORT/v1", model: m, context_window: 9000}
+  main: {type: openai, base_url: "http://127.0.0.1:PORT/v1", model: m, context_window: 9000,
+         input_usd_per_million: 0, output_usd_per_million: 0}
 contributors: [{type: file, path: role.md}]
 tools: [{type: python, name: lookup_order, function: "shop:lookup_order"}]
 middleware: [{type: logging, level: debug}]

@@ -14,7 +14,7 @@ model_list:
 litellm_settings: {cache: true}
 """
 SPEC = """\
-# Imported from config.yaml by `victor import litellm`.
+# Imported from config.yaml by victor import litellm.
 victor: 1
 name: imported
 models: {main: {type: openai, model: gpt-4.1-mini, api_key: "${env:KEY}"}}

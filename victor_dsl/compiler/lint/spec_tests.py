@@ -64,8 +64,11 @@ def tests_have_sound_schemas(subject: LintInput) -> Iterator[Diagnostic]:
 
 def tests_name_what_there_is(subject: LintInput) -> Iterator[Diagnostic]:
     """Models, tools, contributors, tenants and arms that a test names. What only a running server knows is not checked here."""
+    tests = list(_tests(subject))
+    if not tests:
+        return
     known = _Known(subject)
-    for test, located, path in _tests(subject):
+    for test, located, path in tests:
         for what, name, names, below in (*known.given(test), *known.expected(test.expect, test)):
             leaf = located.at(below)
             hint = suggest(name, sorted(names), what=f"names in {what}")

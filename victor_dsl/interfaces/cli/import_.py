@@ -45,7 +45,7 @@ def import_(kind: str, file: str, *, output: str | None, overwrite: bool, prompt
     name = Path(file).name
     try:
         imported = KINDS[kind](file, prompt)
-        text = valid_text(imported, file, [f"Imported from {name} by `victor import {kind}`.", *imported.notes])
+        text = valid_text(imported, file, [f"Imported from {name} by victor import {kind}.", *imported.notes])
     except SpecError as error:
         for one in error.diagnostics:
             say(f"not taken: {harmless(str(one))}")
