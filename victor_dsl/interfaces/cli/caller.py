@@ -9,6 +9,7 @@ from attrs import evolve, field, frozen
 
 from victor_dsl.errors import UsageError
 from victor_dsl.graph.plan import Plan, Program
+from victor_dsl.interfaces.cli.options import CallerOptions
 from victor_dsl.nearest import suggest
 from victor_dsl.values.request import API_KEY, Request
 
@@ -26,22 +27,12 @@ class Caller:
     api_key: str | None = field(default=None, repr=False)
 
     @classmethod
-    def read(
-        cls,
-        program: Program,
-        *,
-        session: str | None,
-        tenant: str | None,
-        user: str | None,
-        arms: Sequence[str],
-        variables: Sequence[str],
-        inputs: Sequence[str],
-        api_key: str | None = None,
-    ) -> Caller:
+    def read(cls, program: Program, written: CallerOptions, api_key: str | None = None) -> Caller:
         """The caller that the options describe. Raises UsageError."""
-        named = _pairs(variables, "--var", "NAME=VALUE")
-        given = _pairs(inputs, "--set", "NAME=VALUE")
-        return cls(session, tenant, user, read_arms(arms, program), named, given, api_key or None)
+        arms = read_arms(written.arms, program)
+        named = _pairs(written.variables, "--var", "NAME=VALUE")
+        given = _pairs(written.inputs, "--set", "NAME=VALUE")
+        return cls(written.session, written.tenant, written.user, arms, named, given, api_key or None)
 
     def request(self, message: str) -> Request:
         """This caller's request with one message."""

@@ -6,11 +6,12 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from attrs import frozen
+from attrs import fields, frozen
 
 from victor_dsl.errors import UsageError
 from victor_dsl.interfaces.cli.offline import no_network
@@ -193,8 +194,27 @@ def _date(context: click.Context, parameter: click.Parameter, text: str | None) 
         raise click.BadParameter(f"'{text}' is not a date; write it as 2027-01-31") from None
 
 
-def caller(function: F) -> F:
-    """`--session`, `--tenant`, `--user`, `--arm`, `--var` and `--set`."""
+@frozen
+class CallerOptions:
+    """`--session`, `--tenant`, `--user`, `--arm`, `--var` and `--set`, as they were written."""
+
+    session: str | None
+    tenant: str | None
+    user: str | None
+    arms: tuple[str, ...]
+    variables: tuple[str, ...]
+    inputs: tuple[str, ...]
+
+
+def caller(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of the caller, which the command gets together as its argument `about`."""
+    names = [option.name for option in fields(CallerOptions)]
+
+    @wraps(function)
+    def collected(*arguments: Any, **others: Any) -> Any:
+        own = CallerOptions(**{name: others.pop(name) for name in names})
+        return function(*arguments, about=own, **others)
+
     for option in (
         click.option(
             "--set", "inputs", metavar="NAME=VALUE", multiple=True, help="An input of the spec; may be repeated."
@@ -207,8 +227,8 @@ def caller(function: F) -> F:
         click.option("--tenant", metavar="T", help="The tenant."),
         click.option("--session", metavar="S", help="The session.  [default: a new one]"),
     ):
-        function = option(function)
-    return function
+        collected = option(collected)
+    return collected
 
 
 def api_key(function: F) -> F:

@@ -64,12 +64,7 @@ def render(
     example: bool,
     explain_compaction: bool,
     as_json: bool,
-    session: str | None,
-    tenant: str | None,
-    user: str | None,
-    arms: tuple[str, ...],
-    variables: tuple[str, ...],
-    inputs: tuple[str, ...],
+    about: options.CallerOptions,
     untrusted: bool,
     env_files: tuple[str, ...],
     state: str | None,
@@ -92,11 +87,9 @@ def render(
         raise click.UsageError("--output requires --input")
     options.check_stdin(spec, message, input_)
     program = compile_or_exit(spec, Surroundings(env_files, state, untrusted), require_secrets=False)
-    caller = Caller.read(
-        program, session=session, tenant=tenant, user=user, arms=arms, variables=variables, inputs=inputs
-    )
+    caller = Caller.read(program, about)
     if example:
-        print_json(example_request(plan_of(program, tenant, caller.arms)), indent=False)
+        print_json(example_request(plan_of(program, caller.tenant, caller.arms)), indent=False)
         code = EXIT_OK
     elif input_ is not None:
         code = Batch(

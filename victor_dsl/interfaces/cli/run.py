@@ -85,12 +85,7 @@ def run(
     no_wait: bool,
     watch: bool,
     as_json: bool,
-    session: str | None,
-    tenant: str | None,
-    user: str | None,
-    arms: tuple[str, ...],
-    variables: tuple[str, ...],
-    inputs: tuple[str, ...],
+    about: options.CallerOptions,
     api_key: str | None,
     quiet: bool,
     verbose: bool,
@@ -124,16 +119,8 @@ def run(
     if not quiet:
         for line in _unknown_models(program):
             say(warning_line(line))
-    caller = Caller.read(
-        program,
-        session=session,
-        tenant=tenant,
-        user=user,
-        arms=arms,
-        variables=variables,
-        inputs=inputs,
-        api_key=api_key or options.read_environment(env_files, os.environ).get(options.API_KEY),
-    )
+    key = api_key or options.read_environment(env_files, os.environ).get(options.API_KEY)
+    caller = Caller.read(program, about, key)
     chats = input_ is None and message is None
     with _log_on_stderr(quiet=quiet, verbose=verbose, chats=chats):
         if input_ is not None:

@@ -31,12 +31,7 @@ def why(
     key: str,
     *,
     as_json: bool,
-    session: str | None,
-    tenant: str | None,
-    user: str | None,
-    arms: tuple[str, ...],
-    variables: tuple[str, ...],
-    inputs: tuple[str, ...],
+    about: options.CallerOptions,
     untrusted: bool,
     env_files: tuple[str, ...],
     state: str | None,
@@ -50,10 +45,8 @@ def why(
     A request is rendered for it, with example values for inputs that are not set. No model is called.
     """
     program = compile_or_exit(spec, Surroundings(env_files, state, untrusted), require_secrets=False)
-    caller = Caller.read(
-        program, session=session, tenant=tenant, user=user, arms=arms, variables=variables, inputs=inputs
-    )
-    plan = plan_of(program, tenant, caller.arms)
+    caller = Caller.read(program, about)
+    plan = plan_of(program, caller.tenant, caller.arms)
     example = example_request(plan)
     needed = [name for name, declared in plan.inputs.items() if declared.required and name not in caller.inputs]
     given = {name: example["inputs"][name] for name in needed}
