@@ -9,15 +9,8 @@ from victor_dsl.compiler.lint.json_schemas import misspelt_keywords, schema_faul
 from victor_dsl.compiler.lint.tools import ONE_TOOL
 from victor_dsl.errors import RequestError
 from victor_dsl.language.config import ProviderConfig
-from victor_dsl.language.spec_tests import (
-    Expectation,
-    ListChecks,
-    ReplyChecks,
-    Test,
-    ToolCallsChecks,
-    call_name,
-    listed,
-)
+from victor_dsl.language.spec_checks import ListChecks, ReplyChecks, ToolCallsChecks, call_name, listed
+from victor_dsl.language.spec_tests import Expectation, Test
 from victor_dsl.nearest import suggest
 from victor_dsl.source.diagnostic import Diagnostic, Related
 from victor_dsl.source.located import Located, Path

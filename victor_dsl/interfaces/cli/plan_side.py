@@ -28,8 +28,9 @@ from victor_dsl.language.registry import Registry
 from victor_dsl.source.reader import Files
 from victor_dsl.workbench.plan.answers import answer_lines
 from victor_dsl.workbench.plan.effects import Outline
-from victor_dsl.workbench.plan.meaning import as_json, meaning_of
+from victor_dsl.workbench.plan.meaning import meaning_of
 from victor_dsl.workbench.plan.renderings import Send, render_lines
+from victor_dsl.workbench.plan.tree import as_json
 from victor_dsl.workbench.plan.untrusted import StandInRegistry, limit_process, stand_ins
 from victor_dsl.workbench.plan.verdicts import verdict_lines
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from attrs import frozen
 
 from victor_dsl.source.located import Path, pointer
-from victor_dsl.workbench.plan.meaning import Branch, Leaf, Tree
+from victor_dsl.workbench.plan.tree import Branch, Leaf, Tree
 
 Kind = Literal["added", "removed", "changed"]
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import evolve, frozen
 from pydantic import BaseModel
 
 from victor_dsl.compiler.check import Checker
@@ -29,6 +29,7 @@ from victor_dsl.source.located import Located
 from victor_dsl.source.reader import MAX_COMPONENT_BYTES, Files, is_inside, resolve
 from victor_dsl.source.redaction import is_of_secrets, redacted
 from victor_dsl.values.settings import LIFTED, Settings
+from victor_dsl.workbench.plan.tree import Branch, Leaf, Tree
 
 Texts = Mapping[str, Mapping[str, bytes]]
 """The contents of the files of each item of the base plan, by its id and the path."""
@@ -36,45 +37,6 @@ Texts = Mapping[str, Mapping[str, bytes]]
 _ELSEWHERE = frozenset({*KINDS, *MESSAGES, "extends", "tenants", "variants", "tests"})
 
 _PRIORITY = 50
-
-
-@frozen
-class Leaf:
-    """One value, as it may be shown, and its place.
-
-    `content` says that it is the text of a file; `default` that it says no more than leaving it out.
-    """
-
-    value: Any
-    file: str
-    line: int
-    content: bool = False
-    default: bool = False
-
-    def plain(self) -> Any:
-        """The value."""
-        return self.value
-
-
-@define(eq=False)
-class Branch:
-    """Values by name, and the place of the whole. `order` are the names of items whose order counts."""
-
-    file: str
-    line: int
-    children: dict[str, Leaf | Branch] = field(factory=dict)
-    order: list[str] = field(factory=list)
-
-    def plain(self) -> Any:
-        """The values as maps, without the texts of further files."""
-        return {key: child.plain() for key, child in self.children.items() if "/" not in key or not _is_text(child)}
-
-
-Tree = Leaf | Branch
-
-
-def _is_text(tree: Tree) -> bool:
-    return isinstance(tree, Leaf) and tree.content
 
 
 def meaning_of(
@@ -418,18 +380,3 @@ def _place(value: Located) -> tuple[str, int]:
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
-
-
-def as_json(tree: Tree) -> list[Any]:
-    """A tree for another process."""
-    if isinstance(tree, Leaf):
-        return [tree.file, tree.line, tree.value, tree.content, tree.default]
-    return [tree.file, tree.line, {key: as_json(child) for key, child in tree.children.items()}, tree.order]
-
-
-def from_json(value: list[Any]) -> Tree:
-    """The tree that another process sent."""
-    file, line, content, *rest = value
-    if len(rest) == 2:
-        return Leaf(content, file, line, *rest)
-    return Branch(file, line, {key: from_json(child) for key, child in content.items()}, rest[0])

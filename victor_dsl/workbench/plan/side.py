@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 from victor_dsl.errors import VictorError
 from victor_dsl.workbench.plan.effects import Outline
 from victor_dsl.workbench.plan.git_tree import GitSpec, Tree, written
-from victor_dsl.workbench.plan.meaning import Branch, from_json
+from victor_dsl.workbench.plan.tree import Branch, from_json
 
 PROGRAM = "victor_dsl.interfaces.cli.plan_side"
 

@@ -14,10 +14,9 @@ import orjson
 from attrs import frozen
 
 from victor_dsl.errors import VictorError
-from victor_dsl.language.spec_tests import (
+from victor_dsl.language.spec_checks import (
     CallChecks,
     ErrorChecks,
-    Expectation,
     IndexChecks,
     ListChecks,
     NumberChecks,
@@ -30,6 +29,7 @@ from victor_dsl.language.spec_tests import (
     is_checks,
     listed,
 )
+from victor_dsl.language.spec_tests import Expectation
 from victor_dsl.lazy import Lazy
 from victor_dsl.nearest import nearest, suggest
 from victor_dsl.source.located import Path

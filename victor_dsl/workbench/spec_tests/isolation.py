@@ -16,7 +16,7 @@ from victor_dsl.language.registry import Registry
 from victor_dsl.runtime.pipeline import path_nodes
 from victor_dsl.values.message import Content, Message, Reply, ToolCall
 from victor_dsl.values.turn import Turn
-from victor_dsl.workbench.spec_tests.recordings import Tape
+from victor_dsl.workbench.spec_tests.tape import Tape
 
 COUNTING = "circuit_breaker"
 """Middleware that enforces no limit, and yet remembers turns."""

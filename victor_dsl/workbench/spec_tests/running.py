@@ -28,8 +28,9 @@ from victor_dsl.workbench.spec_tests.checks import (
 )
 from victor_dsl.workbench.spec_tests.isolation import Tapes, TestedParts, isolated
 from victor_dsl.workbench.spec_tests.judging import judged
-from victor_dsl.workbench.spec_tests.recordings import Asking, ChangedRequest, NotRecorded, Recordings, Tape
+from victor_dsl.workbench.spec_tests.recordings import Recordings
 from victor_dsl.workbench.spec_tests.results import Failure, Result
+from victor_dsl.workbench.spec_tests.tape import Asking, ChangedRequest, NotRecorded, Tape
 
 
 @frozen
