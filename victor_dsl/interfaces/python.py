@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,9 @@ def compile(
             print(f"line {diagnostic.span.line}: {diagnostic.message}")
 
     `env` replaces the process's environment, `state` the folder `.victor` beside the spec. An `untrusted` spec may not
-    name functions to import, programs to start or files outside its folder, and gets no variables and no secrets. `today` is the date by which models count as retired, the current one
-    by default; a retired model is an error, unless `allow_retired`. `files` may have read some of the files already. Without
-    `tests` those of the spec are neither read nor checked.
+    name functions to import, programs to start or files outside its folder, and gets no variables and no secrets. `today` is the
+    date by which models count as retired, the current one by default; a retired model is an error, unless `allow_retired`.
+    `files` may have read some of the files already. Without `tests` those of the spec are neither read nor checked.
     """
     return compile_spec(
         os.fsdecode(path),
@@ -84,21 +85,19 @@ def load(
     A model that its provider has retired is logged, and does not keep the spec from running. `locked` requires that models and
     servers are those of `victor.lock`, or raises LockError.
     """
-    compilation = compile(
+    compilation = _compiled_to_run(
         path,
         env=env,
         state=state,
         registry=registry,
-        require_environment=True,
         require_secrets=require_secrets,
         untrusted=untrusted,
-        allow_retired=True,
-        tests=False,
+        locked=locked,
     )
     if compilation.program is None:
         raise _spec_error(compilation)
     log_retirements(compilation)
-    return locking.locked(compilation.program) if locked else compilation.program
+    return compilation.program
 
 
 @asynccontextmanager
@@ -118,32 +117,25 @@ async def open(
         async with victor_dsl.open("victor.yml") as app:
             reply = await app.chat("Hello!", session_id="s1")
 
-    Leaving the block lets running turns finish and delivers their events. With `answering=False` it only renders: no model is opened, and
-    no secret is needed.
+    Leaving the block lets running turns finish and delivers their events. With `answering=False` it only renders: no model is
+    opened, and no secret is needed.
 
     A changed prompt, template or other file whose text a plan holds makes new plans, about a second later; with `watch` a
-    change of the spec itself does so, too, and a change of a Python module of its folder imports those modules anew. Running turns finish on the plan that they began with. What has errors, cannot be
-    opened or has lost its text is logged and reported as an `error` event, and the old plans go on. With `locked` a turn fails
-    (LockError) whose MCP servers list other tools than `victor.lock` has.
+    change of the spec itself does so, too, and a change of a Python module of its folder imports those modules anew. Running
+    turns finish on the plan that they began with. What has errors, cannot be opened or has lost its text is logged and reported
+    as an `error` event, and the old plans go on. With `locked` a turn fails (LockError) whose MCP servers list other tools than
+    `victor.lock` has.
     """
-
-    def recompile(files: Files) -> Compilation:
-        compilation = compile(
-            path,
-            env=env,
-            state=state,
-            registry=registry,
-            require_environment=True,
-            require_secrets=answering,
-            untrusted=untrusted,
-            allow_retired=True,
-            files=files,
-            tests=False,
-        )
-        if locked and compilation.program is not None:
-            return evolve(compilation, program=locking.locked(compilation.program))
-        return compilation
-
+    recompile = partial(
+        _compiled_to_run,
+        path,
+        env=env,
+        state=state,
+        registry=registry,
+        require_secrets=answering,
+        untrusted=untrusted,
+        locked=locked,
+    )
     program = load(
         path, env=env, state=state, registry=registry, require_secrets=answering, untrusted=untrusted, locked=locked
     )
@@ -232,6 +224,35 @@ def render(
 
     _refuse_in_loop("render", "async with victor_dsl.open(…, answering=False) as app: await app.render(…)")
     return asyncio.run(rendered())
+
+
+def _compiled_to_run(
+    path: PathLike,
+    files: Files | None = None,
+    *,
+    env: Mapping[str, str] | None,
+    state: PathLike | None,
+    registry: Registry | None,
+    require_secrets: bool,
+    untrusted: bool,
+    locked: bool,
+) -> Compilation:
+    """The spec compiled as `load` does it; its program has the lock if it is `locked`. Raises LockError."""
+    compilation = compile(
+        path,
+        env=env,
+        state=state,
+        registry=registry,
+        require_environment=True,
+        require_secrets=require_secrets,
+        untrusted=untrusted,
+        allow_retired=True,
+        files=files,
+        tests=False,
+    )
+    if locked and compilation.program is not None:
+        return evolve(compilation, program=locking.locked(compilation.program))
+    return compilation
 
 
 def _refuse_in_loop(name: str, instead: str) -> None:
