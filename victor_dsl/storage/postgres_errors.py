@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 
 from victor_dsl.errors import StoreError
+from victor_dsl.storage import migrate_command
 
 DISCONNECTED = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError, OSError)
 """What a connection raises after the server has closed it."""
@@ -68,11 +69,6 @@ class PostgresErrors:
         if self._password:
             message = message.replace(self._password, "…")
         return StoreError(message, node=self._node, hint=hint, transient=transient)
-
-
-def migrate_command(node: str) -> str:
-    """The command that creates the tables of a database, `databases/main`."""
-    return f"victor db migrate SPEC --database {node.rpartition('/')[2]}"
 
 
 def _is_transient(error: Exception) -> bool:

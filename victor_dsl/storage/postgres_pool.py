@@ -13,8 +13,9 @@ import asyncpg
 from attrs import frozen
 
 from victor_dsl.errors import StoreError
+from victor_dsl.storage import migrate_command
 from victor_dsl.storage.ending import to_the_end
-from victor_dsl.storage.postgres_errors import DISCONNECTED, PostgresErrors, migrate_command
+from victor_dsl.storage.postgres_errors import DISCONNECTED, PostgresErrors
 from victor_dsl.storage.runtime_role import OWNS_TABLES
 from victor_dsl.storage.tenant_key import EVERYONE, KEY, tenant_key
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from victor_dsl.errors import StoreError
+from victor_dsl.storage import migrate_command
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.storage.permissions import exposure, make_private_folder
 
@@ -30,13 +31,15 @@ class SqliteFile:
 
     Each connection has a thread of its own. One of them runs all writes, one transaction each; up to `readers` more are
     opened as needed for statements that begin with SELECT (none for `:memory:`, which is private to its connection).
-    The journal mode is WAL, so readers do not wait for the writer.
+    The journal mode is WAL, so readers do not wait for the writer. The error of a missing table names the command that
+    creates the tables of `node`, such as `databases/main`.
     """
 
     dialect = "sqlite"
 
-    def __init__(self, path: str | Path, *, readers: int = 2, busy_timeout_s: float = 5.0) -> None:
+    def __init__(self, path: str | Path, *, readers: int = 2, busy_timeout_s: float = 5.0, node: str = "") -> None:
         self.path = str(path)
+        self._node = node
         self._most_readers = 0 if self.path == MEMORY else readers
         self._busy_timeout_s = busy_timeout_s
         self._writer: _Connection | None = None
@@ -45,7 +48,7 @@ class SqliteFile:
 
     async def __aenter__(self) -> Self:
         self._idle = asyncio.LifoQueue()
-        self._writer = _Connection(self.path, self._busy_timeout_s, read_only=False)
+        self._writer = _Connection(self.path, self._busy_timeout_s, self._node, read_only=False)
         try:
             await self._writer.run(lambda _: None)  # opens the file
         except BaseException:
@@ -114,7 +117,7 @@ class SqliteFile:
     async def _reader(self) -> _Connection:
         self._open_writer()
         if self._idle.empty() and len(self._readers) < self._most_readers:
-            reader = _Connection(self.path, self._busy_timeout_s, read_only=True)
+            reader = _Connection(self.path, self._busy_timeout_s, self._node, read_only=True)
             self._readers.append(reader)
             return reader
         return await self._idle.get()
@@ -132,8 +135,9 @@ class SqliteFile:
 class _Connection:
     """A connection and its thread; the first work opens it."""
 
-    def __init__(self, path: str, busy_timeout_s: float, *, read_only: bool) -> None:
+    def __init__(self, path: str, busy_timeout_s: float, node: str, *, read_only: bool) -> None:
         self._path = path
+        self._node = node
         self._busy_timeout_s = busy_timeout_s
         self._read_only = read_only
         # An executor, not `OffLoop`: sqlite3 ties a connection to one thread, and closing waits for what was begun.
@@ -157,7 +161,8 @@ class _Connection:
             raise StoreError(f"{self._path}: {error.strerror or error}", transient=True) from error
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             reason = NOT_UTF8 if "Could not decode to UTF-8" in str(error) else error  # the error quotes the text
-            raise StoreError(f"{self._path}: {reason}", hint=_hint(error), transient=_is_transient(error)) from error
+            hint = _hint(error, self._node)
+            raise StoreError(f"{self._path}: {reason}", hint=hint, transient=_is_transient(error)) from error
 
     def _open(self) -> sqlite3.Connection:
         if self._path != MEMORY:
@@ -212,8 +217,10 @@ def _is_transient(error: Exception) -> bool:
     return isinstance(error, sqlite3.OperationalError) and any(word in str(error) for word in TRANSIENT)
 
 
-def _hint(error: Exception) -> str | None:
+def _hint(error: Exception, node: str) -> str | None:
     text = str(error)
+    if node and "no such table" in text:
+        return f"create the tables with '{migrate_command(node)}'"
     if "not a database" in text or "malformed" in text:
         return "the file is not a SQLite database, or is damaged; move it away or restore it"
     if "readonly" in text:

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from attrs import define, field
 
+from tests.components.context import surroundings
 from tests.components.middleware.harness import KEY, Guard, Heard, a_turn, asking, harness, hashed
 from tests.services import PostgresServer
+from victor_dsl.components.databases import sqlite
 from victor_dsl.errors import ComponentError, Refused, StoreError, Unauthenticated
 from victor_dsl.storage.migrations import migrate
 from victor_dsl.storage.postgres_pool import PostgresPool
@@ -249,8 +251,22 @@ async def test_during_an_outage_known_keys_work_for_a_while_and_unknown_ones_do_
         database.away = None
         await guard(a_turn(key=KEY))
         assert [message for message, _ in guard.reports] == [
-            "the key source is unreachable; cached keys stay valid: the server is away"
+            "the key source is unreachable; cached keys stay valid: the server is away",
+            *["keys cannot be checked; turns are refused: the server is away"] * 2,
         ]
+
+
+async def test_where_the_table_is_missing_a_report_says_how_to_create_it(tmp_path: Path) -> None:
+    context = surroundings(tmp_path, "databases/app").context
+    async with (
+        sqlite.build(sqlite.Config(path=str(tmp_path / "app.db")), context) as database,
+        harness("auth", tmp_path, database="databases/app", needs={"databases/app": database}) as guard,
+    ):
+        with pytest.raises(Refused, match=r"API keys cannot be checked at the moment$"):
+            await guard(a_turn(key=KEY))
+        [(message, _)] = guard.reports
+        assert "no such table: api_keys" in message
+        assert "victor db migrate SPEC --database app" in message
 
 
 async def test_a_short_outage_refuses_no_key(tmp_path: Path) -> None:

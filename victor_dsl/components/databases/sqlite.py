@@ -40,4 +40,4 @@ def build(config: Config, context: Context) -> AbstractAsyncContextManager[SqlDa
     from victor_dsl.storage.sqlite_file import MEMORY, SqliteFile
 
     path = MEMORY if Path(config.path).name == MEMORY else config.path  # every path was made absolute, this one too
-    return SqliteFile(path, readers=config.readers, busy_timeout_s=config.busy_timeout_seconds)
+    return SqliteFile(path, readers=config.readers, busy_timeout_s=config.busy_timeout_seconds, node=context.node)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from attrs import frozen
 from pydantic import Field
@@ -15,13 +15,8 @@ from victor_dsl.errors import ComponentError, StoreError
 from victor_dsl.language.component import Context
 from victor_dsl.language.config import ExporterConfig, Ref
 from victor_dsl.language.kinds import SqlDatabase
-from victor_dsl.lazy import Lazy
+from victor_dsl.storage import migrate_command
 from victor_dsl.values.event import Event
-
-if TYPE_CHECKING:
-    from victor_dsl.storage import postgres_errors
-else:
-    postgres_errors = Lazy("victor_dsl.storage.postgres_errors")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TYPES = ("uuid", "text", "timestamptz", "text", "text", "text", "text", "text", "text")
@@ -53,7 +48,7 @@ async def build(config: Config, context: Context) -> AsyncIterator[PostgresEvent
         hint = "use type: sqlite"
         raise ComponentError("writes into a database of type postgres only", node=context.node, hint=hint)
     every_tenant = database.for_every_tenant()
-    await _check(every_tenant, table, context.node, f"run '{postgres_errors.migrate_command(config.database)}'")
+    await _check(every_tenant, table, context.node, f"run '{migrate_command(config.database)}'")
     columns = ", ".join(COLUMNS)
     arrays = ", ".join(f"${number}::{type}[]" for number, type in enumerate(TYPES, 1))
     values = ", ".join(f"{c}::jsonb" if c in {"variants", "event_data"} else c for c in COLUMNS)

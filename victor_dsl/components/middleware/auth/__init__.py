@@ -90,6 +90,9 @@ async def build(config: Config, context: Context) -> AsyncIterator[Middleware]:
     def report(error: StoreError) -> None:
         context.report(f"the key source is unreachable; cached keys stay valid: {error}", {"code": error.code})
 
+    def unchecked(error: StoreError) -> None:
+        context.report(f"keys cannot be checked; turns are refused: {error}", {"code": error.code})
+
     source: KeySource
     if config.database is not None:
         database = context.live(config.database)
@@ -109,6 +112,7 @@ async def build(config: Config, context: Context) -> AsyncIterator[Middleware]:
         keys,
         context.clock,
         context.node,
+        unchecked=unchecked,
         header=config.header,
         trust_session_prefix=config.trust_session_prefix,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -29,6 +29,8 @@ class Auth:
     keys: KeyCache
     clock: Clock
     node: str
+    unchecked: Callable[[StoreError], None] = field(kw_only=True)
+    """Called with the reason, which callers do not learn, when a key cannot be checked."""
     header: str | None = field(kw_only=True)
     trust_session_prefix: bool = field(kw_only=True)
 
@@ -52,6 +54,7 @@ class Auth:
         try:
             key = await self.keys.find(hash_key(presented))
         except StoreError as error:
+            self.unchecked(error)
             message = "API keys cannot be checked at the moment"
             raise Refused(message, node=self.node, retry_after_s=RETRY_SECONDS) from error
         if key is None:
