@@ -137,7 +137,9 @@ def outcomes(folder: Path) -> list[tuple[Any, str]]:
 def test_lines_with_an_error_are_asked_again_after_an_outage(victor: Victor, folder: Path) -> None:
     (folder / "victor.yml").write_text(SCRIPTED)
     write_input(folder, {"id": "a", "message": "one"}, {"id": "b", "message": "two"}, {"id": "c", "mesage": "one"})
-    assert victor(*RUN).code == 3
+    began = victor(*RUN)
+    assert began.code == 3
+    assert "--resume --retry-errors asks the lines with an error again" in began.err
     assert outcomes(folder) == [("a", "uno"), ("b", "model-unreachable"), ("c", "bad-request")]
     first = (folder / "out.jsonl").read_text().splitlines()
     alone = victor(*RUN, "--resume")

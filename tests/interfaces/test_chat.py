@@ -7,6 +7,7 @@ import json
 import os
 import re
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -95,8 +96,10 @@ class Terminal:
 
 
 @contextmanager
-def terminal(folder: Path, *arguments: str, **environment: str) -> Iterator[Terminal]:
-    command = [sys.executable, "-c", SPAWN, sys.executable, "-m", "victor_dsl", *arguments]
+def terminal(folder: Path, *arguments: str, pipe: str = "", **environment: str) -> Iterator[Terminal]:
+    """A command on a terminal; with `pipe`, its stdout goes to that shell command, which has the terminal, too."""
+    victor = [sys.executable, "-m", "victor_dsl", *arguments]
+    command = [sys.executable, "-c", SPAWN, *(["sh", "-c", f"{shlex.join(victor)} | {pipe}"] if pipe else victor)]
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "dumb", **environment}
     with subprocess.Popen(
         command, cwd=folder, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
@@ -499,10 +502,11 @@ def test_log_lines_are_above_the_progress_bar(folder: Path) -> None:
     assert rows[-1].startswith("30 lines answered, in ")
 
 
-def test_reply_lines_on_a_terminal_are_whole(folder: Path) -> None:
+@pytest.mark.parametrize("pipe", ["", "cat"])
+def test_reply_lines_on_a_terminal_are_whole(folder: Path, pipe: str) -> None:
     (folder / "victor.yml").write_text(OFFLINE + "middleware: [logging]\n")
     (folder / "in.jsonl").write_text('{"message": "one"}\n' * 30)
-    with terminal(folder, "run", "victor.yml", "--input", "in.jsonl", TERM="xterm") as run:
+    with terminal(folder, "run", "victor.yml", "--input", "in.jsonl", pipe=pipe, TERM="xterm") as run:
         code, shown = run.end()
     lines = [json.loads(line) for line in shown.splitlines() if line.startswith("{")]
     assert (code, sorted(line["id"] for line in lines)) == (0, list(range(1, 31)))

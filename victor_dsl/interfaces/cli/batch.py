@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from attrs import define, evolve, field, frozen
 
@@ -161,7 +161,7 @@ class _Run:
         orchestrator = Orchestrator(self.batch.program, answering=not self.batch.renders)
         async with running.shown_opening(orchestrator):
             limits = Limits(partial(until_stopped, self.stopping), reached=self._report_limit)
-            alone = self.batch.output == "-" and sys.stdout.isatty()  # the lines have the terminal, without a bar
+            alone = self.batch.output == "-" and _may_reach_terminal(sys.stdout)  # the lines have it, without a bar
             async with nullcontext() if alone else _progress(stream, self._progress_of(limits)):
                 work = run_lines(
                     read_lines(stream),
@@ -192,7 +192,7 @@ class _Run:
         if self.signals:
             say("interrupted" if self.batch.output == "-" else "interrupted; --resume continues from here")
             return 128 + self.signals[0]
-        if self.errors_before:
+        if self.errors_before or (tally.errors and self.digests is not None):
             say("--resume --retry-errors asks the lines with an error again")
         return EXIT_OUTSIDE if tally.errors or self.errors_before else EXIT_OK
 
@@ -328,6 +328,11 @@ def _is_same(stream: BinaryIO, output: str) -> bool:
     except OSError:
         return False
     return stat.S_ISREG(one.st_mode) and os.path.samestat(one, other)
+
+
+def _may_reach_terminal(stream: TextIO) -> bool:
+    """Whether the stream is a terminal, or a pipe: `jq` at its end writes to the terminal."""
+    return stream.isatty() or stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
 
 
 @asynccontextmanager
