@@ -1,4 +1,4 @@
-"""Pages that people read on a terminal: what a request is rendered to, and who had a say in a value.
+"""The page of `victor render` that people read on a terminal, and what all pages have in common.
 
 They use the basic colours, bold and dim, and say everything in words, too. Texts of prompts and callers are shown without secrets, and
 cannot drive the terminal.
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from victor_dsl.interfaces.cli.output import count_of, harmless, is_colourful
-from victor_dsl.interfaces.why import NO_VALUE, Why
 from victor_dsl.lazy import Lazy
 from victor_dsl.source.redaction import redacted
 from victor_dsl.values.message import Message
@@ -88,32 +87,6 @@ def render_page(rendered: Rendered, spec: str, *, explain: bool = False) -> Page
         yield text.Text.assemble(("error: ", f"bold {BAD}"), _shown(str(rendered.error)))
 
 
-def why_page(found: Why) -> Page:
-    """Who had a say in a key."""
-    value = [] if found.value is NO_VALUE or any(found.fields) else [" = ", _line(as_json(found.value))]
-    yield text.Text.assemble((_line(found.key), HEAD), *value)
-    for note in found.notes:
-        yield text.Text(f"  {_line(note)}", FAINT)
-    wide = any(found.fields)
-    grid = table.Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style=FAINT)
-    for name in (*(("field",) if wide else ()), "layer", "value", "written at", ""):
-        grid.add_column(name, overflow="fold", no_wrap=name in ("layer", "written at"))
-    for path, says in found.fields.items():
-        for index, say in enumerate(says):
-            cells = [text.Text((_line(path) or "(all of it)") if index == 0 else "", f"{HEAD} not dim")] if wide else []
-            cells += [
-                text.Text(_line(say.source)),
-                text.Text(_line(as_json(say.value))),
-                text.Text(_line(say.place), PLACE),
-            ]
-            about = ("; " if say.in_force and say.note else "") + _line(say.note)
-            cells.append(text.Text.assemble(("in force" if say.in_force else "", GOOD), about))
-            grid.add_row(*cells, style="" if say.in_force or not any(one.in_force for one in says) else FAINT)
-    if grid.rows:
-        yield ""
-        yield grid
-
-
 def _top(rendered: Rendered, spec: str) -> Page:
     about = [f"plan {rendered.plan[:12]}"] if rendered.plan else []
     about += [f"tenant {rendered.tenant}"] if rendered.tenant is not None else []
@@ -121,7 +94,7 @@ def _top(rendered: Rendered, spec: str) -> Page:
     if model := rendered.settings.get("model"):
         about.append(f"model {model}")
     about.append(f"session {rendered.session}")
-    yield text.Text.assemble((_line(spec), HEAD), *(f" · {_line(word)}" for word in about))
+    yield text.Text.assemble((one_line(spec), HEAD), *(f" · {one_line(word)}" for word in about))
 
 
 def _values(rendered: Rendered) -> Page:
@@ -132,7 +105,7 @@ def _values(rendered: Rendered) -> Page:
     grid = _grid(3)
     for part, path, value in rows:
         name = path if part != "settings" else path.removeprefix("settings.")
-        grid.add_row(_line(name), _line(as_json(value)), _origin(rendered.origins.get(path, DEFAULT)))
+        grid.add_row(one_line(name), one_line(as_json(value)), _origin(rendered.origins.get(path, DEFAULT)))
     yield grid
 
 
@@ -167,7 +140,7 @@ def _system(rendered: Rendered) -> Page:
 
 def _piece_head(piece: Contribution, origin: Origin | None) -> Any:
     name = piece.name if piece.name == piece.type else f"{piece.name} ({piece.type})"
-    left = text.Text.assemble((_line(name), HEAD), "  ", _origin(origin) if origin is not None else "")
+    left = text.Text.assemble((one_line(name), HEAD), "  ", _origin(origin) if origin is not None else "")
     right = text.Text("dropped", "yellow") if piece.dropped else text.Text(count_of(piece.tokens, "token"))
     return _ruled(left, right)
 
@@ -211,14 +184,14 @@ def _messages(rendered: Rendered, *, explain: bool) -> Page:
             continue
         words = text.Text(_shown(_words(row.message)))
         if row is not rows[-1]:
-            words = text.Text(_line(_words(row.message)[:READ_CHARACTERS]), no_wrap=True, overflow="ellipsis")
+            words = text.Text(one_line(_words(row.message)[:READ_CHARACTERS]), no_wrap=True, overflow="ellipsis")
         mark = text.Text("yes", GOOD) if row.kept else text.Text("no", BAD)
         grid.add_row(
             str(row.index),
             row.message.role,
             f"{row.tokens:,}",
             mark,
-            _line(row.why),
+            one_line(row.why),
             words,
             style="" if row.kept else FAINT,
         )
@@ -278,8 +251,8 @@ def _tools(rendered: Rendered) -> Page:
     for tool in sorted(rendered.definitions, key=lambda tool: ranks.get(tool.name, len(ranks) + 1)):
         before = "" if tool.name in ranks else "(offered before in this session) "
         tokens = text.Text(count_of(tool.tokens, "token"), FAINT)
-        name = text.Text(_line(tool.name), HEAD)
-        grid.add_row(f"{ranks[tool.name]}." if not before else "·", name, tokens, before + _line(tool.description))
+        name = text.Text(one_line(tool.name), HEAD)
+        grid.add_row(f"{ranks[tool.name]}." if not before else "·", name, tokens, before + one_line(tool.description))
     yield grid
 
 
@@ -359,9 +332,9 @@ def _indented(content: Any) -> Any:
 
 def _origin(origin: Origin) -> Any:
     """A place with its layer; below it those that it lies upon."""
-    shown = text.Text(_line(str(origin)), PLACE)
+    shown = text.Text(one_line(str(origin)), PLACE)
     if len(origin.layers) > 1:
-        shown.append(f" over {', '.join(_line(str(one)) for one in origin.layers[-2::-1])}", FAINT)
+        shown.append(f" over {', '.join(one_line(str(one)) for one in origin.layers[-2::-1])}", FAINT)
     return shown
 
 
@@ -383,6 +356,6 @@ def _shown(words: str) -> str:
     return harmless(redacted(words))
 
 
-def _line(words: str) -> str:
+def one_line(words: str) -> str:
     """A text of others, in one line."""
     return harmless(" ".join(redacted(words).split()))

@@ -13,7 +13,8 @@ from victor_dsl.interfaces.cli.app import Command
 from victor_dsl.interfaces.cli.caller import Caller, plan_of
 from victor_dsl.interfaces.cli.compiling import Surroundings, compile_or_exit
 from victor_dsl.interfaces.cli.output import print_json, report
-from victor_dsl.interfaces.cli.pages import page_text, why_page
+from victor_dsl.interfaces.cli.pages import page_text
+from victor_dsl.interfaces.cli.why_page import why_page
 from victor_dsl.interfaces.request_lines import example_request
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.values.outcome import Rendered
