@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from jsonschema import Draft202012Validator
 
 import victor_dsl
@@ -91,7 +92,7 @@ inputs.level     "free"  victor.yml:6
 BUDGET  39 of 900 tokens (4.3 %)
 █▓▓░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░
 █ system 16   ▓ messages 23   ▒ tools 0   ░ free 861
-prompt cache nothing to compare with: the session's first request here
+prompt cache nothing to compare with: this session's first rendering here
 """
 
 
@@ -186,9 +187,15 @@ def test_a_long_history_is_shortened_unless_it_is_explained() -> None:
 
 def test_the_cache_and_what_failed_are_in_words() -> None:
     changed = page_text(render_page(rendered(1, cache=CacheUse(7, "messages/0")), "victor.yml"), 80, colour=False)
-    assert "prompt cache 7 tokens as in the session's last request, then messages/0 changed" in changed
+    assert "prompt cache 7 tokens as in this session's last rendering, then messages/0 changed" in " ".join(
+        changed.split()
+    )
     goes_on = page_text(render_page(rendered(1, cache=CacheUse(7)), "victor.yml"), 80, colour=False)
-    assert "prompt cache 7 tokens as in the session's last request, which this one continues" in goes_on
+    assert "prompt cache 7 tokens as in this session's last rendering, which this one continues" in " ".join(
+        goes_on.split()
+    )
+    first = page_text(render_page(rendered(1), "victor.yml"), 80, colour=False)
+    assert "prompt cache nothing to compare with: this session's first rendering here" in first
     failed = rendered(1, error=RequestError("no", hint="say yes"), contributors=(Contribution("text", "a", 5, 0),))
     shown = page_text(render_page(failed, "victor.yml"), 80, colour=False)
     assert "no text for this request" in shown
@@ -234,6 +241,22 @@ def test_the_tokens_of_a_piece_are_whole_beside_a_long_origin() -> None:
     )
     for width in (44, 60, 80):
         assert "1,234 tokens" in page_text(render_page(page, "victor.yml"), width, colour=False)
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_examples_and_values_are_readable_beside_a_long_origin(width: int) -> None:
+    origin = Origin("spec", "services/assistant-for-customers/configuration/victor.yml", 119)
+    example = Message("user", "Could you deliver two lamps tomorrow morning, please?")
+    page = rendered(
+        1, settings={"max_tool_rounds": 8}, origins={"messages/0": origin, "settings.max_tool_rounds": origin}
+    )
+    page = evolve(page, messages=(example, *page.messages))
+    shown = page_text(render_page(page, "victor.yml"), width, colour=False)
+    assert all(len(line) <= width for line in shown.splitlines())
+    for word in ("deliver", "tomorrow", "morning,", "max_tool_rounds"):
+        assert word in shown, shown
+    assert shown.count("services/") == 2, shown
+    assert "victor.yml:119" in "".join(shown.split()), shown
 
 
 @pytest.mark.parametrize(("message", "kind"), [("Xyzzy", "use_and_cost"), ("Where is my order?", None)])

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.interfaces.conftest import Victor
+from victor_dsl.interfaces.cli.pages import page_text
+from victor_dsl.interfaces.cli.why_page import why_page
+from victor_dsl.interfaces.why import NO_VALUE, Say, Why
 
 BASE = """\
 victor: 1
@@ -277,3 +280,22 @@ def test_an_unknown_field_of_a_value_has_the_nearest_names(victor: Victor, key: 
 
 def test_a_field_of_a_setting_that_nobody_writes_has_its_default(victor: Victor) -> None:
     assert "the default is in force" in victor("why", "victor.yml", "limits.tools.allow").out
+
+
+@pytest.mark.parametrize("width", [40, 80])
+@pytest.mark.parametrize("folder_of_the_spec", ["", "services/assistant-for-customers/configuration/of-the-shop/"])
+def test_the_page_has_the_whole_of_every_say_whatever_the_width(width: int, folder_of_the_spec: str) -> None:
+    file = f"{folder_of_the_spec}victor.yml"
+    says = (
+        Say("spec", "Answer in plain words.", file, 10),
+        Say("arm tone_of_the_answer.warm", "Answer warmly, and with their name.", file, 38, in_force=True),
+    )
+    found = Why(
+        "contributors.style", NO_VALUE, {"text": says, "overflow": (Say("spec", "drop", file, 11, in_force=True),)}
+    )
+    page = page_text(why_page(found), width, colour=False)
+    assert all(len(line) <= width for line in page.splitlines())
+    whole = "".join(page.split())  # however it is wrapped
+    for part in ("overflow", "arm tone_of_the_answer.warm", '"Answer in plain words."', f"{file}:38", "in force"):
+        assert "".join(part.split()) in whole, page
+    assert min(len(word) for word in page.split()) > 1, page  # no column of single letters

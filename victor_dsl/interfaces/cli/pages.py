@@ -10,7 +10,7 @@ import io
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -38,6 +38,8 @@ MOST_WIDTH = 120
 """Longer lines are hard to read."""
 FIRST_MESSAGES, LAST_MESSAGES = 2, 8
 """How many messages of a long history are shown, unless all are asked for."""
+LEAST_WORDS = 24
+"""The columns that the words of a message have at least."""
 READ_CHARACTERS = 2_000
 """How much of a message is read for its first words: secrets in it are hidden before the text is cut."""
 READ_VALUE = 240
@@ -102,11 +104,19 @@ def _values(rendered: Rendered) -> Page:
     parts = (("settings", rendered.settings), ("vars", rendered.vars), ("inputs", rendered.inputs))
     rows = [(part, path, value) for part, values in parts for path, value in _leaves(values, part)]
     yield from _heading("Values")
-    grid = _grid(3)
-    for part, path, value in rows:
-        name = path if part != "settings" else path.removeprefix("settings.")
-        grid.add_row(one_line(name), one_line(as_json(value)), _origin(rendered.origins.get(path, DEFAULT)))
-    yield grid
+    cells = [
+        (one_line(path.removeprefix("settings.") if part == "settings" else path), one_line(as_json(value)), path)
+        for part, path, value in rows
+    ]
+
+    def fitted(width: int) -> Any:
+        grid = _grid(3)
+        grid.columns[0].no_wrap = max(len(name) for name, _, _ in cells) <= width // 2
+        for name, value, path in cells:
+            grid.add_row(name, value, _origin(rendered.origins.get(path, DEFAULT)))
+        return grid
+
+    yield _Fitted(fitted)
 
 
 def _leaves(values: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
@@ -162,11 +172,8 @@ def _messages(rendered: Rendered, *, explain: bool) -> Page:
         return
     yield from _heading("Messages", *_about_messages(rendered))
     if few_shot:
-        grid = _grid(4, wide=2)
-        for index, message in enumerate(few_shot):
-            origin = rendered.origins.get(f"messages/{index}", DEFAULT)
-            grid.add_row(text.Text("few-shot", FAINT), message.role, _shown(_words(message)), _origin(origin))
-        yield grid
+        origins = [_origin(rendered.origins.get(f"messages/{index}", DEFAULT)) for index in range(len(few_shot))]
+        yield _Fitted(lambda width: _few_shot(few_shot, origins, width))
     if not rows:
         return
     grid = table.Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, expand=True, header_style=FAINT)
@@ -204,6 +211,20 @@ def _sent(rendered: Rendered) -> Sequence[Message]:
     """The messages that are sent without those of the spec, which are the first."""
     examples = sum(name.startswith("messages/") for name in rendered.origins)
     return rendered.messages[examples:]
+
+
+def _few_shot(messages: Sequence[Message], origins: Sequence[Any], width: int) -> Any:
+    """Examples with their places: beside the words, or below them where the words would have too little room."""
+    beside = max(map(len, origins)) <= width - LEAST_WORDS - len("few-shot  assistant    ")
+    grid = _grid(4 if beside else 3, wide=2)
+    for message, origin in zip(messages, origins, strict=True):
+        row = text.Text("few-shot", FAINT), message.role, _shown(_words(message))
+        if beside:
+            grid.add_row(*row, origin)
+        else:
+            grid.add_row(*row)
+            grid.add_row("", "", origin)
+    return grid
 
 
 def _short(rows: Sequence[Explained], *, everything: bool) -> Iterator[Explained | None]:
@@ -287,12 +308,22 @@ def _budget(rendered: Rendered) -> Page:
     if rendered.error is not None:
         return
     if cache.changed_at is not None:
-        words = f"{cache.stable_tokens:,} tokens as in the session's last request, then {cache.changed_at} changed"
+        words = f"{cache.stable_tokens:,} tokens as in this session's last rendering, then {cache.changed_at} changed"
     elif cache.stable_tokens:
-        words = f"{cache.stable_tokens:,} tokens as in the session's last request, which this one continues"
+        words = f"{cache.stable_tokens:,} tokens as in this session's last rendering, which this one continues"
     else:
-        words = "nothing to compare with: the session's first request here"
+        words = "nothing to compare with: this session's first rendering here"
     yield text.Text.assemble(("prompt cache ", FAINT), words)
+
+
+class _Fitted:
+    """What is made for the width that the page has."""
+
+    def __init__(self, make: Callable[[int], Any]) -> None:
+        self._make = make
+
+    def __rich_console__(self, terminal: console.Console, options: console.ConsoleOptions) -> Iterator[Any]:
+        yield self._make(options.max_width)
 
 
 class _Bar:
