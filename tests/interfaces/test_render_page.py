@@ -16,7 +16,8 @@ from jsonschema import Draft202012Validator
 import victor_dsl
 from tests.interfaces.conftest import ROOT
 from victor_dsl.errors import RequestError
-from victor_dsl.interfaces.cli.pages import page_text, render_page
+from victor_dsl.interfaces.cli.pages import page_text
+from victor_dsl.interfaces.cli.render_page import render_page
 from victor_dsl.language.output_schema import rendered_schema
 from victor_dsl.values.message import Message
 from victor_dsl.values.outcome import CacheUse, Explained, Rendered, Tokens

@@ -17,8 +17,9 @@ from victor_dsl.graph.plan import Program
 from victor_dsl.interfaces.cli import running
 from victor_dsl.interfaces.cli.caller import Caller
 from victor_dsl.interfaces.cli.output import error_line, harmless, print_json, say
-from victor_dsl.interfaces.cli.pages import page_text, render_page
+from victor_dsl.interfaces.cli.pages import page_text
 from victor_dsl.interfaces.cli.prompt import PROMPT, Asks, Lines, Prompt, without_echo
+from victor_dsl.interfaces.cli.render_page import render_page
 from victor_dsl.interfaces.cli.replies import Page
 from victor_dsl.interfaces.cli.why_page import why_page
 from victor_dsl.interfaces.watching import Compile, Watcher, imported_by_others, watched

@@ -18,7 +18,8 @@ from victor_dsl.interfaces.cli.batch import Batch
 from victor_dsl.interfaces.cli.caller import Caller, plan_of
 from victor_dsl.interfaces.cli.compiling import Surroundings, compile_or_exit
 from victor_dsl.interfaces.cli.output import count_of, print_json, report, say, without_controls
-from victor_dsl.interfaces.cli.pages import page_text, render_page
+from victor_dsl.interfaces.cli.pages import page_text
+from victor_dsl.interfaces.cli.render_page import render_page
 from victor_dsl.interfaces.request_lines import example_request
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.source.redaction import redacted
