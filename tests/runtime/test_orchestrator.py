@@ -101,6 +101,21 @@ async def test_a_request_of_wrong_types_is_refused(stage: Stage, given: dict[str
         assert error.message.startswith(fault)
 
 
+async def test_events_of_a_request_of_wrong_types_are_of_right_types(stage: Stage) -> None:
+    """So no exporter fails at them: a database takes only text for a session."""
+    spy = stage.objects["exporters/given"] = Spy()
+    stage.objects["models/main"] = Says([])
+    wrong: Any = {"session": 7, "tenant": ["a"], "user": 7, "turn_id": 7}
+    async with stage.orchestrator(GIVEN + SPIED) as orchestrator:
+        answer = await orchestrator.answer(Request(message="x", **wrong))
+        await settle()
+    assert isinstance(answer.error, RequestError)
+    assert (answer.session, answer.tenant) == (answer.id, None)
+    assert {event.type for event in spy.events} == {"error", "turn"}
+    assert {(event.session, event.tenant) for event in spy.events} == {(answer.id, None)}
+    assert all(isinstance(one, str) for event in spy.events for one in (event.session, event.id))
+
+
 async def test_the_answer_is_the_reply_line_of_the_contract(stage: Stage) -> None:
     stage.objects["models/main"] = Says(["fine"])
     async with stage.orchestrator(GIVEN) as orchestrator:

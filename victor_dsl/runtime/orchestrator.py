@@ -303,11 +303,12 @@ class Orchestrator:
     def _turn(self, request: Request, emit: Emit | None, *, trusted: bool) -> Turn:
         """The turn of a request. One without a session is a session of its own, under its id.
 
-        Where the caller is not trusted, tenant and user are ignored until `auth` sets them, also in events.
+        Where the caller is not trusted, tenant and user are ignored until `auth` sets them, also in events. What is not text is
+        ignored, too: the request is refused, and exporters rely on the types of its events.
         """
-        turn_id = request.turn_id or uuid7(self._clock.now())
-        session = request.session or (turn_id if request.id is None else str(request.id))
-        tenant, user = (request.tenant, request.user) if trusted else (None, None)
+        turn_id = _text(request.turn_id) or uuid7(self._clock.now())
+        session = _text(request.session) or (turn_id if request.id is None else str(request.id))
+        tenant, user = (_text(request.tenant), _text(request.user)) if trusted else (None, None)
         trace = Trace(session, tenant, user)
         return Turn(
             id=turn_id,
@@ -416,3 +417,7 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 async def _flush(delivery: Delivery) -> None:
     for node, lost in (await delivery.close()).items():
         logger.warning("%s: events lost: %d", node, lost)
+
+
+def _text(given: str | None) -> str | None:
+    return given if isinstance(given, str) else None
