@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -247,7 +248,7 @@ def test_a_killed_batch_that_is_resumed_answers_every_line_once(victor: Victor, 
         assert said == [f"m{n}" for n in range(session, LINES, 40)]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_batch_leaves_whole_lines_and_says_how_to_go_on(folder: Path, number: signal.Signals) -> None:
     process = in_a_process(
         "run",
@@ -275,6 +276,23 @@ def test_an_interrupted_batch_leaves_whole_lines_and_says_how_to_go_on(folder: P
     process.stdin.close()
     assert process.stderr is not None
     process.stderr.close()
+
+
+def test_a_batch_that_nohup_started_goes_on_when_its_terminal_is_closed(folder: Path) -> None:
+    command = ("run", "victor.yml", "--input", "-", "--output", "out.jsonl")
+    ignored = partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)
+    process = in_a_process(*command, cwd=folder, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, preexec_fn=ignored)
+    assert process.stdin is not None
+    process.stdin.write(b'{"message": "one"}\n')
+    process.stdin.flush()
+    output = folder / "out.jsonl"
+    while process.poll() is None and (not output.exists() or not output.read_bytes().endswith(b"\n")):
+        pass
+    process.send_signal(signal.SIGHUP)
+    process.stdin.write(b'{"message": "two"}\n')
+    process.stdin.close()
+    assert process.wait() == 0
+    assert [answer["reply"] for answer in read_output(folder)] == ["one", "two"]
 
 
 def test_a_reader_who_stops_reading_ends_a_batch_in_silence(folder: Path) -> None:

@@ -92,7 +92,7 @@ class Batch:
     """Gives the lines that are printed beside each rendered request."""
 
     def run(self) -> int:
-        """Runs the batch. The exit code: 0, 3 where the output has an error, 130 or 143 where a signal ended it."""
+        """Runs the batch. The exit code: 0, 3 where the output has an error, 128 and its number where a signal ended it."""
         with _opened(self.input) as stream:
             if _is_same(stream, self.output):
                 raise UsageError("--input and --output are the same file")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
@@ -25,18 +25,18 @@ from victor_dsl.values.turn import Turn
 
 T = TypeVar("T")
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-EXIT_TERMINATED = 128 + signal.SIGTERM
 NOBODY = "victor-validate"
 """The tenant of a question to a provider where the plan has none."""
 
 
 def run(coroutine: Coroutine[Any, Any, T], *, on_signal: Callable[[int], bool] = lambda _: False) -> T:
-    """The coroutine's result. SIGINT and SIGTERM cancel it, so that it closes everything; a further one changes nothing.
+    """The coroutine's result. SIGINT, SIGTERM and SIGHUP, of a terminal that is closed, cancel it, so that it closes everything; a
+    further one changes nothing.
 
     `on_signal` gets each signal first, and returns whether it has dealt with it. Raises KeyboardInterrupt on SIGINT; ends the command
-    with 143 on SIGTERM.
+    with 143 on SIGTERM, and with 129 on SIGHUP. What `nohup` started, SIGHUP does not end.
     """
     ended_by: int | None = None
 
@@ -50,7 +50,7 @@ def run(coroutine: Coroutine[Any, Any, T], *, on_signal: Callable[[int], bool] =
                 ended_by = number
                 task.cancel()
 
-        for number in SIGNALS:
+        for number in _heard(SIGNALS):
             loop.add_signal_handler(number, end, int(number))
         return await coroutine  # asyncio removes the handlers with the loop: a signal while tasks end must not kill
 
@@ -61,9 +61,14 @@ def run(coroutine: Coroutine[Any, Any, T], *, on_signal: Callable[[int], bool] =
     except asyncio.CancelledError:
         if ended_by == signal.SIGINT:
             raise KeyboardInterrupt from None
-        if ended_by == signal.SIGTERM:
-            raise click.exceptions.Exit(EXIT_TERMINATED) from None
+        if ended_by is not None:
+            raise click.exceptions.Exit(128 + ended_by) from None
         raise
+
+
+def _heard(numbers: Iterable[signal.Signals]) -> list[signal.Signals]:
+    """The signals without SIGHUP where whoever started the command has it ignored, as `nohup` does."""
+    return [one for one in numbers if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN]
 
 
 @contextmanager
@@ -75,7 +80,7 @@ def closing_on_signals() -> Iterator[None]:
             signal.signal(one, signal.SIG_IGN)
         raise click.exceptions.Exit(128 + number)
 
-    before = {one: signal.signal(one, end) for one in (signal.SIGTERM, signal.SIGHUP)}
+    before = {one: signal.signal(one, end) for one in _heard((signal.SIGTERM, signal.SIGHUP))}
     try:
         yield
     finally:
