@@ -96,7 +96,7 @@ CALL = 'tools: [{type: python, function: "m:f"}]\n'
     [
         ("x = " + "-" * 200_000 + "1", "the module 'm' is nested too deeply to be read"),
         ("x = a" + ".a" * 100_000, "the module 'm' is nested too deeply to be read"),
-        ("x = " + "(" * 100_000, "the module 'm' cannot be read: too many nested parentheses (<unknown>, line 1)"),
+        ("x = " + "(" * 100_000, "the module 'm' cannot be read: too many nested parentheses (m.py, line 1)"),
         ("x = 1\0", "the module 'm' cannot be read: source code string cannot contain null bytes"),
     ],
 )

@@ -25,13 +25,16 @@ _NUMBER = re.compile(r"not (\d+(?:\.\d+)?)")
 _VARIABLE = re.compile(
     r"\$\{\s*(?:env\s*[.:]\s*)?([A-Za-z_]\w*)\s*\}|\$([A-Z][A-Z0-9_]*_(?:DSN|KEY|PASSWORD|SECRET|TOKEN|UR[IL]))"
 )
+_ANY_VARIABLE = re.compile(r"\$([A-Z][A-Z0-9_]*)")
 
 
-def variable_meant(text: object) -> str | None:
+def variable_meant(text: object, *, shown: bool = False) -> str | None:
     """The variable that a text such as `${NAME}`, `${env.NAME}` or `$AN_API_KEY` was meant to be, as a reference that YAML accepts
-    anywhere. Any other text after a `$` may be a secret, and is none."""
+    anywhere. Any other text after a `$` may be a secret, and is none, unless it is `shown` anyway: then `$NAME` is one."""
     found = _VARIABLE.fullmatch(text) if isinstance(text, str) else None
-    return f'"${{env:{found[1] or found[2]}}}"' if found else None
+    if found is None and isinstance(text, str) and shown:
+        found = _ANY_VARIABLE.fullmatch(text)
+    return f'"${{env:{found[found.lastindex or 0]}}}"' if found else None
 
 
 def with_section_hint(fault: Diagnostic) -> Diagnostic:

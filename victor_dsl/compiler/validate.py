@@ -117,7 +117,9 @@ def _placed(faults: list[Fault], located: Located, given: PythonValue, at: Path)
         hint = fault.hint
         if fault.path in given.interpolated and fault.code.startswith("wrong-"):
             hint = None  # it may show the value, which came from outside
-        elif fault.code.startswith("wrong-") and (meant := variable_meant(here.value)):
+        elif fault.code.startswith("wrong-") and (
+            meant := variable_meant(here.value, shown=f"'{here.value}'" in fault.message)
+        ):
             hint = f"did you mean the variable? write {meant}"
         yield Diagnostic(fault.code, fault.message, span, (*at, *fault.path), hint)
 

@@ -159,7 +159,7 @@ class _Modules:
             if len(source) > most:
                 return _Module()
             self._left -= len(source)
-            names, open_ended = _names(ast.parse(source))
+            names, open_ended = _names(ast.parse(source, spec.origin))
         except (RecursionError, MemoryError):
             return _Module((f"the module '{name}' is nested too deeply to be read", "make it simpler"))
         except (OSError, SyntaxError, ValueError) as error:
