@@ -36,7 +36,7 @@ from victor_dsl.compiler.stages import Stage, StageChecked, every_stage, joined
 from victor_dsl.compiler.templates.sources import Templates
 from victor_dsl.compiler.variations import Variations
 from victor_dsl.experiments.assignment import Experiment
-from victor_dsl.graph.plan import Arms, Plan, Program
+from victor_dsl.graph.plan import Arms, JournalPolicy, Plan, Program
 from victor_dsl.graph.written import Written
 from victor_dsl.language.registry import Registry
 from victor_dsl.language.spec import OWN, VERSION, Spec
@@ -311,6 +311,7 @@ def _program(
         untrusted=untrusted,
         documents=documents,
         texts=texts,
+        journal=JournalPolicy(**dict(spec.journal)) if spec.journal else JournalPolicy(),
     )
 
 

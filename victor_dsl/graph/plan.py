@@ -117,6 +117,15 @@ class PromptPolicy:
     overflow: Overflow = "fail"
 
 
+@frozen
+class JournalPolicy:
+    """How large the journal of events may become in MiB, what happens to new turns then, and whether each reply waits for the medium."""
+
+    max_mb: int = 256
+    when_full: Literal["block", "drop_oldest", "fail"] = "block"
+    fsync: Literal["interval", "always"] = "interval"
+
+
 @frozen(eq=False)
 class Plan:
     """What turns of one tenant overlay and one set of arms run.
@@ -214,6 +223,7 @@ class Program:
     documents: Mapping[str, FileVersion] = field(factory=dict, repr=False)
     texts: Mapping[str, FileVersion] = field(factory=dict, repr=False)
     lock: Lock | None = field(default=None, repr=False)
+    journal: JournalPolicy = JournalPolicy()
     _plans: OrderedDict[tuple[str | None, Arms], Plan] = field(init=False, repr=False, factory=OrderedDict)
     _compiling: threading.Lock = field(init=False, repr=False, factory=threading.Lock)
 

@@ -235,13 +235,13 @@ class ExporterConfig(ListedConfig):
     queue_size: int = Field(
         10_000,
         ge=1,
-        description="The maximum number of events that wait. Beyond it the oldest are dropped and counted.",
+        description="The maximum number of events that wait in memory. Further ones wait in the journal.",
     )
-    retry_seconds: float = Field(
-        300.0,
+    retry_seconds: float | None = Field(
+        None,
         ge=0,
         description="How long a batch that cannot be written is retried. After that it becomes a dead letter "
-        "(`victor dead-letters`).",
+        "(`victor dead-letters`). By default it is retried for as long as the journal keeps it.",
     )
 
     def wants_contents(self) -> bool:

@@ -41,6 +41,7 @@ UNTOUCHABLE: frozenset[str] = frozenset(
         "variants",
         "databases",
         "exporters",
+        "journal",
         "sessions",
         "request",
         "locked",
@@ -95,6 +96,25 @@ class Prompt(Model):
         "priority",
         description="The order of contributors with equal priority. `priority`: as they are written. `stability`: those whose "
         "text is the same in all sessions of a tenant come first, so that providers' prompt caches reuse more.",
+    )
+
+
+class Journal(Model):
+    """The journal of events on the local disk, from which exporters are served."""
+
+    max_mb: int = Field(
+        256, ge=8, le=1_048_576, description="The maximum size in MiB, over all processes of the spec on this machine."
+    )
+    when_full: Literal["block", "drop_oldest", "fail"] = Field(
+        "block",
+        description="What happens when exporters deliver so slowly that the journal has its maximum size, or the disk is full. "
+        "`block`: a new turn waits for room, for at most 30 s. `fail`: it is refused at once. `drop_oldest`: the oldest events "
+        "are dropped and counted. Turns that run always end, and their events are written.",
+    )
+    fsync: Literal["interval", "always"] = Field(
+        "interval",
+        description="When events are on the medium. `interval`: within a second; a killed process loses none, a machine without "
+        "power may lose the last second's. `always`: before the reply to their turn is given.",
     )
 
 
@@ -204,6 +224,11 @@ class Spec(Model):
         description="What happens to a turn of a tenant that is neither in `tenants` nor known to a `tenant` provider: it is "
         "refused, or it has the base, the spec without an overlay. By default it has the base.",
     )
+    journal: Journal | None = Field(
+        None,
+        description="The journal that keeps events on the local disk, in the folder of local state, until every exporter has them.",
+        examples=[{"max_mb": 1024, "when_full": "drop_oldest"}],
+    )
     locked: list[str] | None = Field(
         None,
         description="Settings and vars that only this spec and what it extends may set, not providers, tenants, arms and "
@@ -257,7 +282,7 @@ ORDER = (
     "",  # keys of the author's own: an anchor comes before its aliases
     *("models", "databases", "embedders", "settings", "vars", "inputs", "request", "locked", "providers"),
     *("prompt", "contributors", "messages", "message", "tools", "tool_selection", "compaction", "middleware"),
-    *("variants", "unknown_tenants", "tenants", "exporters", "sessions", "tests"),
+    *("variants", "unknown_tenants", "tenants", "exporters", "journal", "sessions", "tests"),
 )
 """The sections in the order in which people write them."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -16,11 +16,14 @@ from victor_dsl.graph.plan import Program
 from victor_dsl.language.boundary import component_error, describe, internal_error, is_fault
 from victor_dsl.language.component import Clock
 from victor_dsl.language.registry import Registry
-from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator, error_data, turn_data
+from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator, error_data, event_ids, turn_data
 from victor_dsl.runtime.coordinators.compaction_memory import CompactionMemory
 from victor_dsl.runtime.coordinators.context import ContextMemory
 from victor_dsl.runtime.delivery import Delivery
 from victor_dsl.runtime.delivery.dead_letters import DeadLetters
+from victor_dsl.runtime.delivery.journal import NODE as JOURNAL
+from victor_dsl.runtime.delivery.journal import Journal, journal_root
+from victor_dsl.runtime.delivery.journal_records import TurnStart
 from victor_dsl.runtime.delivery.queue import ExporterQueue
 from victor_dsl.runtime.generation import Generation, Shared
 from victor_dsl.runtime.nodes import LiveNodes, SystemClock, Waiting
@@ -32,7 +35,7 @@ from victor_dsl.values.event import Contents, Event, uuid7
 from victor_dsl.values.message import NO_MESSAGE, Delta, Reply, StopReason
 from victor_dsl.values.outcome import Rendered
 from victor_dsl.values.request import API_KEY, Request, check_request, request_of
-from victor_dsl.values.turn import Emit, Trace, Turn, discard, forget
+from victor_dsl.values.turn import Emit, Record, Trace, Turn, discard, forget
 
 logger = logging.getLogger("victor_dsl")
 
@@ -99,8 +102,16 @@ class Orchestrator:
             await self._current.open()
             if (state := self.program.state).is_dir() and (problem := exposure(state, str(state), private=False)):
                 logger.warning("%s", problem)
-            self._delivery = Delivery(self._queues(self._current))
+            journal = await self._open_journal(self._current)
+            self._delivery = Delivery(
+                self._queues(self._current, journal),
+                clock=self._clock,
+                report=self._report,
+                interrupted=self._analytics.interrupted,
+            )
             self._delivery.open()
+            if journal is not None:
+                await self._delivery.use(journal)
         except BaseException:
             await to_the_end(self._close())
             raise
@@ -211,9 +222,13 @@ class Orchestrator:
                 raise
             finally:
                 self._opening = None
+            if self._delivery.journal is None and (journal := await self._open_journal(new)) is not None:
+                await self._delivery.use(journal)
             self._current = new
             self._analytics.pipeline = program.name
-            leaving = self._delivery.replace(self._queues(new))
+            if self._delivery.journal is not None:
+                self._delivery.journal.policy = program.journal
+            leaving = self._delivery.replace(self._queues(new, self._delivery.journal))
             self._analytics.record_outside_turns(
                 "reload", {"ok": True, "plan": new.base.digest, "before": old.base.digest}
             )
@@ -264,6 +279,13 @@ class Orchestrator:
         reply: Reply | None = None
         try:
             check_request(request)
+            if (journal := self._delivery.journal) is not None:
+                if journal.is_full:
+                    journalled = turn.record
+                    turn = turn.replace(record=self._recorder(turn.id, trace, self._delivery.put_in_memory))
+                    await self._delivery.wait_for_room()
+                    turn = turn.replace(record=journalled)
+                self._begin(turn)
             reply = await generation.handler(turn)
         except BaseException as error:
             if not is_fault(error):
@@ -277,6 +299,7 @@ class Orchestrator:
         if failure is not None:
             turn.record("error", error_data(failure))
         self._record(turn, latency_ms, stop_reason)
+        await self._delivery.synced()
         return Reply(
             NO_MESSAGE if reply is None else reply.message,
             trace.usage,
@@ -299,6 +322,30 @@ class Orchestrator:
         if self._delivery.wants_contents:
             trace.contents = Contents(turn.request, trace.user, tuple(trace.conversation))
         turn.record("turn", turn_data(trace, latency_ms, stop_reason))
+        self._delivery.flush()
+
+    def _begin(self, turn: Turn) -> None:
+        """Writes into the journal that the turn begins."""
+        request, id = turn.request, event_ids(turn.id)("turn", 0)
+        start = TurnStart(
+            event_id=id,
+            turn_id=turn.id,
+            timestamp=self._clock.now(),
+            session=turn.session,
+            tenant=turn.tenant,
+            pipeline=self._analytics.pipeline,
+            resumable=request.turn_id is not None,
+        )
+        self._delivery.begin(start)
+
+    def _recorder(self, turn_id: str, trace: Trace, deliver: Callable[[Event], None] | None = None) -> Record:
+        """The function that a turn records its events with. A turn that is repeated goes on where its process died."""
+        if not self._delivery.queues:
+            return forget
+        if (left := self._delivery.repeatable.pop(turn_id, None)) is None:
+            return self._analytics.recorder(turn_id, trace, deliver=deliver)
+        trace.usage = left.usage
+        return self._analytics.recorder(turn_id, trace, before=left.counts, deliver=deliver)
 
     def _turn(self, request: Request, emit: Emit | None, *, trusted: bool) -> Turn:
         """The turn of a request. One without a session is a session of its own, under its id.
@@ -317,7 +364,7 @@ class Orchestrator:
             tenant=tenant,
             user=user,
             emit=discard if emit is None else _placed(emit),
-            record=self._analytics.recorder(turn_id, trace) if self._delivery.queues else forget,
+            record=self._recorder(turn_id, trace),
             streaming=emit is not None,
             pipeline=self.program.name,
             metadata=request.metadata,
@@ -325,7 +372,7 @@ class Orchestrator:
             trace=trace,
         )
 
-    def _queues(self, generation: Generation) -> list[ExporterQueue]:
+    def _queues(self, generation: Generation, journal: Journal | None) -> list[ExporterQueue]:
         """The queue of each exporter; one that has a queue already keeps it."""
         present = {id(queue.exporter): queue for queue in self._delivery.queues}
         return [
@@ -337,9 +384,27 @@ class Orchestrator:
                 clock=self._clock,
                 random=self._random,
                 report=self._report,
+                feed=None if journal is None else journal.feed(node.id),
+                moved=self._moved,
             )
             for node, exporter in generation.exporters
         ]
+
+    def _moved(self) -> None:
+        self._delivery.moved()
+
+    async def _open_journal(self, generation: Generation) -> Journal | None:
+        """The journal; None where no exporter reads it, or it cannot be written."""
+        if not generation.exporters:
+            return None
+        program = generation.program
+        root = journal_root(program.state, program.name, program.file)
+        try:
+            return await asyncio.to_thread(Journal, root, program.journal, self._clock)
+        except OSError as error:
+            message = f"there is no journal, and events are kept in memory only: {error.strerror or error}"
+            self._report(JOURNAL, message, {"code": "journal"})
+            return None
 
     async def _retire(self, old: Generation, leaving: Delivery) -> None:
         try:
@@ -417,6 +482,11 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 async def _flush(delivery: Delivery) -> None:
     for node, lost in (await delivery.close()).items():
         logger.warning("%s: events lost: %d", node, lost)
+    for queue in delivery.queues:
+        if queue.left_behind:
+            logger.warning(
+                "%s: events not delivered yet: %d; they are sent at the next start", queue.node, queue.left_behind
+            )
 
 
 def _text(given: str | None) -> str | None:

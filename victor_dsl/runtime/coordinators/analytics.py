@@ -9,12 +9,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from victor_dsl.errors import ModelError, VictorError
 from victor_dsl.language.component import Clock
 from victor_dsl.values.event import Event, EventType, uuid7
+from victor_dsl.values.frozen import FrozenMap
 from victor_dsl.values.turn import Record, Trace
+
+if TYPE_CHECKING:
+    from victor_dsl.runtime.delivery.journal import InterruptedTurn
 
 EXPOSED = 100_000
 """How many exposures are remembered, so that this process records each once."""
@@ -36,11 +40,22 @@ class AnalyticsCoordinator:
         self._exposed: dict[tuple[str, str, str], None] = {}
         self._reported: dict[tuple[str, str], None] = {}
 
-    def recorder(self, turn_id: str, trace: Trace) -> Record:
-        """The function that a turn records its events with. A turn repeated under the same id gives events with the same ids."""
-        counts: dict[EventType, int] = {}
+    def recorder(
+        self,
+        turn_id: str,
+        trace: Trace,
+        *,
+        before: Mapping[str, int] = FrozenMap(),
+        deliver: Callable[[Event], None] | None = None,
+    ) -> Record:
+        """The function that a turn records its events with. A turn repeated under the same id gives events with the same ids.
+
+        `before` counts the events, by type, that an earlier try has recorded before its process died: these are kept.
+        """
+        counts: dict[EventType, int] = {type: before[type] - 1 for type in before}  # type: ignore[misc]
         id_of = event_ids(turn_id)
-        now, deliver, pipeline = self._clock.now, self._deliver, self.pipeline
+        now, pipeline = self._clock.now, self.pipeline
+        deliver = deliver or self._deliver
 
         def record(type: EventType, data: Mapping[str, Any]) -> None:
             counts[type] = number = counts.get(type, -1) + 1
@@ -51,6 +66,25 @@ class AnalyticsCoordinator:
             )
 
         return record
+
+    def interrupted(self, turn: InterruptedTurn) -> None:
+        """Records the `turn` event of a turn whose process died: with what its model calls had used."""
+        start, last = turn.start, turn.last
+        data = {
+            "latency_ms": None,
+            **turn.usage.as_json(),
+            "model": None if last is None else last.data.get("model"),
+            "stop_reason": "error",
+            "error": "interrupted",
+            "values": None,
+            "tools": None,
+        }
+        plan, arms = ("", {}) if last is None else (last.plan, last.variants)
+        self._deliver(
+            Event(
+                start.event_id, "turn", start.timestamp, start.session, start.tenant, start.pipeline, plan, arms, data
+            )
+        )
 
     def expose(self, trace: Trace, experiment: str, unit: str, arm: str) -> None:
         """Records that a unit was exposed to an arm, once in this process.

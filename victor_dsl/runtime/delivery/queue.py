@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from random import Random
 from typing import Any, cast
 
@@ -18,13 +19,17 @@ from victor_dsl.language.config import ExporterConfig
 from victor_dsl.language.kinds import Exporter
 from victor_dsl.language.store_retries import pause_seconds
 from victor_dsl.runtime.delivery.dead_letters import DeadLetters
+from victor_dsl.runtime.delivery.journal import Feed
 from victor_dsl.runtime.delivery.storing import RefusedEvent, store
+from victor_dsl.storage.journal import Position
 from victor_dsl.values.event import Event
 
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 10.0
 CLOSING_ATTEMPTS = 3
 """How often a batch is tried once the queue is closed."""
+RETRY_SECONDS = 300.0
+"""How long a batch is tried again where there is no journal, and the Config does not say it."""
 
 
 @frozen
@@ -57,9 +62,10 @@ class QueueStatus:
 class ExporterQueue:
     """Takes events at once and passes them to the exporter in batches: when one is full, or after `flush_seconds`.
 
-    A full queue drops its oldest events and counts them. After a transient error a batch is tried again with growing
-    pauses, for `retry_seconds`. What the exporter refuses, or does not store in that time, goes to the dead letters
-    with the reason. Each error is reported once.
+    With a `feed`, events come from the journal: those that find the queue full are read from there later, and those that are not
+    delivered at the end stay there. Other events, where the queue is full, push out the oldest, which are counted. After a
+    transient error a batch is tried again with growing pauses, for `retry_seconds`. What the exporter refuses, or does not
+    store in that time, goes to the dead letters with the reason. Each error is reported once.
     """
 
     def __init__(
@@ -71,26 +77,43 @@ class ExporterQueue:
         clock: Clock,
         random: Random,
         report: Callable[[str, str, Mapping[str, Any]], None],
+        feed: Feed | None = None,
+        moved: Callable[[], None] = lambda: None,
     ) -> None:
+        """`moved` is called when the feed's cursor has moved."""
         config = cast("ExporterConfig", node.config)
         self.node = node.id
         self.dropped = 0
         self.delivered = 0
         self.retries = 0
         self.put_aside = 0
+        self.left_behind = 0
+        """How many events stay in the journal after the end."""
         self.fault: str | None = None
         self.exporter = exporter
         self.wants_contents = config.wants_contents()
         self._batch_size = config.batch_size
         self._flush_seconds = config.flush_seconds
         self._queue_size = config.queue_size
-        self._retry_seconds = config.retry_seconds
+        kept = RETRY_SECONDS if feed is None else inf
+        self._retry_seconds = kept if config.retry_seconds is None else config.retry_seconds
         self._letters = letters
         self._clock = clock
         self._random = random
         self._report = report
-        self._events: deque[Event] = deque()
+        self._feed = feed
+        self._moved = moved
+        self._events: deque[tuple[Event, Position | None]] = deque()
+        self._is_holding = False
+        self._unread = 0
+        """How many events are in the journal and were not taken into the queue."""
+        self._end: Position | None = None
+        """The position after the last event that is in the journal."""
+        self._left: deque[Feed] = deque()
+        """What other processes have left."""
         self._in_hand: list[Event] = []
+        self._hand_from: tuple[Feed, Position] | None = None
+        """The feed that the events in hand came from, and the position after them."""
         # `run` sleeps on `_some` while the queue is empty; `_full`, a whole batch, cuts the pause for more events short.
         # `put` appends first and sets them then, so that `run` finds what woke it. `_take` clears them by what it has
         # left, and not once the queue is closed: `run` would sleep on an empty queue for ever.
@@ -100,12 +123,12 @@ class ExporterQueue:
 
     @property
     def waiting(self) -> int:
-        """How many events are not yet delivered, put aside or dropped."""
-        return len(self._events) + len(self._in_hand)
+        """How many events are not yet delivered, put aside or dropped; what other processes have left counts as one."""
+        return len(self._events) + self._unread + len(self._in_hand) + len(self._left)
 
     def status(self) -> QueueStatus:
         """The present state of the delivery."""
-        oldest = self._in_hand[0] if self._in_hand else self._events[0] if self._events else None
+        oldest = self._in_hand[0] if self._in_hand else self._events[0][0] if self._events else None
         return QueueStatus(
             exporter=self.node,
             waiting=self.waiting,
@@ -117,17 +140,61 @@ class ExporterQueue:
             fault=self.fault,
         )
 
-    def put(self, event: Event) -> None:
-        """Takes the event. Never waits, never raises."""
+    def put(self, event: Event, position: Position | None = None) -> None:
+        """Takes the event, which is in the journal before that position. Never waits, never raises."""
         events = self._events
-        if len(events) >= self._queue_size:
-            events.popleft()
-            self._drop(1, f"the queue of {self._queue_size} events is full; the oldest are dropped")
-        events.append(event)
+        if position is not None:
+            self._end = position
+        if position is not None and (self._unread or len(events) >= self._queue_size):
+            self._unread += 1
+        else:
+            if len(events) >= self._queue_size:
+                events.popleft()
+                self._drop(1, f"the queue of {self._queue_size} events is full; the oldest are dropped")
+            events.append((event, position))
         if not self._some.is_set():
             self._some.set()
         if len(events) >= self._batch_size and not self._full.is_set():
             self._full.set()
+
+    def add_left(self, feed: Feed) -> None:
+        """Delivers what another process has left, too."""
+        self._left.append(feed)
+        self._some.set()
+
+    def skip(self, lost: int) -> None:
+        """Counts events that were dropped from the journal; those in the queue or in hand are delivered all the same."""
+        lost = min(lost, self._unread)
+        if lost:
+            self._unread -= lost
+            self._drop(lost, "the journal is full; its oldest events are dropped")
+
+    def abandon(self, feed: Feed) -> None:
+        """Drops and counts what another process has left."""
+        if feed in self._left:
+            self._left.remove(feed)
+            self._drop(feed.unread(), "the journal is full; its oldest events are dropped")
+
+    def hand_over(self, other: ExporterQueue) -> None:
+        """Gives all but the batch in hand to the queue of the exporter that takes this one's place under the same name."""
+        other._events.extend(self._events)
+        other._unread += self._unread
+        other._end = self._end
+        other._left.extend(self._left)
+        self._events.clear()
+        self._left.clear()
+        self._unread = 0
+        if other.waiting:
+            other._some.set()
+        if self._hand_from is not None and self._feed is not None:
+            self._feed.hold()
+            self._is_holding = True
+
+    def release(self) -> None:
+        """After `run` has ended: lets the exporter that took this one's place store its position again."""
+        if self._is_holding and self._feed is not None:
+            self._feed.release()
+            self._is_holding = False
 
     def close(self) -> None:
         """Lets `run` end when all is delivered; nothing more is put."""
@@ -140,7 +207,8 @@ class ExporterQueue:
         failures = 0
         while self.waiting or not self._closed.is_set():
             try:
-                await self._next_batch()
+                if not await self._next_batch():
+                    return  # it is closed, and the rest stays in the journal
                 failures = 0
             except BaseException as error:
                 if not is_fault(error):
@@ -151,35 +219,85 @@ class ExporterQueue:
                     return
                 await self._back_off(failures)
 
-    async def _next_batch(self) -> None:
+    async def _next_batch(self) -> bool:
+        """Delivers one batch; returns false where it has to stay in the journal."""
         if not self._in_hand:
             await self._some.wait()
-            if not self._full.is_set():
+            if not self._full.is_set() and not self._left:
                 await self._pause(self._flush_seconds, unless=self._full)
-            self._take()
-        await self._deliver(self._in_hand)
+            await self._take()
+        if not await self._deliver(self._in_hand):
+            return False
         self._in_hand = []
+        if self._hand_from is not None:
+            feed, position = self._hand_from
+            self._hand_from = None
+            feed.move(position)
+            self._moved()
+        return True
 
     async def put_rest_aside(self) -> None:
-        """Puts the waiting events into the dead letters, after `run` has ended."""
-        rest = [*self._in_hand, *self._events]
+        """Puts the waiting events into the dead letters, after `run` has ended; those in the journal stay there."""
+        stays = self._hand_from is not None and not self._is_holding
+        rest = [] if stays else list(self._in_hand)
+        rest += [event for event, position in self._events if position is None]
+        self.left_behind += self.waiting - len(rest)
+        self._unread = 0
         self._in_hand = []
+        self._hand_from = None
         self._events.clear()
         reason = f"not delivered before the end: {self.fault or 'out of time'}"
         await self._put_aside([RefusedEvent(event, reason) for event in rest])
 
-    def _take(self) -> None:
-        events = self._events
-        self._in_hand = [events.popleft() for _ in range(min(len(events), self._batch_size))]
+    async def put_all_aside(self) -> None:
+        """Puts all waiting events into the dead letters, those in the journal, too: their exporter has left the spec."""
+        await self.put_rest_aside()
+        self.left_behind = 0
+        reason = f"not delivered before the exporter left the spec: {self.fault or 'out of time'}"
+        own = [] if self._feed is None or self._end is None else [(self._feed, self._end)]
+        for feed, end in [*own, *((feed, None) for feed in self._left)]:
+            while True:
+                events, position = await feed.read(self._batch_size, end)
+                await self._put_aside([RefusedEvent(event, reason) for event in events])
+                feed.move(position)
+                if not events:
+                    break
+        self._left.clear()
+
+    async def _take(self) -> None:
+        """Takes the next events in hand: those in the queue, then those in the journal only, then those that others have left."""
+        if self._events:
+            self._take_queued()
+        elif self._unread and self._feed is not None and self._end is not None:
+            end = self._end
+            self._in_hand, position = await self._feed.read(self._batch_size, end)
+            self._hand_from = self._feed, position
+            self._unread = 0 if position >= self._end else max(1, self._unread - len(self._in_hand))
+        elif self._left:
+            feed = self._left[0]
+            self._in_hand, position = await feed.read(self._batch_size)
+            self._hand_from = feed, position
+            if not self._in_hand:
+                feed.done = True
+                self._left.popleft()
         if not self._closed.is_set():
-            if not events:
+            if not self._events and not self._unread and not self._left:
                 self._some.clear()
-            if len(events) < self._batch_size:
+            if len(self._events) < self._batch_size and not self._unread:
                 self._full.clear()
 
-    async def _deliver(self, batch: Sequence[Event]) -> None:
+    def _take_queued(self) -> None:
+        events = self._events
+        taken = [events.popleft() for _ in range(min(len(events), self._batch_size))]
+        self._in_hand = [event for event, _ in taken]
+        positions = [position for _, position in taken if position is not None]
+        if positions and self._feed is not None:
+            self._hand_from = self._feed, positions[-1]
+
+    async def _deliver(self, batch: Sequence[Event]) -> bool:
+        """Delivers the events, or puts aside what cannot be; returns false where they have to stay in the journal."""
         if not batch:
-            return
+            return True
         last = self._clock.monotonic() + self._retry_seconds
         attempt = 0
         refused: Sequence[RefusedEvent] = ()
@@ -190,7 +308,10 @@ class ExporterQueue:
                 self.fault = str(error)
                 self._report(self.node, f"events could not be stored: {error}", {"code": error.code})
                 attempt += 1
-                if self._clock.monotonic() >= last or (self._closed.is_set() and attempt >= CLOSING_ATTEMPTS):
+                is_late = self._closed.is_set() and attempt >= CLOSING_ATTEMPTS
+                if is_late and self._hand_from is not None:
+                    return False
+                if is_late or self._clock.monotonic() >= last:
                     refused = [RefusedEvent(event, str(error)) for event in batch]
                     break
                 await self._back_off(attempt)
@@ -200,6 +321,7 @@ class ExporterQueue:
                 break
         await self._put_aside(refused)
         self.delivered += len(batch) - len(refused)
+        return True
 
     async def _put_aside(self, refused: Sequence[RefusedEvent]) -> None:
         if not refused:

@@ -22,7 +22,7 @@ from victor_dsl.compiler.overlays import name_of
 from victor_dsl.language.annotations import FilePath, FunctionName, Secret, annotated_fields
 from victor_dsl.language.kinds import KINDS, MESSAGES, Kind
 from victor_dsl.language.registry import Registry
-from victor_dsl.language.spec import OWN, Arm, Experiment, Prompt
+from victor_dsl.language.spec import OWN, Arm, Experiment, Journal, Prompt
 from victor_dsl.regular_file import read_regular
 from victor_dsl.source.interpolate import Interpolated, as_written, interpolate
 from victor_dsl.source.located import Located
@@ -252,6 +252,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "settings": Settings().model_dump(mode="json"),
     "prompt": _defaults(Prompt),
     "unknown_tenants": "base",
+    "journal": _defaults(Journal),
 }
 
 

@@ -1,0 +1,122 @@
+"""Appends records to the segments of a journal's folder."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+
+from victor_dsl.storage.journal.disk import Disk
+from victor_dsl.storage.journal.records import framed
+from victor_dsl.storage.journal.segments import Position, numbers, path_of
+
+SEGMENT_BYTES = 1024 * 1024
+
+
+class Writer:
+    """Appends to one folder, whose only writer it is. Every method may raise OSError.
+
+    A segment is always in reserve, with its space on the disk: what is under way can be written where the disk is full. While there is no
+    reserve, `is_full` is true.
+    """
+
+    def __init__(self, folder: Path, disk: Disk, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+        self._folder = folder
+        self._disk = disk
+        self._segment_bytes = segment_bytes
+        self._next = max(numbers(folder), default=0) + 1
+        self._unsynced: list[int] = []
+        """Descriptors of full segments that were not yet written through to the medium."""
+        self._number, self._descriptor, self._size = self._new(segment_bytes)
+        self._offset = 0
+        self._reserve: deque[tuple[int, int, int]] = deque()
+        self.is_full = False
+        self.reserve()
+
+    @property
+    def position(self) -> Position:
+        """After the last record."""
+        return Position(self._number, self._offset)
+
+    def append(self, payloads: Iterable[bytes]) -> list[Position]:
+        """Appends records; returns the position after each. Raises ValueError for one that is too long, before anything is written."""
+        frames = [framed(payload) for payload in payloads]
+        positions: list[Position] = []
+        pending: list[bytes] = []
+        offset = self._offset
+        for frame in frames:
+            if offset + len(frame) > self._size:
+                self._write(pending)
+                pending = []
+                self._roll(len(frame))
+                offset = 0
+            pending.append(frame)
+            offset += len(frame)
+            positions.append(Position(self._number, offset))
+        self._write(pending)
+        return positions
+
+    def reserve(self) -> bool:
+        """Makes the segment in reserve if there is none; returns whether there is one now."""
+        if not self._reserve:
+            try:
+                self._reserve.append(self._new(self._segment_bytes))
+            except OSError:
+                self.is_full = True
+                return False
+        self.is_full = False
+        return True
+
+    def sync(self) -> None:
+        """Waits until all that is appended is on the medium. Blocks; `append` may be called meanwhile."""
+        full, self._unsynced = self._unsynced, []
+        current = self._descriptor
+        for descriptor in full:
+            self._disk.sync(descriptor)
+            self._disk.close(descriptor)
+        if current == self._descriptor:
+            self._disk.sync(current)
+
+    def free(self, before: Position) -> int:
+        """Removes the segments that lie wholly before a position; returns how many."""
+        gone = [number for number in numbers(self._folder) if number < min(before.segment, self._number)]
+        for number in gone:
+            self._disk.remove(path_of(self._folder, number))
+        return len(gone)
+
+    def close(self) -> None:
+        """Closes the files. The segment in reserve is removed."""
+        for descriptor in (self._descriptor, *self._unsynced):
+            self._disk.close(descriptor)
+        self._unsynced = []
+        while self._reserve:
+            number, descriptor, _ = self._reserve.pop()
+            self._disk.close(descriptor)
+            self._disk.remove(path_of(self._folder, number))
+
+    def _write(self, frames: list[bytes]) -> None:
+        if frames:
+            data = frames[0] if len(frames) == 1 else b"".join(frames)
+            self._disk.write(self._descriptor, data, self._offset)
+            self._offset += len(data)
+
+    def _roll(self, size: int) -> None:
+        """Goes on in another segment: in the reserve, or in one of its own for a record that is longer than a segment."""
+        if size > self._segment_bytes:
+            new = self._new(size + 1)
+            if self._reserve:  # its number is smaller, and segments are written in order
+                number, descriptor, _ = self._reserve.pop()
+                self._disk.close(descriptor)
+                self._disk.remove(path_of(self._folder, number))
+        else:
+            new = self._reserve.popleft() if self._reserve else self._new(self._segment_bytes)
+        self._unsynced.append(self._descriptor)
+        self._number, self._descriptor, self._size = new
+        self._offset = 0
+        self.reserve()
+
+    def _new(self, size: int) -> tuple[int, int, int]:
+        number = self._next
+        descriptor = self._disk.create(path_of(self._folder, number), size)
+        self._next = number + 1
+        return number, descriptor, size
