@@ -15,7 +15,6 @@ import pytest
 
 import victor_dsl
 from tests.services import PostgresServer
-from victor_dsl.runtime.delivery.dead_letters import DeadLetters
 from victor_dsl.runtime.orchestrator import Orchestrator
 from victor_dsl.storage.migrations import migrate
 from victor_dsl.storage.postgres_pool import PostgresPool

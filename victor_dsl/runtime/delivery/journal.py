@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ class Feed:
         self._is_held = False
 
     async def read(self, most: int, until: Position | None = None) -> tuple[list[Event], Position]:
-        """The next events, and the position after them; none only at the end. Raises OSError."""
+        """The next events, and the position after them; none only at the end. A few more than `most` may come. Raises OSError."""
         return await asyncio.to_thread(self._read, most, until)
 
     def move(self, position: Position) -> None:
@@ -117,11 +117,10 @@ class Feed:
         events: list[Event] = []
         while len(events) < most and (found := reader.read(most - len(events), until)):
             for _, payload in found:
-                record = decoded(payload)
-                if isinstance(record, Event):
-                    events.append(record)
-                elif record is None:
+                if (records := decoded(payload)) is None:
                     reader.damaged += 1
+                else:
+                    events += [record for record in records if isinstance(record, Event)]
         self.damaged += reader.damaged
         return events, reader.position
 
@@ -195,19 +194,30 @@ class Journal:
         self._measure()
         return lost
 
-    def append(self, records: Iterable[Event | TurnStart]) -> list[Position]:
-        """Appends the records; returns the position after each. Raises OSError."""
-        records = list(records)
-        before = self.position
-        positions = self._writer.append([encoded(record) for record in records])
-        for record, position in zip(records, positions, strict=True):
-            if record.__class__ is TurnStart:
+    def append(self, records: Sequence[Event | TurnStart]) -> list[Position]:
+        """Appends the records; returns for each the position from which reading may go on once it and those before are delivered.
+
+        Raises OSError.
+        """
+        writer = self._writer
+        before = writer.position
+        payloads = encoded(records)
+        together = len(payloads) == 1
+        positions = [writer.append(payload) for payload in payloads]
+        after = positions[-1]
+        if together:
+            positions = [before] * len(records)
+        last = 0
+        for place, record in enumerate(records):
+            if isinstance(record, TurnStart):
                 self._begun[record.event_id] = before
-            elif record.type == "turn":  # type: ignore[union-attr]
-                self._begun.pop(record.id, None)  # type: ignore[union-attr]
-            before = position
-        if before.segment != self._checked:
-            self._checked = before.segment
+            else:
+                last = place
+                if record.type == "turn":
+                    self._begun.pop(record.id, None)
+        positions[last] = after
+        if after.segment != self._checked:
+            self._checked = after.segment
             self._measure()
         return positions
 
@@ -257,8 +267,7 @@ class Journal:
         return await to_the_end(asyncio.to_thread(self._close))
 
     def _close(self) -> bool:
-        end = self.position
-        is_empty = all(feed.cursor.position >= end for feed in self._feeds.values())
+        is_empty = not self._begun and not any(self._remains(feed) for feed in self._feeds.values())
         for feed in self._feeds.values():
             feed.cursor.close()
         self._writer.close()
@@ -267,6 +276,12 @@ class Journal:
         else:
             self._folder.release()
         return is_empty
+
+    def _remains(self, feed: Feed) -> bool:
+        if feed.cursor.position >= self.position:
+            return False
+        feed.position = feed.cursor.position
+        return feed.unread() > 0
 
     async def _sync(self) -> None:
         position = self.position
@@ -297,12 +312,11 @@ def _left(folder: Folder) -> LeftFolder:
     """What a locked folder holds."""
     begun: dict[str, InterruptedTurn] = {}
     by_bits: dict[str, InterruptedTurn] = {}
-    for _, payload in Reader(folder.path):
-        record = decoded(payload)
+    for record in (record for _, payload in Reader(folder.path) for record in decoded(payload) or ()):
         if isinstance(record, TurnStart):
             if len(begun) < MOST_INTERRUPTED:
                 begun[record.event_id] = by_bits[_bits(record.event_id)] = InterruptedTurn(record)
-        elif record is not None:
+        else:
             turn = by_bits.get(_bits(record.id))
             if turn is None:
                 continue

@@ -1,13 +1,13 @@
 """What the journal's records say: events, and turns that begin.
 
-An event is a JSON list of its fields, the beginning of a turn a map. Whatever JSON cannot express is replaced: NaN and infinity by
+A payload is a JSON list of records, each a list: the fields of an event, or null and those of a turn's start. Whatever JSON cannot express is replaced: NaN and infinity by
 null, objects by their `str()`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -18,6 +18,11 @@ from victor_dsl.values.chat_format import restore_message
 from victor_dsl.values.event import Contents, Event
 from victor_dsl.values.request import Request
 from victor_dsl.values.tool import Tool
+
+LONGEST_GROUP = 256 * 1024
+"""The most bytes of several records in one payload."""
+DATA = 8
+"""The place of an event's data among its fields."""
 
 
 @frozen
@@ -34,80 +39,91 @@ class TurnStart:
     resumable: bool
 
 
-def encoded(record: Event | TurnStart) -> bytes:
-    """The record as JSON without line breaks."""
-    if isinstance(record, TurnStart):
-        fields: Any = {
-            "turn": record.turn_id,
-            "event": record.event_id,
-            "timestamp": record.timestamp,
-            "session": record.session,
-            "tenant": record.tenant,
-            "pipeline": record.pipeline,
-            "resumable": record.resumable,
-        }
-    else:
-        fields = [
-            record.id,
-            record.type,
-            record.timestamp,
-            record.session,
-            record.tenant,
-            record.pipeline,
-            record.plan,
-            record.variants,
-            record.data,
-        ]
-        if record.contents is not None:
-            fields.append(_contents(record.contents))
+Fields = list[Any]
+
+
+def encoded(records: Sequence[Event | TurnStart]) -> list[bytes]:
+    """The records as JSON without line breaks: all in one payload, or each in one of its own where that is long or unusual."""
+    lists = [_fields(record) for record in records]
     try:
-        data = orjson.dumps(fields, default=_plain)
+        data = orjson.dumps(lists, default=_plain)
+        if len(data) <= LONGEST_GROUP or (len(lists) == 1 and len(data) <= MOST_RECORD_BYTES):
+            return [data]
     except TypeError:  # lone surrogates, numbers over 64 bits, keys that are no text, too deep
-        data = _unusual(fields)
-    if len(data) <= MOST_RECORD_BYTES:
-        return data
-    assert isinstance(record, Event), "the start of a turn is short"
-    return _unusual([*fields[:8], {"omitted": f"{len(data)} bytes of JSON"}])
+        pass
+    return [_alone(fields) for fields in lists]
 
 
-def decoded(payload: bytes) -> Event | TurnStart | None:
-    """The record; None where the payload is not one, such as that of a later version."""
+def decoded(payload: bytes) -> list[Event | TurnStart] | None:
+    """The records of a payload; None where it is not one of this version."""
     try:
-        value = orjson.loads(payload)
+        lists = orjson.loads(payload)
     except orjson.JSONDecodeError:
         try:
-            value = json.loads(payload)  # reads lone surrogates
+            lists = json.loads(payload)  # reads lone surrogates
         except ValueError:
             return None
     try:
-        if isinstance(value, dict):
-            return TurnStart(
-                value["event"],
-                value["turn"],
-                value["timestamp"],
-                value["session"],
-                value["tenant"],
-                value["pipeline"],
-                value["resumable"],
-            )
-        id, type, timestamp, session, tenant, pipeline, plan, variants, data = value[:9]
-        contents = _restored(value[9]) if len(value) > 9 else None
-        return Event(id, type, timestamp, session, tenant, pipeline, plan, variants, data, contents)
+        return [_record(fields) for fields in lists]
     except (KeyError, TypeError, ValueError, IndexError):
         return None
 
 
+def _fields(record: Event | TurnStart) -> Fields:
+    if isinstance(record, TurnStart):
+        return [
+            None,
+            record.event_id,
+            record.turn_id,
+            record.timestamp,
+            record.session,
+            record.tenant,
+            record.pipeline,
+            record.resumable,
+        ]
+    fields = [
+        record.id,
+        record.type,
+        record.timestamp,
+        record.session,
+        record.tenant,
+        record.pipeline,
+        record.plan,
+        record.variants,
+        record.data,
+    ]
+    if record.contents is not None:
+        fields.append(_contents(record.contents))
+    return fields
+
+
+def _record(fields: Fields) -> Event | TurnStart:
+    if fields[0] is None:
+        return TurnStart(*fields[1:])
+    if len(fields) > DATA + 1:
+        fields[DATA + 1] = _restored(fields[DATA + 1])
+    return Event(*fields[: DATA + 2])
+
+
+def _alone(fields: Fields) -> bytes:
+    """The fields in a payload of their own; without the data where that is too long or cannot be written."""
+    try:
+        data = orjson.dumps([fields], default=_plain)
+    except TypeError:
+        try:  # in ASCII, so that any text can be stored
+            data = json.dumps([fields], default=_plain, separators=(",", ":"), skipkeys=True).encode()
+        except (RecursionError, ValueError, TypeError) as error:
+            return _without_data(fields, f"the data cannot be written as JSON: {error}")
+    return data if len(data) <= MOST_RECORD_BYTES else _without_data(fields, f"{len(data)} bytes of JSON")
+
+
+def _without_data(fields: Fields, reason: str) -> bytes:
+    kept = [*fields[:DATA], {"omitted": reason}]
+    return json.dumps([kept], default=str, separators=(",", ":"), skipkeys=True).encode()
+
+
 def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else str(value)
-
-
-def _unusual(fields: Any) -> bytes:
-    """The fields in ASCII, so that any text can be stored; without the data where it cannot be written."""
-    try:
-        return json.dumps(fields, default=_plain, separators=(",", ":"), skipkeys=True).encode()
-    except (RecursionError, ValueError, TypeError) as error:
-        kept = [*fields[:8], {"omitted": f"the data cannot be written as JSON: {error}"}]
-        return json.dumps(kept, default=str, separators=(",", ":"), skipkeys=True).encode()
 
 
 def _contents(contents: Contents) -> dict[str, Any]:

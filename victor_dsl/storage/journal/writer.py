@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from pathlib import Path
 
 from victor_dsl.storage.journal.disk import Disk
@@ -29,32 +28,23 @@ class Writer:
         """Descriptors of full segments that were not yet written through to the medium."""
         self._number, self._descriptor, self._size = self._new(segment_bytes)
         self._offset = 0
+        self.position = Position(self._number, 0)
+        """After the last record."""
         self._reserve: deque[tuple[int, int, int]] = deque()
         self.is_full = False
         self.reserve()
 
-    @property
-    def position(self) -> Position:
-        """After the last record."""
-        return Position(self._number, self._offset)
-
-    def append(self, payloads: Iterable[bytes]) -> list[Position]:
-        """Appends records; returns the position after each. Raises ValueError for one that is too long, before anything is written."""
-        frames = [framed(payload) for payload in payloads]
-        positions: list[Position] = []
-        pending: list[bytes] = []
-        offset = self._offset
-        for frame in frames:
-            if offset + len(frame) > self._size:
-                self._write(pending)
-                pending = []
-                self._roll(len(frame))
-                offset = 0
-            pending.append(frame)
-            offset += len(frame)
-            positions.append(Position(self._number, offset))
-        self._write(pending)
-        return positions
+    def append(self, payload: bytes) -> Position:
+        """Appends a record; returns the position after it. Raises ValueError for one that is too long."""
+        frame = framed(payload)
+        end = self._offset + len(frame)
+        if end > self._size:
+            self._roll(len(frame))
+            end = len(frame)
+        self._disk.write(self._descriptor, frame, self._offset)
+        self._offset = end
+        self.position = position = Position(self._number, end)
+        return position
 
     def reserve(self) -> bool:
         """Makes the segment in reserve if there is none; returns whether there is one now."""
@@ -93,12 +83,6 @@ class Writer:
             number, descriptor, _ = self._reserve.pop()
             self._disk.close(descriptor)
             self._disk.remove(path_of(self._folder, number))
-
-    def _write(self, frames: list[bytes]) -> None:
-        if frames:
-            data = frames[0] if len(frames) == 1 else b"".join(frames)
-            self._disk.write(self._descriptor, data, self._offset)
-            self._offset += len(data)
 
     def _roll(self, size: int) -> None:
         """Goes on in another segment: in the reserve, or in one of its own for a record that is longer than a segment."""
