@@ -63,21 +63,23 @@ def scan(data: bytes, start: int = 0, *, ends: bool = True) -> Iterator[Record |
             start = found.end
 
 
+def _header(payload: bytes) -> bytes:
+    return b"%08x %08x " % (crc32(payload, len(payload)), len(payload))
+
+
 def _record(data: bytes, start: int) -> Record | None:
     """The record that begins here; None if none does, or if it is damaged."""
     header = data[start : start + HEADER]
-    if len(header) < HEADER or header[8:9] != b" " or header[17:] != b" ":
-        return None
     try:
-        checksum, length = int(header[:8], 16), int(header[9:17], 16)
+        length = int(header[9:17], 16)
     except ValueError:
         return None
     end = start + HEADER + length
-    if length > MOST_RECORD_BYTES or end >= len(data):
+    if not 0 <= length <= MOST_RECORD_BYTES or end >= len(data):
         return None
     payload = data[start + HEADER : end]
     # The line break is not compared: where only that is damaged, this record and the next are whole.
-    return Record(payload, end + 1) if crc32(payload, length) == checksum else None
+    return Record(payload, end + 1) if header == _header(payload) else None
 
 
 def _next(data: bytes, start: int) -> int | None:

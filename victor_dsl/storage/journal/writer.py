@@ -75,10 +75,13 @@ class Writer:
         return len(gone)
 
     def close(self) -> None:
-        """Closes the files. The segment in reserve is removed."""
+        """Closes the files, once. The segment in reserve is removed."""
+        if self._descriptor < 0:
+            return
         for descriptor in (self._descriptor, *self._unsynced):
             self._disk.close(descriptor)
         self._unsynced = []
+        self._descriptor = -1
         while self._reserve:
             number, descriptor, _ = self._reserve.pop()
             self._disk.close(descriptor)
