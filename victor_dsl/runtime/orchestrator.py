@@ -105,7 +105,6 @@ class Orchestrator:
             journal = await self._open_journal(self._current)
             self._delivery = Delivery(
                 self._queues(self._current, journal),
-                clock=self._clock,
                 report=self._report,
                 interrupted=self._analytics.interrupted,
             )

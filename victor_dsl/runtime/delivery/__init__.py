@@ -9,7 +9,6 @@ from typing import Any, Protocol, runtime_checkable
 from attrs import evolve
 
 from victor_dsl.language.boundary import describe, internal_error, is_fault
-from victor_dsl.language.component import Clock
 from victor_dsl.runtime.delivery.journal import NODE, InterruptedTurn, Journal, LeftFolder
 from victor_dsl.runtime.delivery.journal_records import TurnStart
 from victor_dsl.runtime.delivery.queue import ExporterQueue
@@ -43,7 +42,6 @@ class Delivery:
         self,
         queues: Sequence[ExporterQueue],
         *,
-        clock: Clock | None = None,
         report: Callable[[str, str, Mapping[str, Any]], None] = lambda *_: None,
         interrupted: Callable[[InterruptedTurn], None] = lambda _: None,
     ) -> None:
@@ -52,7 +50,6 @@ class Delivery:
         self.wants_contents = any(queue.wants_contents for queue in self.queues)
         self.repeatable: dict[str, InterruptedTurn] = {}
         """Turns that a process which died had begun, by the id that their caller gave them: it will repeat them."""
-        self._clock = clock
         self._report = report
         self._interrupted = interrupted
         self.tasks: dict[ExporterQueue, asyncio.Task[None]] = {}
@@ -217,15 +214,13 @@ class Delivery:
             self._loop.call_soon(self.flush)
 
     async def _adopt_now_and_then(self, journal: Journal) -> None:
-        assert self._clock is not None
         while True:
-            await self._clock.sleep(ADOPT_SECONDS)
+            await asyncio.sleep(ADOPT_SECONDS)
             await self._adopt(journal)
 
     async def _sync_now_and_then(self, journal: Journal) -> None:
-        assert self._clock is not None
         while True:
-            await self._clock.sleep(SYNC_SECONDS)
+            await asyncio.sleep(SYNC_SECONDS)
             try:
                 await journal.synced()
             except OSError as error:
