@@ -38,6 +38,8 @@ class LineFile:
         self._most_bytes = most_bytes
         self._descriptor: int | None = None
         self._written: dict[str, None] = {}  # ordered, oldest first
+        self._end = 0
+        """The size of the file up to which the ids of its lines are remembered."""
 
     def open(self) -> None:
         """Opens the file, removes half a line at its end, and reads the ids of its last lines."""
@@ -56,8 +58,8 @@ class LineFile:
             return
         descriptor = self._locked()
         try:
-            if _is_torn(descriptor):  # another process was killed while writing
-                self._recover(descriptor)
+            if os.fstat(descriptor).st_size != self._end:  # another process has written, or was killed while writing
+                self._recover(descriptor, self._end)
             new = {id: line for id, line in lines if id not in self._written}
             end = os.fstat(descriptor).st_size
             if self._most_bytes is not None and 0 < end > self._most_bytes - sum(map(len, new.values())):
@@ -73,6 +75,7 @@ class LineFile:
                 if os.fstat(descriptor).st_size > end:
                     os.ftruncate(descriptor, end)
                 raise
+            self._end = os.fstat(descriptor).st_size
         finally:
             _unlock(descriptor)
         self._remember(new)
@@ -110,9 +113,10 @@ class LineFile:
         assert self._descriptor is not None
         return self._descriptor
 
-    def _recover(self, descriptor: int) -> None:
+    def _recover(self, descriptor: int, known: int = 0) -> None:
+        """Removes half a line at the end, and remembers the ids of the last lines; those before `known` are remembered already."""
         size = os.fstat(descriptor).st_size
-        start = max(0, size - TAIL_BYTES)
+        start = max(known if known <= size else 0, size - TAIL_BYTES)
         *lines, torn = _read(descriptor, start, size - start).split(b"\n")
         if torn:
             if _id(torn) is None and os.pread(descriptor, 1, 0) == b"{":  # else the file is another's, and stays whole
@@ -120,18 +124,14 @@ class LineFile:
             else:
                 _write_all(descriptor, b"\n")  # only its end is missing
                 lines.append(torn)
-        ids = (_id(line) for line in (lines[1:] if start else lines))
+        ids = map(_id, lines if start in (0, known) else lines[1:])
         self._remember(id for id in ids if id is not None)
+        self._end = os.fstat(descriptor).st_size
 
     def _remember(self, ids: Iterable[str]) -> None:
         self._written.update(dict.fromkeys(ids))
         for id in list(islice(self._written, max(0, len(self._written) - REMEMBERED))):
             del self._written[id]
-
-
-def _is_torn(descriptor: int) -> bool:
-    size = os.fstat(descriptor).st_size
-    return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
 
 
 def _id(line: bytes) -> str | None:

@@ -26,7 +26,10 @@ class FullDisk(Disk):
         return super().create(path, size)
 
 
-def read(folder: Path, position: Position = Position(0, 0), *, live: bool = True) -> list[bytes]:
+START = Position(0, 0)
+
+
+def read(folder: Path, position: Position = START, *, live: bool = True) -> list[bytes]:
     return [payload for _, payload in Reader(folder, position, live=live)]
 
 
@@ -85,13 +88,17 @@ def test_what_is_under_way_is_written_on_a_full_disk(writer: Writer, disk: FullD
         written += 1
     writer.append(b"one more")  # into the reserve, which is now in use
     assert read(tmp_path) == [b"x" * 50] * written + [b"one more"]
-    assert not writer.reserve()
     with pytest.raises(OSError, match="No space left"):
-        for _ in range(SMALL):
-            writer.append(b"x" * 50)
+        writer.append(b"x" * SMALL)
+
+
+def test_a_journal_goes_on_when_the_disk_has_room_again(writer: Writer, disk: FullDisk, tmp_path: Path) -> None:
+    disk.is_full = True
+    while not writer.is_full:
+        writer.append(b"x" * 50)
+    assert not writer.reserve()
     disk.is_full = False
     assert writer.reserve()
-    assert not writer.is_full
     writer.append(b"again")
     assert read(tmp_path)[-1] == b"again"
 

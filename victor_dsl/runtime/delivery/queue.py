@@ -272,11 +272,13 @@ class ExporterQueue:
             end = self._end
             self._in_hand, position = await self._feed.read(self._batch_size, end)
             self._hand_from = self._feed, position
+            self._tell_damage(self._feed)
             self._unread = 0 if position >= self._end else max(1, self._unread - len(self._in_hand))
         elif self._left:
             feed = self._left[0]
             self._in_hand, position = await feed.read(self._batch_size)
             self._hand_from = feed, position
+            self._tell_damage(feed)
             if not self._in_hand:
                 feed.done = True
                 self._left.popleft()
@@ -352,6 +354,12 @@ class ExporterQueue:
             for wait in waits:
                 wait.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
+
+    def _tell_damage(self, feed: Feed) -> None:
+        if feed.damaged:
+            message = f"stretches of the journal that were damaged, and are skipped: {feed.damaged}"
+            self._report(self.node, message, {"code": "damaged"})
+            feed.damaged = 0
 
     def _drop(self, count: int, reason: str) -> None:
         self.dropped += count
