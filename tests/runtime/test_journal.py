@@ -51,7 +51,7 @@ def in_journal(folder: Path) -> list[Event | TurnStart]:
         record
         for one in all_folders(root(folder))
         for _, payload in Reader(one, live=True)
-        for record in decoded(payload) or [None]
+        for record in decoded(payload) or ()
     ]
 
 
