@@ -244,7 +244,7 @@ async def test_a_full_journal_refuses_new_turns_and_finishes_those_that_run(tmp_
         assert refused.error.to_dict()["code"] == "journal-full"
     turns = [one for one in stored(tmp_path) if one["type"] == "turn"]
     assert [one["data"]["stop_reason"] for one in turns] == ["stop", "error"]
-    assert not any(one["type"] == "model_call" and one["id"][:13] == turns[1]["id"][:13] for one in stored(tmp_path))
+    assert not any(one["type"] == "model_call" and one["id"][19:] == turns[1]["id"][19:] for one in stored(tmp_path))
 
 
 async def test_a_turn_waits_for_room_and_then_runs(journal: Journal) -> None:
