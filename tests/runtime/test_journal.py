@@ -219,7 +219,7 @@ def test_contents_come_back_as_they_were() -> None:
     calls = (ToolCall("1", "look", '{"a": 1}'),)
     conversation = (Message("user", "hi"), Message("assistant", "", calls), Message("tool", "x", tool_call_id="1"))
     request = Request(vars={"a": [1]}, inputs={"b": "c"}, settings={"temperature": 1}, tools=(Tool("t", "d"),))
-    one = Event("e", "turn", 0.0, "s", None, "p", "", {}, {}, Contents(request, "ann", conversation))
+    one = Event("e", "turn", 0.0, "s", None, "p", "", {}, {}, contents=Contents(request, "ann", conversation))
     found = there_and_back(one)
     assert found.contents is not None
     assert found.contents.conversation == conversation

@@ -19,11 +19,11 @@ from victor_dsl.storage.tenant_key import tenant_key
 from victor_dsl.values.event import Event
 
 COLUMNS = (
-    *("event_id", "event_type", "timestamp", "session_id", "tenant_id", "pipeline", "plan", "variants"),
+    *("event_id", "event_type", "timestamp", "session_id", "tenant_id", "user_id", "pipeline", "plan", "variants"),
     "event_data",
 )
 
-Row = tuple[str, str, Any, str, str | None, str, str, str, str]
+Row = tuple[str, str, Any, str | None, str | None, str | None, str, str, str, str]
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -35,8 +35,9 @@ def event_row(event: Event, timestamp: Any) -> Row:
         event.id,
         event.type,
         timestamp,
-        text(event.session),
+        None if event.session is None else text(event.session),
         None if tenant is None else tenant_key(tenant),  # row-level security compares it
+        None if event.user is None else text(event.user),
         text(event.pipeline),
         text(event.plan),
         _json(event.variants),

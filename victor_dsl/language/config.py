@@ -243,6 +243,12 @@ class ExporterConfig(ListedConfig):
         description="How long a batch that cannot be written is retried. After that it becomes a dead letter "
         "(`victor dead-letters`). By default it is retried for as long as the journal keeps it.",
     )
+    user_key: Secret | None = Field(
+        None,
+        description="The key of users' pseudonyms. Events have the HMAC-SHA-256 of the turn's user, so that the same user can be "
+        "counted and forgotten. By default the key is a random one in the folder of local state.",
+    )
+    store_user: bool = Field(False, description="Whether events have the user's own id instead of a pseudonym.")
 
     def wants_contents(self) -> bool:
         """Whether its `turn` events come with what the turn was asked (`Event.contents`)."""

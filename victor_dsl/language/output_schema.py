@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from victor_dsl.values.event import EventType
+from victor_dsl.values.event import EventType, Outcome
 
 Json = dict[str, Any]
 
@@ -100,11 +100,16 @@ _EXPLAINED: Json = {
 
 DATA: Mapping[str, Mapping[str, Json]] = {
     "turn": {
-        "latency_ms": _NUMBER,
+        "latency_ms": {**_or_null(_NUMBER), "description": "Null where the turn was interrupted."},
         **_USAGE,
         "model": {**_or_null(_TEXT), "description": "The model that answered; a name under `models`."},
         "stop_reason": _TEXT,
-        "values": {**_TEXT, "description": "A hash of the settings and vars that were in force."},
+        "outcome": {
+            "enum": list(get_args(Outcome)),
+            "description": "`refused`: by a rule of the spec, such as a limit or a key; `interrupted`: its process died.",
+        },
+        "error": _CODE,
+        "values": {**_or_null(_TEXT), "description": "A hash of the settings and vars that were in force."},
         "tools": {
             "description": "What tools were selected, and which of them the model called; null for a turn without tools.",
             "type": ["object", "null"],
@@ -189,8 +194,12 @@ def event_schema() -> Json:
         },
         "type": {"enum": list(get_args(EventType))},
         "timestamp": {"type": "string", "pattern": _MICROSECONDS, "description": "RFC 3339, UTC, with microseconds."},
-        "session": _TEXT,
+        "session": {**_or_null(_TEXT), "description": "Null for what happens outside of turns."},
         "tenant": _or_null(_TEXT),
+        "user": {
+            **_or_null(_TEXT),
+            "description": "A pseudonym, the same for the same user; with `store_user: true` the user's own id. Null where none is known.",
+        },
         "pipeline": {**_TEXT, "description": "The spec's `name`."},
         "plan": {**_TEXT, "description": "The digest of the plan that the turn ran; empty outside of turns."},
         "variants": {

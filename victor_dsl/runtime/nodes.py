@@ -198,7 +198,7 @@ class LiveNodes:
             state=program.state,
             needs=needs,
             configs=configs,
-            secret=partial(self._secret, node, program),
+            secret=partial(self.secret, node, program),
             clock=self._clock,
             random=self._random,
             report=partial(self._report, node.id),
@@ -213,7 +213,8 @@ class LiveNodes:
     def _failed(self, key: Key, error: BaseException) -> None:
         self._report(key[0], describe(error), {"code": "closing"})
 
-    def _secret(self, node: Node, program: Program, secret: Secret) -> str:
+    def secret(self, node: Node, program: Program, secret: Secret) -> str:
+        """The text of a secret that a node's Config names. Raises SecretError."""
         if program.untrusted:
             raise SecretError(f"{node.places}: an untrusted spec has no secrets", node=node.id)
         text = find_secret(program.environment, node, secret)

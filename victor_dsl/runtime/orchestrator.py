@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from random import Random
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 from attrs import evolve
 
 from victor_dsl.errors import ComponentError, EmitError, Refused, UsageError, VictorError
-from victor_dsl.graph.plan import Program
+from victor_dsl.graph.plan import Node, Program
 from victor_dsl.language.boundary import component_error, describe, internal_error, is_fault
 from victor_dsl.language.component import Clock
+from victor_dsl.language.config import ExporterConfig
 from victor_dsl.language.registry import Registry
 from victor_dsl.runtime.coordinators.analytics import AnalyticsCoordinator, error_data, event_ids, turn_data
 from victor_dsl.runtime.coordinators.compaction_memory import CompactionMemory
@@ -25,13 +27,15 @@ from victor_dsl.runtime.delivery.journal import NODE as JOURNAL
 from victor_dsl.runtime.delivery.journal import Journal, journal_root
 from victor_dsl.runtime.delivery.journal_records import TurnStart
 from victor_dsl.runtime.delivery.queue import ExporterQueue
+from victor_dsl.runtime.delivery.users import KEY_FILE, Pseudonyms, as_they_are
 from victor_dsl.runtime.generation import Generation, Shared
 from victor_dsl.runtime.nodes import LiveNodes, SystemClock, Waiting
 from victor_dsl.runtime.rendering import RenderedRequests, render
 from victor_dsl.runtime.reply_stream import Pieces, ReplyStream
 from victor_dsl.storage.ending import to_the_end
+from victor_dsl.storage.local_key import local_key
 from victor_dsl.storage.permissions import exposure
-from victor_dsl.values.event import Contents, Event, uuid7
+from victor_dsl.values.event import Contents, Event, Outcome, uuid7
 from victor_dsl.values.message import NO_MESSAGE, Delta, Reply, StopReason
 from victor_dsl.values.outcome import Rendered
 from victor_dsl.values.request import API_KEY, Request, check_request, request_of
@@ -290,14 +294,18 @@ class Orchestrator:
             if not is_fault(error):
                 latency_ms = (self._clock.monotonic() - started) * 1000
                 turn.record("error", {"code": "cancelled", "node": None})
-                self._record(turn, latency_ms, "cancelled")
+                self._record(turn, latency_ms, "cancelled", "cancelled", "cancelled")
                 raise
             failure = component_error(error)
         latency_ms = (self._clock.monotonic() - started) * 1000
         stop_reason: StopReason = "error" if reply is None else reply.stop_reason
-        if failure is not None:
-            turn.record("error", error_data(failure))
-        self._record(turn, latency_ms, stop_reason)
+        if failure is None:
+            self._record(turn, latency_ms, stop_reason, "answered", None)
+        else:
+            data = error_data(failure)
+            turn.record("error", data)
+            outcome: Outcome = "refused" if isinstance(failure, Refused) else "failed"
+            self._record(turn, latency_ms, stop_reason, outcome, data["code"])
         await self._delivery.synced()
         return Reply(
             NO_MESSAGE if reply is None else reply.message,
@@ -315,12 +323,14 @@ class Orchestrator:
             exchange=trace.exchange,
         )
 
-    def _record(self, turn: Turn, latency_ms: float, stop_reason: StopReason) -> None:
+    def _record(
+        self, turn: Turn, latency_ms: float, stop_reason: StopReason, outcome: Outcome, error: str | None
+    ) -> None:
         """Records the turn, and what it was asked where an exporter wants that."""
         trace = turn.trace
         if self._delivery.wants_contents:
             trace.contents = Contents(turn.request, trace.user, tuple(trace.conversation))
-        turn.record("turn", turn_data(trace, latency_ms, stop_reason))
+        turn.record("turn", turn_data(trace, latency_ms, stop_reason, outcome, error))
         self._delivery.flush()
 
     def _begin(self, turn: Turn) -> None:
@@ -385,9 +395,20 @@ class Orchestrator:
                 report=self._report,
                 feed=None if journal is None else journal.feed(node.id),
                 moved=self._moved,
+                users=self._users(generation.program, node),
             )
             for node, exporter in generation.exporters
         ]
+
+    def _users(self, program: Program, node: Node) -> Callable[[Event], Event]:
+        """What makes pseudonyms of users for an exporter. Raises SecretError where its key is missing."""
+        config = cast("ExporterConfig", node.config)
+        if config.store_user:
+            return as_they_are
+        if config.user_key is None:
+            return Pseudonyms(partial(local_key, program.state / KEY_FILE))
+        key = self._nodes.secret(node, program, config.user_key).encode()
+        return Pseudonyms(lambda: key)
 
     def _moved(self) -> None:
         self._delivery.moved()

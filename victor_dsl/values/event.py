@@ -19,6 +19,10 @@ EventType = Literal[
 ]
 
 
+Outcome = Literal["answered", "refused", "failed", "cancelled", "interrupted"]
+"""How a turn ended. `refused`: by a rule of the spec, such as a limit or a key; `interrupted`: its process died."""
+
+
 @value(eq=False)
 class Contents:
     """What a turn was asked: its request, the user as admitted, and the whole conversation, empty where the turn failed earlier."""
@@ -32,18 +36,20 @@ class Contents:
 class Event:
     """One thing that happened, in a turn or beside it. `timestamp` is in Unix seconds; `id` is a UUIDv7 as text.
 
-    `contents` are set in `turn` events for exporters whose Config wants them; they are no part of the event's JSON.
+    `session` is null for what happens outside of turns. `user` is as the caller gave it; exporters get a pseudonym, unless they
+    `store_user`. `contents` are set in `turn` events for exporters whose Config wants them; they are no part of the event's JSON.
     """
 
     id: str
     type: EventType
     timestamp: float
-    session: str
+    session: str | None
     tenant: str | None
     pipeline: str
     plan: str
     variants: Mapping[str, str]
     data: Mapping[str, Any]
+    user: str | None = None
     contents: Contents | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -54,6 +60,7 @@ class Event:
             "timestamp": rfc3339(self.timestamp),
             "session": self.session,
             "tenant": self.tenant,
+            "user": self.user,
             "pipeline": self.pipeline,
             "plan": self.plan,
             "variants": dict(self.variants),

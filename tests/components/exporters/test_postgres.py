@@ -57,6 +57,7 @@ async def test_recipe_3_a_row_has_real_types_and_the_time_in_utc(migrated_dsn: s
         "timestamp": datetime(2023, 11, 14, 22, 13, 20, 123456, tzinfo=UTC),
         "session_id": "s1",
         "tenant_id": "acme",
+        "user_id": None,
         "pipeline": "support",
         "plan": "abc",
         "variants": {"tone": "warm"},

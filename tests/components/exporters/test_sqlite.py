@@ -4,7 +4,7 @@ import json
 import math
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ async def test_a_row_has_every_column(tmp_path: Path) -> None:
         "timestamp": "2023-11-14T22:13:20.123456Z",
         "session_id": "s1",
         "tenant_id": "acme",
+        "user_id": None,
         "pipeline": "support",
         "plan": "abc",
         "variants": '{"tone":"warm"}',
@@ -69,6 +70,25 @@ async def test_recipe_3_five_events_of_one_millisecond_are_five_and_a_repeat_is_
         await exporter.export(five[2:])
         await exporter.export([*five, *five])
     assert sorted(json.loads(row["event_data"])["number"] for row in rows(path)) == [0, 1, 2, 3, 4]
+
+
+OLD_TABLE = """CREATE TABLE analytics_events (event_id TEXT PRIMARY KEY, event_type TEXT NOT NULL, timestamp TEXT NOT NULL,
+session_id TEXT NOT NULL, tenant_id TEXT, pipeline TEXT NOT NULL, plan TEXT NOT NULL, variants TEXT NOT NULL, event_data TEXT NOT NULL)"""
+
+
+async def test_a_table_of_an_earlier_version_keeps_its_rows_and_gets_users(tmp_path: Path) -> None:
+    path, old = tmp_path / "app.db", event(latency_ms=1)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(OLD_TABLE)
+        values = (old.id, "turn", "2023-11-14T22:13:20.123456Z", "s1", "acme", "support", "abc", "{}", "{}")
+        connection.execute("INSERT INTO analytics_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    outside = Event(uuid7(NOW + 1), "reload", NOW + 1, None, None, "support", "abc", {}, {})
+    anns = evolve(old, id=uuid7(NOW + 2), user="ann")
+    for _ in range(2):
+        async with exporter_to(path) as exporter:
+            await exporter.export([old, anns, outside])
+    found = {row["event_id"]: (row["session_id"], row["user_id"]) for row in rows(path)}
+    assert found == {old.id: ("s1", None), anns.id: ("s1", "ann"), outside.id: (None, None)}
 
 
 async def test_recipe_3_the_table_is_made_once_and_found_again(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def turn(number: int, session: str = "s1", *messages: Message, **request: Any) -
     asked = messages or (Message("user", "hi"),)
     data = dict.fromkeys((*traffic.USAGE, "model", "latency_ms", "stop_reason"))
     contents = Contents(Request(**request), request.get("user"), asked)
-    return Event(f"e{number}", "turn", 1_700_000_000.5, session, None, "p", "abc", {}, data, contents)
+    return Event(f"e{number}", "turn", 1_700_000_000.5, session, None, "p", "abc", {}, data, contents=contents)
 
 
 async def written(tmp_path: Path, events: Sequence[Event], **config: Any) -> list[dict[str, Any]]:
@@ -201,7 +201,7 @@ async def test_a_line_that_fits_no_file_is_refused_and_does_not_stop_the_others(
 
 async def test_events_without_contents_and_turns_without_a_conversation_have_no_line(tmp_path: Path) -> None:
     refused = turn(1)
-    empty = Event("e2", "turn", 0.0, "s", None, "p", "abc", {}, refused.data, Contents(Request(), None, ()))
+    empty = Event("e2", "turn", 0.0, "s", None, "p", "abc", {}, refused.data, contents=Contents(Request(), None, ()))
     other = Event("e3", "model_call", 0.0, "s", None, "p", "abc", {}, {})
     assert await written(tmp_path, [empty, other]) == []
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
+import sqlite3
 import uuid
+from contextlib import closing
+from pathlib import Path
 from typing import Any, get_args
 
 from hypothesis import given
@@ -84,6 +88,8 @@ async def test_a_turn_is_told_whole_and_without_contents(stage: Stage) -> None:
         "cost_usd": 1.0,
         "model": "main",
         "stop_reason": "stop",
+        "outcome": "answered",
+        "error": None,
         "values": "",
         "tools": {"type": "all", "candidates": 1, "offered": ["look"], "fallback": True, "used": ["look"]},
     }
@@ -149,7 +155,7 @@ async def test_many_turns_at_once_keep_their_events_apart(stage: Stage) -> None:
     async with stage.orchestrator("models: {main: {type: echo}}\nexporters: [given]") as orchestrator:
         await asyncio.gather(*(orchestrator.answer(Request(message="a", session=f"s{i}")) for i in range(20)))
     assert len({event.id for event in spy.events}) == len(spy.events) == 60
-    assert sorted(event.session for event in spy.of("turn")) == sorted(f"s{i}" for i in range(20))
+    assert sorted(event.session or "" for event in spy.of("turn")) == sorted(f"s{i}" for i in range(20))
 
 
 async def test_the_sum_over_turns_is_the_bill_and_that_over_model_calls_too(stage: Stage) -> None:
@@ -170,3 +176,50 @@ async def test_the_sum_over_turns_is_the_bill_and_that_over_model_calls_too(stag
     assert {event.type for event in spy.events if "cost_usd" in event.data} == {"turn", "model_call"}
     for type in ("model_call", "token_usage"):
         assert [data["reasoning_tokens"] for data in spy.data(type)] == [15, 15]
+
+
+KEYED = """
+models: {main: {type: given}}
+databases: {app: {type: sqlite, path: app.db}}
+exporters:
+  - {type: sqlite, database: app}
+  - {type: jsonl, path: keyed.jsonl, user_key: "${env:USER_KEY}"}
+  - {type: jsonl, name: plain, path: plain.jsonl, store_user: true}
+"""
+
+
+def users(path: Path) -> set[str | None]:
+    return {json.loads(line)["user"] for line in path.read_text().splitlines()}
+
+
+async def test_events_have_pseudonyms_of_users(stage: Stage) -> None:
+    stage.objects["models/main"] = Says(["a", "b", "c"])
+    async with stage.orchestrator(KEYED, environment={"USER_KEY": "k"}) as orchestrator:
+        for user in ("ann", "ann", "bob"):
+            await orchestrator.answer(Request(message="a", user=user))
+        await orchestrator.reload(orchestrator.program)
+    assert users(stage.folder / "plain.jsonl") == {"ann", "bob", None}
+    keyed = {hmac.new(b"k", user.encode(), "sha256").hexdigest() for user in ("ann", "bob")}
+    assert users(stage.folder / "keyed.jsonl") == {*keyed, None}
+    key = (stage.folder / ".victor" / "users.key").read_bytes()
+    with closing(sqlite3.connect(stage.folder / "app.db")) as database:
+        found = {user for (user,) in database.execute("SELECT user_id FROM analytics_events")}
+    assert found == {*(hmac.new(key, user.encode(), "sha256").hexdigest() for user in ("ann", "bob")), None}
+
+
+async def test_refusals_are_an_outcome_of_their_own(stage: Stage) -> None:
+    spy = stage.objects["exporters/given"] = Spy()
+    stage.objects["models/main"] = Says(["fine", ModelError("is away", kind="unreachable")])
+    spec = """
+    models: {main: {type: given}}
+    middleware: [{type: rate_limit, requests_per_minute: 2, per: tenant}]
+    exporters: [given]
+    """
+    async with stage.orchestrator(spec) as orchestrator:
+        for _ in range(3):
+            await orchestrator.answer(Request(message="a", tenant="acme"))
+    assert [(one["outcome"], one["error"]) for one in spy.data("turn")] == [
+        ("answered", None),
+        ("failed", "model-unreachable"),
+        ("refused", "limit-reached"),
+    ]

@@ -63,7 +63,9 @@ def _json_text(event: Event) -> str:
 
 def text_line(event: Event) -> str:
     """The event for people: time, type, tenant and session, arms, and its data as `name=value`."""
-    session = event.session if event.tenant is None else f"{event.tenant}/{event.session}"
+    session = event.session or "-"
+    if event.tenant is not None:
+        session = f"{event.tenant}/{session}"
     arms = [f"{experiment}.{arm}" for experiment, arm in event.variants.items()]
     data = [f"{name}={_word(value)}" for name, value in event.data.items() if value is not None]
     words = " ".join([*map(_word, [session, *arms]), *data])

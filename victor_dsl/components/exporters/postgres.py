@@ -19,14 +19,14 @@ from victor_dsl.storage import migrate_command
 from victor_dsl.values.event import Event
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-TYPES = ("uuid", "text", "timestamptz", "text", "text", "text", "text", "text", "text")
+TYPES = ("uuid", "text", "timestamptz", "text", "text", "text", "text", "text", "text", "text")
 """The types in which the columns are sent. JSON is sent as text, whatever codec the connection has for jsonb."""
 
 
 class Config(ExporterConfig):
     """Writes events into a table of a PostgreSQL database, which `victor db migrate` creates.
 
-    Its columns are `event_id event_type timestamp session_id tenant_id pipeline plan variants event_data`, of types UUID,
+    Its columns are `event_id event_type timestamp session_id tenant_id user_id pipeline plan variants event_data`, of types UUID,
     timestamptz, JSONB for the last two, and text. A batch is one statement, written whole or not at all. An event that is
     exported again is not stored twice. NUL is stored as ␀, a lone surrogate as �, NaN as text.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from attrs import frozen
@@ -16,26 +17,31 @@ from victor_dsl.language.config import ExporterConfig, Ref
 from victor_dsl.values.event import Event, rfc3339
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from victor_dsl.storage.sqlite_file import SqliteFile
 
 TABLE = """CREATE TABLE IF NOT EXISTS "{table}" (
     event_id TEXT PRIMARY KEY,
     event_type TEXT NOT NULL,
     timestamp TEXT NOT NULL,
-    session_id TEXT NOT NULL,
+    session_id TEXT,
     tenant_id TEXT,
+    user_id TEXT,
     pipeline TEXT NOT NULL,
     plan TEXT NOT NULL,
     variants TEXT NOT NULL,
     event_data TEXT NOT NULL
 )"""
+OLD_COLUMNS = "event_id, event_type, timestamp, session_id, tenant_id, pipeline, plan, variants, event_data"
+"""Those of tables that earlier versions made: without users, and with a session everywhere."""
 INDEX = 'CREATE INDEX IF NOT EXISTS "{table}_timestamp" ON "{table}" (timestamp)'
 
 
 class Config(ExporterConfig):
     """Writes events into a table of a SQLite database, which is created if it is missing.
 
-    Its columns are `event_id event_type timestamp session_id tenant_id pipeline plan variants event_data`; times are
+    Its columns are `event_id event_type timestamp session_id tenant_id user_id pipeline plan variants event_data`; times are
     RFC 3339 in UTC, so that they sort as text, and the last two columns are JSON. A batch is one transaction. An event that
     is exported again is not stored twice. NUL is stored as ␀, a lone surrogate as �, NaN as text.
     """
@@ -59,7 +65,7 @@ async def build(config: Config, context: Context) -> AsyncIterator[SqliteEvents]
     if not isinstance(database, SqliteFile):
         hint = "use type: postgres"
         raise ComponentError("writes into a database of type sqlite only", node=context.node, hint=hint)
-    await database.execute([(TABLE.format(table=table), ()), (INDEX.format(table=table), ())])
+    await database.transaction(partial(_prepare, table=table))
     columns, values = ", ".join(COLUMNS), ", ".join("?" for _ in COLUMNS)
     # The Config limits the table's name to letters, digits and underscores.
     insert = f'INSERT INTO "{table}" ({columns}) VALUES ({values}) ON CONFLICT (event_id) DO NOTHING'  # noqa: S608
@@ -76,3 +82,17 @@ class SqliteEvents:
     async def export(self, events: Sequence[Event]) -> None:
         rows = [event_row(event, rfc3339(event.timestamp)) for event in events]
         await self.database.transaction(lambda connection: connection.executemany(self.insert, rows))
+
+
+def _prepare(connection: sqlite3.Connection, table: str) -> None:
+    """Makes the table, or brings that of an earlier version up to date."""
+    # The Config limits the table's name to letters, digits and underscores.
+    connection.execute(TABLE.format(table=table))
+    columns = {row[1]: row for row in connection.execute(f'PRAGMA table_info("{table}")')}
+    if "user_id" not in columns:
+        new = f"{table}_with_users"
+        connection.execute(TABLE.format(table=new))
+        connection.execute(f'INSERT INTO "{new}" ({OLD_COLUMNS}) SELECT {OLD_COLUMNS} FROM "{table}"')  # noqa: S608
+        connection.execute(f'DROP TABLE "{table}"')
+        connection.execute(f'ALTER TABLE "{new}" RENAME TO "{table}"')
+    connection.execute(INDEX.format(table=table))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from victor_dsl.errors import ModelError, VictorError
 from victor_dsl.language.component import Clock
-from victor_dsl.values.event import Event, EventType, uuid7
+from victor_dsl.values.event import Event, EventType, Outcome, uuid7
 from victor_dsl.values.frozen import FrozenMap
 from victor_dsl.values.turn import Record, Trace
 
@@ -62,7 +62,19 @@ class AnalyticsCoordinator:
             id = id_of(type, number)
             contents = trace.contents if type == "turn" else None
             deliver(
-                Event(id, type, now(), trace.session, trace.tenant, pipeline, trace.plan, trace.arms, data, contents)
+                Event(
+                    id,
+                    type,
+                    now(),
+                    trace.session,
+                    trace.tenant,
+                    pipeline,
+                    trace.plan,
+                    trace.arms,
+                    data,
+                    trace.user,
+                    contents,
+                )
             )
 
         return record
@@ -75,14 +87,24 @@ class AnalyticsCoordinator:
             **turn.usage.as_json(),
             "model": None if last is None else last.data.get("model"),
             "stop_reason": "error",
+            "outcome": "interrupted",
             "error": "interrupted",
             "values": None,
             "tools": None,
         }
-        plan, arms = ("", {}) if last is None else (last.plan, last.variants)
+        plan, arms, user = ("", {}, None) if last is None else (last.plan, last.variants, last.user)
         self._deliver(
             Event(
-                start.event_id, "turn", start.timestamp, start.session, start.tenant, start.pipeline, plan, arms, data
+                start.event_id,
+                "turn",
+                start.timestamp,
+                start.session,
+                start.tenant,
+                start.pipeline,
+                plan,
+                arms,
+                data,
+                user,
             )
         )
 
@@ -101,7 +123,18 @@ class AnalyticsCoordinator:
         data = {"experiment": experiment, "arm": arm}
         now = self._clock.now()
         self._deliver(
-            Event(id, "exposure", now, trace.session, trace.tenant, self.pipeline, trace.plan, trace.arms, data)
+            Event(
+                id,
+                "exposure",
+                now,
+                trace.session,
+                trace.tenant,
+                self.pipeline,
+                trace.plan,
+                trace.arms,
+                data,
+                trace.user,
+            )
         )
 
     def report(self, node: str, message: str, data: Mapping[str, Any]) -> bool:
@@ -118,7 +151,7 @@ class AnalyticsCoordinator:
     def record_outside_turns(self, type: EventType, data: Mapping[str, Any]) -> None:
         """Records something that belongs to no turn."""
         now = self._clock.now()
-        self._deliver(Event(uuid7(now), type, now, "", None, self.pipeline, str(data.get("plan", "")), {}, data))
+        self._deliver(Event(uuid7(now), type, now, None, None, self.pipeline, str(data.get("plan", "")), {}, data))
 
 
 def event_ids(turn_id: str) -> Callable[[EventType, int], str]:
@@ -139,13 +172,15 @@ def event_ids(turn_id: str) -> Callable[[EventType, int], str]:
     return id_of
 
 
-def turn_data(trace: Trace, latency_ms: float, stop_reason: str) -> dict[str, Any]:
-    """The data of a `turn` event."""
+def turn_data(trace: Trace, latency_ms: float, stop_reason: str, outcome: Outcome, error: str | None) -> dict[str, Any]:
+    """The data of a `turn` event; `error` is the code of the error that ended the turn."""
     data = {
         "latency_ms": round(latency_ms, 3),
         **trace.usage.as_json(),
         "model": trace.model,
         "stop_reason": stop_reason,
+        "outcome": outcome,
+        "error": error,
         "values": trace.values,
         "tools": _tools_data(trace),
     }

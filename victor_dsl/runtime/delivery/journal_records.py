@@ -23,6 +23,8 @@ LONGEST_GROUP = 256 * 1024
 """The most bytes of several records in one payload."""
 DATA = 8
 """The place of an event's data among its fields."""
+CONTENTS = 10
+"""The place of its contents, where it has some."""
 
 
 @frozen
@@ -91,6 +93,7 @@ def _fields(record: Event | TurnStart) -> Fields:
         record.plan,
         record.variants,
         record.data,
+        record.user,
     ]
     if record.contents is not None:
         fields.append(_contents(record.contents))
@@ -100,9 +103,9 @@ def _fields(record: Event | TurnStart) -> Fields:
 def _record(fields: Fields) -> Event | TurnStart:
     if fields[0] is None:
         return TurnStart(*fields[1:])
-    if len(fields) > DATA + 1:
-        fields[DATA + 1] = _restored(fields[DATA + 1])
-    return Event(*fields[: DATA + 2])
+    if len(fields) > CONTENTS:
+        fields[CONTENTS] = _restored(fields[CONTENTS])
+    return Event(*fields[: CONTENTS + 1])
 
 
 def _alone(fields: Fields) -> bytes:
@@ -118,7 +121,7 @@ def _alone(fields: Fields) -> bytes:
 
 
 def _without_data(fields: Fields, reason: str) -> bytes:
-    kept = [*fields[:DATA], {"omitted": reason}]
+    kept = [*fields[:DATA], {"omitted": reason}, fields[DATA + 1]]
     return json.dumps([kept], default=str, separators=(",", ":"), skipkeys=True).encode()
 
 

@@ -9,7 +9,7 @@ from math import inf
 from random import Random
 from typing import Any, cast
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from victor_dsl.errors import StoreError
 from victor_dsl.graph.plan import Node
@@ -21,6 +21,7 @@ from victor_dsl.language.store_retries import pause_seconds
 from victor_dsl.runtime.delivery.dead_letters import DeadLetters
 from victor_dsl.runtime.delivery.journal import Feed
 from victor_dsl.runtime.delivery.storing import RefusedEvent, store
+from victor_dsl.runtime.delivery.users import as_they_are
 from victor_dsl.storage.journal import Position
 from victor_dsl.values.event import Event
 
@@ -79,8 +80,9 @@ class ExporterQueue:
         report: Callable[[str, str, Mapping[str, Any]], None],
         feed: Feed | None = None,
         moved: Callable[[], None] = lambda: None,
+        users: Callable[[Event], Event] = as_they_are,
     ) -> None:
-        """`moved` is called when the feed's cursor has moved."""
+        """`moved` is called when the feed's cursor has moved; `users` makes pseudonyms of users, and may raise OSError."""
         config = cast("ExporterConfig", node.config)
         self.node = node.id
         self.dropped = 0
@@ -103,6 +105,7 @@ class ExporterQueue:
         self._report = report
         self._feed = feed
         self._moved = moved
+        self._users = users
         self._events: deque[tuple[Event, Position | None]] = deque()
         self._is_holding = False
         self._unread = 0
@@ -226,6 +229,7 @@ class ExporterQueue:
             if not self._full.is_set() and not self._left:
                 await self._pause(self._flush_seconds, unless=self._full)
             await self._take()
+            self._in_hand = self._with_users(self._in_hand)
         if not await self._deliver(self._in_hand):
             return False
         self._in_hand = []
@@ -240,7 +244,7 @@ class ExporterQueue:
         """Puts the waiting events into the dead letters, after `run` has ended; those in the journal stay there."""
         stays = self._hand_from is not None and not self._is_holding
         rest = [] if stays else list(self._in_hand)
-        rest += [event for event, position in self._events if position is None]
+        rest += self._with_users([event for event, position in self._events if position is None])
         self.left_behind += self.waiting - len(rest)
         self._unread = 0
         self._in_hand = []
@@ -258,7 +262,7 @@ class ExporterQueue:
         for feed, end in [*own, *((feed, None) for feed in self._left)]:
             while True:
                 events, position = await feed.read(self._batch_size, end)
-                await self._put_aside([RefusedEvent(event, reason) for event in events])
+                await self._put_aside([RefusedEvent(event, reason) for event in self._with_users(events)])
                 feed.move(position)
                 if not events:
                     break
@@ -287,6 +291,15 @@ class ExporterQueue:
                 self._some.clear()
             if len(self._events) < self._batch_size and not self._unread:
                 self._full.clear()
+
+    def _with_users(self, events: list[Event]) -> list[Event]:
+        """The events as the exporter may see them; without users where there is no key for their pseudonyms."""
+        try:
+            return [self._users(event) for event in events]
+        except OSError as error:
+            message = f"events have no users, as the key of their pseudonyms cannot be read: {error.strerror or error}"
+            self._report(self.node, message, {"code": "user-key"})
+            return [evolve(event, user=None) for event in events]
 
     def _take_queued(self) -> None:
         events = self._events

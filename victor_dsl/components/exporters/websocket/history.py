@@ -225,7 +225,7 @@ def _row(event: Event) -> Json:
     return {
         "id": event.id,
         "time": event.timestamp,
-        "session": cut(event.session),
+        "session": cut(event.session or ""),
         "tenant": None if event.tenant is None else cut(event.tenant),
     }
 
