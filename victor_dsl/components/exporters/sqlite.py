@@ -88,8 +88,8 @@ def _prepare(connection: sqlite3.Connection, table: str) -> None:
     """Makes the table, or brings that of an earlier version up to date."""
     # The Config limits the table's name to letters, digits and underscores.
     connection.execute(TABLE.format(table=table))
-    columns = {row[1]: row for row in connection.execute(f'PRAGMA table_info("{table}")')}
-    if "user_id" not in columns:
+    columns = {row[1] for row in connection.execute(f'PRAGMA table_info("{table}")')}
+    if columns == set(OLD_COLUMNS.split(", ")):
         new = f"{table}_with_users"
         connection.execute(TABLE.format(table=new))
         connection.execute(f'INSERT INTO "{new}" ({OLD_COLUMNS}) SELECT {OLD_COLUMNS} FROM "{table}"')  # noqa: S608
