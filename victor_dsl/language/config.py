@@ -243,6 +243,11 @@ class ExporterConfig(ListedConfig):
         description="How long a batch that cannot be written is retried. After that it becomes a dead letter "
         "(`victor dead-letters`). By default it is retried for as long as the journal keeps it.",
     )
+    required: bool = Field(
+        False,
+        description="Whether the spec runs only if the exporter can be opened. By default one that cannot, as its port is in use or "
+        "its file cannot be written, is a warning, and is tried again; its events wait in the journal.",
+    )
     user_key: Secret | None = Field(
         None,
         description="The key of users' pseudonyms. Events have the HMAC-SHA-256 of the turn's user, so that the same user can be "

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -19,11 +19,12 @@ from victor_dsl.graph.plan import Node, Program
 from victor_dsl.language.annotations import Secret
 from victor_dsl.language.boundary import describe, is_fault
 from victor_dsl.language.component import Clock, Context
-from victor_dsl.language.config import Config
+from victor_dsl.language.config import Config, ExporterConfig
 from victor_dsl.language.kinds import KINDS
 from victor_dsl.language.registry import Registry
 from victor_dsl.nearest import suggest
 from victor_dsl.regular_file import read_regular
+from victor_dsl.runtime.delivery.late_exporter import LateExporter
 from victor_dsl.runtime.lease import Lease, Leases
 from victor_dsl.storage.ending import to_the_end
 from victor_dsl.storage.permissions import EXPOSED, exposure
@@ -167,7 +168,7 @@ class LiveNodes:
         opened = False
         self._waiting[key] = Waiting("opening", node, self._clock.monotonic())
         try:
-            built = self._build(node, program, needs, configs)
+            built = self._build_whole(node, program, needs, configs)
             if isinstance(built, AbstractAsyncContextManager):
                 async with built as live:
                     _check(live, node)
@@ -185,6 +186,31 @@ class LiveNodes:
             raise _placed(error, node) from error
         finally:
             self._waiting.pop(key, None)
+
+    def _build_whole(
+        self, node: Node, program: Program, needs: Mapping[str, Any], configs: Mapping[str, Config]
+    ) -> Any:
+        """What `_build` returns; for an exporter that the spec can do without, one that may be opened later."""
+        build = partial(self._build, node, program, needs, configs)
+        if isinstance(node.config, ExporterConfig) and not node.config.required:
+            return self._now_or_later(node, build)
+        return build()
+
+    @asynccontextmanager
+    async def _now_or_later(self, node: Node, build: Callable[[], Any]) -> AsyncIterator[Any]:
+        """The exporter; where it cannot be opened now, one that stands in for it and tries again."""
+        async with AsyncExitStack() as stack:
+            try:
+                live = await stack.enter_async_context(_entered(build))
+            except BaseException as error:
+                if not is_fault(error) or isinstance(error, SecretError | ImportError):
+                    raise
+                reason = str(error) if isinstance(error, VictorError) else describe(error)
+                message = f"cannot be opened, and is tried again: {reason.removeprefix(f'{node.id}: ')}"
+                self._report(node.id, message, {"code": "opening"})
+                live = LateExporter(partial(_entered, build))
+                stack.push_async_callback(live.close)
+            yield live
 
     def _build(self, node: Node, program: Program, needs: Mapping[str, Any], configs: Mapping[str, Config]) -> Any:
         if node.kind == "models" and not self._answering:
@@ -223,6 +249,17 @@ class LiveNodes:
             if problem is not None:
                 self._report(node.id, problem, {"code": EXPOSED, "file": secret.name})
         return text
+
+
+@asynccontextmanager
+async def _entered(build: Callable[[], Any]) -> AsyncIterator[Any]:
+    """The live object that `build` returns, or that the context manager which it returns makes."""
+    built = build()
+    if isinstance(built, AbstractAsyncContextManager):
+        async with built as live:
+            yield live
+    else:
+        yield built
 
 
 @frozen
