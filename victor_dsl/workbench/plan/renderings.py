@@ -1,10 +1,11 @@
 """One side of a comparison: renders request lines, and reduces each to what the two sides are compared by.
 
-Two processes with the same `PYTHONHASHSEED` make these records, so equal texts have equal hashes in both.
+The digests in the records are of JSON: Python's own hashes differ between processes, that of None even with one `PYTHONHASHSEED`.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, BinaryIO, NamedTuple, Protocol, runtime_checkable
@@ -55,11 +56,11 @@ class PricedConfig(Protocol):
 
 
 class Record(NamedTuple):
-    """One side's rendering of a request. Texts are hashes and ids; the texts themselves were sent before.
+    """One side's rendering of a request. Texts are digests and ids; the texts themselves were sent before.
 
-    `sent` is the hash of all that the model is sent. `tokens` are those of system prompt, messages and tools, and the model's
+    `sent` is the digest of all that the model is sent. `tokens` are those of system prompt, messages and tools, and the model's
     window. `cost` is that of the request without a cache, and `cached` with it, both with the recorded output; `stable` the tokens
-    that begin the request as the session's last one did. `units` are the hashes of session, user and tenant, and `names` are theirs.
+    that begin the request as the session's last one did. `units` are the digests of session, user and tenant, and `names` are theirs.
     """
 
     number: int
@@ -168,9 +169,8 @@ class _Side:
             self.send({"whole": rendered.to_dict()})
         tokens = rendered.tokens
         total = tokens.system + tokens.messages + tokens.tools
-        tools = tuple((tool.name, self._hash(tool)) for tool in rendered.definitions)
-        messages = hash(tuple(message.fingerprint for message in rendered.messages))
-        settings = orjson.dumps(rendered.settings, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
+        tools = tuple((tool.name, self._definition(tool)) for tool in rendered.definitions)
+        messages = _digest([message.as_json() for message in rendered.messages])
         model, prices = self._model(rendered)
         cost = cached = None
         stable = min(rendered.cache.stable_tokens, total)
@@ -185,7 +185,7 @@ class _Side:
                 line.number,
                 rendered.id,
                 rendered.tenant,
-                hash((rendered.system, messages, tools, settings, model, error is None)),
+                _digest([rendered.system, messages, tools, rendered.settings, model, error is None]),
                 self._system(rendered.system),
                 (tokens.system, tokens.messages, tokens.tools, tokens.limit),
                 cost,
@@ -198,7 +198,7 @@ class _Side:
                 messages,
                 model,
                 [piece.name for piece in rendered.contributors if piece.dropped],
-                (hash(rendered.session), hash(line.data.get("user")), hash(rendered.tenant)),
+                tuple(map(_digest, (rendered.session, line.data.get("user"), rendered.tenant))),
                 _time(line.data.get("timestamp")),
                 None if error is None else (error.code, str(error)),
                 _names(rendered.session, rendered.tenant, line.data.get("user")),
@@ -245,13 +245,13 @@ class _Side:
             known = self._id("blocks", key, text)
         return known
 
-    def _hash(self, tool: Tool) -> int:
-        """The hash of a tool's definition, cached for the spec's tools: those of a request are new objects each time."""
+    def _definition(self, tool: Tool) -> int:
+        """The digest of a tool's definition, cached for the spec's tools: those of a request are new objects each time."""
         known = self._tools.get(id(tool))
         if known is None or known[0] is not tool:
             if len(self._tools) >= MOST_TOOLS:
                 self._tools.clear()
-            known = self._tools[id(tool)] = (tool, hash(tool.definition()))
+            known = self._tools[id(tool)] = (tool, _digest(tool.definition()))
         return known[1]
 
     def _model(self, rendered: Rendered) -> tuple[str | None, Priced | None]:
@@ -272,7 +272,16 @@ BETWEEN = "\n\n"
 """What lies between two paragraphs of a system prompt."""
 
 MOST_TOOLS = 10_000
-"""The most tools whose hashes are cached."""
+"""The most tools whose digests are cached."""
+
+
+_DIGESTED = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
+
+
+def _digest(value: Any) -> int:
+    """64 bits of a JSON value, the same in every process."""
+    data = orjson.dumps(value, option=_DIGESTED, default=str)
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big", signed=True)
 
 
 def _prices(plan: Plan, model: str, now: float) -> Priced | None:
