@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -49,7 +50,10 @@ def test_recipe_5_a_secret_cut_at_any_position_of_a_stream_is_taken_out(name: st
         text = f"{before}{secret}{after}"
         expected = f"{before}[{name}]{after}"
         assert EVERYTHING.text(text) == expected
-        for place in range(len(text) + 1):
+        places: Sequence[int] = range(len(text) + 1)
+        if number >= len(AROUND):  # long ones, such as private keys, are cut everywhere in each surrounding once
+            places = random.sample(places, min(len(places), 60))
+        for place in places:
             assert streamed(EVERYTHING, [text[:place], text[place:]]) == expected
         assert streamed(EVERYTHING, list(text)) == expected
 
