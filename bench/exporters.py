@@ -39,7 +39,7 @@ TABLE = "analytics_events"
 APP = "databases/app"
 PLAN = "9f3c2ab81d4e5f60" * 4
 USUAL = (
-    f"INSERT INTO {TABLE} ({', '.join(COLUMNS)}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb, $9::text::jsonb) "
+    f"INSERT INTO {TABLE} ({', '.join(COLUMNS)}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb, $10::text::jsonb) "
     "ON CONFLICT (event_id) DO NOTHING"
 )
 
@@ -100,6 +100,7 @@ def usual(connection: asyncpg.Connection) -> Way:
                     datetime.fromtimestamp(e.timestamp, UTC),
                     e.session,
                     e.tenant,
+                    e.user,
                     e.pipeline,
                     e.plan,
                 ),
@@ -151,7 +152,7 @@ async def measure_sqlite(folder: Path, count: int, rounds: int) -> list[list[str
     bare.execute("PRAGMA synchronous = NORMAL")
     bare.execute(sqlite_exporter.TABLE.format(table=TABLE))
     bare.execute(sqlite_exporter.INDEX.format(table=TABLE))
-    insert = f"INSERT INTO {TABLE} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    insert = f"INSERT INTO {TABLE} ({', '.join(COLUMNS)}) VALUES ({', '.join('?' for _ in COLUMNS)})"
 
     async def plain(part: Sequence[Event]) -> None:
         rows = [event_row(event, rfc3339(event.timestamp)) for event in part]

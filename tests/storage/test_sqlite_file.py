@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from victor_dsl.errors import StoreError
-from victor_dsl.storage.sqlite_file import SqliteFile
+from victor_dsl.storage.sqlite_file import SqliteFile, _Connection
 
 TABLE = ("CREATE TABLE t (a TEXT, b TEXT)", ())
 
@@ -120,7 +120,7 @@ def test_a_write_over_the_process_limit_is_an_error_that_names_the_file(tmp_path
     code = f"""
         import asyncio, resource, signal
         from victor_dsl.errors import StoreError
-        from victor_dsl.storage.sqlite_file import SqliteFile
+        from victor_dsl.storage.sqlite_file import SqliteFile, _Connection
         async def main():
             async with SqliteFile({str(tmp_path / "a.db")!r}) as file:
                 await file.execute([("CREATE TABLE t (a)", ())])
@@ -169,3 +169,25 @@ async def test_work_of_a_cancelled_caller_does_not_hold_up_the_next(tmp_path: Pa
         task.cancel()
         rows = await file.fetch("SELECT count(*) AS n FROM t")
         assert rows[0]["n"] in {0, 100}
+
+
+class Switched:
+    """A connection that other processes keep from switching to WAL so many times."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    def execute(self, sql: str) -> None:
+        assert sql == "PRAGMA journal_mode = WAL"
+        if self.left:
+            self.left -= 1
+            raise sqlite3.OperationalError("database is locked")
+
+
+def test_processes_that_open_a_file_at_once_wait_for_each_other() -> None:
+    opening, connection = _Connection("x.db", 60, "", read_only=False), Switched(3)
+    opening._use_wal(connection)  # type: ignore[arg-type]
+    assert connection.left == 0
+    impatient = _Connection("x.db", 0, "", read_only=False)
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        impatient._use_wal(Switched(3))  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +22,7 @@ logger = logging.getLogger("victor_dsl")
 T = TypeVar("T")
 
 MEMORY = ":memory:"
+WAL_PAUSE_SECONDS = 0.01
 NOT_UTF8 = "a text in it is not UTF-8"
 TRANSIENT = ("locked", "busy", "disk is full", "disk I/O", "readonly", "unable to open")
 """Words in the messages of errors that may go away by themselves."""
@@ -173,7 +175,7 @@ class _Connection:
             if self._read_only:
                 connection.execute("PRAGMA query_only = ON")
             else:
-                connection.execute("PRAGMA journal_mode = WAL")
+                self._use_wal(connection)
                 # With WAL the file stays intact; a power cut may lose the last transactions.
                 connection.execute("PRAGMA synchronous = NORMAL")
                 if self._path != MEMORY and (problem := exposure(Path(self._path), self._path, private=True)):
@@ -182,6 +184,19 @@ class _Connection:
             connection.close()
             raise
         return connection
+
+    def _use_wal(self, connection: sqlite3.Connection) -> None:
+        """Switches the file to WAL. Where several processes do that at once, SQLite fails at once instead of waiting for them."""
+        last = time.monotonic() + self._busy_timeout_s
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() >= last:
+                    raise
+                time.sleep(WAL_PAUSE_SECONDS)
+            else:
+                return
 
     def _close(self) -> None:
         if self._connection is not None:
