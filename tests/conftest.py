@@ -22,7 +22,7 @@ settings.register_profile(
 )
 settings.load_profile("steady")
 
-pytest_plugins = ["tests.services"]
+pytest_plugins = ["tests.services", "tests.warm"]
 
 OPEN_FILES = Path("/proc/self/fd")
 

@@ -57,9 +57,9 @@ def blocks(page: Path) -> list[Block]:
     ]
 
 
-def run(command: str, folder: Path) -> str:
-    """What a command prints, on stdout and stderr as a terminal shows them."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+def run(command: str, folder: Path, python: Path) -> str:
+    """What a command prints, on stdout and stderr as a terminal shows them. `victor` is the one beside `python`."""
+    path = os.pathsep.join([str(python.parent), str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {"PATH": path, "HOME": str(folder), "LANG": "C.UTF-8", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         ["sh", "-c", command],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import subprocess
-import sys
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from docs.generate import main, pages
 from tests.docs.blocks import Block, blocks, matches, run
+from tests.warm import Warm
 from victor_dsl.compiler import compile_spec
 from victor_dsl.components.known_models import find_known_model
 from victor_dsl.language.codes import CODES
@@ -30,7 +30,7 @@ def _name(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=_name)
-def test_every_block_of_a_page_is_true(page: Path, tmp_path: Path) -> None:
+def test_every_block_of_a_page_is_true(page: Path, tmp_path: Path, warm: Warm) -> None:
     story = blocks(page)
     if any("fastapi" in block.text for block in story if block.language == "python"):
         pytest.importorskip("fastapi", reason="fastapi is not installed: `./dev test` does it")
@@ -44,10 +44,10 @@ def test_every_block_of_a_page_is_true(page: Path, tmp_path: Path) -> None:
                 found = compile_spec(block.file or "", environment={}).diagnostics
             assert [f"{_name(page)}:{block.line + d.span.line}: {d.message}" for d in found] == []
         for command, expected in block.commands():
-            printed = run(command, tmp_path)
+            printed = run(command, tmp_path, warm.python)
             assert matches(expected, printed), f"{_name(page)}:{block.line}: $ {command}\n{printed}"
         if block.language == "python" and block.file is None:
-            _run_python(block, tmp_path)
+            _run_python(block, tmp_path, warm.python)
 
 
 def _validated(file: str, following: list[Block]) -> bool:
@@ -56,8 +56,8 @@ def _validated(file: str, following: list[Block]) -> bool:
     return any("validate" in command and file in command for command in commands)
 
 
-def _run_python(block: Block, folder: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", block.text], cwd=folder, capture_output=True, text=True, check=False)
+def _run_python(block: Block, folder: Path, python: Path) -> None:
+    done = subprocess.run([python, "-c", block.text], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

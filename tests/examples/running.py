@@ -23,6 +23,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "examples"
+PYTHON = Path(sys.executable)
 EXPECTED = {"rendered.jsonl": "render", "replies.jsonl": "run"}
 
 Lines = list[dict[str, Any]]
@@ -50,15 +51,20 @@ def copy_of(name: str, to: Path) -> Path:
     return Path(shutil.copytree(FOLDER / name, to / name, ignore=ignored))
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, python: Path = PYTHON) -> None:
     """Creates and fills the tables of an example's `victor.yml`."""
     if (folder / "seed.py").exists():
-        victor(folder, "db", "migrate", "victor.yml")
-        subprocess.run([sys.executable, "seed.py"], cwd=folder, check=True, capture_output=True)
+        victor(folder, "db", "migrate", "victor.yml", python=python)
+        subprocess.run([python, "seed.py"], cwd=folder, check=True, capture_output=True)
 
 
 def outputs(
-    folder: Path, spec: str, environment: Mapping[str, str] | None = None, *, plan: bool = False
+    folder: Path,
+    spec: str,
+    environment: Mapping[str, str] | None = None,
+    *,
+    plan: bool = False,
+    python: Path = PYTHON,
 ) -> dict[str, Lines]:
     """The output for the example's input, by the name of the expected file, sorted by id.
 
@@ -67,7 +73,8 @@ def outputs(
     found = {}
     for name, command in EXPECTED.items():
         refuses = ("--no-wait",) if command == "run" else ()
-        out = victor(folder, command, spec, "--input", "input.jsonl", *refuses, environment=environment, codes=(0, 3))
+        arguments = (command, spec, "--input", "input.jsonl", *refuses)
+        out = victor(folder, *arguments, environment=environment, codes=(0, 3), python=python)
         lines: Lines = [json.loads(line) for line in out.splitlines()]
         for line in lines:
             line.pop("latency_ms", None)
@@ -90,7 +97,11 @@ def expected(name: str) -> dict[str, Lines]:
 
 
 def victor(
-    folder: Path, *arguments: str, environment: Mapping[str, str] | None = None, codes: tuple[int, ...] = (0,)
+    folder: Path,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    codes: tuple[int, ...] = (0,),
+    python: Path = PYTHON,
 ) -> str:
     """What `victor` prints on its standard output, run in a folder with no other environment than this and `demo.env`.
 
@@ -99,7 +110,7 @@ def victor(
     demo = folder / "demo.env"
     given = re.findall(r"^(\w+)=(.*)$", demo.read_text(encoding="utf-8"), re.MULTILINE) if demo.exists() else []
     done = subprocess.run(
-        [sys.executable, "-m", "victor_dsl", *arguments],
+        [python, "-m", "victor_dsl", *arguments],
         cwd=folder,
         env={
             "PATH": os.environ["PATH"],

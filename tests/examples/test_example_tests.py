@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.examples.running import FOLDER, copy_of, prepare
+from tests.warm import Warm
 
 WITH_TESTS = sorted(
     path.parent.relative_to(FOLDER).as_posix()
@@ -35,9 +35,9 @@ HARMLESS = {
 
 
 @pytest.fixture(scope="module")
-def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def everything(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Path:
     folder = copy_of("everything", tmp_path_factory.mktemp("examples"))
-    prepare(folder)
+    prepare(folder, warm.python)
     return folder
 
 
@@ -50,8 +50,8 @@ def whole(everything: Path) -> Iterator[Path]:
         path.write_text(text, encoding="utf-8")
 
 
-def _failed(folder: Path) -> list[str]:
-    command = [sys.executable, "-m", "victor_dsl", "test", "victor.yml", "--format", "json"]
+def _failed(folder: Path, python: Path) -> list[str]:
+    command = [str(python), "-m", "victor_dsl", "test", "victor.yml", "--format", "json"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     tests = json.loads(done.stdout)["tests"]
     failed = [test["name"] for test in tests if test["status"] != "passed"]
@@ -67,21 +67,21 @@ def _change(path: Path, old: str, new: str) -> None:
 
 
 @pytest.mark.parametrize("name", WITH_TESTS)
-def test_the_tests_of_an_example_pass(name: str, tmp_path: Path) -> None:
+def test_the_tests_of_an_example_pass(name: str, tmp_path: Path, warm: Warm) -> None:
     folder = copy_of(name, tmp_path)
-    prepare(folder)
-    assert _failed(folder) == []
+    prepare(folder, warm.python)
+    assert _failed(folder, warm.python) == []
 
 
 @pytest.mark.parametrize("change", REGRESSIONS)
-def test_a_planted_regression_fails_its_test(change: str, whole: Path) -> None:
+def test_a_planted_regression_fails_its_test(change: str, whole: Path, warm: Warm) -> None:
     file, old, new, test = REGRESSIONS[change]
     _change(whole / file, old, new)
-    assert _failed(whole) == [test]
+    assert _failed(whole, warm.python) == [test]
 
 
 @pytest.mark.parametrize("change", HARMLESS)
-def test_a_harmless_change_fails_no_test(change: str, whole: Path) -> None:
+def test_a_harmless_change_fails_no_test(change: str, whole: Path, warm: Warm) -> None:
     file, old, new = HARMLESS[change]
     _change(whole / file, old, new)
-    assert _failed(whole) == []
+    assert _failed(whole, warm.python) == []
