@@ -22,7 +22,7 @@ def _done(*command: str | Path, **options: Any) -> tuple[int, str, str]:
 SHOWN = "import json, os, sys; print(json.dumps([sys.argv, os.getcwd(), sys.path[:2], dict(os.environ), __name__]))"
 
 
-@pytest.mark.parametrize("how", ["-c", "-P -c", "file"])
+@pytest.mark.parametrize("how", ["-c", "-P -c", "-I -c", "file"])
 def test_a_program_has_its_arguments_folder_environment_and_path(how: str, warm: Warm, tmp_path: Path) -> None:
     (tmp_path / "shown.py").write_text(SHOWN)
     program = [tmp_path / "shown.py"] if how == "file" else [*how.split(), SHOWN]
@@ -85,7 +85,7 @@ def test_a_program_ends_with_the_process_that_started_it(warm: Warm) -> None:
 def test_the_package_is_imported_already_but_in_no_plain_python(warm: Warm) -> None:
     program = "import sys; print('victor_dsl.compiler' in sys.modules)"
     assert _done(warm.python, "-c", program)[1] == "True\n"
-    assert _done(warm.python, "-I", "-c", program)[1] == "False\n"
+    assert _done(warm.python, "-E", "-c", program)[1] == "False\n"
 
 
 def test_victor_is_a_command(warm: Warm) -> None:

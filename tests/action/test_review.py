@@ -66,6 +66,9 @@ class GitHub:
         return web.json_response(self.comments[(page - 1) * size : page * size])
 
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
+
 @pytest.fixture
 async def github() -> AsyncIterator[GitHub]:
     fake = GitHub()

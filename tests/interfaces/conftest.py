@@ -17,6 +17,8 @@ from attrs import frozen
 from victor_dsl.interfaces.cli import main
 
 ROOT = Path(__file__).parent.parent.parent
+PYTHON = sys.executable
+"""The plain one, also where a test has put the warm one in its place."""
 
 OFFLINE = """\
 victor: 1
@@ -77,4 +79,4 @@ def victor(folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.
 def in_a_process(*arguments: str, cwd: Path, **options: Any) -> subprocess.Popen[bytes]:
     """The command as a process of its own, for what needs signals."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, "-m", "victor_dsl", *arguments], cwd=cwd, env=environment, **options)
+    return subprocess.Popen([PYTHON, "-m", "victor_dsl", *arguments], cwd=cwd, env=environment, **options)

@@ -120,6 +120,7 @@ def test_what_runs_must_be_what_was_locked(victor: Victor, server: Path, change:
     assert victor("run", "--locked", "victor.yml", "Hello").code == 0
 
 
+@pytest.mark.usefixtures("warm_python")
 def test_plans_and_tests_hold_to_the_lock_too(victor: Victor, folder: Path, server: Path) -> None:
     spec = json.loads((folder / "victor.yml").read_text())
     spec["tests"] = [{"name": "offers", "given": {"message": "Hi"}, "expect": {"tools": ["desk__find"]}}]

@@ -17,6 +17,8 @@ import pytest
 
 from tests.interfaces.conftest import Victor, in_a_process
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
 OLD = """\
 victor: 1
 name: shop

@@ -46,6 +46,8 @@ CALLED = _answer(
 )
 KEY = "sk-test-0123456789abcdefghijklmnop"
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
 HOSTED = """\
 victor: 1
 name: hosted

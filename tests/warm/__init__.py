@@ -57,3 +57,9 @@ def warm() -> Iterator[Warm]:
             server.stdin.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def warm_python(warm: Warm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the warm Python the one that a test, or a command in its process, starts as `sys.executable`."""
+    monkeypatch.setattr(sys, "executable", str(warm.python))

@@ -19,7 +19,7 @@ def plain(arguments: list[str]) -> None:
 
 def known(arguments: list[str]) -> bool:
     """Whether the server can run Python with these arguments."""
-    if arguments[:1] == ["-P"]:
+    if arguments[:1] in (["-I"], ["-P"]):
         arguments = arguments[1:]
     if arguments[:1] == ["-m"]:
         return arguments[1].partition(".")[0] == "victor_dsl"

@@ -165,14 +165,15 @@ def become(command: Command, path: Sequence[str]) -> None:
     program, *arguments = command.arguments
     folder = Path(program).parent
     sys.executable = str(folder / "python")
-    added = filter(None, command.environment.get("PYTHONPATH", "").split(os.pathsep))
+    isolated = arguments[:1] == ["-I"]
+    added = [] if isolated else filter(None, command.environment.get("PYTHONPATH", "").split(os.pathsep))
     sys.path[:] = [*map(os.path.abspath, added), *path]
     if Path(program).name == "victor":
         sys.path.insert(0, str(folder))
         sys.argv = command.arguments
         importlib.import_module("victor_dsl.interfaces.cli").main()
     else:
-        safe = arguments[0] == "-P"
+        safe = isolated or arguments[0] == "-P"
         run(arguments[safe:], safe=safe)
 
 
