@@ -284,7 +284,7 @@ async def test_the_oldest_events_are_dropped_and_counted(tmp_path: Path) -> None
     lost: list[dict[str, int] | None] = []
 
     def drop() -> bool:
-        lost.append(journal.drop_oldest())
+        lost.append(journal.drop_oldest({}))
         return lost[-1] is not None
 
     await journal.wait_for_room(drop)

@@ -106,9 +106,9 @@ class Orchestrator:
             await self._current.open()
             if (state := self.program.state).is_dir() and (problem := exposure(state, str(state), private=False)):
                 logger.warning("%s", problem)
-            journal = await self._open_journal(self._current)
+            journal, queues = await self._open_journal(self._current)
             self._delivery = Delivery(
-                self._queues(self._current, journal),
+                queues,
                 report=self._report,
                 interrupted=self._analytics.interrupted,
             )
@@ -225,13 +225,17 @@ class Orchestrator:
                 raise
             finally:
                 self._opening = None
-            if self._delivery.journal is None and (journal := await self._open_journal(new)) is not None:
-                await self._delivery.use(journal)
+            if (journal := self._delivery.journal) is None:
+                journal, queues = await self._open_journal(new)
+                if journal is not None:
+                    await self._delivery.use(journal)
+            else:
+                queues = self._queues(new, journal)
             self._current = new
             self._analytics.pipeline = program.name
             if self._delivery.journal is not None:
                 self._delivery.journal.policy = program.journal
-            leaving = self._delivery.replace(self._queues(new, self._delivery.journal))
+            leaving = self._delivery.replace(queues)
             self._analytics.record_outside_turns(
                 "reload", {"ok": True, "plan": new.base.digest, "before": old.base.digest}
             )
@@ -268,7 +272,7 @@ class Orchestrator:
         )
         self._must_be_open()
         generation = self._current
-        turn = self._turn(request, None, trusted=True).replace(record=forget)
+        turn = self._turn(request, None, trusted=True, renders=True)
         generation.begin(turn)
         try:
             return await render(turn, generation, self._rendered, explains=explains)
@@ -288,7 +292,8 @@ class Orchestrator:
                     turn = turn.replace(record=self._recorder(turn.id, trace, self._delivery.put_in_memory))
                     await self._delivery.wait_for_room()
                     turn = turn.replace(record=journalled)
-                self._begin(turn)
+                if turn.record is not forget:
+                    self._begin(turn)
             reply = await generation.handler(turn)
         except BaseException as error:
             if not is_fault(error):
@@ -356,7 +361,7 @@ class Orchestrator:
         trace.usage = left.usage
         return self._analytics.recorder(turn_id, trace, before=left.counts, deliver=deliver)
 
-    def _turn(self, request: Request, emit: Emit | None, *, trusted: bool) -> Turn:
+    def _turn(self, request: Request, emit: Emit | None, *, trusted: bool, renders: bool = False) -> Turn:
         """The turn of a request. One without a session is a session of its own, under its id.
 
         Where the caller is not trusted, tenant and user are ignored until `auth` sets them, also in events. What is not text is
@@ -373,7 +378,7 @@ class Orchestrator:
             tenant=tenant,
             user=user,
             emit=discard if emit is None else _placed(emit),
-            record=self._recorder(turn_id, trace),
+            record=forget if renders else self._recorder(turn_id, trace),
             streaming=emit is not None,
             pipeline=self.program.name,
             metadata=request.metadata,
@@ -382,8 +387,11 @@ class Orchestrator:
         )
 
     def _queues(self, generation: Generation, journal: Journal | None) -> list[ExporterQueue]:
-        """The queue of each exporter; one that has a queue already keeps it."""
+        """The queue of each exporter; one that has a queue already keeps it. Raises OSError where the journal has no room for them."""
         present = {id(queue.exporter): queue for queue in self._delivery.queues}
+        if journal is not None:
+            for queue in present.values():
+                queue.use(journal.feed(queue.node))
         return [
             present.get(id(exporter))
             or ExporterQueue(
@@ -413,18 +421,22 @@ class Orchestrator:
     def _moved(self) -> None:
         self._delivery.moved()
 
-    async def _open_journal(self, generation: Generation) -> Journal | None:
-        """The journal; None where no exporter reads it, or it cannot be written."""
+    async def _open_journal(self, generation: Generation) -> tuple[Journal | None, list[ExporterQueue]]:
+        """The journal, and the queues of all exporters; None where no exporter reads it, or it cannot be written."""
         if not generation.exporters:
-            return None
+            return None, []
         program = generation.program
         root = journal_root(program.state, program.name, program.file)
+        journal: Journal | None = None
         try:
-            return await asyncio.to_thread(Journal, root, program.journal, self._clock)
+            journal = await asyncio.to_thread(Journal, root, program.journal, self._clock)
+            return journal, self._queues(generation, journal)
         except OSError as error:
+            if journal is not None:
+                await journal.discard()
             message = f"there is no journal, and events are kept in memory only: {error.strerror or error}"
             self._report(JOURNAL, message, {"code": "journal"})
-            return None
+            return None, self._queues(generation, None)
 
     async def _retire(self, old: Generation, leaving: Delivery) -> None:
         try:

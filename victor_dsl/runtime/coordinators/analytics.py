@@ -18,7 +18,7 @@ from victor_dsl.values.frozen import FrozenMap
 from victor_dsl.values.turn import Record, Trace
 
 if TYPE_CHECKING:
-    from victor_dsl.runtime.delivery.journal import InterruptedTurn
+    from victor_dsl.runtime.delivery.left_folders import InterruptedTurn
 
 EXPOSED = 100_000
 """How many exposures are remembered, so that this process records each once."""

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from attrs import evolve
 
 from victor_dsl.language.boundary import describe, internal_error, is_fault
-from victor_dsl.runtime.delivery.journal import NODE, InterruptedTurn, Journal, LeftFolder
+from victor_dsl.runtime.delivery.journal import MOST_LEFT, NODE, Journal
 from victor_dsl.runtime.delivery.journal_records import TurnStart
+from victor_dsl.runtime.delivery.left_folders import InterruptedTurn, LeftFolder
 from victor_dsl.runtime.delivery.queue import ExporterQueue
 from victor_dsl.values.event import Event
 
 FLUSH_SECONDS = 10.0
 """How long closing waits for the events that are still queued."""
+ENDING_SECONDS = 2.0
+"""How long it then waits for exporters that were cancelled."""
 ADOPT_SECONDS = 5.0
 """How often folders of processes that have died are looked for."""
 SYNC_SECONDS = 1.0
@@ -77,7 +81,7 @@ class Delivery:
         """Delivers to these queues from now on. The other present ones go on in the returned delivery, to be closed."""
         self.flush()
         by_node = {queue.node: queue for queue in queues}
-        leaving = _Leaving([queue for queue in self.queues if queue not in queues], self.journal)
+        leaving = _Leaving([queue for queue in self.queues if queue not in queues], self)
         for queue in leaving.queues:
             leaving.tasks[queue] = self.tasks.pop(queue)
             if self.journal is not None and queue.node in by_node:
@@ -117,6 +121,7 @@ class Delivery:
         try:
             positions = self.journal.append(records)
         except (OSError, ValueError) as error:
+            self.journal.forget(records)
             self._report(NODE, f"events are kept in memory only: {_reason(error)}", {"code": "journal"})
             for record in records:
                 if isinstance(record, Event):
@@ -133,9 +138,9 @@ class Delivery:
         """Removes what all exporters have; to be called when a cursor has moved."""
         if self.journal is not None:
             self.journal.moved()
-        for left in [left for left in self._left if all(feed.done for feed in left.feeds.values())]:
+        for left in [left for left in self._left if left.is_delivered]:
             self._left.remove(left)
-            self._end_left(left, remove=True)
+            self._end_left(left)
 
     async def wait_for_room(self) -> None:
         """Waits until the journal has room for another turn. Raises JournalFull."""
@@ -187,7 +192,7 @@ class Delivery:
 
     async def _close_journal(self) -> None:
         for left in self._left:
-            self._end_left(left, remove=all(feed.done for feed in left.feeds.values()))
+            self._end_left(left)
         self._left = []
         if self.journal is not None:
             try:
@@ -228,7 +233,7 @@ class Delivery:
 
     async def _adopt(self, journal: Journal) -> None:
         try:
-            found = await journal.adopt()
+            found = await journal.adopt(MOST_LEFT - len(self._left), self._tell_unreadable)
         except OSError as error:
             self._report(NODE, f"what other processes have left cannot be read: {_reason(error)}", {"code": "journal"})
             return
@@ -245,20 +250,19 @@ class Delivery:
                     by_node[node].add_left(feed)
                 else:
                     feed.done = True
-                    self._report(
-                        NODE, f"events for {node}, which the spec no longer has, are dropped", {"code": "dropped"}
-                    )
+                    if feed.waiting:
+                        message = f"events for {node}, which the spec no longer has, are dropped: {feed.waiting}"
+                        self._report(NODE, message, {"code": "dropped"})
         self.flush()
         self.moved()
 
-    def _end_left(self, left: LeftFolder, *, remove: bool) -> None:
-        for feed in left.feeds.values():
-            feed.cursor.close()
+    def _tell_unreadable(self, folder: Path, error: OSError) -> None:
+        message = f"the folder '{folder.name}' of the journal cannot be read: {_reason(error)}"
+        self._report(NODE, message, {"code": "journal"})
+
+    def _end_left(self, left: LeftFolder) -> None:
         try:
-            if remove:
-                left.folder.remove()
-            else:
-                left.folder.release()
+            left.end()
         except OSError as error:
             self._report(NODE, f"an old folder of the journal cannot be removed: {_reason(error)}", {"code": "journal"})
 
@@ -273,7 +277,7 @@ class Delivery:
                         feed.done = True
                 self.moved()
                 return True
-            lost = self.journal.drop_oldest()
+            lost = self.journal.drop_oldest({q.node: q.held for q in self.queues if q.held is not None})
         except OSError as error:
             self._report(NODE, f"no room can be made in the journal: {_reason(error)}", {"code": "journal"})
             return False
@@ -288,9 +292,10 @@ class _Leaving(Delivery):
     Those in `replaced` have left what they had not begun to the exporter that took their place.
     """
 
-    def __init__(self, queues: Sequence[ExporterQueue], journal: Journal | None) -> None:
+    def __init__(self, queues: Sequence[ExporterQueue], present: Delivery) -> None:
         super().__init__(queues)
-        self.journal = journal
+        self.journal = present.journal
+        self._present = present
         self.replaced: set[ExporterQueue] = set()
 
     def flush(self) -> None:
@@ -305,8 +310,9 @@ class _Leaving(Delivery):
 
     async def _close_journal(self) -> None:
         if self.journal is not None:
+            came_back = {queue.node for queue in self._present.queues}
             for queue in self.queues:
-                if queue not in self.replaced:
+                if queue not in self.replaced and queue.node not in came_back:
                     self.journal.drop_feed(queue.node)
             self.journal.moved()
 
@@ -320,11 +326,16 @@ def _reason(error: Exception) -> str:
 
 
 async def _end(tasks: Mapping[ExporterQueue, asyncio.Task[None]]) -> set[ExporterQueue]:
-    """Waits `FLUSH_SECONDS` for the tasks to end and cancels the late ones; returns the queues of those."""
+    """Waits `FLUSH_SECONDS` for the tasks to end, cancels the late ones, and returns the queues of those.
+
+    An exporter that ignores its cancellation is left to itself.
+    """
     if not tasks:
         return set()
-    _, late = await asyncio.wait(tasks.values(), timeout=FLUSH_SECONDS)
+    ended, late = await asyncio.wait(tasks.values(), timeout=FLUSH_SECONDS)
     for task in late:
         task.cancel()
-    await asyncio.gather(*tasks.values(), return_exceptions=True)
+    if late:
+        ended |= (await asyncio.wait(late, timeout=ENDING_SECONDS))[0]
+    await asyncio.gather(*ended, return_exceptions=True)
     return {queue for queue, task in tasks.items() if task in late}

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 from attrs import frozen
 
+from victor_dsl.language.boundary import describe
 from victor_dsl.storage.journal import MOST_RECORD_BYTES
 from victor_dsl.values.chat_format import restore_message
 from victor_dsl.values.event import Contents, Event
@@ -63,7 +64,7 @@ def decoded(payload: bytes) -> list[Event | TurnStart] | None:
     except orjson.JSONDecodeError:
         try:
             lists = json.loads(payload)  # reads lone surrogates
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
     try:
         return [_record(fields) for fields in lists]
@@ -115,8 +116,8 @@ def _alone(fields: Fields) -> bytes:
     except TypeError:
         try:  # in ASCII, so that any text can be stored
             data = json.dumps([fields], default=_plain, separators=(",", ":"), skipkeys=True).encode()
-        except (RecursionError, ValueError, TypeError) as error:
-            return _without_data(fields, f"the data cannot be written as JSON: {error}")
+        except Exception as error:  # noqa: BLE001 - also what an object's `__str__` raises
+            return _without_data(fields, f"the data cannot be written as JSON: {describe(error)}")
     return data if len(data) <= MOST_RECORD_BYTES else _without_data(fields, f"{len(data)} bytes of JSON")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import inf
 from random import Random
 from typing import Any, cast
@@ -19,7 +20,7 @@ from victor_dsl.language.config import ExporterConfig
 from victor_dsl.language.kinds import Exporter
 from victor_dsl.language.store_retries import pause_seconds
 from victor_dsl.runtime.delivery.dead_letters import DeadLetters
-from victor_dsl.runtime.delivery.journal import Feed
+from victor_dsl.runtime.delivery.feed import Feed
 from victor_dsl.runtime.delivery.storing import RefusedEvent, store
 from victor_dsl.runtime.delivery.users import as_they_are
 from victor_dsl.storage.journal import Position
@@ -64,8 +65,8 @@ class ExporterQueue:
     """Takes events at once and passes them to the exporter in batches: when one is full, or after `flush_seconds`.
 
     With a `feed`, events come from the journal: those that find the queue full are read from there later, and those that are not
-    delivered at the end stay there. Other events, where the queue is full, push out the oldest, which are counted. After a
-    transient error a batch is tried again with growing pauses, for `retry_seconds`. What the exporter refuses, or does not
+    delivered at the end stay there. Beside them, at most `queue_size` events are kept that are in no journal; more are dropped and
+    counted. Without a feed, events that find the queue full push out the oldest. After a transient error a batch is tried again with growing pauses, for `retry_seconds`. What the exporter refuses, or does not
     store in that time, goes to the dead letters with the reason. Each error is reported once.
     """
 
@@ -97,6 +98,7 @@ class ExporterQueue:
         self._batch_size = config.batch_size
         self._flush_seconds = config.flush_seconds
         self._queue_size = config.queue_size
+        self._retry_default = config.retry_seconds is None
         kept = RETRY_SECONDS if feed is None else inf
         self._retry_seconds = kept if config.retry_seconds is None else config.retry_seconds
         self._letters = letters
@@ -107,7 +109,12 @@ class ExporterQueue:
         self._moved = moved
         self._users = users
         self._events: deque[tuple[Event, Position | None]] = deque()
-        self._is_holding = False
+        self._loose = 0
+        """How many of them are in no journal, though the others are."""
+        self._latest = inf
+        """The time of the event that was delivered last."""
+        self._holding: Feed | None = None
+        self._is_replaced = False
         self._unread = 0
         """How many events are in the journal and were not taken into the queue."""
         self._end: Position | None = None
@@ -126,16 +133,31 @@ class ExporterQueue:
 
     @property
     def waiting(self) -> int:
-        """How many events are not yet delivered, put aside or dropped; what other processes have left counts as one."""
-        return len(self._events) + self._unread + len(self._in_hand) + len(self._left)
+        """How many events are not yet delivered, put aside or dropped. Each folder that other processes have left counts as one at least."""
+        left = sum(max(1, feed.waiting) for feed in self._left)
+        return len(self._events) + self._unread + len(self._in_hand) + left
+
+    @property
+    def held(self) -> Position | None:
+        """Up to where the events of the journal are in memory; None if there are none."""
+        for _, position in reversed(self._events):
+            if position is not None:
+                return position
+        return None if self._hand_from is None or self._hand_from[0] is not self._feed else self._hand_from[1]
 
     def status(self) -> QueueStatus:
         """The present state of the delivery."""
-        oldest = self._in_hand[0] if self._in_hand else self._events[0][0] if self._events else None
+        since = inf
+        if self._in_hand:
+            since = self._in_hand[0].timestamp
+        elif self._events:
+            since = self._events[0][0].timestamp
+        elif self._unread:
+            since = self._latest
         return QueueStatus(
             exporter=self.node,
             waiting=self.waiting,
-            lag_s=0.0 if oldest is None else max(0.0, self._clock.now() - oldest.timestamp),
+            lag_s=max(0.0, self._clock.now() - since),
             delivered=self.delivered,
             retries=self.retries,
             put_aside=self.put_aside,
@@ -146,19 +168,35 @@ class ExporterQueue:
     def put(self, event: Event, position: Position | None = None) -> None:
         """Takes the event, which is in the journal before that position. Never waits, never raises."""
         events = self._events
-        if position is not None:
-            self._end = position
-        if position is not None and (self._unread or len(events) >= self._queue_size):
-            self._unread += 1
-        else:
+        if self._feed is None:
             if len(events) >= self._queue_size:
                 events.popleft()
                 self._drop(1, f"the queue of {self._queue_size} events is full; the oldest are dropped")
-            events.append((event, position))
+            events.append((event, None))
+        elif position is None:
+            if self._loose >= self._queue_size:
+                self._drop(1, f"{self._queue_size} events are queued that are not in the journal; more are dropped")
+                return
+            self._loose += 1
+            events.append((event, None))
+        else:
+            self._end = position
+            if self._unread or len(events) >= self._queue_size + self._loose:
+                self._unread += 1
+            else:
+                events.append((event, position))
         if not self._some.is_set():
             self._some.set()
         if len(events) >= self._batch_size and not self._full.is_set():
             self._full.set()
+
+    def use(self, feed: Feed) -> None:
+        """From now on events come from the journal."""
+        if self._feed is None:
+            self._feed = feed
+            self._loose = len(self._events)
+            if self._retry_default:
+                self._retry_seconds = inf
 
     def add_left(self, feed: Feed) -> None:
         """Delivers what another process has left, too."""
@@ -176,28 +214,31 @@ class ExporterQueue:
         """Drops and counts what another process has left."""
         if feed in self._left:
             self._left.remove(feed)
-            self._drop(feed.unread(), "the journal is full; its oldest events are dropped")
+            self._drop(feed.waiting, "the journal is full; its oldest events are dropped")
 
     def hand_over(self, other: ExporterQueue) -> None:
         """Gives all but the batch in hand to the queue of the exporter that takes this one's place under the same name."""
         other._events.extend(self._events)
+        other._loose += sum(position is None for _, position in self._events)
+        other._latest = self._latest
         other._unread += self._unread
         other._end = self._end
         other._left.extend(self._left)
         self._events.clear()
         self._left.clear()
-        self._unread = 0
+        self._unread = self._loose = 0
+        self._is_replaced = True
         if other.waiting:
             other._some.set()
-        if self._hand_from is not None and self._feed is not None:
-            self._feed.hold()
-            self._is_holding = True
+        if self._hand_from is not None:
+            self._holding, position = self._hand_from
+            self._holding.hold(position)
 
     def release(self) -> None:
         """After `run` has ended: lets the exporter that took this one's place store its position again."""
-        if self._is_holding and self._feed is not None:
-            self._feed.release()
-            self._is_holding = False
+        if self._holding is not None:
+            feed, self._holding = self._holding, None
+            self._store(feed.release)
 
     def close(self) -> None:
         """Lets `run` end when all is delivered; nothing more is put."""
@@ -236,13 +277,21 @@ class ExporterQueue:
         if self._hand_from is not None:
             feed, position = self._hand_from
             self._hand_from = None
-            feed.move(position)
-            self._moved()
+            self._store(partial(feed.move, position))
         return True
+
+    def _store(self, move: Callable[[], None]) -> None:
+        """Stores the position of a feed. Where that fails, events may be sent again after a restart."""
+        try:
+            move()
+        except OSError as error:
+            message = f"the position in the journal cannot be stored: {error.strerror or error}"
+            self._report(self.node, message, {"code": "journal"})
+        self._moved()
 
     async def put_rest_aside(self) -> None:
         """Puts the waiting events into the dead letters, after `run` has ended; those in the journal stay there."""
-        stays = self._hand_from is not None and not self._is_holding
+        stays = self._hand_from is not None and self._holding is None
         rest = [] if stays else list(self._in_hand)
         rest += self._with_users([event for event, position in self._events if position is None])
         self.left_behind += self.waiting - len(rest)
@@ -263,7 +312,9 @@ class ExporterQueue:
             while True:
                 events, position = await feed.read(self._batch_size, end)
                 await self._put_aside([RefusedEvent(event, reason) for event in self._with_users(events)])
-                feed.move(position)
+                if not events:
+                    feed.done = end is None
+                self._store(partial(feed.move, position))
                 if not events:
                     break
         self._left.clear()
@@ -273,19 +324,23 @@ class ExporterQueue:
         if self._events:
             self._take_queued()
         elif self._unread and self._feed is not None and self._end is not None:
-            end = self._end
-            self._in_hand, position = await self._feed.read(self._batch_size, end)
-            self._hand_from = self._feed, position
+            events, position = await self._feed.read(self._batch_size, self._end)
             self._tell_damage(self._feed)
-            self._unread = 0 if position >= self._end else max(1, self._unread - len(self._in_hand))
+            if not self._is_replaced:  # meanwhile; else the other exporter reads them
+                self._in_hand = events
+                self._hand_from = self._feed, position
+                self._unread = 0 if position >= self._end else max(1, self._unread - len(events))
         elif self._left:
             feed = self._left[0]
-            self._in_hand, position = await feed.read(self._batch_size)
-            self._hand_from = feed, position
+            events, position = await feed.read(self._batch_size)
             self._tell_damage(feed)
-            if not self._in_hand:
-                feed.done = True
-                self._left.popleft()
+            if self._left and self._left[0] is feed:  # else it was dropped meanwhile, or another exporter reads it
+                self._in_hand = events
+                self._hand_from = feed, position
+                feed.waiting = max(0, feed.waiting - len(events))
+                if not events:
+                    feed.done = True
+                    self._left.popleft()
         if not self._closed.is_set():
             if not self._events and not self._unread and not self._left:
                 self._some.clear()
@@ -305,6 +360,8 @@ class ExporterQueue:
         events = self._events
         taken = [events.popleft() for _ in range(min(len(events), self._batch_size))]
         self._in_hand = [event for event, _ in taken]
+        if self._loose:
+            self._loose -= sum(position is None for _, position in taken)
         positions = [position for _, position in taken if position is not None]
         if positions and self._feed is not None:
             self._hand_from = self._feed, positions[-1]
@@ -336,6 +393,7 @@ class ExporterQueue:
                 break
         await self._put_aside(refused)
         self.delivered += len(batch) - len(refused)
+        self._latest = batch[-1].timestamp
         return True
 
     async def _put_aside(self, refused: Sequence[RefusedEvent]) -> None:

@@ -8,11 +8,12 @@ from victor_dsl.storage.journal.cursors import Cursor, cursors
 from victor_dsl.storage.journal.disk import Disk
 from victor_dsl.storage.journal.folders import Folder, own_folder, size_of, unlocked_folders
 from victor_dsl.storage.journal.reader import Reader
-from victor_dsl.storage.journal.records import MOST_RECORD_BYTES
-from victor_dsl.storage.journal.segments import Position, numbers
+from victor_dsl.storage.journal.records import FRAME, MOST_RECORD_BYTES
+from victor_dsl.storage.journal.segments import Position, numbers, trim
 from victor_dsl.storage.journal.writer import Writer
 
 __all__ = [
+    "FRAME",
     "MOST_RECORD_BYTES",
     "Cursor",
     "Disk",
@@ -24,5 +25,6 @@ __all__ = [
     "numbers",
     "own_folder",
     "size_of",
+    "trim",
     "unlocked_folders",
 ]

@@ -15,7 +15,7 @@ from victor_dsl.storage.journal.segments import START, Position
 
 SUFFIX = ".cursor"
 SLOT = 34
-"""`segment offset checksum\\n`, in hexadecimal digits: 8, 16 and 8."""
+"""`segment offset done checksum\\n`, in hexadecimal digits: 8, 9, 5 and 8."""
 
 
 class Cursor:
@@ -55,7 +55,7 @@ def cursors(folder: Path) -> dict[str, Cursor]:
 
 
 def _slot(position: Position) -> bytes:
-    place = b"%08x %015x" % position
+    place = b"%08x %09x %05x" % position
     return b"%b %08x\n" % (place, crc32(place))
 
 
@@ -63,7 +63,7 @@ def _position(slot: bytes) -> Position:
     place, checksum = slot[:24], slot[25:33]
     try:
         if crc32(place) == int(checksum, 16):
-            return Position(int(place[:8], 16), int(place[9:], 16))
+            return Position(int(place[:8], 16), int(place[9:18], 16), int(place[19:], 16))
     except ValueError:
         pass
     return START

@@ -36,6 +36,18 @@ class Disk:
         """Waits until what was written is on the medium. Blocks for milliseconds."""
         getattr(os, "fdatasync", os.fsync)(descriptor)
 
+    def sync_folder(self, path: Path) -> None:
+        """Waits until the names of the folder's new files are on the medium."""
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def cut(self, descriptor: int, size: int) -> None:
+        """Gives back the space after so many bytes."""
+        os.ftruncate(descriptor, size)
+
     def close(self, descriptor: int) -> None:
         """Closes a file."""
         os.close(descriptor)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -14,10 +15,12 @@ try:
     import fcntl as _fcntl
 
     fcntl: ModuleType | None = _fcntl
-except ImportError:  # Windows has none; there, a spec must have one process
+except ImportError:  # Windows has none: there is no journal
     fcntl = None
 
 LOCK = "lock"
+REMOVED = ".removed-"
+"""How the names of folders begin that are being removed."""
 
 
 class Folder:
@@ -28,9 +31,16 @@ class Folder:
         self._lock = lock
 
     def remove(self) -> None:
-        """Removes the folder with all in it, and then releases it. Raises OSError."""
-        shutil.rmtree(self.path)
-        self.release()
+        """Removes the folder with all in it, and releases it. Raises OSError.
+
+        It gets another name first, so that nobody adopts what is left where this process dies in between.
+        """
+        try:
+            hidden = self.path.with_name(f"{REMOVED}{self.path.name}")
+            self.path.rename(hidden)
+            shutil.rmtree(hidden)
+        finally:
+            self.release()
 
     def release(self) -> None:
         """Releases the lock; another process may adopt what is left."""
@@ -44,19 +54,31 @@ def own_folder(journal: Path, name: str) -> Folder:
     make_private_folder(journal)
     new = journal / f".{name}"  # nobody adopts a folder with a dot, so it is locked before anybody sees it
     new.mkdir(mode=0o700)
-    lock = _locked(new)
-    assert lock is not None, "the folder is new"
-    path = journal / name
-    new.rename(path)
+    try:
+        lock = _locked(new)
+        assert lock is not None, "the folder is new"
+        path = journal / name
+        new.rename(path)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
     return Folder(path, lock)
 
 
-def unlocked_folders(journal: Path) -> Iterator[Folder]:
-    """The folders whose writers have ended; each is locked now, for the caller. Raises OSError."""
+def unlocked_folders(journal: Path, failed: Callable[[Path, OSError], object] = lambda *_: None) -> Iterator[Folder]:
+    """The folders whose writers have ended; each is locked now, for the caller.
+
+    `failed` takes a folder that cannot be locked, such as one of another user. Raises OSError.
+    """
+    for path in journal.glob(f"{REMOVED}*"):  # its process died while it removed it
+        shutil.rmtree(path, ignore_errors=True)
     for path in all_folders(journal):
         try:
             lock = _locked(path)
         except FileNotFoundError:  # another process has just removed it
+            continue
+        except OSError as error:
+            failed(path, error)
             continue
         if lock is None:
             continue
@@ -88,10 +110,11 @@ def size_of(journal: Path) -> int:
 
 def _locked(folder: Path) -> int | None:
     """A descriptor with the folder's lock; None if another process has it."""
+    if fcntl is None:
+        raise OSError(errno.ENOTSUP, "this system has no locks of files")
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        if fcntl is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return None

@@ -19,28 +19,25 @@ class Reader:
         self.damaged = 0
         self._live = live
 
-    def read(self, most: int, until: Position | None = None) -> list[tuple[Position, bytes]]:
-        """The next records, each with the position after it; fewer than `most` only at the end. Raises OSError.
+    def read(self, until: Position | None = None) -> Iterator[tuple[Position, bytes]]:
+        """The records that follow, each with the position after it. Raises OSError.
 
-        Records behind `until` are left for later.
+        With `until`, all up to there was written before, and what follows is left for later: `position` is `until` at the end, also
+        where the last stretch is damaged or missing.
         """
-        found: list[tuple[Position, bytes]] = []
         for position, payload in self._records():
             if until is not None and position > until:
                 break
             self.position = position
             if payload is not None:
-                found.append((position, payload))
-                if len(found) >= most:
-                    break
-        return found
+                yield position, payload
+        if until is not None and self.position < until:
+            self.position = until
+            self.damaged += 1
 
     def __iter__(self) -> Iterator[tuple[Position, bytes]]:
         """All records that follow."""
-        for position, payload in self._records():
-            self.position = position
-            if payload is not None:
-                yield position, payload
+        return self.read()
 
     def _records(self) -> Iterator[tuple[Position, bytes | None]]:
         """The records, each with the position after it; None stands for damage, and for the end of a segment."""
@@ -48,17 +45,22 @@ class Reader:
         for place, number in enumerate(segments):
             start = self.position.offset if number == self.position.segment else 0
             last = place == len(segments) - 1
+            grows = self._live and self._may_grow(
+                segments, place
+            )  # before reading: what is written meanwhile comes later
             try:
                 data = path_of(self.folder, number).read_bytes()
             except FileNotFoundError:  # the writer has made room
                 continue
-            for part in scan(data, start, ends=not (self._live and self._may_grow(segments, place))):
+            for part in scan(data, start, ends=not grows):
                 if isinstance(part, Damage):
                     self.damaged += 1
                     yield Position(number, part.end), None
                 elif isinstance(part, Record):
                     yield Position(number, part.end), part.payload
-            if not last and not (self._live and self._may_grow(segments, place)):
+            if grows:
+                return
+            if not last:
                 yield Position(segments[place + 1], 0), None
 
     def _may_grow(self, segments: list[int], place: int) -> bool:

@@ -15,6 +15,8 @@ from zlib import crc32
 
 HEADER = 18
 """Bytes before the payload."""
+FRAME = HEADER + 1
+"""Bytes of a record beside its payload."""
 MOST_RECORD_BYTES = 64 * 1024 * 1024
 """The longest payload. The lengths of damaged records are not believed beyond it."""
 
