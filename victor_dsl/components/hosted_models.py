@@ -18,6 +18,7 @@ from pydantic import Field
 from victor_dsl.components.known_models import KnownModel, find_known_model, nearest_known_model
 from victor_dsl.components.model_streams import ModelStream
 from victor_dsl.components.prices import Prices, own_prices
+from victor_dsl.components.provider_names import provider_name
 from victor_dsl.components.stop_reasons import Interrupted
 from victor_dsl.errors import ModelError
 from victor_dsl.language.component import Context
@@ -59,6 +60,8 @@ class PromptCache(Config):
 class HostedConfig(HttpConfig, ModelConfig):
     """The fields of every model behind HTTP."""
 
+    api_name: ClassVar[str] = "openai"
+    """Whose API its server speaks."""
     RESERVED_FIELDS: ClassVar[frozenset[str]] = frozenset(
         {"model", "messages", "input", "instructions", "system", "tools", "stream"}
     )
@@ -133,6 +136,10 @@ class HostedConfig(HttpConfig, ModelConfig):
     def thinks_unseen(self) -> bool:
         """Whether the model may think for long before it says something."""
         return self.known is not None and self.known.reasoning
+
+    def telemetry(self) -> Mapping[str, str]:
+        """The provider by its address, else by the API that its server speaks."""
+        return {"provider": provider_name(self.base_url, self.api_name), "request_model": self.model}
 
     def streams(self, turn: Turn) -> bool:
         """Whether the server is asked to stream its answer to this turn."""

@@ -312,6 +312,10 @@ class ModelConfig(Config):
         """The model that was probably meant, where nothing is known of this one at its provider's own address."""
         return None
 
+    def telemetry(self) -> Mapping[str, str]:
+        """What events say of the model: its `provider` and the `request_model`, by OpenTelemetry's conventions; else nothing."""
+        return {}
+
     def window(self) -> int | None:
         """The context window in tokens, or None if unknown."""
         return self.context_window

@@ -45,6 +45,7 @@ class ModelCalls:
     ) -> None:
         self._models = models
         self._prices = {name: one.price() for name, one in configs.items()}
+        self._telemetry = {name: one.telemetry() for name, one in configs.items()}
         self._loading = frozenset(name for name, one in configs.items() if one.loads_tools())
         self._most_tools = {name: one.most_tools() for name, one in configs.items()}
         self._pools = frozenset(name for name, model in models.items() if isinstance(model, ModelPool))
@@ -210,6 +211,7 @@ class ModelCalls:
         tokens = usage.tokens_json()
         data = {
             **called,
+            **self._telemetry.get(member or name, {}),
             **self._timing(started, attempt),
             "response_model": reply.response_model,
             "stop_reason": reply.stop_reason,
@@ -256,7 +258,8 @@ class ModelCalls:
         begun = attempt.written or reported != NO_USAGE or cancelled
         name = called.get("member", called["model"])
         usage = self._completed(name, reported, attempt, estimate) if begun else None
-        data = {**called, **self._timing(started, attempt), "error": _word(error)}
+        about = self._telemetry.get(name, {})
+        data = {**called, **about, **self._timing(started, attempt), "error": _word(error)}
         if isinstance(error, ModelError):
             data["status"] = error.status
         if usage is not None:

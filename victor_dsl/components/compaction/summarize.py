@@ -185,6 +185,7 @@ class Writer:
         model: Any = context.configs.get(config.model)
         self._window = (model.window() if model is not None else None) or UNKNOWN_WINDOW
         self._price = None if model is None else model.price()
+        self._telemetry = {} if model is None else model.telemetry()
         known = getattr(model, "known", None)
         self._thinks = bool(getattr(known, "reasoning", False))
         self.identity = f"{config.model}\0{config.prompt}"
@@ -235,7 +236,7 @@ class Writer:
     async def _answer(self, turn: Turn) -> Reply:
         """The model's reply; the call is recorded like those that answer the user."""
         started = self._clock.monotonic()
-        about: dict[str, Any] = {"model": self._name, "purpose": "summary", "ttft_ms": None}
+        about: dict[str, Any] = {"model": self._name, "purpose": "summary", **self._telemetry, "ttft_ms": None}
         try:
             reply = await self._model.answer(turn)
         except BaseException as error:

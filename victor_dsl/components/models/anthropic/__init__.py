@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -26,6 +26,7 @@ class Config(HostedConfig):
     requires a tool, and in a call that follows the results of tools which another model called without thoughts.
     """
 
+    api_name: ClassVar[str] = "anthropic"
     base_url: str = Field(
         "https://api.anthropic.com",
         description="The address that `/v1/messages` is appended to; it may end with `/v1`.",
