@@ -28,14 +28,16 @@ TAIL_BYTES = 4 * 1024 * 1024
 class LineFile:
     """A file of lines, private to its owner, that never ends in half a line.
 
-    A file that lines would make longer than `most_bytes` is renamed to `PATH.1` before they are written, in place of an older one.
+    A file that lines would make longer than `most_bytes` is renamed to `PATH.1` before they are written, an older one to `PATH.2`,
+    and so on; `keep` of these stay, and the oldest is removed.
     Not for several threads at once. Every method may raise OSError.
     """
 
-    def __init__(self, path: str, *, fsync: bool = False, most_bytes: int | None = None) -> None:
+    def __init__(self, path: str, *, fsync: bool = False, most_bytes: int | None = None, keep: int = 1) -> None:
         self._path = Path(path)
         self._fsync = fsync
         self._most_bytes = most_bytes
+        self._keep = keep
         self._descriptor: int | None = None
         self._written: dict[str, None] = {}  # ordered, oldest first
         self._end = 0
@@ -47,6 +49,8 @@ class LineFile:
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         _lock(self._descriptor)
         try:
+            if self._most_bytes is not None:
+                self._remember_older()
             self._recover(self._descriptor)
         finally:
             _unlock(self._descriptor)
@@ -63,7 +67,7 @@ class LineFile:
             new = {id: line for id, line in lines if id not in self._written}
             end = os.fstat(descriptor).st_size
             if self._most_bytes is not None and 0 < end > self._most_bytes - sum(map(len, new.values())):
-                os.replace(self._path, f"{self._path}.1")
+                self._rotate()
                 _unlock(descriptor)
                 descriptor = self._locked()
                 end = os.fstat(descriptor).st_size
@@ -85,6 +89,28 @@ class LineFile:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def _rotate(self) -> None:
+        """Renames the file and the older ones. Only who has locked the file does so."""
+        for number in range(self._keep, 1, -1):
+            try:
+                os.replace(f"{self._path}.{number - 1}", f"{self._path}.{number}")
+            except FileNotFoundError:
+                continue
+        os.replace(self._path, f"{self._path}.1")
+
+    def _remember_older(self) -> None:
+        """Remembers the ids of the last lines of the file before this one, which another process may have written and renamed."""
+        try:
+            older = os.open(f"{self._path}.1", os.O_RDONLY)
+        except FileNotFoundError:
+            return
+        try:
+            size = os.fstat(older).st_size
+            lines = _read(older, max(0, size - TAIL_BYTES), min(size, TAIL_BYTES)).split(b"\n")
+        finally:
+            os.close(older)
+        self._remember(id for id in map(_id, lines) if id is not None)
 
     def _locked(self) -> int:
         """The descriptor of the file, locked. Another process may have renamed the file before the lock was free."""

@@ -34,6 +34,16 @@ class Config(ExporterConfig):
         description="Whether each batch is forced onto the disk, so that it survives a power cut. By default it survives "
         "only the end of the process.",
     )
+    max_mb: int | None = Field(
+        None,
+        ge=1,
+        description="The maximum size of the file in MiB. A file that a batch would make longer is renamed to `PATH.1` first, an older "
+        "one to `PATH.2`, and so on. By default the file grows without a limit.",
+        examples=[256],
+    )
+    keep: int = Field(
+        5, ge=1, le=1_000, description="With `max_mb`, how many renamed files stay. The oldest is removed."
+    )
 
 
 EXAMPLE = "{type: jsonl, path: .victor/events.jsonl}"
@@ -41,16 +51,17 @@ EXAMPLE = "{type: jsonl, path: .victor/events.jsonl}"
 
 def build(config: Config, context: Context) -> AbstractAsyncContextManager[Exporter]:
     """The exporter; entering it opens the file."""
-    return line_exporter(JsonLines(config.path, context, fsync=config.fsync), context.node)
+    return line_exporter(JsonLines(config, context), context.node)
 
 
 class JsonLines:
     """A JSON Lines file of events."""
 
-    def __init__(self, path: str, context: Context, *, fsync: bool) -> None:
+    def __init__(self, config: Config, context: Context) -> None:
         self._node = context.node
-        self._shown = context.shown(path)
-        self._file = LineFile(path, fsync=fsync)
+        self._shown = context.shown(config.path)
+        most_bytes = None if config.max_mb is None else config.max_mb << 20
+        self._file = LineFile(config.path, fsync=config.fsync, most_bytes=most_bytes, keep=config.keep)
 
     def open(self) -> None:
         self._do(self._file.open)
