@@ -163,7 +163,7 @@ async def test_a_damaged_journal_costs_what_is_damaged(tmp_path: Path) -> None:
     path = spec(tmp_path)
     writer = Writer(make(root(tmp_path) / "1"), Disk())
     for number in range(9):
-        writer.append(encoded([event(number)])[0])
+        writer.append(encoded([event(number)])[0][0])
     writer.close()
     (root(tmp_path) / "1" / "exporters%2Fjsonl.cursor").touch()
     segment = root(tmp_path) / "1" / "00000001.log"
@@ -191,11 +191,11 @@ def make(path: Path) -> Path:
     ids=["characters", "depth", "size"],
 )
 def test_odd_data_comes_back_as_it_was(data: dict[str, Any]) -> None:
-    assert decoded(encoded([event(1, data=data)])[0]) == [event(1, data=data)]
+    assert decoded(encoded([event(1, data=data)])[0][0]) == [event(1, data=data)]
 
 
 def there_and_back(event: Event) -> Event:
-    records = decoded(encoded([event])[0])
+    records = decoded(encoded([event])[0][0])
     assert records is not None
     (found,) = records
     assert isinstance(found, Event)

@@ -441,7 +441,7 @@ def test_an_object_that_cannot_be_written_costs_only_the_event_s_data() -> None:
         def __str__(self) -> str:
             raise RuntimeError("no")
 
-    (payload,) = encoded([event(1, data={"bad": Bad()})])
+    ((payload, _),) = encoded([event(1, data={"bad": Bad()})])
     records = decoded(payload)
     assert records is not None
     (found,) = records

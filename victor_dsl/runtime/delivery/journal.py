@@ -128,11 +128,14 @@ class Journal:
         """
         writer = self._writer
         before = writer.position
-        payloads = encoded(records)
-        positions = [writer.append(payload) for payload in payloads]
-        after = positions[-1]
-        if len(payloads) < len(records):
-            positions = _parts(after, len(payloads[0]), records)
+        positions: list[Position] = []
+        after = before
+        for payload, count in encoded(records):
+            after = writer.append(payload)
+            if count == 1:
+                positions.append(after)
+            else:
+                positions += _parts(after, len(payload), records[len(positions) : len(positions) + count])
         for record in records:
             if isinstance(record, TurnStart):
                 self._begun[record.event_id] = before
@@ -263,12 +266,12 @@ async def _give_back(work: asyncio.Future[list[LeftFolder]]) -> None:
 
 def _parts(after: Position, length: int, records: Sequence[Event | TurnStart]) -> list[Position]:
     """The positions after each of the records that are in one payload of that length."""
-    start = Position(after.segment, after.offset - length - FRAME)
+    segment, start = after.segment, after.offset - length - FRAME
     done, positions, last = 0, [], 0
     for place, record in enumerate(records):
-        if isinstance(record, Event):
+        if record.__class__ is Event:
             done, last = done + 1, place
-        positions.append(start._replace(done=done))
+        positions.append(Position(segment, start, done))
     positions[last] = after
     return positions
 

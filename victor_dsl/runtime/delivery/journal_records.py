@@ -45,16 +45,29 @@ class TurnStart:
 Fields = list[Any]
 
 
-def encoded(records: Sequence[Event | TurnStart]) -> list[bytes]:
-    """The records as JSON without line breaks: all in one payload, or each in one of its own where that is long or unusual."""
-    lists = [_fields(record) for record in records]
+def encoded(records: Sequence[Event | TurnStart]) -> list[tuple[bytes, int]]:
+    """The records as JSON without line breaks, and how many are in each payload: all in one, or fewer where that is long or unusual."""
+    lists = [
+        # written out for the usual record, since every event takes this way
+        [r.id, r.type, r.timestamp, r.session, r.tenant, r.pipeline, r.plan, r.variants, r.data, r.user]
+        if r.__class__ is Event and r.contents is None
+        else _fields(r)
+        for r in records
+    ]
+    return _payloads(lists)
+
+
+def _payloads(lists: list[Fields]) -> list[tuple[bytes, int]]:
     try:
         data = orjson.dumps(lists, default=_plain)
-        if len(data) <= LONGEST_GROUP or (len(lists) == 1 and len(data) <= MOST_RECORD_BYTES):
-            return [data]
     except TypeError:  # lone surrogates, numbers over 64 bits, keys that are no text, too deep
-        pass
-    return [_alone(fields) for fields in lists]
+        return [(_alone(fields), 1) for fields in lists]
+    if len(data) <= LONGEST_GROUP:
+        return [(data, len(lists))]
+    if len(lists) == 1:
+        return [(data if len(data) <= MOST_RECORD_BYTES else _alone(lists[0]), 1)]
+    middle = len(lists) // 2
+    return _payloads(lists[:middle]) + _payloads(lists[middle:])
 
 
 def decoded(payload: bytes) -> list[Event | TurnStart] | None:
