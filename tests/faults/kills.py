@@ -1,4 +1,4 @@
-"""Whether events are lost or doubled where processes are killed with `kill -9` at random points.
+"""Whether events are lost or doubled where processes are killed with `kill -9` at random points, or ended with SIGTERM.
 
     python -m tests.faults.kills --rounds 200
 
@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -43,6 +44,8 @@ HEAD = """\
 """
 LONGEST_SECONDS = 1.6
 """When a process is killed, at the latest."""
+SIGTERMS = 0.25
+"""How many of the batches get a SIGTERM, under load."""
 
 
 @define
@@ -116,7 +119,7 @@ class Kills:
             time.sleep(0.002)
         for process in processes:
             self.kills += process.poll() is None
-            process.kill()
+            process.send_signal(signal.SIGTERM if self.chance.random() < SIGTERMS else signal.SIGKILL)
             process.communicate()
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
