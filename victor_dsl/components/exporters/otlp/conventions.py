@@ -1,6 +1,6 @@
 """The names of OpenTelemetry's conventions for generative AI, and which of them an event's data has.
 
-They are those of https://github.com/open-telemetry/semantic-conventions-genai at COMMIT. All of them have the status Development
+They are those of https://github.com/open-telemetry/semantic-conventions-genai at COMMITS. All of them have the status Development
 there, so that a later commit may rename them.
 """
 
@@ -13,11 +13,17 @@ from attrs import frozen
 
 from victor_dsl.values.event import Event
 
-COMMIT = "024a4f944a1291fcb627c9c47da69e79868dd15e"
-"""The commit that the names were taken from (docs/gen-ai/client-inference.md, gen-ai-token-metrics.md, gen-ai-agent-spans.md)."""
+COMMITS: Mapping[str, str] = {
+    "docs/gen-ai/client-inference.md": "024a4f94",
+    "docs/gen-ai/gen-ai-token-metrics.md": "066d4a7f",
+    "docs/gen-ai/gen-ai-metrics.md": "004902b8",
+    "docs/gen-ai/gen-ai-agent-spans.md": "7e7e4e76",
+    "model/gen-ai/events.yaml": "03870916",
+}
+"""The versions that the names were read in, by file. Bounds of token counters and of the first chunk's time are those of the older metrics."""
 
 Semconv = Literal["latest", "stable"]
-"""`latest`: the names at COMMIT; `stable`: those before token counters, which back ends have known for longer."""
+"""`latest`: the names at COMMITS; `stable`: those before token counters, which back ends have known for longer."""
 
 OPERATION = "gen_ai.operation.name"
 PROVIDER = "gen_ai.provider.name"
