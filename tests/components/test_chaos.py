@@ -232,7 +232,8 @@ async def test_what_is_raised_while_opening_names_the_node_and_leaves_nothing_op
     stage: Stage, chaos: Chaos, node: str, step: str, raised: str
 ) -> None:
     chaos.where, chaos.act = f"{node} {step}", RAISED[raised]
-    orchestrator = stage.orchestrator(SPEC)
+    spec = SPEC.replace("batch_size: 1}", "batch_size: 1, required: true}")
+    orchestrator = stage.orchestrator(spec)
     with pytest.raises(ComponentError, match=raised) as failure:
         async with orchestrator:
             pass
@@ -241,6 +242,17 @@ async def test_what_is_raised_while_opening_names_the_node_and_leaves_nothing_op
     chaos.where = ""
     async with stage.orchestrator(SPEC) as again:
         assert (await again.answer(Request(message="a"))).text == "done"
+
+
+@pytest.mark.parametrize("raised", RAISED)
+@pytest.mark.parametrize("step", ["build", "enter"])
+async def test_a_turn_goes_on_without_an_exporter_that_cannot_be_opened(
+    stage: Stage, chaos: Chaos, step: str, raised: str
+) -> None:
+    chaos.where, chaos.act = f"exporters/given {step}", RAISED[raised]
+    async with stage.orchestrator(SPEC) as orchestrator:
+        assert (await orchestrator.answer(Request(message="a"))).text == "done"
+        chaos.where = ""
 
 
 @pytest.mark.parametrize("raised", RAISED)

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from victor_dsl.errors import StoreError
+from victor_dsl.language.boundary import describe, is_fault
 from victor_dsl.language.kinds import Exporter
 from victor_dsl.values.event import Event
 
@@ -65,10 +66,10 @@ class LateExporter:
             async with self._open() as live:
                 opened.set_result(live)
                 await self._closing.wait()
-        except Exception as error:
-            if opened.done():
+        except BaseException as error:
+            if opened.done() or not is_fault(error):
                 raise
-            opened.set_exception(StoreError(str(error), transient=True))
+            opened.set_exception(StoreError(describe(error), transient=True))
         finally:
             if not opened.done():
                 opened.cancel()
